@@ -1,0 +1,70 @@
+# xdpmux: build, demo and tests. "make help" lists the targets.
+
+VERSION ?= 0.1.0
+PREFIX  ?= /usr/local
+DESTDIR ?=
+GO      ?= go
+CLANG   ?= clang
+KERNEL  ?= 6.1 6.12
+
+LIBXDP_VERSION = $(shell pkg-config --modversion libxdp)
+LDFLAGS = -X main.version=$(VERSION) -X github.com/xdpmux/xdpmux/cgo/libxdp.BuildVersion=$(LIBXDP_VERSION)
+GOSRC  := $(shell find cgo cmd dispatcher -name '*.go' -o -name '*.[ch]') go.mod go.sum
+
+# Debian and Ubuntu keep asm/types.h in a directory of the architecture.
+MULTIARCH := $(shell gcc -print-multiarch 2>/dev/null)
+BPFFLAGS   = -O2 -g -Wall -Werror -target bpf $(if $(MULTIARCH),-I/usr/include/$(MULTIARCH))
+BPFOBJ    := $(patsubst bpf/samples/%.bpf.c,build/bpf/%.o,$(wildcard bpf/samples/*.bpf.c))
+
+.DELETE_ON_ERROR:
+.PHONY: build static deps demo test test-unit test-vm test-native lint install uninstall clean help
+
+build: build/xdpmux $(BPFOBJ) ## build build/xdpmux and build/bpf/*.o
+
+build/xdpmux: $(GOSRC)
+	$(GO) build -ldflags '$(LDFLAGS)' -o $@ ./cmd/xdpmux
+
+build/bpf/%.o: bpf/samples/%.bpf.c
+	@mkdir -p $(@D)
+	$(CLANG) $(BPFFLAGS) -c $< -o $@
+
+static: build/xdpmux-static ## build build/xdpmux-static, one file without shared libraries
+
+build/xdpmux-static: $(GOSRC)
+	$(GO) build -tags static,netgo,osusergo -ldflags '$(LDFLAGS) -extldflags -static' -o $@ ./cmd/xdpmux
+
+deps: ## install what build, demo and test need, through apt or dnf
+	test/deps.sh
+
+demo: ## several programs on one interface, with real packets
+	@test/deps.sh demo
+	@$(MAKE) --no-print-directory --silent build
+	@test/demo.sh
+
+test: test-unit test-vm ## unit tests here, integration tests in a VM for each KERNEL
+
+test-unit: build
+	$(GO) test ./...
+
+test-vm: build
+	$(foreach k,$(KERNEL),$(GO) run ./test/vm -kernel $(k) &&) true
+
+test-native: build ## the integration tests on the running kernel, as root, without a VM
+	XDPMUX_KERNEL_TESTS=1 XDPMUX=$(CURDIR)/build/xdpmux $(GO) test -count=1 -p 1 ./...
+
+lint: ## gofmt, go vet, staticcheck
+	@test -z "$$(gofmt -l .)" || { gofmt -l . | sed 's/$$/: not gofmt-ed/'; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+install: build ## install below PREFIX (and DESTDIR)
+	install -D -m 0755 build/xdpmux $(DESTDIR)$(PREFIX)/bin/xdpmux
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/xdpmux
+
+clean: ## remove what make has built
+	rm -rf build
+
+help:
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14

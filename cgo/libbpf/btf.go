@@ -1,0 +1,46 @@
+package libbpf
+
+/*
+#include "shim.h"
+*/
+import "C"
+
+// BTF is type information of an object or of something loaded.
+type BTF struct {
+	ptr      *C.struct_btf
+	borrowed bool
+}
+
+// LoadBTF reads type information from the kernel. It stands for
+// btf__load_from_kernel_by_id.
+func LoadBTF(id uint32) (*BTF, error) {
+	ptr, err := C.btf__load_from_kernel_by_id(C.__u32(id))
+	if err := checkPtr("btf__load_from_kernel_by_id", ptr == nil, err); err != nil {
+		return nil, err
+	}
+	return &BTF{ptr: ptr}, nil
+}
+
+// Close stands for btf__free.
+func (b *BTF) Close() error {
+	if b != nil && b.ptr != nil && !b.borrowed {
+		C.btf__free(b.ptr)
+		b.ptr = nil
+	}
+	return nil
+}
+
+// Kind is the kind of a type (BTF_KIND_).
+type Kind uint32
+
+// KindFunc is a function.
+const KindFunc Kind = C.BTF_KIND_FUNC
+
+// Find is the id of the type with that name and kind. ENOENT: there is none. It
+// stands for btf__find_by_name_kind.
+func (b *BTF) Find(name string, kind Kind) (uint32, error) {
+	n := cString(name)
+	defer freeString(n)
+	id := C.btf__find_by_name_kind(b.ptr, n, C.__u32(kind))
+	return uint32(max(id, 0)), check("btf__find_by_name_kind", C.int(id))
+}

@@ -1,0 +1,185 @@
+package libbpf
+
+/*
+#include "shim.h"
+*/
+import "C"
+
+import (
+	"encoding/hex"
+	"runtime"
+	"time"
+	"unsafe"
+)
+
+// Tag is the kernel's hash of a program's instructions.
+type Tag [8]byte
+
+// String is the tag as every tool prints it: 16 hexadecimal digits.
+func (t Tag) String() string { return hex.EncodeToString(t[:]) }
+
+// ProgInfo is what the kernel knows of a loaded program (struct bpf_prog_info).
+type ProgInfo struct {
+	ID              uint32
+	Type            ProgType
+	Name            string // cut to 15 characters by the kernel
+	Tag             Tag
+	LoadTime        time.Duration // since boot
+	CreatedByUID    uint32
+	MapIDs          []uint32
+	Ifindex         int // the device the program is offloaded or bound to; 0: none
+	BTFID           uint32
+	GPLCompatible   bool
+	RunTime         time.Duration // counted while kernel.bpf_stats_enabled is on
+	RunCount        uint64
+	VerifiedInsns   uint32
+	TranslatedBytes uint32
+	JITedBytes      uint32
+}
+
+func infoByFD[T any](fd int, info *T) error {
+	size := C.__u32(unsafe.Sizeof(*info))
+	return check("bpf_obj_get_info_by_fd", C.bpf_obj_get_info_by_fd(C.int(fd), unsafe.Pointer(info), &size))
+}
+
+// ProgInfoByFD stands for bpf_obj_get_info_by_fd on a program.
+func ProgInfoByFD(fd int) (*ProgInfo, error) {
+	var c C.struct_bpf_prog_info
+	if err := infoByFD(fd, &c); err != nil {
+		return nil, err
+	}
+	p := &ProgInfo{
+		ID:              uint32(c.id),
+		Type:            ProgType(c._type),
+		Name:            C.GoString(&c.name[0]),
+		LoadTime:        time.Duration(c.load_time),
+		CreatedByUID:    uint32(c.created_by_uid),
+		Ifindex:         int(c.ifindex),
+		BTFID:           uint32(c.btf_id),
+		GPLCompatible:   C.xm_prog_gpl(&c) != 0,
+		RunTime:         time.Duration(c.run_time_ns),
+		RunCount:        uint64(c.run_cnt),
+		VerifiedInsns:   uint32(c.verified_insns),
+		TranslatedBytes: uint32(c.xlated_prog_len),
+		JITedBytes:      uint32(c.jited_prog_len),
+	}
+	for i := range p.Tag {
+		p.Tag[i] = byte(c.tag[i])
+	}
+	if c.nr_map_ids == 0 {
+		return p, nil
+	}
+	// The kernel fills an array only when it is told its length; what else it
+	// was asked for has to be zero in the second call.
+	ids := make([]uint32, c.nr_map_ids)
+	n := c.nr_map_ids
+	c = C.struct_bpf_prog_info{nr_map_ids: n}
+	var pin runtime.Pinner
+	defer pin.Unpin()
+	pin.Pin(&ids[0])
+	c.map_ids = C.__u64(uintptr(unsafe.Pointer(&ids[0])))
+	if err := infoByFD(fd, &c); err != nil {
+		return nil, err
+	}
+	p.MapIDs = ids[:min(len(ids), int(c.nr_map_ids))]
+	return p, nil
+}
+
+// ProgInsns are the instructions of a loaded program as the kernel translated
+// them, 8 bytes each, with addresses of this boot left out where the kernel
+// hides them. It stands for bpf_obj_get_info_by_fd.
+func ProgInsns(fd int) ([]byte, error) {
+	var c C.struct_bpf_prog_info
+	if err := infoByFD(fd, &c); err != nil {
+		return nil, err
+	}
+	insns := make([]byte, c.xlated_prog_len)
+	if len(insns) == 0 {
+		return nil, nil
+	}
+	c = C.struct_bpf_prog_info{xlated_prog_len: C.__u32(len(insns))}
+	var pin runtime.Pinner
+	defer pin.Unpin()
+	pin.Pin(&insns[0])
+	c.xlated_prog_insns = C.__u64(uintptr(unsafe.Pointer(&insns[0])))
+	err := infoByFD(fd, &c)
+	return insns, err
+}
+
+// MapInfo is what the kernel knows of a map (struct bpf_map_info).
+type MapInfo struct {
+	ID             uint32
+	Type           MapType
+	Name           string // cut to 15 characters by the kernel
+	KeySize        int    // bytes
+	ValueSize      int    // bytes, of one CPU's value
+	MaxEntries     int
+	Flags          uint32
+	Ifindex        int
+	BTFID          uint32 // 0: no type information
+	BTFKeyTypeID   uint32
+	BTFValueTypeID uint32
+}
+
+// MapInfoByFD stands for bpf_obj_get_info_by_fd on a map.
+func MapInfoByFD(fd int) (*MapInfo, error) {
+	var c C.struct_bpf_map_info
+	if err := infoByFD(fd, &c); err != nil {
+		return nil, err
+	}
+	return &MapInfo{
+		ID:             uint32(c.id),
+		Type:           MapType(c._type),
+		Name:           C.GoString(&c.name[0]),
+		KeySize:        int(c.key_size),
+		ValueSize:      int(c.value_size),
+		MaxEntries:     int(c.max_entries),
+		Flags:          uint32(c.map_flags),
+		Ifindex:        int(c.ifindex),
+		BTFID:          uint32(c.btf_id),
+		BTFKeyTypeID:   uint32(c.btf_key_type_id),
+		BTFValueTypeID: uint32(c.btf_value_type_id),
+	}, nil
+}
+
+// LinkType is the kernel's type of a link (enum bpf_link_type).
+type LinkType uint32
+
+// The links that xdpmux meets; a freplace link is a tracing link.
+const (
+	LinkTypeTracing LinkType = C.BPF_LINK_TYPE_TRACING
+	LinkTypeXDP     LinkType = C.BPF_LINK_TYPE_XDP
+)
+
+// LinkInfo is what the kernel knows of a link (struct bpf_link_info).
+type LinkInfo struct {
+	ID     uint32
+	Type   LinkType
+	ProgID uint32
+
+	Ifindex int // of a LinkTypeXDP; 0: its interface is gone
+
+	// Of a LinkTypeTracing: what the program was attached for, and the program
+	// and function (BTF type id) it replaces or traces.
+	AttachType      AttachType
+	TargetProgID    uint32
+	TargetBTFTypeID uint32
+}
+
+// LinkInfoByFD stands for bpf_obj_get_info_by_fd on a link.
+func LinkInfoByFD(fd int) (*LinkInfo, error) {
+	var c C.struct_bpf_link_info
+	if err := infoByFD(fd, &c); err != nil {
+		return nil, err
+	}
+	l := &LinkInfo{ID: uint32(c.id), Type: LinkType(c._type), ProgID: uint32(c.prog_id)}
+	switch l.Type {
+	case LinkTypeXDP:
+		l.Ifindex = int(C.xm_link_xdp_ifindex(&c))
+	case LinkTypeTracing:
+		l.AttachType = AttachType(C.xm_link_attach_type(&c))
+		l.TargetProgID = uint32(C.xm_link_target_obj(&c))
+		l.TargetBTFTypeID = uint32(C.xm_link_target_btf(&c))
+	}
+	return l, nil
+}

@@ -1,0 +1,10 @@
+//go:build !static
+
+package libbpf
+
+// The link flags stand in two files, not behind two conditions in one: go build's
+// cache tells builds apart by their files.
+
+// #cgo pkg-config: libbpf
+// #cgo CFLAGS: -Wall
+import "C"

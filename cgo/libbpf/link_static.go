@@ -1,0 +1,7 @@
+//go:build static
+
+package libbpf
+
+// #cgo pkg-config: --static libbpf
+// #cgo CFLAGS: -Wall
+import "C"

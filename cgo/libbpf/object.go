@@ -1,0 +1,146 @@
+package libbpf
+
+/*
+#include "shim.h"
+*/
+import "C"
+
+import (
+	"syscall"
+	"unsafe"
+)
+
+// OpenOptions says how an object is opened (struct bpf_object_open_opts).
+type OpenOptions struct {
+	Name    string // the object's name; empty: from the file's name
+	PinRoot string // maps that ask for pinning are pinned below it; empty: /sys/fs/bpf
+	LogSize int    // bytes kept of the verifier's log when a load fails; 0: none
+}
+
+// Object is a BPF object file, opened and perhaps loaded.
+type Object struct {
+	ptr      *C.struct_bpf_object
+	log      []byte // mapped memory that libbpf writes the verifier's log to
+	borrowed bool
+}
+
+// OpenFile opens the object file at path. It stands for bpf_object__open_file.
+func OpenFile(path string, opts OpenOptions) (*Object, error) {
+	cPath := C.CString(path)
+	defer freeString(cPath)
+	return open("bpf_object__open_file", opts, func(name, root, log *C.char, size C.size_t) (*C.struct_bpf_object, error) {
+		ptr, err := C.xm_object_open_file(cPath, name, root, log, size)
+		return ptr, err
+	})
+}
+
+// OpenMem opens an object file that is in memory; libbpf copies it. It stands
+// for bpf_object__open_mem.
+func OpenMem(data []byte, opts OpenOptions) (*Object, error) {
+	return open("bpf_object__open_mem", opts, func(name, root, log *C.char, size C.size_t) (*C.struct_bpf_object, error) {
+		ptr, err := C.xm_object_open_mem(bytesPtr(data), C.size_t(len(data)), name, root, log, size)
+		return ptr, err
+	})
+}
+
+func open(op string, opts OpenOptions, call func(name, root, log *C.char, size C.size_t) (*C.struct_bpf_object, error)) (*Object, error) {
+	name, root := cString(opts.Name), cString(opts.PinRoot)
+	defer freeString(name)
+	defer freeString(root)
+	o := &Object{}
+	if opts.LogSize > 0 {
+		// Mapped, not allocated: libbpf keeps the address, and pages that no log
+		// fills cost nothing.
+		log, err := syscall.Mmap(-1, 0, opts.LogSize, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_PRIVATE|syscall.MAP_ANONYMOUS)
+		if err != nil {
+			return nil, &Error{Op: "mmap", Errno: err.(syscall.Errno)}
+		}
+		o.log = log
+	}
+	ptr, err := call(name, root, (*C.char)(bytesPtr(o.log)), C.size_t(len(o.log)))
+	if err := checkPtr(op, ptr == nil, err); err != nil {
+		o.Close()
+		return nil, err
+	}
+	o.ptr = ptr
+	return o, nil
+}
+
+// BorrowObject wraps a bpf_object that C code owns, such as libxdp.
+func BorrowObject(ptr unsafe.Pointer) *Object {
+	return &Object{ptr: (*C.struct_bpf_object)(ptr), borrowed: true}
+}
+
+// Pointer is the bpf_object, for another cgo package; still owned by o.
+func (o *Object) Pointer() unsafe.Pointer { return unsafe.Pointer(o.ptr) }
+
+// Close frees the object and closes the descriptors of its programs and maps.
+// What is attached or pinned stays. It stands for bpf_object__close.
+func (o *Object) Close() error {
+	if o.ptr != nil && !o.borrowed {
+		C.bpf_object__close(o.ptr)
+	}
+	o.ptr = nil
+	if o.log != nil {
+		log := o.log
+		o.log = nil
+		return syscall.Munmap(log)
+	}
+	return nil
+}
+
+// Load loads the maps and the programs that are to be loaded into the kernel.
+// It stands for bpf_object__load.
+func (o *Object) Load() error {
+	err := check("bpf_object__load", C.bpf_object__load(o.ptr))
+	if err != nil {
+		err.(*Error).Log = o.VerifierLog()
+	}
+	return err
+}
+
+// VerifierLog is what the verifier wrote about the last failed load; empty
+// without one or without OpenOptions.LogSize.
+func (o *Object) VerifierLog() string {
+	if len(o.log) == 0 {
+		return ""
+	}
+	return C.GoString((*C.char)(bytesPtr(o.log)))
+}
+
+// Name is the object's name. It stands for bpf_object__name.
+func (o *Object) Name() string { return C.GoString(C.bpf_object__name(o.ptr)) }
+
+// HasBTF says whether the object holds type information. It stands for
+// bpf_object__btf.
+func (o *Object) HasBTF() bool { return C.bpf_object__btf(o.ptr) != nil }
+
+// BTF is the object's type information, borrowed; nil if it has none. It stands
+// for bpf_object__btf.
+func (o *Object) BTF() *BTF {
+	ptr := C.bpf_object__btf(o.ptr)
+	if ptr == nil {
+		return nil
+	}
+	return &BTF{ptr: ptr, borrowed: true}
+}
+
+// Programs lists the programs in the file's order. It stands for
+// bpf_object__next_program.
+func (o *Object) Programs() []*Program {
+	var all []*Program
+	for p := C.bpf_object__next_program(o.ptr, nil); p != nil; p = C.bpf_object__next_program(o.ptr, p) {
+		all = append(all, &Program{ptr: p})
+	}
+	return all
+}
+
+// Maps lists the maps in the file's order, libbpf's own for global variables
+// included. It stands for bpf_object__next_map.
+func (o *Object) Maps() []*Map {
+	var all []*Map
+	for m := C.bpf_object__next_map(o.ptr, nil); m != nil; m = C.bpf_object__next_map(o.ptr, m) {
+		all = append(all, &Map{ptr: m})
+	}
+	return all
+}

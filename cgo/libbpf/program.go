@@ -1,0 +1,102 @@
+package libbpf
+
+/*
+#include "shim.h"
+*/
+import "C"
+
+// ProgType is the kernel's type of a program (enum bpf_prog_type).
+type ProgType uint32
+
+// The types that xdpmux meets.
+const (
+	ProgTypeUnspec  ProgType = C.BPF_PROG_TYPE_UNSPEC
+	ProgTypeXDP     ProgType = C.BPF_PROG_TYPE_XDP
+	ProgTypeTracing ProgType = C.BPF_PROG_TYPE_TRACING
+	ProgTypeExt     ProgType = C.BPF_PROG_TYPE_EXT
+)
+
+// String is libbpf's word for the type, such as "xdp" or "ext". It stands for
+// libbpf_bpf_prog_type_str.
+func (t ProgType) String() string {
+	if s := C.libbpf_bpf_prog_type_str(uint32(t)); s != nil {
+		return C.GoString(s)
+	}
+	return "unknown"
+}
+
+// AttachType is where a program goes (enum bpf_attach_type).
+type AttachType uint32
+
+// The attach types that xdpmux meets. The kernel takes 0 as "what the program
+// was loaded for" when it links a program of type ext.
+const (
+	AttachXDP        AttachType = C.BPF_XDP
+	AttachTraceEntry AttachType = C.BPF_TRACE_FENTRY
+	AttachTraceExit  AttachType = C.BPF_TRACE_FEXIT
+)
+
+// FlagXDPHasFrags marks a program that takes packets of several buffers
+// (BPF_F_XDP_HAS_FRAGS).
+const FlagXDPHasFrags = C.BPF_F_XDP_HAS_FRAGS
+
+// Program is one program of an object, borrowed from it.
+type Program struct{ ptr *C.struct_bpf_program }
+
+// Name is the function's name. It stands for bpf_program__name.
+func (p *Program) Name() string { return C.GoString(C.bpf_program__name(p.ptr)) }
+
+// Section is the ELF section that holds the program. It stands for
+// bpf_program__section_name.
+func (p *Program) Section() string { return C.GoString(C.bpf_program__section_name(p.ptr)) }
+
+// Type is what libbpf will load the program as; ProgTypeUnspec where the
+// section's name told it nothing. It stands for bpf_program__type.
+func (p *Program) Type() ProgType { return ProgType(C.bpf_program__type(p.ptr)) }
+
+// SetType stands for bpf_program__set_type.
+func (p *Program) SetType(t ProgType) error {
+	return check("bpf_program__set_type", C.bpf_program__set_type(p.ptr, uint32(t)))
+}
+
+// SetExpectedAttachType stands for bpf_program__set_expected_attach_type.
+func (p *Program) SetExpectedAttachType(t AttachType) error {
+	return check("bpf_program__set_expected_attach_type", C.bpf_program__set_expected_attach_type(p.ptr, uint32(t)))
+}
+
+// SetAttachTarget names the program and the function in it that this program
+// replaces or traces. It stands for bpf_program__set_attach_target.
+func (p *Program) SetAttachTarget(progFD int, function string) error {
+	name := cString(function)
+	defer freeString(name)
+	return check("bpf_program__set_attach_target", C.bpf_program__set_attach_target(p.ptr, C.int(progFD), name))
+}
+
+// Autoload says whether Object.Load will load the program. It stands for
+// bpf_program__autoload.
+func (p *Program) Autoload() bool { return bool(C.bpf_program__autoload(p.ptr)) }
+
+// SetAutoload stands for bpf_program__set_autoload.
+func (p *Program) SetAutoload(on bool) error {
+	return check("bpf_program__set_autoload", C.bpf_program__set_autoload(p.ptr, C.bool(on)))
+}
+
+// Flags are the BPF_F_ flags of the load. It stands for bpf_program__flags.
+func (p *Program) Flags() uint32 { return uint32(C.bpf_program__flags(p.ptr)) }
+
+// SetFlags stands for bpf_program__set_flags.
+func (p *Program) SetFlags(flags uint32) error {
+	return check("bpf_program__set_flags", C.bpf_program__set_flags(p.ptr, C.__u32(flags)))
+}
+
+// SetIfindex binds the program to a device, for offload. It stands for
+// bpf_program__set_ifindex.
+func (p *Program) SetIfindex(ifindex int) { C.bpf_program__set_ifindex(p.ptr, C.__u32(ifindex)) }
+
+// Insns is the number of instructions in the file, before relocation. It stands
+// for bpf_program__insn_cnt.
+func (p *Program) Insns() int { return int(C.bpf_program__insn_cnt(p.ptr)) }
+
+// FD is the loaded program's descriptor, borrowed from the object; negative
+// before the load. It stands for bpf_program__fd.
+func (p *Program) FD() int { return int(C.bpf_program__fd(p.ptr)) }

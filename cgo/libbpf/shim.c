@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "shim.h"
+#include "_cgo_export.h"
+
+/* The least important level that is wanted; -1: none. Kept here, so that a
+ * message nobody wants costs no formatting and no call into Go. */
+static int wanted = -1;
+
+void xm_libbpf_set_level(int level) { __atomic_store_n(&wanted, level, __ATOMIC_RELAXED); }
+
+static int print(enum libbpf_print_level level, const char *fmt, va_list ap)
+{
+	char line[1024], *text = line;
+	va_list again;
+	int len;
+
+	if ((int)level > __atomic_load_n(&wanted, __ATOMIC_RELAXED))
+		return 0;
+	va_copy(again, ap);
+	len = vsnprintf(line, sizeof(line), fmt, ap);
+	if (len >= (int)sizeof(line)) { /* a verifier log, for one, is longer */
+		char *big = malloc(len + 1);
+
+		if (big) {
+			vsnprintf(big, len + 1, fmt, again);
+			text = big;
+		}
+	}
+	va_end(again);
+	xdpmuxLibbpfLog(level, text);
+	if (text != line)
+		free(text);
+	return len;
+}
+
+void xm_libbpf_hook(void) { libbpf_set_print(print); }

@@ -1,0 +1,7 @@
+//go:build static
+
+package libxdp
+
+// #cgo pkg-config: --static libxdp libbpf
+// #cgo CFLAGS: -Wall
+import "C"

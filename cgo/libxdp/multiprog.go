@@ -1,0 +1,77 @@
+package libxdp
+
+/*
+#include "shim.h"
+*/
+import "C"
+
+// Multiprog is what runs on an interface: a dispatcher and its component
+// programs, or a legacy program, and perhaps an offloaded one.
+type Multiprog struct{ ptr *C.struct_xdp_multiprog }
+
+// GetMultiprog reads what runs on an interface. ENOENT: nothing does, or there
+// is no such interface. It stands for xdp_multiprog__get_from_ifindex.
+func GetMultiprog(ifindex int) (*Multiprog, error) {
+	var err C.int
+	ptr := C.xm_multiprog(C.int(ifindex), &err)
+	if err := check("xdp_multiprog__get_from_ifindex", err); err != nil {
+		return nil, err
+	}
+	return &Multiprog{ptr: ptr}, nil
+}
+
+// Close stands for xdp_multiprog__close.
+func (m *Multiprog) Close() error {
+	if m != nil && m.ptr != nil {
+		C.xdp_multiprog__close(m.ptr)
+		m.ptr = nil
+	}
+	return nil
+}
+
+func borrow(ptr *C.struct_xdp_program) *Program {
+	if ptr == nil {
+		return nil
+	}
+	return &Program{ptr: ptr, borrowed: true}
+}
+
+// Programs are the component programs in the order they run, borrowed. It stands
+// for xdp_multiprog__next_prog.
+func (m *Multiprog) Programs() []*Program {
+	var all []*Program
+	for p := C.xdp_multiprog__next_prog(nil, m.ptr); p != nil; p = C.xdp_multiprog__next_prog(p, m.ptr) {
+		all = append(all, borrow(p))
+	}
+	return all
+}
+
+// MainProgram is the dispatcher or the legacy program, borrowed; nil if there is
+// only an offloaded program. It stands for xdp_multiprog__main_prog.
+func (m *Multiprog) MainProgram() *Program { return borrow(C.xdp_multiprog__main_prog(m.ptr)) }
+
+// HWProgram is the offloaded program, borrowed; nil if there is none. It stands
+// for xdp_multiprog__hw_prog.
+func (m *Multiprog) HWProgram() *Program { return borrow(C.xdp_multiprog__hw_prog(m.ptr)) }
+
+// IsLegacy says that there is no dispatcher. It stands for
+// xdp_multiprog__is_legacy.
+func (m *Multiprog) IsLegacy() bool { return bool(C.xdp_multiprog__is_legacy(m.ptr)) }
+
+// AttachMode is that of the main program. It stands for
+// xdp_multiprog__attach_mode.
+func (m *Multiprog) AttachMode() AttachMode { return AttachMode(C.xdp_multiprog__attach_mode(m.ptr)) }
+
+// ProgramCount is the number of component programs. It stands for
+// xdp_multiprog__program_count.
+func (m *Multiprog) ProgramCount() int { return int(C.xdp_multiprog__program_count(m.ptr)) }
+
+// FragsSupport says whether the chain takes packets of several buffers. It
+// stands for xdp_multiprog__xdp_frags_support.
+func (m *Multiprog) FragsSupport() bool { return bool(C.xdp_multiprog__xdp_frags_support(m.ptr)) }
+
+// Detach takes everything from the interface. It stands for
+// xdp_multiprog__detach.
+func (m *Multiprog) Detach() error {
+	return check("xdp_multiprog__detach", C.xdp_multiprog__detach(m.ptr))
+}

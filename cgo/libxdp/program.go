@@ -1,0 +1,230 @@
+package libxdp
+
+/*
+#include "shim.h"
+*/
+import "C"
+
+import (
+	"unsafe"
+
+	"github.com/xdpmux/xdpmux/cgo/libbpf"
+)
+
+// Program is an XDP program: one of an object that is yet to be loaded, or one
+// that runs.
+type Program struct {
+	ptr      *C.struct_xdp_program
+	borrowed bool
+}
+
+func newProgram(op string, ptr *C.struct_xdp_program, err C.int) (*Program, error) {
+	if err := check(op, err); err != nil {
+		return nil, err
+	}
+	return &Program{ptr: ptr}, nil
+}
+
+// OpenFile opens the program in a section of an object file; empty means the
+// first program. pinRoot is where maps that ask for pinning go; empty:
+// /sys/fs/bpf. It stands for xdp_program__open_file.
+func OpenFile(path, section, pinRoot string) (*Program, error) {
+	p, s, r := cString(path), cString(section), cString(pinRoot)
+	defer freeString(p)
+	defer freeString(s)
+	defer freeString(r)
+	var err C.int
+	ptr := C.xm_open_file(p, s, r, &err)
+	return newProgram("xdp_program__open_file", ptr, err)
+}
+
+// FindFile is OpenFile for a file below LIBXDP_OBJECT_PATH or the system's
+// directory of BPF objects. It stands for xdp_program__find_file.
+func FindFile(name, section, pinRoot string) (*Program, error) {
+	n, s, r := cString(name), cString(section), cString(pinRoot)
+	defer freeString(n)
+	defer freeString(s)
+	defer freeString(r)
+	var err C.int
+	ptr := C.xm_find_file(n, s, r, &err)
+	return newProgram("xdp_program__find_file", ptr, err)
+}
+
+// FromObject is the program of that function name in an object; empty means the
+// first. It stands for xdp_program__create.
+func FromObject(obj *libbpf.Object, name string) (*Program, error) {
+	n := cString(name)
+	defer freeString(n)
+	var err C.int
+	ptr := C.xm_create((*C.struct_bpf_object)(obj.Pointer()), n, &err)
+	return newProgram("xdp_program__create", ptr, err)
+}
+
+// FromObjectSection is the first program in that section of an object. It stands
+// for xdp_program__from_bpf_obj.
+func FromObjectSection(obj *libbpf.Object, section string) (*Program, error) {
+	s := cString(section)
+	defer freeString(s)
+	var err C.int
+	ptr := C.xm_from_obj((*C.struct_bpf_object)(obj.Pointer()), s, &err)
+	return newProgram("xdp_program__from_bpf_obj", ptr, err)
+}
+
+// FromID is a loaded program. It stands for xdp_program__from_id.
+func FromID(id uint32) (*Program, error) {
+	var err C.int
+	ptr := C.xm_from_id(C.__u32(id), &err)
+	return newProgram("xdp_program__from_id", ptr, err)
+}
+
+// FromFD is a loaded program; the descriptor becomes libxdp's if that succeeds,
+// and is closed if it doesn't. It stands for xdp_program__from_fd.
+func FromFD(fd *libbpf.FD) (*Program, error) {
+	var ret C.int
+	ptr := C.xm_from_fd(C.int(fd.Int()), &ret)
+	if ret == 0 {
+		fd.Release()
+	} else {
+		fd.Close()
+	}
+	return newProgram("xdp_program__from_fd", ptr, ret)
+}
+
+// FromPin is a program that is pinned at path. It stands for
+// xdp_program__from_pin.
+func FromPin(path string) (*Program, error) {
+	p := cString(path)
+	defer freeString(p)
+	var err C.int
+	ptr := C.xm_from_pin(p, &err)
+	return newProgram("xdp_program__from_pin", ptr, err)
+}
+
+// Clone is a second, unloaded copy of a program that isn't loaded yet. It stands
+// for xdp_program__clone.
+func (p *Program) Clone() (*Program, error) {
+	var err C.int
+	ptr := C.xm_clone(p.ptr, &err)
+	return newProgram("xdp_program__clone", ptr, err)
+}
+
+// Close stands for xdp_program__close. What is attached or pinned stays.
+func (p *Program) Close() error {
+	if p != nil && p.ptr != nil && !p.borrowed {
+		C.xdp_program__close(p.ptr)
+		p.ptr = nil
+	}
+	return nil
+}
+
+// Name is the function's name. It stands for xdp_program__name.
+func (p *Program) Name() string { return C.GoString(C.xdp_program__name(p.ptr)) }
+
+// Tag is zero before the load. It stands for xdp_program__tag.
+func (p *Program) Tag() libbpf.Tag {
+	return libbpf.Tag(unsafe.Slice((*byte)(unsafe.Pointer(C.xdp_program__tag(p.ptr))), len(libbpf.Tag{})))
+}
+
+// ID is 0 before the load. It stands for xdp_program__id.
+func (p *Program) ID() uint32 { return uint32(C.xdp_program__id(p.ptr)) }
+
+// FD is borrowed; negative before the load. It stands for xdp_program__fd.
+func (p *Program) FD() int { return int(C.xdp_program__fd(p.ptr)) }
+
+// Object is the object that the program is from, borrowed; nil for one that was
+// found loaded. It stands for xdp_program__bpf_obj.
+func (p *Program) Object() *libbpf.Object {
+	ptr := C.xdp_program__bpf_obj(p.ptr)
+	if ptr == nil {
+		return nil
+	}
+	return libbpf.BorrowObject(unsafe.Pointer(ptr))
+}
+
+// HasBTF says whether the program has type information, without which it can't
+// join a chain. It stands for xdp_program__btf.
+func (p *Program) HasBTF() bool { return C.xdp_program__btf(p.ptr) != nil }
+
+// RunPrio stands for xdp_program__run_prio.
+func (p *Program) RunPrio() uint32 { return uint32(C.xdp_program__run_prio(p.ptr)) }
+
+// SetRunPrio takes a program that isn't loaded. It stands for
+// xdp_program__set_run_prio.
+func (p *Program) SetRunPrio(prio uint32) error {
+	return check("xdp_program__set_run_prio", C.xdp_program__set_run_prio(p.ptr, C.uint(prio)))
+}
+
+// ChainCallEnabled says whether the next program runs after a verdict
+// (enum xdp_action). It stands for xdp_program__chain_call_enabled.
+func (p *Program) ChainCallEnabled(action uint32) bool {
+	return bool(C.xdp_program__chain_call_enabled(p.ptr, action))
+}
+
+// SetChainCallEnabled takes a program that isn't loaded. It stands for
+// xdp_program__set_chain_call_enabled.
+func (p *Program) SetChainCallEnabled(action uint32, on bool) error {
+	return check("xdp_program__set_chain_call_enabled", C.xdp_program__set_chain_call_enabled(p.ptr, C.uint(action), C.bool(on)))
+}
+
+// FragsSupport says whether the program takes packets of several buffers. It
+// stands for xdp_program__xdp_frags_support.
+func (p *Program) FragsSupport() bool { return bool(C.xdp_program__xdp_frags_support(p.ptr)) }
+
+// SetFragsSupport takes a program that isn't loaded. It stands for
+// xdp_program__set_xdp_frags_support.
+func (p *Program) SetFragsSupport(on bool) error {
+	return check("xdp_program__set_xdp_frags_support", C.xdp_program__set_xdp_frags_support(p.ptr, C.bool(on)))
+}
+
+// IsAttached is the mode in which the program is on an interface, alone or in a
+// chain; ModeUnspec: it isn't. It stands for xdp_program__is_attached.
+func (p *Program) IsAttached(ifindex int) AttachMode {
+	return AttachMode(C.xdp_program__is_attached(p.ptr, C.int(ifindex)))
+}
+
+// Pin pins the loaded program. It stands for xdp_program__pin.
+func (p *Program) Pin(path string) error {
+	c := cString(path)
+	defer freeString(c)
+	return check("xdp_program__pin", C.xdp_program__pin(p.ptr, c))
+}
+
+// TestRun stands for bpf_prog_test_run_opts on the program; xdp_program__test_run
+// would wrap a program of a chain in a dispatcher first, which is policy.
+func (p *Program) TestRun(opts libbpf.TestRunOptions) (*libbpf.TestRunResult, error) {
+	return libbpf.TestRun(p.FD(), opts)
+}
+
+// Attach adds the program to the interface's chain. It stands for
+// xdp_program__attach.
+func (p *Program) Attach(ifindex int, mode AttachMode) error {
+	return check("xdp_program__attach", C.xdp_program__attach(p.ptr, C.int(ifindex), uint32(mode), 0))
+}
+
+// Detach takes the program from the interface's chain. It stands for
+// xdp_program__detach.
+func (p *Program) Detach(ifindex int, mode AttachMode) error {
+	return check("xdp_program__detach", C.xdp_program__detach(p.ptr, C.int(ifindex), uint32(mode), 0))
+}
+
+// AttachMulti adds all programs to the interface's chain in one step. It stands
+// for xdp_program__attach_multi.
+func AttachMulti(progs []*Program, ifindex int, mode AttachMode) error {
+	ptrs := pointers(progs)
+	return check("xdp_program__attach_multi", C.xdp_program__attach_multi(unsafe.SliceData(ptrs), C.size_t(len(ptrs)), C.int(ifindex), uint32(mode), 0))
+}
+
+// DetachMulti takes all these programs from the interface's chain in one step.
+// It stands for xdp_program__detach_multi.
+func DetachMulti(progs []*Program, ifindex int, mode AttachMode) error {
+	ptrs := pointers(progs)
+	return check("xdp_program__detach_multi", C.xdp_program__detach_multi(unsafe.SliceData(ptrs), C.size_t(len(ptrs)), C.int(ifindex), uint32(mode), 0))
+}
+
+func pointers(progs []*Program) []*C.struct_xdp_program {
+	ptrs := make([]*C.struct_xdp_program, len(progs))
+	for i, p := range progs {
+		ptrs[i] = p.ptr
+	}
+	return ptrs
+}

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/xdpmux/xdpmux/dispatcher"
+)
+
+func featuresCommand(out *output) *cli.Command {
+	return &cli.Command{
+		Name:      "features",
+		Usage:     "show what an interface's driver can do for XDP",
+		ArgsUsage: "<ifname>",
+		Flags:     []cli.Flag{&cli.BoolFlag{Name: "json", Usage: jsonUsage("the features")}},
+		Action:    func(c *cli.Context) error { return features(c, out) },
+	}
+}
+
+// featuresJSON is the shape of features --json.
+type featuresJSON struct {
+	Interface dispatcher.Interface `json:"interface"`
+	Features  map[string]bool      `json:"features"`    // by the kernel's names
+	ZCMaxSegs uint32               `json:"zc_max_segs"` // 0: the kernel doesn't say
+}
+
+func features(c *cli.Context, out *output) error {
+	if c.NArg() != 1 {
+		return usageError("features needs one interface", "xdpmux features <ifname>")
+	}
+	f, err := dispatcher.QueryFeatures(c.Context, c.Args().First())
+	if err != nil {
+		return err
+	}
+	if c.Bool("json") {
+		shape := featuresJSON{Interface: f.Interface, Features: map[string]bool{}, ZCMaxSegs: f.ZCMaxSegs}
+		for bit, name := range dispatcher.FeatureNames {
+			shape.Features["NETDEV_XDP_ACT_"+name] = f.XDP&(1<<bit) != 0
+		}
+		return out.printJSON(shape)
+	}
+	for bit, name := range dispatcher.FeatureNames {
+		label := "NETDEV_XDP_ACT_" + name + ":"
+		answer := "no"
+		if f.XDP&(1<<bit) != 0 {
+			answer = "yes"
+		}
+		// Tabs to column 32, as xdp-loader writes them.
+		fmt.Fprintf(out.stdout, "%s%s%s\n", label, strings.Repeat("\t", (32-len(label)+7)/8), answer)
+	}
+	return nil
+}

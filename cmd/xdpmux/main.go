@@ -1,0 +1,86 @@
+// Command xdpmux loads, shows and unloads XDP programs that share an interface.
+// It takes the calls of xdp-loader and works on the same chains.
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/urfave/cli/v2"
+)
+
+func main() {
+	// A change of a chain is not interrupted half way: the first signal only keeps
+	// it from starting. The second one kills, for whoever waits for another's lock.
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run is main without the process around it. It returns the exit status.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	out := &output{stdout: stdout, stderr: stderr}
+	app := newApp(out)
+	args, err := normalize(app, args)
+	if err == nil {
+		err = app.RunContext(ctx, append([]string{app.Name}, args...))
+	}
+	if err != nil {
+		out.printError(err)
+		return 1
+	}
+	return 0
+}
+
+func newApp(out *output) *cli.App {
+	cli.VersionFlag = &cli.BoolFlag{Name: "version", Usage: "print the versions of xdpmux, libxdp and libbpf"}
+	cli.VersionPrinter = func(*cli.Context) { out.printVersion() }
+	app := &cli.App{
+		Name:  "xdpmux",
+		Usage: "many XDP programs on one interface",
+		Description: "The programs of an interface run in the order of their priority, each as long as the one before\n" +
+			"ends in one of its chain call actions. Programs loaded by xdp-loader and by xdpmux share one chain.",
+		Version: version,
+		Commands: []*cli.Command{
+			loadCommand(out),
+			unloadCommand(out),
+			statusCommand(out),
+			cleanCommand(out),
+			featuresCommand(out),
+		},
+		Writer:         out.stdout,
+		ErrWriter:      out.stderr,
+		ExitErrHandler: func(*cli.Context, error) {}, // run prints and maps errors, cli would exit
+		Action: func(c *cli.Context) error {
+			return usageError("no command given", "xdpmux help lists the commands")
+		},
+	}
+	for _, command := range app.Commands {
+		prepare(command, out)
+	}
+	return app
+}
+
+// prepare gives a command what all have: the options on verbosity and version,
+// and errors that are returned, not printed by cli.
+func prepare(command *cli.Command, out *output) {
+	command.Flags = append(command.Flags,
+		&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Count: &out.verbosity, Usage: "show the causes of errors and what libxdp says; twice: and libbpf"},
+		&cli.BoolFlag{Name: "version", Usage: "print the versions of xdpmux, libxdp and libbpf"},
+	)
+	command.OnUsageError = func(_ *cli.Context, err error, _ bool) error {
+		return usageError(err.Error(), "xdpmux "+command.Name+" --help lists the options")
+	}
+	action := command.Action
+	command.Action = func(c *cli.Context) error {
+		if c.Bool("version") {
+			out.printVersion()
+			return nil
+		}
+		out.connectLog()
+		return action(c)
+	}
+}

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/xdpmux/xdpmux/dispatcher"
+)
+
+// version is xdpmux's own, set by the Makefile.
+var version = "unknown"
+
+// output is where a command prints: facts to stdout, diagnostics to stderr.
+type output struct {
+	stdout, stderr io.Writer
+	verbosity      int // how often -v was given
+}
+
+func (o *output) printVersion() {
+	fmt.Fprintf(o.stdout, "xdpmux version %s using libxdp version %s and libbpf version %s\n",
+		version, dispatcher.LibxdpVersion(), dispatcher.LibbpfVersion())
+}
+
+// connectLog shows what the C libraries say, as far as -v asks for it.
+func (o *output) connectLog() {
+	show := func(library string, _ dispatcher.LogLevel, text string) {
+		for line := range strings.SplitSeq(text, "\n") {
+			fmt.Fprintf(o.stderr, "%s\n", strings.TrimSpace(prefixed(library, line)))
+		}
+	}
+	switch o.verbosity {
+	case 0:
+		dispatcher.SetLog(0, 0, nil)
+	case 1:
+		dispatcher.SetLog(dispatcher.LogWarn, dispatcher.LogDebug, show)
+	default:
+		dispatcher.SetLog(dispatcher.LogDebug, dispatcher.LogDebug, show)
+	}
+}
+
+// prefixed names the library, which most but not all of its messages do
+// themselves.
+func prefixed(library, line string) string {
+	if strings.HasPrefix(strings.TrimSpace(line), library+":") {
+		return line
+	}
+	return library + ": " + line
+}
+
+func (o *output) warn(format string, args ...any) {
+	fmt.Fprintf(o.stderr, "xdpmux: warning: "+format+"\n", args...)
+}
+
+// verifierLines is how much of a verifier's log is shown without -v: the reason
+// stands at its end.
+const verifierLines = 8
+
+// printError prints one line of what went wrong, then the end of the verifier's
+// log if there is one, then what to do.
+func (o *output) printError(err error) {
+	fmt.Fprintf(o.stderr, "xdpmux: %v\n", err)
+	if log := strings.TrimSpace(dispatcher.VerifierLog(err)); log != "" {
+		lines := strings.Split(log, "\n")
+		if o.verbosity == 0 && len(lines) > verifierLines {
+			lines = lines[len(lines)-verifierLines:]
+			fmt.Fprintf(o.stderr, "  the end of the verifier's log (-v shows all of it):\n")
+		}
+		for _, line := range lines {
+			fmt.Fprintf(o.stderr, "  | %s\n", line)
+		}
+	}
+	var e *dispatcher.Error
+	if !errors.As(err, &e) {
+		return
+	}
+	if e.Remedy != "" {
+		fmt.Fprintf(o.stderr, "  %s\n", e.Remedy)
+	}
+	if o.verbosity > 0 && e.Err != nil {
+		fmt.Fprintf(o.stderr, "  cause: %v\n", e.Err)
+	}
+}
+
+func (o *output) printJSON(v any) error {
+	enc := json.NewEncoder(o.stdout)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+// usageError is a call that can't be understood.
+func usageError(msg, remedy string) error {
+	return &dispatcher.Error{Kind: dispatcher.ErrInvalid, Msg: msg, Remedy: remedy}
+}
+
+func jsonUsage(what string) string { return "print " + what + " as JSON" }

@@ -1,0 +1,96 @@
+package dispatcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+
+	"github.com/xdpmux/xdpmux/cgo/libxdp"
+)
+
+// Detach takes the program with that id away from the interface: out of the
+// chain, which goes on without it, or the legacy or offloaded program itself.
+// With the last program of a chain the dispatcher goes too. It stands for
+// xdp_program__detach.
+//
+// Errors: [ErrNoInterface], [ErrNoProgram], [ErrBusy], [ErrPermission].
+func Detach(ctx context.Context, ifname string, id uint32) error {
+	return detach(ctx, ifname, func(l link, mp *libxdp.Multiprog) error {
+		prog, mode, err := find(l, mp, id)
+		if err != nil {
+			return err
+		}
+		return prog.Detach(l.Index, mode)
+	})
+}
+
+// DetachAll takes everything away from the interface. It stands for
+// xdp_multiprog__detach.
+//
+// Errors: [ErrNoInterface], [ErrNoProgram], [ErrBusy], [ErrPermission].
+func DetachAll(ctx context.Context, ifname string) error {
+	return detach(ctx, ifname, func(_ link, mp *libxdp.Multiprog) error { return mp.Detach() })
+}
+
+func detach(ctx context.Context, ifname string, remove func(link, *libxdp.Multiprog) error) error {
+	l, err := linkByName(ifname)
+	if err != nil {
+		return err
+	}
+	if !l.attached {
+		return nothingOn(l, nil)
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	said, err := recorded(func() error {
+		mp, err := libxdp.GetMultiprog(l.Index)
+		if errors.Is(err, syscall.ENOENT) {
+			return nothingOn(l, err)
+		}
+		if err != nil {
+			return explainStatus(l, err)
+		}
+		defer mp.Close()
+		return remove(l, mp)
+	})
+	return explainDetach(l, err, said)
+}
+
+func nothingOn(l link, err error) error {
+	return &Error{Kind: ErrNoProgram, Msg: "no XDP program loaded on " + l.Name, Err: err}
+}
+
+// find looks for the program with that id in every place an interface has.
+func find(l link, mp *libxdp.Multiprog, id uint32) (*libxdp.Program, libxdp.AttachMode, error) {
+	var there []string
+	match := func(p *libxdp.Program) bool {
+		if p == nil {
+			return false
+		}
+		there = append(there, fmt.Sprintf("%d (%s)", p.ID(), p.Name()))
+		return p.ID() == id
+	}
+	for _, p := range mp.Programs() {
+		if match(p) {
+			return p, mp.AttachMode(), nil
+		}
+	}
+	main := mp.MainProgram()
+	if mp.IsLegacy() && match(main) {
+		return main, mp.AttachMode(), nil
+	}
+	if hw := mp.HWProgram(); match(hw) {
+		return hw, libxdp.ModeHW, nil
+	}
+	e := &Error{Kind: ErrNoProgram,
+		Msg:    fmt.Sprintf("program %d is not loaded on %s", id, l.Name),
+		Remedy: "loaded there: " + strings.Join(there, ", ")}
+	if main != nil && main.ID() == id {
+		e.Msg = fmt.Sprintf("program %d is the dispatcher of %s, not one of its programs", id, l.Name)
+		e.Remedy = "to remove the whole chain: unload -a " + l.Name
+	}
+	return nil, 0, e
+}

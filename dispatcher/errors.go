@@ -1,0 +1,54 @@
+package dispatcher
+
+import (
+	"errors"
+
+	"github.com/xdpmux/xdpmux/cgo/libbpf"
+)
+
+// Error is a failure in the user's words.
+type Error struct {
+	Kind   error  // one of the Err variables below, for errors.Is
+	Msg    string // what is wrong
+	Remedy string // what to do about it; empty where there is nothing to say
+	Err    error  // what it was found by, such as the failed C call; may be nil
+}
+
+// Error is what is wrong, without the remedy.
+func (e *Error) Error() string { return e.Msg }
+
+// Unwrap gives the kind and the cause.
+func (e *Error) Unwrap() []error {
+	if e.Err == nil {
+		return []error{e.Kind}
+	}
+	return []error{e.Kind, e.Err}
+}
+
+// The kinds of failure that a caller may want to tell apart.
+var (
+	ErrInvalid          = errors.New("invalid argument")                  // the call contradicts itself or says what can't be
+	ErrNoInterface      = errors.New("no such interface")                 // in this network namespace
+	ErrNoProgram        = errors.New("no such program")                   // not on the interface
+	ErrObject           = errors.New("unusable object file")              // missing, no ELF, for another machine, no XDP program in it
+	ErrVerifier         = errors.New("program refused by the verifier")   // VerifierLog has its words
+	ErrChainFull        = errors.New("chain is full")                     // ten programs run
+	ErrModeMismatch     = errors.New("chain is attached in another mode") // two modes on one interface don't mix
+	ErrLegacy           = errors.New("legacy program in the way")         // attached without a dispatcher
+	ErrNoDispatcher     = errors.New("no dispatcher possible")            // the kernel or the system can't run chains
+	ErrModeNotSupported = errors.New("attach mode not supported")         // by the driver
+	ErrBusy             = errors.New("chain is being changed by others")  // the race was lost too often
+	ErrKernel           = errors.New("kernel too old")                    // for this call
+	ErrPermission       = errors.New("permission denied")                 // a capability is missing
+	ErrSystem           = errors.New("unexpected failure")                // what none of the others is
+)
+
+// VerifierLog is what the verifier wrote about the program that it refused, from
+// anywhere in err; empty if there is nothing.
+func VerifierLog(err error) string {
+	var e *libbpf.Error
+	if errors.As(err, &e) {
+		return e.Log
+	}
+	return ""
+}

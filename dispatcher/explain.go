@@ -1,0 +1,213 @@
+package dispatcher
+
+import (
+	"debug/elf"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"syscall"
+
+	"github.com/vishvananda/netlink"
+
+	"github.com/xdpmux/xdpmux/cgo/libbpf"
+	"github.com/xdpmux/xdpmux/cgo/libxdp"
+)
+
+// explainObject says what is wrong with an object file that libbpf or libxdp
+// couldn't open.
+func explainObject(file string, err error) error {
+	e := &Error{Kind: ErrObject, Err: err}
+	const compile = "compile it with: clang -O2 -g -target bpf -c prog.c -o prog.o"
+	f, openErr := elf.Open(file)
+	var path *fs.PathError
+	var format *elf.FormatError
+	switch {
+	case errors.As(openErr, &path):
+		e.Msg = fmt.Sprintf("can't open %s: %v", file, path.Err)
+		return e
+	case errors.As(openErr, &format) && !hasELFMagic(file):
+		e.Msg, e.Remedy = file+" is not an ELF object", compile
+		return e
+	case openErr != nil:
+		e.Msg, e.Remedy = fmt.Sprintf("%s is a broken ELF object, perhaps truncated (%v)", file, openErr), compile
+		return e
+	}
+	defer f.Close()
+	switch {
+	case f.Machine != elf.EM_BPF && f.Machine != elf.EM_NONE:
+		e.Msg, e.Remedy = fmt.Sprintf("%s is compiled for %s, not for BPF", file, machine(f.Machine)), compile
+	case errors.Is(err, libbpf.ErrnoEndian):
+		e.Msg, e.Remedy = fmt.Sprintf("%s has the byte order of another machine", file), compile
+	case truncated(f, file):
+		e.Msg, e.Remedy = fmt.Sprintf("%s is a truncated ELF object", file), compile
+	default:
+		e.Msg = fmt.Sprintf("libbpf can't read %s: %s", file, cause(err))
+		e.Remedy = "-vv shows libbpf's own words"
+	}
+	return e
+}
+
+func hasELFMagic(file string) bool {
+	f, err := os.Open(file)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	magic := make([]byte, len(elf.ELFMAG))
+	n, _ := f.Read(magic)
+	return string(magic[:n]) == elf.ELFMAG
+}
+
+func machine(m elf.Machine) string {
+	return strings.ToLower(strings.TrimPrefix(m.String(), "EM_"))
+}
+
+// truncated says whether a section lies past the end of the file.
+func truncated(f *elf.File, file string) bool {
+	info, err := os.Stat(file)
+	if err != nil {
+		return false
+	}
+	for _, s := range f.Sections {
+		if s.Type != elf.SHT_NOBITS && s.Offset+s.FileSize > uint64(info.Size()) {
+			return true
+		}
+	}
+	return false
+}
+
+// explainAttach finds the fault behind a failed attach. libxdp answers EBUSY,
+// EINVAL and EPERM to several faults each, so it looks at the chain, the
+// verifier's logs and at what libxdp said.
+func explainAttach(l link, all []*opened, mode Mode, err error, said []string) error {
+	for _, o := range all {
+		if log := o.obj.VerifierLog(); log != "" && !errors.Is(err, syscall.EPERM) {
+			return explainVerifier(o, log, err)
+		}
+	}
+	if now, lookErr := netlink.LinkByIndex(l.Index); lookErr == nil {
+		l = newLink(now)
+	}
+	switch {
+	case errors.Is(err, syscall.EPERM):
+		return explainPermission(err)
+	case errors.Is(err, syscall.E2BIG):
+		return explainFull(l, len(all), err)
+	case errors.Is(err, syscall.EBUSY), errors.Is(err, syscall.EEXIST):
+		if l.attached {
+			if legacy := checkLegacy(l); legacy != nil {
+				return legacy
+			}
+		}
+		if l.attached && l.mode != ModeUnspecified && mode != ModeUnspecified && l.mode != mode {
+			return modeMismatch(l, mode)
+		}
+		return &Error{Kind: ErrBusy, Err: err,
+			Msg:    fmt.Sprintf("the chain on %s is being changed by others, and libxdp gave up", l.Name),
+			Remedy: "try again"}
+	case errors.Is(err, syscall.EOPNOTSUPP) && (mode == ModeNative || mode == ModeHW):
+		return &Error{Kind: ErrModeNotSupported, Err: err,
+			Msg:    fmt.Sprintf("%s can't run XDP programs in %s mode", l.Name, mode),
+			Remedy: fmt.Sprintf("try another mode: %s", map[Mode]string{ModeNative: "-m skb", ModeHW: "-m native or -m skb"}[mode])}
+	case errors.Is(err, syscall.EOPNOTSUPP):
+		return noDispatcher(strings.Join(said, "; "), err)
+	case errors.Is(err, syscall.ERANGE):
+		return &Error{Kind: ErrModeNotSupported, Err: err,
+			Msg:    fmt.Sprintf("the MTU of %s, %d, is too large for a program without frags support", l.Name, l.mtu),
+			Remedy: `lower the MTU, put every program of the chain into SEC("xdp.frags"), or use -m skb`}
+	}
+	return &Error{Kind: ErrSystem, Err: err,
+		Msg:    fmt.Sprintf("can't attach to %s: %s", l.Name, cause(err)),
+		Remedy: "-v shows what libxdp says"}
+}
+
+func explainVerifier(o *opened, log string, err error) error {
+	cause := &libbpf.Error{Op: "bpf_object__load", Errno: syscall.EINVAL, Log: log}
+	var e *libbpf.Error
+	if errors.As(err, &e) {
+		cause.Op, cause.Errno = e.Op, e.Errno
+	}
+	return &Error{Kind: ErrVerifier, Err: cause,
+		Msg: fmt.Sprintf("the verifier refused program %q of %s", o.bpf.Name(), o.spec.File)}
+}
+
+func explainFull(l link, adding int, err error) error {
+	msg := fmt.Sprintf("a chain takes %d programs", MaxPrograms)
+	libxdpLock.Lock()
+	defer libxdpLock.Unlock()
+	if mp, mpErr := libxdp.GetMultiprog(l.Index); mpErr == nil {
+		defer mp.Close()
+		msg = fmt.Sprintf("%s has %d programs loaded, %d more would pass the limit of %d", l.Name, mp.ProgramCount(), adding, MaxPrograms)
+	}
+	return &Error{Kind: ErrChainFull, Msg: msg, Remedy: "unload one first", Err: err}
+}
+
+func modeMismatch(l link, mode Mode) error {
+	return &Error{Kind: ErrModeMismatch,
+		Msg:    fmt.Sprintf("the chain on %s is attached in %s mode, so nothing can join it in %s mode", l.Name, l.mode, mode),
+		Remedy: fmt.Sprintf("use -m %s, or unload the chain first: unload -a %s", l.mode, l.Name)}
+}
+
+// checkLegacy says whether the interface's main program is not a dispatcher.
+func checkLegacy(l link) error {
+	if l.progID == 0 {
+		return nil
+	}
+	fd, err := libbpf.ProgByID(l.progID)
+	if err != nil {
+		return nil // gone, or not ours to see: the attach itself will tell
+	}
+	defer fd.Close()
+	info, err := libbpf.ProgInfoByFD(fd.Int())
+	if err != nil || info.Name == dispatcherProgram {
+		return nil
+	}
+	return &Error{Kind: ErrLegacy,
+		Msg:    fmt.Sprintf("%s has program %d (%s), attached without a dispatcher, and nothing can join that", l.Name, info.ID, info.Name),
+		Remedy: "to remove it: unload -a " + l.Name}
+}
+
+// explainPermission names the missing capability behind an EPERM; another error
+// stays as it is.
+func explainPermission(err error) error {
+	if !errors.Is(err, syscall.EPERM) && !errors.Is(err, syscall.EACCES) {
+		return err
+	}
+	e := &Error{Kind: ErrPermission, Err: err, Msg: "the kernel refused permission", Remedy: "-v shows what was refused"}
+	if missing := missingCapabilities(); len(missing) > 0 {
+		e.Msg = "permission denied: " + strings.Join(missing, ", ") + " missing"
+		e.Remedy = "run as root, or give the process these capabilities"
+	}
+	return e
+}
+
+func explainStatus(l link, err error) error {
+	switch {
+	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EACCES):
+		return explainPermission(err)
+	case errors.Is(err, syscall.EOPNOTSUPP):
+		return &Error{Kind: ErrSystem, Err: err,
+			Msg:    fmt.Sprintf("the dispatcher on %s is of a version that this libxdp can't read", l.Name),
+			Remedy: "use the tools of the version that made it"}
+	}
+	return &Error{Kind: ErrSystem, Err: err, Msg: fmt.Sprintf("can't read the chain on %s: %s", l.Name, cause(err)), Remedy: "-v shows what libxdp says"}
+}
+
+func explainDetach(l link, err error, said []string) error {
+	var explained *Error
+	switch {
+	case err == nil, errors.As(err, &explained):
+		return err
+	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EACCES):
+		return explainPermission(err)
+	case errors.Is(err, syscall.EBUSY), errors.Is(err, syscall.EAGAIN), errors.Is(err, syscall.EEXIST):
+		return &Error{Kind: ErrBusy, Err: err,
+			Msg:    fmt.Sprintf("the chain on %s is being changed by others, and libxdp gave up", l.Name),
+			Remedy: "try again"}
+	}
+	return &Error{Kind: ErrSystem, Err: err,
+		Msg:    fmt.Sprintf("can't unload from %s: %s", l.Name, cause(err)),
+		Remedy: strings.Join(said, "; ")}
+}

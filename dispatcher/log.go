@@ -1,0 +1,78 @@
+package dispatcher
+
+import (
+	"strings"
+
+	"github.com/xdpmux/xdpmux/cgo/libbpf"
+	"github.com/xdpmux/xdpmux/cgo/libxdp"
+)
+
+// LogLevel is the importance of a message.
+type LogLevel int
+
+// The levels, the most important first.
+const (
+	LogWarn LogLevel = iota
+	LogInfo
+	LogDebug
+)
+
+// LogFunc takes one message of a C library, "libbpf" or "libxdp"; text has no
+// newline at its end, but may have some inside.
+type LogFunc func(library string, level LogLevel, text string)
+
+// logState is guarded by libxdpLock.
+var logState struct {
+	libbpf, libxdp LogLevel
+	sink           LogFunc
+}
+
+// SetLog sends what libbpf and libxdp have to say to sink: messages of the given
+// levels and more important ones. Both are silent without it, and with a nil
+// sink again.
+func SetLog(libbpfMax, libxdpMax LogLevel, sink LogFunc) {
+	libxdpLock.Lock()
+	defer libxdpLock.Unlock()
+	logState.libbpf, logState.libxdp, logState.sink = libbpfMax, libxdpMax, sink
+	hook(nil)
+}
+
+// hook points both libraries at the user's sink and at the recorder.
+func hook(record func(library string, level LogLevel, text string)) {
+	set := func(library string, max LogLevel, recordMax LogLevel, setLog func(libbpf.LogLevel, libbpf.Sink)) {
+		sink := logState.sink
+		if sink == nil && record == nil {
+			setLog(0, nil)
+			return
+		}
+		effective := recordMax
+		if record == nil || sink != nil && max > recordMax {
+			effective = max
+		}
+		setLog(libbpf.LogLevel(effective), func(level libbpf.LogLevel, text string) {
+			text = strings.TrimRight(text, "\n")
+			if record != nil && LogLevel(level) <= recordMax {
+				record(library, LogLevel(level), text)
+			}
+			if sink != nil && LogLevel(level) <= max {
+				sink(library, LogLevel(level), text)
+			}
+		})
+	}
+	set("libbpf", logState.libbpf, LogWarn, libbpf.SetLog)
+	set("libxdp", logState.libxdp, LogDebug, libxdp.SetLog)
+}
+
+// recorded runs f with libxdpLock held and returns what libxdp said meanwhile:
+// where its errno is one for many faults, its words tell them apart.
+func recorded(f func() error) (said []string, err error) {
+	libxdpLock.Lock()
+	defer libxdpLock.Unlock()
+	hook(func(library string, _ LogLevel, text string) {
+		if library == "libxdp" {
+			said = append(said, text)
+		}
+	})
+	defer hook(nil)
+	return said, f()
+}

@@ -1,0 +1,89 @@
+package dispatcher
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/xdpmux/xdpmux/cgo/libbpf"
+)
+
+// mapPins are the pins that loading an object will make: libbpf pins maps during
+// the load, so that a failure after it has to take them back.
+type mapPins struct {
+	maps []*libbpf.Map // those without a pin yet
+	dir  string        // made by the load; empty: it was there
+}
+
+// preparePins clears the pin paths of an object that is to pin nothing, and
+// otherwise finds out which pins the load will make.
+func preparePins(obj *libbpf.Object, root string) (mapPins, error) {
+	var pins mapPins
+	if root != "" {
+		if err := checkPinPath(root); err != nil {
+			return pins, err
+		}
+		if _, err := os.Stat(root); errors.Is(err, os.ErrNotExist) {
+			pins.dir = root
+		}
+	}
+	for _, m := range obj.Maps() {
+		path := m.PinPath()
+		if path == "" {
+			continue
+		}
+		if root == "" {
+			if err := m.SetPinPath(""); err != nil {
+				return pins, err
+			}
+		} else if _, err := os.Lstat(path); errors.Is(err, os.ErrNotExist) {
+			pins.maps = append(pins.maps, m)
+		}
+	}
+	return pins, nil
+}
+
+// checkPinPath says whether libbpf can pin below path: it makes one directory at
+// most, and only a bpffs takes pins.
+func checkPinPath(path string) error {
+	var fs unix.Statfs_t
+	err := unix.Statfs(path, &fs)
+	if errors.Is(err, unix.ENOENT) {
+		err = unix.Statfs(filepath.Dir(filepath.Clean(path)), &fs)
+	}
+	if err != nil {
+		return &Error{Kind: ErrInvalid, Msg: fmt.Sprintf("pin path %s: %v", path, err),
+			Remedy: "its parent directory must exist, on a bpffs such as /sys/fs/bpf", Err: err}
+	}
+	if fs.Type != unix.BPF_FS_MAGIC {
+		return &Error{Kind: ErrInvalid, Msg: fmt.Sprintf("pin path %s is not on a bpffs", path),
+			Remedy: "choose a path below /sys/fs/bpf, where bpffs is mounted by: mount -t bpf bpf /sys/fs/bpf"}
+	}
+	return nil
+}
+
+// undo removes the pins that the load has made. A pin that shows another map by
+// now isn't ours.
+func (p mapPins) undo() {
+	for _, m := range p.maps {
+		ours, err := libbpf.MapInfoByFD(m.FD())
+		if err != nil {
+			continue // not loaded, hence not pinned
+		}
+		fd, err := libbpf.ObjGet(m.PinPath())
+		if err != nil {
+			continue
+		}
+		pinned, err := libbpf.MapInfoByFD(fd.Int())
+		fd.Close()
+		if err == nil && pinned.ID == ours.ID {
+			os.Remove(m.PinPath())
+		}
+	}
+	if p.dir != "" {
+		os.Remove(p.dir) // only if it is empty
+	}
+}

@@ -1,0 +1,164 @@
+package dispatcher
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/xdpmux/xdpmux/cgo/libbpf"
+	"github.com/xdpmux/xdpmux/cgo/libxdp"
+)
+
+// Program says which program of which object file to load, and how it takes its
+// place in the chain. Only File is needed.
+type Program struct {
+	File     string   // the object file
+	Section  string   // the ELF section that holds the program; not together with Name
+	Name     string   // the function's name; neither: the first XDP program of the file
+	Priority *uint32  // run priority, lower runs earlier; nil: what the object says, else 50
+	Actions  *Actions // chain call actions; nil: what the object says, else XDP_PASS
+	PinPath  string   // maps that ask for pinning are pinned below it; empty: no map is pinned
+}
+
+// Prio is a run priority, for [Program.Priority].
+func Prio(p uint32) *uint32 { return &p }
+
+// logSize is how much of a verifier log is kept; the kernel refuses a load whose
+// log doesn't fit (ENOSPC), and 16 MiB is the most it takes everywhere.
+const logSize = 16<<20 - 1
+
+// opened is a program that is ready to be loaded.
+type opened struct {
+	spec Program
+	obj  *libbpf.Object
+	bpf  *libbpf.Program
+	prog *libxdp.Program
+	pins mapPins
+}
+
+// open opens the object, picks the program and sets it up as p says.
+func (p Program) open() (_ *opened, err error) {
+	if p.Section != "" && p.Name != "" {
+		return nil, &Error{Kind: ErrInvalid, Msg: "both a section and a program name are given", Remedy: "give only one of --section and --prog-name"}
+	}
+	obj, err := libbpf.OpenFile(p.File, libbpf.OpenOptions{PinRoot: p.PinPath, LogSize: logSize})
+	if err != nil {
+		return nil, explainObject(p.File, err)
+	}
+	o := &opened{spec: p, obj: obj}
+	defer func() {
+		if err != nil {
+			o.close()
+		}
+	}()
+	if o.bpf, err = p.pick(obj); err != nil {
+		return nil, err
+	}
+	if o.bpf.Type() != libbpf.ProgTypeXDP { // a section name that libbpf doesn't know
+		if err := o.bpf.SetType(libbpf.ProgTypeXDP); err != nil {
+			return nil, err
+		}
+		if err := o.bpf.SetExpectedAttachType(libbpf.AttachXDP); err != nil {
+			return nil, err
+		}
+	}
+	for _, sibling := range obj.Programs() {
+		if err := sibling.SetAutoload(sibling.Name() == o.bpf.Name()); err != nil {
+			return nil, err
+		}
+	}
+	if o.pins, err = preparePins(obj, p.PinPath); err != nil {
+		return nil, err
+	}
+	return o, o.configure()
+}
+
+func (o *opened) configure() error {
+	libxdpLock.Lock()
+	defer libxdpLock.Unlock()
+	prog, err := libxdp.FromObject(o.obj, o.bpf.Name())
+	if err != nil {
+		return explainObject(o.spec.File, err)
+	}
+	o.prog = prog
+	if o.spec.Priority != nil {
+		if err := prog.SetRunPrio(*o.spec.Priority); err != nil {
+			return err
+		}
+	}
+	if o.spec.Actions != nil {
+		for v := range numVerdicts {
+			if err := prog.SetChainCallEnabled(uint32(v), o.spec.Actions.Has(v)); err != nil {
+				return err
+			}
+		}
+	}
+	if fragsSection(o.bpf.Section()) {
+		return prog.SetFragsSupport(true)
+	}
+	return nil
+}
+
+// fragsSection says whether a section's name asks for frags. libbpf acts on the
+// name only when it loads the program as type xdp, which in a chain it isn't.
+func fragsSection(section string) bool {
+	return section == "xdp.frags" || strings.HasPrefix(section, "xdp.frags/")
+}
+
+// pick finds the program that p names, or the first XDP program.
+func (p Program) pick(obj *libbpf.Object) (*libbpf.Program, error) {
+	all := obj.Programs()
+	var sections, names []string
+	for _, prog := range all {
+		sections = append(sections, prog.Section())
+		names = append(names, prog.Name())
+		if p.Section != "" && prog.Section() == p.Section ||
+			p.Name != "" && prog.Name() == p.Name ||
+			p.Section == "" && p.Name == "" && prog.Type() == libbpf.ProgTypeXDP {
+			return prog, nil
+		}
+	}
+	e := &Error{Kind: ErrObject}
+	switch {
+	case len(all) == 0:
+		e.Msg = fmt.Sprintf("%s holds no BPF program", p.File)
+		e.Remedy = `a program is a function in a section such as SEC("xdp")`
+	case p.Section != "":
+		e.Msg = fmt.Sprintf("%s has no section %q", p.File, p.Section)
+		e.Remedy = "its sections with programs: " + strings.Join(sections, ", ")
+	case p.Name != "":
+		e.Msg = fmt.Sprintf("%s has no program %q", p.File, p.Name)
+		e.Remedy = "its programs: " + strings.Join(names, ", ")
+	default:
+		e.Msg = fmt.Sprintf("%s holds no XDP program", p.File)
+		e.Remedy = fmt.Sprintf("name the section to load with --section; it has: %s", strings.Join(sections, ", "))
+	}
+	return nil, e
+}
+
+func (o *opened) close() {
+	if o.prog != nil {
+		libxdpLock.Lock()
+		o.prog.Close()
+		libxdpLock.Unlock()
+	}
+	o.obj.Close()
+}
+
+func openAll(programs []Program) ([]*opened, error) {
+	all := make([]*opened, 0, len(programs))
+	for _, p := range programs {
+		o, err := p.open()
+		if err != nil {
+			closeAll(all)
+			return nil, err
+		}
+		all = append(all, o)
+	}
+	return all, nil
+}
+
+func closeAll(all []*opened) {
+	for _, o := range all {
+		o.close()
+	}
+}

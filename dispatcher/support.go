@@ -1,0 +1,174 @@
+package dispatcher
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/xdpmux/xdpmux/cgo/libbpf"
+	"github.com/xdpmux/xdpmux/cgo/libxdp"
+)
+
+// What libxdp reads from the environment. A program with file capabilities
+// doesn't see them: libxdp uses secure_getenv.
+const (
+	envBPFFS          = "LIBXDP_BPFFS"
+	envAutomount      = "LIBXDP_BPFFS_AUTOMOUNT"
+	envSkipDispatcher = "LIBXDP_SKIP_DISPATCHER"
+)
+
+// bpffs is where libxdp looks for one.
+func bpffs() string {
+	if dir := os.Getenv(envBPFFS); dir != "" {
+		return dir
+	}
+	return "/sys/fs/bpf"
+}
+
+// checkBPFFS says whether there is a bpffs, or libxdp will mount one.
+func checkBPFFS() error {
+	var fs unix.Statfs_t
+	if err := unix.Statfs(bpffs(), &fs); err == nil && fs.Type == unix.BPF_FS_MAGIC {
+		return nil
+	}
+	if os.Getenv(envAutomount) == "1" {
+		return nil
+	}
+	return noDispatcher("no bpffs is mounted at "+bpffs(), nil)
+}
+
+func noDispatcher(reason string, err error) error {
+	e := &Error{Kind: ErrNoDispatcher, Msg: "no dispatcher possible: " + reason, Err: err}
+	if strings.HasPrefix(reason, "no bpffs") {
+		e.Remedy = fmt.Sprintf("mount one: mount -t bpf bpf %s", bpffs())
+	}
+	return e
+}
+
+// checkDispatcher says whether these programs can go into a dispatcher here.
+func checkDispatcher(all []*opened) error {
+	if os.Getenv(envSkipDispatcher) == "1" && len(all) == 1 {
+		return noDispatcher(envSkipDispatcher+" is set", nil)
+	}
+	if err := checkBPFFS(); err != nil {
+		return err
+	}
+	for _, o := range all {
+		if !o.obj.HasBTF() {
+			return noDispatcher(withoutBTF(o), nil)
+		}
+	}
+	return probeFreplace()
+}
+
+func withoutBTF(o *opened) string {
+	return o.spec.File + " has no type information (BTF); compile it with -g"
+}
+
+// fallbackReason finds out why libxdp attached a program without a dispatcher.
+func fallbackReason(o *opened, said []string) string {
+	switch {
+	case os.Getenv(envSkipDispatcher) == "1":
+		return envSkipDispatcher + " is set"
+	case !o.obj.HasBTF():
+		return withoutBTF(o)
+	}
+	var e *Error
+	if err := checkBPFFS(); errors.As(err, &e) {
+		return strings.TrimPrefix(e.Msg, "no dispatcher possible: ") + "; " + e.Remedy
+	}
+	if err := probeFreplace(); errors.As(err, &e) {
+		return strings.TrimPrefix(e.Msg, "no dispatcher possible: ")
+	}
+	return "libxdp said: " + strings.Join(said, "; ")
+}
+
+// dispatcherObject is libxdp's own dispatcher, which it has built in or finds
+// below LIBXDP_OBJECT_PATH.
+const (
+	dispatcherObject  = "xdp-dispatcher.o"
+	dispatcherProgram = "xdp_dispatcher"
+	passProgram       = "xdp_pass"    // beside the dispatcher, there for such a probe
+	compatFunction    = "compat_test" // the function of the dispatcher that is there to be replaced in a probe
+)
+
+// probeFreplace tries what a dispatcher needs of the kernel: to load libxdp's own
+// and to link a program in place of one of its functions. Nothing is attached to
+// an interface, and nothing stays.
+func probeFreplace() error {
+	libxdpLock.Lock()
+	defer libxdpLock.Unlock()
+	target, obj, err := openDispatcher(dispatcherProgram)
+	if err != nil {
+		return noDispatcher("libxdp's "+dispatcherObject+" can't be opened", err)
+	}
+	defer obj.Close()
+	if err := obj.Load(); err != nil {
+		return noDispatcher("the kernel doesn't load a dispatcher ("+cause(err)+")", err)
+	}
+	pass, passObj, err := openDispatcher(passProgram)
+	if err != nil {
+		return noDispatcher("libxdp's "+dispatcherObject+" can't be opened", err)
+	}
+	defer passObj.Close()
+	for _, step := range []func() error{
+		func() error { return pass.SetType(libbpf.ProgTypeExt) },
+		func() error { return pass.SetExpectedAttachType(0) },
+		func() error { return pass.SetAttachTarget(target.FD(), compatFunction) },
+		passObj.Load,
+		func() error {
+			l, err := libbpf.LinkCreate(pass.FD(), 0, 0, 0, 0)
+			return errors.Join(err, l.Close())
+		},
+	} {
+		if err := step(); err != nil {
+			return noDispatcher("the kernel can't replace a function of a running program ("+cause(err)+")", err)
+		}
+	}
+	return nil
+}
+
+// openDispatcher opens libxdp's dispatcher object with only one of its programs
+// to be loaded.
+func openDispatcher(name string) (*libbpf.Program, *dispatcherFile, error) {
+	owner, err := libxdp.FindFile(dispatcherObject, "", "")
+	if err != nil {
+		return nil, nil, err
+	}
+	f := &dispatcherFile{Object: owner.Object(), owner: owner}
+	var found *libbpf.Program
+	for _, p := range f.Programs() {
+		if err := p.SetAutoload(p.Name() == name); err != nil {
+			f.Close()
+			return nil, nil, err
+		}
+		if p.Name() == name {
+			found = p
+		}
+	}
+	if found == nil {
+		f.Close()
+		return nil, nil, fmt.Errorf("%s has no program %s", dispatcherObject, name)
+	}
+	return found, f, nil
+}
+
+// dispatcherFile is an object that a libxdp program owns.
+type dispatcherFile struct {
+	*libbpf.Object
+	owner *libxdp.Program
+}
+
+func (f *dispatcherFile) Close() error { return f.owner.Close() }
+
+// cause is the errno's text alone.
+func cause(err error) string {
+	var e *libbpf.Error
+	if errors.As(err, &e) {
+		return libbpf.Strerror(e.Errno)
+	}
+	return err.Error()
+}
