@@ -32,6 +32,21 @@ func normalize(app *cli.App, args []string) ([]string, error) {
 	return normalizeCommand(command, nil, append(leading, args[1:]...))
 }
 
+// countVerbose says how often a normalized command line has --verbose, which cli
+// counts once more for each alias and command.
+func countVerbose(args []string) int {
+	n := 0
+	for _, arg := range args {
+		switch arg {
+		case "--":
+			return n
+		case "--verbose":
+			n++
+		}
+	}
+	return n
+}
+
 func normalizeCommand(command *cli.Command, path, args []string) ([]string, error) {
 	path = append(path, command.Name)
 	if command.Name == "help" {

@@ -26,6 +26,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	app := newApp(out)
 	args, err := normalize(app, args)
 	if err == nil {
+		out.verbosity = countVerbose(args)
 		err = app.RunContext(ctx, append([]string{app.Name}, args...))
 	}
 	if err != nil {
@@ -68,7 +69,7 @@ func newApp(out *output) *cli.App {
 // and errors that are returned, not printed by cli.
 func prepare(command *cli.Command, out *output) {
 	command.Flags = append(command.Flags,
-		&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Count: &out.verbosity, Usage: "show the causes of errors and what libxdp says; twice: and libbpf"},
+		&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "show the causes of errors and what libxdp says; twice: and libbpf"},
 		&cli.BoolFlag{Name: "version", Usage: "print the versions of xdpmux, libxdp and libbpf"},
 	)
 	command.OnUsageError = func(_ *cli.Context, err error, _ bool) error {
