@@ -143,3 +143,17 @@ func attachment(iface Interface, all []*opened, opts AttachOptions, said []strin
 	all[0].pins.undo()
 	return nil, errors.Join(noDispatcher(reason, nil), err)
 }
+
+func loadedOf(p *libxdp.Program) *Loaded {
+	return &Loaded{ID: p.ID(), Name: p.Name(), Tag: p.Tag().String()}
+}
+
+func actionsOf(p *libxdp.Program) Actions {
+	var a Actions
+	for v := range numVerdicts {
+		if p.ChainCallEnabled(uint32(v)) {
+			a |= 1 << v
+		}
+	}
+	return a
+}

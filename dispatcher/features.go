@@ -60,7 +60,7 @@ func QueryFeatures(ctx context.Context, ifname string) (*Features, error) {
 		return nil, fmt.Errorf("look up the netdev netlink family: %w", err)
 	}
 	req := nl.NewNetlinkRequest(int(family.ID), unix.NLM_F_ACK)
-	req.AddData(&nl.Genlmsg{Command: netdevCmdDevGet, Version: 1})
+	req.AddData(genlHeader{netdevCmdDevGet, 1})
 	req.AddData(nl.NewRtAttr(netdevIfindex, nl.Uint32Attr(uint32(l.Index))))
 	msgs, err := req.Execute(unix.NETLINK_GENERIC, 0)
 	if err != nil {
@@ -74,6 +74,13 @@ func QueryFeatures(ctx context.Context, ifname string) (*Features, error) {
 	}
 	return f, nil
 }
+
+// genlHeader is a generic netlink header: command, version, and two reserved bytes,
+// which the kernel wants to be zero and nl.Genlmsg fills with what lies behind it.
+type genlHeader [nl.SizeofGenlmsg]byte
+
+func (h genlHeader) Len() int          { return len(h) }
+func (h genlHeader) Serialize() []byte { return h[:] }
 
 // parse reads one answer of the family, a generic netlink header and attributes.
 func (f *Features) parse(msg []byte) error {

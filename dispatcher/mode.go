@@ -59,15 +59,3 @@ func ParseMode(s string) (Mode, error) {
 func (m Mode) libxdp() libxdp.AttachMode {
 	return [...]libxdp.AttachMode{libxdp.ModeNative, libxdp.ModeSKB, libxdp.ModeHW, libxdp.ModeUnspec}[m]
 }
-
-func modeOf(m libxdp.AttachMode) Mode {
-	switch m {
-	case libxdp.ModeNative:
-		return ModeNative
-	case libxdp.ModeSKB:
-		return ModeSKB
-	case libxdp.ModeHW:
-		return ModeHW
-	}
-	return ModeUnspecified
-}

@@ -13,7 +13,7 @@ import (
 type Program struct {
 	File     string   // the object file
 	Section  string   // the ELF section that holds the program; not together with Name
-	Name     string   // the function's name; neither: the first XDP program of the file
+	Name     string   // the function's name; neither: the first program of the file that can be XDP
 	Priority *uint32  // run priority, lower runs earlier; nil: what the object says, else 50
 	Actions  *Actions // chain call actions; nil: what the object says, else XDP_PASS
 	PinPath  string   // maps that ask for pinning are pinned below it; empty: no map is pinned
@@ -104,7 +104,13 @@ func fragsSection(section string) bool {
 	return section == "xdp.frags" || strings.HasPrefix(section, "xdp.frags/")
 }
 
-// pick finds the program that p names, or the first XDP program.
+// canBeXDP says whether a program is XDP, or in a section whose name says nothing
+// to libbpf, such as xdp_drop.
+func canBeXDP(p *libbpf.Program) bool {
+	return p.Type() == libbpf.ProgTypeXDP || p.Type() == libbpf.ProgTypeUnspec
+}
+
+// pick finds the program that p names, or the first that can be XDP.
 func (p Program) pick(obj *libbpf.Object) (*libbpf.Program, error) {
 	all := obj.Programs()
 	var sections, names []string
@@ -113,7 +119,7 @@ func (p Program) pick(obj *libbpf.Object) (*libbpf.Program, error) {
 		names = append(names, prog.Name())
 		if p.Section != "" && prog.Section() == p.Section ||
 			p.Name != "" && prog.Name() == p.Name ||
-			p.Section == "" && p.Name == "" && prog.Type() == libbpf.ProgTypeXDP {
+			p.Section == "" && p.Name == "" && canBeXDP(prog) {
 			return prog, nil
 		}
 	}
@@ -130,7 +136,7 @@ func (p Program) pick(obj *libbpf.Object) (*libbpf.Program, error) {
 		e.Remedy = "its programs: " + strings.Join(names, ", ")
 	default:
 		e.Msg = fmt.Sprintf("%s holds no XDP program", p.File)
-		e.Remedy = fmt.Sprintf("name the section to load with --section; it has: %s", strings.Join(sections, ", "))
+		e.Remedy = "its sections with programs: " + strings.Join(sections, ", ")
 	}
 	return nil, e
 }

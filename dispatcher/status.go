@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"syscall"
-
-	"github.com/xdpmux/xdpmux/cgo/libxdp"
 )
 
 // Loaded is a program in the kernel.
@@ -34,8 +32,8 @@ type Chain struct {
 	Programs   []Component `json:"programs"`             // in the order they run
 }
 
-// Status tells what runs on an interface. Errors: [ErrNoInterface],
-// [ErrPermission]. It stands for xdp_multiprog__get_from_ifindex.
+// Status tells what runs on an interface: what xdp_multiprog__get_from_ifindex
+// reads, but read without libxdp. Errors: [ErrNoInterface], [ErrPermission].
 func Status(ctx context.Context, ifname string) (*Chain, error) {
 	l, err := linkByName(ifname)
 	if err != nil {
@@ -60,59 +58,39 @@ func StatusAll(ctx context.Context) ([]*Chain, error) {
 	return chains, nil
 }
 
+// chainOf reads what sits on an interface. What disappears while it is read
+// counts as not there.
 func chainOf(ctx context.Context, l link) (*Chain, error) {
 	c := &Chain{Interface: l.Interface, Programs: []Component{}}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if !l.attached {
+	if !l.attached || l.progID == 0 {
 		return c, nil
 	}
-	libxdpLock.Lock()
-	defer libxdpLock.Unlock()
-	mp, err := libxdp.GetMultiprog(l.Index)
-	if errors.Is(err, syscall.ENOENT) {
-		return c, nil // gone since the query
-	}
-	if err != nil {
+	s, err := readDispatcher(l.Index, l.progID)
+	switch {
+	case err == nil:
+		c.Mode, c.Dispatcher, c.Frags = &l.mode, &s.Loaded, s.config.Frags
+		for _, p := range s.slots {
+			c.Programs = append(c.Programs, Component{Loaded: p.Loaded, Priority: p.Priority, Actions: p.Actions})
+		}
+		return c, nil
+	case errors.Is(err, syscall.ENOENT):
+		return c, nil
+	case !errors.Is(err, errNotDispatcher):
 		return nil, explainStatus(l, err)
 	}
-	defer mp.Close()
-	c.read(mp)
+	p, err := loadedByID(l.progID)
+	switch {
+	case errors.Is(err, syscall.ENOENT):
+		return c, nil
+	case err != nil:
+		return nil, explainStatus(l, err)
+	case l.mode == ModeHW:
+		c.Hardware = &p.Loaded
+	default:
+		c.Mode, c.Legacy = &l.mode, &p.Loaded
+	}
 	return c, nil
-}
-
-func (c *Chain) read(mp *libxdp.Multiprog) {
-	if p := mp.HWProgram(); p != nil {
-		c.Hardware = loadedOf(p)
-	}
-	main := mp.MainProgram()
-	if main == nil {
-		return
-	}
-	mode := modeOf(mp.AttachMode())
-	c.Mode = &mode
-	if mp.IsLegacy() {
-		c.Legacy = loadedOf(main)
-		return
-	}
-	c.Dispatcher = loadedOf(main)
-	c.Frags = mp.FragsSupport()
-	for _, p := range mp.Programs() {
-		c.Programs = append(c.Programs, Component{Loaded: *loadedOf(p), Priority: p.RunPrio(), Actions: actionsOf(p)})
-	}
-}
-
-func loadedOf(p *libxdp.Program) *Loaded {
-	return &Loaded{ID: p.ID(), Name: p.Name(), Tag: p.Tag().String()}
-}
-
-func actionsOf(p *libxdp.Program) Actions {
-	var a Actions
-	for v := range numVerdicts {
-		if p.ChainCallEnabled(uint32(v)) {
-			a |= 1 << v
-		}
-	}
-	return a
 }

@@ -89,10 +89,8 @@ func fallbackReason(o *opened, said []string) string {
 // dispatcherObject is libxdp's own dispatcher, which it has built in or finds
 // below LIBXDP_OBJECT_PATH.
 const (
-	dispatcherObject  = "xdp-dispatcher.o"
-	dispatcherProgram = "xdp_dispatcher"
-	passProgram       = "xdp_pass"    // beside the dispatcher, there for such a probe
-	compatFunction    = "compat_test" // the function of the dispatcher that is there to be replaced in a probe
+	dispatcherObject = "xdp-dispatcher.o"
+	passProgram      = "xdp_pass" // beside the dispatcher, there for such a probe
 )
 
 // probeFreplace tries what a dispatcher needs of the kernel: to load libxdp's own
@@ -106,6 +104,11 @@ func probeFreplace() error {
 		return noDispatcher("libxdp's "+dispatcherObject+" can't be opened", err)
 	}
 	defer obj.Close()
+	// Two programs: with fewer, the kernel leaves out the functions of the slots.
+	probe := layoutConfig{Version: 2, Count: 2}
+	if err := obj.Maps()[0].SetInitialValue(probe.encode()); err != nil {
+		return noDispatcher("libxdp's "+dispatcherObject+" isn't as expected", err)
+	}
 	if err := obj.Load(); err != nil {
 		return noDispatcher("the kernel doesn't load a dispatcher ("+cause(err)+")", err)
 	}
@@ -117,7 +120,7 @@ func probeFreplace() error {
 	for _, step := range []func() error{
 		func() error { return pass.SetType(libbpf.ProgTypeExt) },
 		func() error { return pass.SetExpectedAttachType(0) },
-		func() error { return pass.SetAttachTarget(target.FD(), compatFunction) },
+		func() error { return pass.SetAttachTarget(target.FD(), slotFunction(0, probe.Count)) },
 		passObj.Load,
 		func() error {
 			l, err := libbpf.LinkCreate(pass.FD(), 0, 0, 0, 0)

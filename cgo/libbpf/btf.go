@@ -44,3 +44,13 @@ func (b *BTF) Find(name string, kind Kind) (uint32, error) {
 	id := C.btf__find_by_name_kind(b.ptr, n, C.__u32(kind))
 	return uint32(max(id, 0)), check("btf__find_by_name_kind", C.int(id))
 }
+
+// TypeName is the name of a type; empty for one without, or for an id that isn't
+// there. It stands for btf__type_by_id and btf__name_by_offset.
+func (b *BTF) TypeName(id uint32) string {
+	t := C.btf__type_by_id(b.ptr, C.__u32(id))
+	if t == nil {
+		return ""
+	}
+	return C.GoString(C.btf__name_by_offset(b.ptr, t.name_off))
+}

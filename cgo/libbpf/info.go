@@ -8,6 +8,7 @@ import "C"
 import (
 	"encoding/hex"
 	"runtime"
+	"syscall"
 	"time"
 	"unsafe"
 )
@@ -182,4 +183,27 @@ func LinkInfoByFD(fd int) (*LinkInfo, error) {
 		l.TargetBTFTypeID = uint32(C.xm_link_target_btf(&c))
 	}
 	return l, nil
+}
+
+// ProgFuncType is the type id, in the program's BTF, of its main function; ENOENT
+// for a program without BTF. It stands for bpf_obj_get_info_by_fd.
+func ProgFuncType(fd int) (uint32, error) {
+	var c C.struct_bpf_prog_info
+	if err := infoByFD(fd, &c); err != nil {
+		return 0, err
+	}
+	if c.nr_func_info == 0 || c.func_info_rec_size < C.sizeof_struct_bpf_func_info {
+		return 0, &Error{Op: "bpf_obj_get_info_by_fd", Errno: syscall.ENOENT}
+	}
+	// The main function is the first; room for one record is enough.
+	rec := make([]byte, c.func_info_rec_size)
+	c = C.struct_bpf_prog_info{nr_func_info: 1, func_info_rec_size: C.__u32(len(rec))}
+	var pin runtime.Pinner
+	defer pin.Unpin()
+	pin.Pin(&rec[0])
+	c.func_info = C.__u64(uintptr(unsafe.Pointer(&rec[0])))
+	if err := infoByFD(fd, &c); err != nil {
+		return 0, err
+	}
+	return uint32((*C.struct_bpf_func_info)(unsafe.Pointer(&rec[0])).type_id), nil
 }

@@ -46,7 +46,7 @@ func chainsOf(c *cli.Context) ([]*dispatcher.Chain, error) {
 const (
 	statusHead = "%-16s %-5s %-17s Mode     ID   %-17s %s\n"
 	statusMain = "%-16s %-5s %-17s %-8s %-4d %-17s\n"
-	statusPart = "%-16s %-5d %-17s %-8s %-4d %-17s %s\n"
+	statusPart = "%-16s %-5d  %-16s %-8s %-4d %-17s %s\n"
 	statusNone = "%-16s %-5s %s\n"
 )
 

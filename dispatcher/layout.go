@@ -1,0 +1,118 @@
+package dispatcher
+
+import (
+	"encoding/binary"
+	"fmt"
+)
+
+// The dispatcher protocol of libxdp: a program called xdp_dispatcher with one map,
+// whose single value is the configuration, and functions prog0 to prog9 that the
+// component programs replace, pinned below <bpffs>/xdp/dispatch-IFINDEX-ID.
+const (
+	dispatcherProgram = "xdp_dispatcher"
+	dispatcherMagic   = 236 // 'X' + 'D' + 'P'
+
+	// alwaysContinue is set in every chain call action set of the configuration:
+	// it is what a slot without a program returns.
+	alwaysContinue = 1 << 31
+)
+
+// The sizes in bytes of the configuration: version 1 has no header and no flags.
+const (
+	configSizeV1 = 4 + 2*4*MaxPrograms
+	configSizeV2 = 4 + 3*4*MaxPrograms // and version 3
+)
+
+// layoutConfig is the configuration of a dispatcher (struct
+// xdp_dispatcher_config), of whichever version.
+type layoutConfig struct {
+	Version int
+	Count   int  // of component programs
+	Frags   bool // the dispatcher was loaded with frags support
+	Slots   [MaxPrograms]layoutSlot
+}
+
+// layoutSlot is what the configuration says of one component program.
+type layoutSlot struct {
+	Priority uint32
+	Actions  Actions // without alwaysContinue
+	Flags    uint32  // BPF_F_XDP_HAS_FRAGS where the program has frags support
+}
+
+// decodeConfig reads the value of a dispatcher's map, which is in the byte order
+// of the machine.
+func decodeConfig(value []byte) (layoutConfig, error) {
+	var c layoutConfig
+	u32 := func(i int) uint32 { return binary.NativeEndian.Uint32(value[4+4*i:]) }
+	switch {
+	case len(value) == configSizeV1:
+		c.Version, c.Count = 1, int(value[0])
+	case len(value) >= configSizeV2 && value[0] == dispatcherMagic:
+		c.Version, c.Count, c.Frags = int(value[1]), int(value[2]), value[3] != 0
+		if c.Version < 2 || c.Version > maxVersion {
+			return c, fmt.Errorf("the dispatcher has version %d, and xdpmux knows 1 to %d", c.Version, maxVersion)
+		}
+	default:
+		return c, fmt.Errorf("a configuration of %d bytes is not of a libxdp dispatcher", len(value))
+	}
+	if c.Count > MaxPrograms {
+		return c, fmt.Errorf("the dispatcher's configuration speaks of %d programs", c.Count)
+	}
+	for i := range c.Slots {
+		c.Slots[i] = layoutSlot{Actions: Actions(u32(i) &^ alwaysContinue), Priority: u32(MaxPrograms + i)}
+		if c.Version > 1 {
+			c.Slots[i].Flags = u32(2*MaxPrograms + i)
+		}
+	}
+	return c, nil
+}
+
+// maxVersion is the newest dispatcher version whose layout is known: libxdp up to
+// 1.2 writes 1, up to 1.5 writes 2, from 1.6 on 3.
+const maxVersion = 3
+
+// encode is the map value for c, the reverse of decodeConfig.
+func (c layoutConfig) encode() []byte {
+	value := make([]byte, 4, configSizeV2)
+	if c.Version == 1 {
+		value[0] = byte(c.Count)
+	} else {
+		copy(value, []byte{dispatcherMagic, byte(c.Version), byte(c.Count), 0})
+		if c.Frags {
+			value[3] = 1
+		}
+	}
+	add := func(field func(layoutSlot) uint32) {
+		for i, s := range c.Slots {
+			var v uint32
+			if i < c.Count {
+				v = field(s)
+			}
+			value = binary.NativeEndian.AppendUint32(value, v)
+		}
+	}
+	add(func(s layoutSlot) uint32 { return uint32(s.Actions) | alwaysContinue })
+	add(func(s layoutSlot) uint32 { return s.Priority })
+	if c.Version > 1 {
+		add(func(s layoutSlot) uint32 { return s.Flags })
+	}
+	return value
+}
+
+// slotFunction is the function of the dispatcher that the program in a slot
+// replaces. A lone program replaces the dispatcher's own function.
+func slotFunction(slot, count int) string {
+	if count == 1 {
+		return dispatcherProgram
+	}
+	return fmt.Sprintf("prog%d", slot)
+}
+
+// pinDir is where the pins of a dispatcher lie.
+func pinDir(ifindex int, id uint32) string {
+	return fmt.Sprintf("%s/xdp/dispatch-%d-%d", bpffs(), ifindex, id)
+}
+
+// progPin is the pin of the program in a slot, prog0 for a lone program too. Beside
+// it lies progN-link, the pin of the link that holds it in the dispatcher.
+func progPin(dir string, slot int) string { return fmt.Sprintf("%s/prog%d-prog", dir, slot) }

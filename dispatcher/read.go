@@ -1,0 +1,235 @@
+package dispatcher
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+
+	"github.com/xdpmux/xdpmux/cgo/libbpf"
+)
+
+// state is a dispatcher as the kernel and the bpffs show it. It is read without
+// libxdp, so that every version can be read, wherever its pins lie.
+type state struct {
+	Loaded
+	config layoutConfig
+	pins   string // the directory of its pins; empty: there is none where libxdp has it
+	slots  []slot // as many as the configuration says
+}
+
+// slot is one component program of a dispatcher.
+type slot struct {
+	layoutSlot
+	Loaded        // ID 0: the program is gone, or can't be found
+	linkID uint32 // of the link that holds it in the dispatcher; 0: not looked up
+}
+
+// errNotDispatcher says that a program is something else.
+var errNotDispatcher = errors.New("not a dispatcher")
+
+// readDispatcher reads the dispatcher that is loaded with that id and sits on the
+// interface of that index. The error is errNotDispatcher for any other program,
+// and ENOENT for one that is gone.
+func readDispatcher(ifindex int, id uint32) (*state, error) {
+	fd, err := libbpf.ProgByID(id)
+	if err != nil {
+		return nil, err
+	}
+	defer fd.Close()
+	info, err := libbpf.ProgInfoByFD(fd.Int())
+	if err != nil {
+		return nil, err
+	}
+	if info.Name != dispatcherProgram || len(info.MapIDs) != 1 {
+		return nil, errNotDispatcher
+	}
+	s := &state{Loaded: Loaded{ID: id, Name: info.Name, Tag: info.Tag.String()}}
+	value, err := readConfigMap(info.MapIDs[0])
+	if err != nil {
+		return nil, err
+	}
+	if s.config, err = decodeConfig(value); err != nil {
+		return nil, err
+	}
+	return s, s.findPrograms(ifindex)
+}
+
+// readConfigMap is the only value of a dispatcher's map.
+func readConfigMap(id uint32) ([]byte, error) {
+	fd, err := libbpf.MapByID(id)
+	if err != nil {
+		return nil, err
+	}
+	defer fd.Close()
+	info, err := libbpf.MapInfoByFD(fd.Int())
+	if err != nil {
+		return nil, err
+	}
+	if info.Type != libbpf.MapTypeArray || info.MaxEntries != 1 {
+		return nil, errNotDispatcher
+	}
+	value := make([]byte, info.ValueSize)
+	return value, libbpf.MapLookup(fd.Int(), make([]byte, info.KeySize), value)
+}
+
+// findPrograms finds the component programs by the pins of the protocol, and
+// those that have none by the links that hold them.
+func (s *state) findPrograms(ifindex int) error {
+	dir := pinDir(ifindex, s.ID)
+	s.slots = make([]slot, s.config.Count)
+	missing := 0
+	for i := range s.slots {
+		s.slots[i].layoutSlot = s.config.Slots[i]
+		fd, err := libbpf.ObjGet(progPin(dir, i))
+		if errors.Is(err, syscall.ENOENT) {
+			missing++
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", progPin(dir, i), err)
+		}
+		s.pins = dir
+		p, err := loadedByFD(fd.Int())
+		fd.Close()
+		if err != nil {
+			return err
+		}
+		s.slots[i].Loaded = p.Loaded
+	}
+	if missing > 0 {
+		return s.findByLinks()
+	}
+	return nil
+}
+
+// findByLinks looks through all links of the kernel for those into s. The
+// function that each replaces tells its slot.
+func (s *state) findByLinks() error {
+	functions, err := s.functions()
+	if err != nil {
+		return err
+	}
+	return eachLink(func(l *libbpf.LinkInfo) error {
+		if l.Type != libbpf.LinkTypeTracing || l.TargetProgID != s.ID {
+			return nil
+		}
+		i, ok := functions[l.TargetBTFTypeID]
+		if !ok {
+			return nil // a probe, such as fexit on the dispatcher
+		}
+		s.slots[i].linkID = l.ID
+		if s.slots[i].ID != 0 {
+			return nil
+		}
+		p, err := loadedByID(l.ProgID)
+		if errors.Is(err, syscall.ENOENT) {
+			return nil
+		}
+		if err == nil && p.progType == libbpf.ProgTypeExt {
+			s.slots[i].Loaded = p.Loaded
+		}
+		return err
+	})
+}
+
+// functions maps the BTF type ids of the functions that component programs
+// replace to their slots.
+func (s *state) functions() (map[uint32]int, error) {
+	fd, err := libbpf.ProgByID(s.ID)
+	if err != nil {
+		return nil, err
+	}
+	defer fd.Close()
+	info, err := libbpf.ProgInfoByFD(fd.Int())
+	if err != nil {
+		return nil, err
+	}
+	btf, err := libbpf.LoadBTF(info.BTFID)
+	if err != nil {
+		return nil, err
+	}
+	defer btf.Close()
+	slots := map[uint32]int{}
+	for i := range s.slots {
+		id, err := btf.Find(slotFunction(i, len(s.slots)), libbpf.KindFunc)
+		if err != nil {
+			return nil, err
+		}
+		slots[id] = i
+	}
+	return slots, nil
+}
+
+// eachLink calls f for every link of the kernel.
+func eachLink(f func(*libbpf.LinkInfo) error) error {
+	for id := uint32(0); ; {
+		next, err := libbpf.NextLinkID(id)
+		if errors.Is(err, syscall.ENOENT) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		id = next
+		fd, err := libbpf.LinkByID(id)
+		if errors.Is(err, syscall.ENOENT) {
+			continue // gone meanwhile
+		}
+		if err != nil {
+			return err
+		}
+		info, err := libbpf.LinkInfoByFD(fd.Int())
+		fd.Close()
+		if err == nil {
+			err = f(info)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// kernelProgram is a program as the kernel shows it.
+type kernelProgram struct {
+	Loaded
+	progType libbpf.ProgType
+}
+
+func loadedByID(id uint32) (kernelProgram, error) {
+	fd, err := libbpf.ProgByID(id)
+	if err != nil {
+		return kernelProgram{}, err
+	}
+	defer fd.Close()
+	return loadedByFD(fd.Int())
+}
+
+// loadedByFD reads a program's identity. The kernel cuts names to 15 characters;
+// the whole name is in the program's BTF.
+func loadedByFD(fd int) (kernelProgram, error) {
+	info, err := libbpf.ProgInfoByFD(fd)
+	if err != nil {
+		return kernelProgram{}, err
+	}
+	p := kernelProgram{Loaded: Loaded{ID: info.ID, Name: info.Name, Tag: info.Tag.String()}, progType: info.Type}
+	if len(info.Name) < maxKernelName || info.BTFID == 0 {
+		return p, nil
+	}
+	function, err := libbpf.ProgFuncType(fd)
+	if err != nil {
+		return p, nil // the cut name will do
+	}
+	btf, err := libbpf.LoadBTF(info.BTFID)
+	if err != nil {
+		return p, nil
+	}
+	defer btf.Close()
+	if name := btf.TypeName(function); name != "" {
+		p.Name = name
+	}
+	return p, nil
+}
+
+// maxKernelName is how much of a name the kernel keeps (BPF_OBJ_NAME_LEN less the
+// NUL).
+const maxKernelName = 15
