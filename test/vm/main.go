@@ -1,0 +1,226 @@
+// Command vm boots a Linux kernel under qemu and runs the integration tests in
+// it, or any command:
+//
+//	go run ./test/vm -kernel 6.12 ./cgo/... ./dispatcher/...
+//	go run ./test/vm -kernel 6.1 -- sh -c 'uname -r; xdp-loader status'
+//
+// The VM holds nothing but an initramfs made on the spot: busybox, the network
+// and BPF tools of this host, the test binaries and what make has built. It has
+// no disk and no network, and needs no root.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+)
+
+func main() {
+	// qemu asks to be killed when the thread that started it ends, so that
+	// thread has to be one that lives as long as this process.
+	runtime.LockOSThread()
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	var status exitStatus
+	switch {
+	case err == nil, errors.Is(err, flag.ErrHelp):
+	case errors.As(err, &status):
+		os.Exit(int(status))
+	default:
+		fmt.Fprintln(os.Stderr, "vm:", err)
+		os.Exit(1)
+	}
+}
+
+// exitStatus is a failure that has been told already; only the status is left.
+type exitStatus int
+
+func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
+
+// options is what the command line says.
+type options struct {
+	kernel  string        // a series such as 6.12, or the path of an image
+	modules string        // directory with the image's modules
+	smp     int           // processors
+	mem     string        // memory, as qemu writes it
+	timeout time.Duration // for the whole life of the VM
+	run     string        // -test.run
+	bench   string        // -test.bench
+	count   int           // -test.count
+	add     []addition    // further files
+
+	patterns []string // packages to test
+	command  []string // what to run instead of tests
+}
+
+// addition is a file or directory that -add puts into the VM.
+type addition struct{ src, dst string }
+
+func parseOptions(args []string, stderr io.Writer) (options, error) {
+	o := options{}
+	flags := flag.NewFlagSet("vm", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.Usage = func() {
+		fmt.Fprintln(stderr, "usage: vm [flags] [package patterns...]\n       vm [flags] -- command [arguments...]")
+		flags.PrintDefaults()
+	}
+	flags.StringVar(&o.kernel, "kernel", "6.12", "kernel `series` to fetch through apt, or the path of an image")
+	flags.StringVar(&o.modules, "modules", "", "`directory` with the modules of an image given by path (default: /lib/modules/RELEASE beside it or on this host)")
+	flags.IntVar(&o.smp, "smp", 2, "`processors` of the VM")
+	flags.StringVar(&o.mem, "mem", "2G", "`memory` of the VM")
+	flags.DurationVar(&o.timeout, "timeout", 15*time.Minute, "kill the VM and fail after this long")
+	flags.StringVar(&o.run, "run", "", "run only the tests that match this `regexp`")
+	flags.StringVar(&o.bench, "bench", "", "run the benchmarks that match this `regexp`")
+	flags.IntVar(&o.count, "count", 1, "run each test this many times")
+	flags.Func("add", "put a file or directory into the VM, `SRC[:DST]`; repeatable (DST: as SRC, relative to /repo)", func(s string) error {
+		src, dst, _ := strings.Cut(s, ":")
+		if src == "" {
+			return errors.New("no source")
+		}
+		if dst == "" {
+			dst = src
+		}
+		if !filepath.IsAbs(dst) {
+			dst = filepath.Join("/repo", dst)
+		}
+		o.add = append(o.add, addition{src, dst})
+		return nil
+	})
+
+	// flag swallows a "--", so what follows one is taken away beforehand.
+	for i, arg := range args {
+		if arg == "--" {
+			if o.command = args[i+1:]; len(o.command) == 0 {
+				return o, errors.New("no command after --")
+			}
+			args = args[:i]
+			break
+		}
+	}
+	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return o, err
+		}
+		return o, exitStatus(2) // flag has said what is wrong
+	}
+	o.patterns = flags.Args()
+	switch {
+	case o.command != nil && len(o.patterns) > 0:
+		return o, fmt.Errorf("packages %q and a command after --: give one of them", o.patterns)
+	case o.command == nil && len(o.patterns) == 0:
+		o.patterns = []string{"./cgo/...", "./dispatcher/...", "./test/..."}
+	}
+	return o, nil
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	o, err := parseOptions(args, stderr)
+	if err != nil {
+		return err
+	}
+	if runtime.GOARCH != "amd64" {
+		return fmt.Errorf("the VM is an x86-64 machine, and this is %s: run the tests with make test-native", runtime.GOARCH)
+	}
+	if err := needPrograms(); err != nil {
+		return err
+	}
+	root, err := repoRoot()
+	if err != nil {
+		return err
+	}
+	kernel, err := findKernel(ctx, o.kernel, o.modules, stderr)
+	if err != nil {
+		return err
+	}
+	tmp, err := os.MkdirTemp("", "xdpmux-vm-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(tmp)
+
+	var suites []suite
+	if o.command == nil {
+		if suites, err = buildSuites(ctx, root, tmp, o.patterns, stderr); err != nil {
+			return err
+		}
+		if len(suites) == 0 {
+			return fmt.Errorf("no package of %s has tests that import %s", strings.Join(o.patterns, " "), kernelPackage)
+		}
+	}
+	nonce, err := newNonce()
+	if err != nil {
+		return err
+	}
+	initrd := filepath.Join(tmp, "initrd")
+	if err := writeInitramfs(ctx, initrd, root, kernel, o, suites, payloadScript(o, suites, nonce), stderr); err != nil {
+		return err
+	}
+	vm := machine{kernel: kernel.image, initrd: initrd, smp: o.smp, mem: o.mem, dir: tmp, nonce: nonce}
+	ctx, cancel := context.WithTimeoutCause(ctx, o.timeout, fmt.Errorf("no end within %v (-timeout)", o.timeout))
+	defer cancel()
+	if o.command != nil {
+		return runCommand(ctx, vm, stdout, stderr)
+	}
+	return runTests(ctx, vm, suites, stdout, stderr)
+}
+
+// runCommand runs the VM with a command as its payload and ends with its status.
+func runCommand(ctx context.Context, vm machine, stdout, stderr io.Writer) error {
+	status, seen := 0, false
+	err := vm.run(ctx, stdout, func(m mark) {
+		if m.kind == markExit {
+			status, seen = m.status, true
+		}
+	})
+	switch {
+	case err != nil:
+		vm.explain(stderr, err)
+		return exitStatus(1)
+	case !seen:
+		return errors.New("the VM ended without the command's status")
+	case status != 0:
+		return exitStatus(status)
+	}
+	return nil
+}
+
+// runTests runs the VM with test binaries as its payload and sums up.
+func runTests(ctx context.Context, vm machine, suites []suite, stdout, stderr io.Writer) error {
+	rep := newReport(stdout, suites)
+	err := vm.run(ctx, rep, rep.mark)
+	rep.finish(err)
+	if err != nil {
+		vm.explain(stderr, err)
+	}
+	if !rep.summary(stdout) || err != nil {
+		return exitStatus(1)
+	}
+	return nil
+}
+
+// repoRoot finds the module that the working directory is in.
+func repoRoot() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for d := dir; ; d = filepath.Dir(d) {
+		if _, err := os.Stat(filepath.Join(d, "go.mod")); err == nil {
+			return d, nil
+		}
+		if d == filepath.Dir(d) {
+			return "", fmt.Errorf("%s is in no Go module: run this in a clone of xdpmux", dir)
+		}
+	}
+}
