@@ -7,6 +7,9 @@ GO      ?= go
 CLANG   ?= clang
 KERNEL  ?= 6.1 6.12
 
+# Without cli's writer of man pages, whose parser costs each start a millisecond.
+TAGS = urfave_cli_no_docs
+
 LIBXDP_VERSION = $(shell pkg-config --modversion libxdp)
 LDFLAGS = -X main.version=$(VERSION) -X github.com/xdpmux/xdpmux/cgo/libxdp.BuildVersion=$(LIBXDP_VERSION)
 GOSRC  := $(shell find cgo cmd dispatcher -name '*.go' -o -name '*.[ch]') go.mod go.sum
@@ -15,6 +18,7 @@ GOSRC  := $(shell find cgo cmd dispatcher -name '*.go' -o -name '*.[ch]') go.mod
 MULTIARCH := $(shell gcc -print-multiarch 2>/dev/null)
 BPFFLAGS   = -O2 -g -Wall -Werror -target bpf $(if $(MULTIARCH),-I/usr/include/$(MULTIARCH))
 BPFOBJ    := $(patsubst bpf/samples/%.bpf.c,build/bpf/%.o,$(wildcard bpf/samples/*.bpf.c))
+FIXTURES  := $(patsubst bpf/%.bpf.c,build/bpf/%.o,$(wildcard bpf/fixtures/*.bpf.c))
 
 .DELETE_ON_ERROR:
 .PHONY: build static deps demo test test-unit test-vm test-native lint install uninstall clean help
@@ -22,16 +26,22 @@ BPFOBJ    := $(patsubst bpf/samples/%.bpf.c,build/bpf/%.o,$(wildcard bpf/samples
 build: build/xdpmux $(BPFOBJ) ## build build/xdpmux and build/bpf/*.o
 
 build/xdpmux: $(GOSRC)
-	$(GO) build -ldflags '$(LDFLAGS)' -o $@ ./cmd/xdpmux
+	$(GO) build -tags '$(TAGS)' -ldflags '$(LDFLAGS)' -o $@ ./cmd/xdpmux
 
 build/bpf/%.o: bpf/samples/%.bpf.c
 	@mkdir -p $(@D)
 	$(CLANG) $(BPFFLAGS) -c $< -o $@
 
+build/bpf/fixtures/%.o: bpf/fixtures/%.bpf.c
+	@mkdir -p $(@D)
+	$(CLANG) $(BPFFLAGS) -c $< -o $@
+
+build/bpf/fixtures/nobtf.o: BPFFLAGS := $(filter-out -g,$(BPFFLAGS))
+
 static: build/xdpmux-static ## build build/xdpmux-static, one file without shared libraries
 
 build/xdpmux-static: $(GOSRC)
-	$(GO) build -tags static,netgo,osusergo -ldflags '$(LDFLAGS) -extldflags -static' -o $@ ./cmd/xdpmux
+	$(GO) build -tags '$(TAGS) static netgo osusergo' -ldflags '$(LDFLAGS) -extldflags -static' -o $@ ./cmd/xdpmux
 
 deps: ## install what build, demo and test need, through apt or dnf
 	test/deps.sh
@@ -43,13 +53,13 @@ demo: ## several programs on one interface, with real packets
 
 test: test-unit test-vm ## unit tests here, integration tests in a VM for each KERNEL
 
-test-unit: build
+test-unit: build $(FIXTURES)
 	$(GO) test ./...
 
-test-vm: build
+test-vm: build $(FIXTURES)
 	$(foreach k,$(KERNEL),$(GO) run ./test/vm -kernel $(k) &&) true
 
-test-native: build ## the integration tests on the running kernel, as root, without a VM
+test-native: build $(FIXTURES) ## the integration tests on the running kernel, as root, without a VM
 	XDPMUX_KERNEL_TESTS=1 XDPMUX=$(CURDIR)/build/xdpmux $(GO) test -count=1 -p 1 ./...
 
 lint: ## gofmt, go vet, staticcheck

@@ -1,0 +1,61 @@
+package dispatcher
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestConfig writes the configuration of every version and reads it back, and
+// compares the bytes of one with what libxdp 1.3.1 was seen to write.
+func TestConfig(t *testing.T) {
+	for version := 1; version <= maxVersion; version++ {
+		c := layoutConfig{Version: version, Count: 2}
+		for i := range c.Slots {
+			c.Slots[i] = layoutSlot{Actions: 0}
+		}
+		c.Slots[0] = layoutSlot{Priority: 5, Actions: *On(Pass, Drop)}
+		c.Slots[1] = layoutSlot{Priority: 1 << 31, Actions: *On(Pass)}
+		if version > 1 {
+			c.Frags = true
+			c.Slots[0].Flags = 32
+		}
+		value := c.encode()
+		if want := map[int]int{1: 84, 2: 124, 3: 124}[version]; len(value) != want {
+			t.Errorf("version %d has %d bytes, want %d", version, len(value), want)
+		}
+		back, err := decodeConfig(value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(c, back); diff != "" {
+			t.Errorf("version %d (-written +read):\n%s", version, diff)
+		}
+	}
+	lone := layoutConfig{Version: 2, Count: 1, Slots: [MaxPrograms]layoutSlot{{Priority: 50, Actions: *On(Pass)}}}
+	head := lone.encode()[:8]
+	if diff := cmp.Diff([]byte{236, 2, 1, 0, 4, 0, 0, 128}, head); diff != "" {
+		t.Errorf("(-libxdp +xdpmux):\n%s", diff)
+	}
+}
+
+func TestConfigRefused(t *testing.T) {
+	newer := layoutConfig{Version: 9}.encode()
+	foreign := layoutConfig{Version: 2}.encode()
+	foreign[0] = 1
+	crowded := layoutConfig{Version: 2, Count: 11}.encode()
+	for _, c := range []struct {
+		value []byte
+		want  string
+	}{
+		{newer, "the dispatcher has version 9, and xdpmux knows 1 to 3"},
+		{foreign, "a configuration of 124 bytes is not of a libxdp dispatcher"},
+		{nil, "a configuration of 0 bytes is not of a libxdp dispatcher"},
+		{crowded, "the dispatcher's configuration speaks of 11 programs"},
+	} {
+		if _, err := decodeConfig(c.value); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("got %v, want %q", err, c.want)
+		}
+	}
+}

@@ -1,0 +1,106 @@
+// Package rules holds the code to rules that no compiler knows.
+package rules
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/xdpmux/xdpmux/"
+
+// layers are the folders of the program, the lowest first. Imports run downwards.
+var layers = []string{"cgo/libbpf", "cgo/libxdp", "bpf", "dispatcher", "dispatcher/observe", "dispatcher/desired", "cmd"}
+
+func layer(dir string) int {
+	best := -1
+	for i, l := range layers {
+		if (dir == l || strings.HasPrefix(dir, l+"/")) && (best < 0 || len(l) > len(layers[best])) {
+			best = i
+		}
+	}
+	return best
+}
+
+// TestImports keeps the three rules of the design: imports run downwards only,
+// import "C" stands only under cgo/, and cmd never imports cgo.
+func TestImports(t *testing.T) {
+	files := 0
+	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") {
+			return err
+		}
+		dir, err := filepath.Rel("../..", filepath.Dir(path))
+		if err != nil {
+			return err
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		files++
+		for _, spec := range f.Imports {
+			imported, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			if broken := breaks(dir, imported, strings.HasSuffix(path, "_test.go")); broken != "" {
+				t.Errorf("%s imports %q: %s", path, imported, broken)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if files == 0 {
+		t.Fatal("no Go file found")
+	}
+}
+
+// breaks says which rule an import of a file in dir breaks.
+func breaks(dir, imported string, test bool) string {
+	if imported == "C" && !strings.HasPrefix(dir, "cgo/") {
+		return `import "C" stands only under cgo/`
+	}
+	target, ok := strings.CutPrefix(imported, module)
+	if !ok || test {
+		return ""
+	}
+	if strings.HasPrefix(dir, "cmd/") && strings.HasPrefix(target, "cgo/") {
+		return "cmd never imports cgo"
+	}
+	if from, to := layer(dir), layer(target); from >= 0 && (to > from || to < 0) {
+		return "imports run downwards only"
+	}
+	return ""
+}
+
+// TestBreaks shows that the rules are able to fail.
+func TestBreaks(t *testing.T) {
+	for _, c := range []struct {
+		dir, imported string
+		broken        bool
+	}{
+		{"dispatcher", "C", true},
+		{"cgo/libbpf", "C", false},
+		{"cmd/xdpmux", module + "cgo/libbpf", true},
+		{"cmd/xdpmux", module + "dispatcher", false},
+		{"cgo/libxdp", module + "dispatcher", true},
+		{"cgo/libxdp", module + "cgo/libbpf", false},
+		{"cgo/libbpf", module + "cgo/libxdp", true},
+		{"dispatcher", module + "dispatcher/observe", true},
+		{"dispatcher/observe", module + "dispatcher", false},
+		{"dispatcher", module + "test/kernel", true},
+		{"test/kernel", module + "dispatcher", false},
+		{"dispatcher", "fmt", false},
+	} {
+		if got := breaks(c.dir, c.imported, false); (got != "") != c.broken {
+			t.Errorf("%s imports %s: %q", c.dir, c.imported, got)
+		}
+	}
+}
