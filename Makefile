@@ -18,7 +18,7 @@ GOSRC  := $(shell find cgo cmd dispatcher -name '*.go' -o -name '*.[ch]') go.mod
 MULTIARCH := $(shell gcc -print-multiarch 2>/dev/null)
 BPFFLAGS   = -O2 -g -Wall -Werror -target bpf $(if $(MULTIARCH),-I/usr/include/$(MULTIARCH))
 BPFOBJ    := $(patsubst bpf/samples/%.bpf.c,build/bpf/%.o,$(wildcard bpf/samples/*.bpf.c))
-FIXTURES  := $(patsubst bpf/%.bpf.c,build/bpf/%.o,$(wildcard bpf/fixtures/*.bpf.c))
+FIXTURES  := $(patsubst bpf/%.bpf.c,build/bpf/%.o,$(wildcard bpf/fixtures/*.bpf.c)) build/bpf/fixtures/bigendian.o
 
 .DELETE_ON_ERROR:
 .PHONY: build static deps demo test test-unit test-vm test-native lint install uninstall clean help
@@ -36,6 +36,11 @@ build/bpf/fixtures/%.o: bpf/fixtures/%.bpf.c
 	@mkdir -p $(@D)
 	$(CLANG) $(BPFFLAGS) -c $< -o $@
 
+# For the tests: the byte order of another machine.
+build/bpf/fixtures/bigendian.o: bpf/samples/xdp_pass.bpf.c
+	@mkdir -p $(@D)
+	$(CLANG) $(subst -target bpf,-target bpfeb,$(BPFFLAGS)) -c $< -o $@
+
 build/bpf/fixtures/nobtf.o: BPFFLAGS := $(filter-out -g,$(BPFFLAGS))
 
 static: build/xdpmux-static ## build build/xdpmux-static, one file without shared libraries
@@ -47,7 +52,7 @@ deps: ## install what build, demo and test need, through apt or dnf
 	test/deps.sh
 
 demo: ## several programs on one interface, with real packets
-	@test/deps.sh demo
+	@test/deps.sh
 	@$(MAKE) --no-print-directory --silent build
 	@test/demo.sh
 

@@ -22,12 +22,11 @@ func explainObject(file string, err error) error {
 	const compile = "compile it with: clang -O2 -g -target bpf -c prog.c -o prog.o"
 	f, openErr := elf.Open(file)
 	var path *fs.PathError
-	var format *elf.FormatError
 	switch {
 	case errors.As(openErr, &path):
 		e.Msg = fmt.Sprintf("can't open %s: %v", file, path.Err)
 		return e
-	case errors.As(openErr, &format) && !hasELFMagic(file):
+	case openErr != nil && !hasELFMagic(file):
 		e.Msg, e.Remedy = file+" is not an ELF object", compile
 		return e
 	case openErr != nil:
@@ -107,7 +106,7 @@ func explainAttach(l link, all []*opened, mode Mode, err error, said []string) e
 		return &Error{Kind: ErrBusy, Err: err,
 			Msg:    fmt.Sprintf("the chain on %s is being changed by others, and libxdp gave up", l.Name),
 			Remedy: "try again"}
-	case errors.Is(err, syscall.EOPNOTSUPP) && (mode == ModeNative || mode == ModeHW):
+	case errors.Is(err, syscall.EOPNOTSUPP) && mode == ModeNative, mode == ModeHW:
 		return &Error{Kind: ErrModeNotSupported, Err: err,
 			Msg:    fmt.Sprintf("%s can't run XDP programs in %s mode", l.Name, mode),
 			Remedy: fmt.Sprintf("try another mode: %s", map[Mode]string{ModeNative: "-m skb", ModeHW: "-m native or -m skb"}[mode])}

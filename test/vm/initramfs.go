@@ -28,7 +28,7 @@ var (
 		"tc", "tcpdump", "ss", "xdp-monitor", "xdp-bench", "xdp-trafficgen", "strace", "perf", "jq",
 	}
 	guestDirs      = []string{"/dev", "/proc", "/sys", "/tmp", "/run", "/root", "/etc", "/var/lib", "/var/tmp", "/repo", "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib64"}
-	repoParts      = []string{"go.mod", "README.md", "LICENSE", "Makefile", "docs", "bpf", "examples", "build"}
+	repoParts      = []string{"go.mod", "README.md", "LICENSE", "Makefile", "docs", "bpf", "examples", "build", "test/demo.sh"}
 	requiredOnHost = []struct{ program, pkg string }{
 		{"qemu-system-x86_64", "qemu-system-x86"}, {"busybox", "busybox-static"}, {"zstd", "zstd"},
 		{"ip", "iproute2"}, {"xz", "xz-utils"}, {"ldd", "libc-bin"}, {"go", "golang"},

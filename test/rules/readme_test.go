@@ -1,0 +1,30 @@
+package rules
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// TestReadmeExample holds the README's Go example to one that is compiled.
+func TestReadmeExample(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	compiled, err := os.ReadFile("../../dispatcher/example_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(string(readme), -1)
+	if len(blocks) == 0 {
+		t.Fatal("the README has no Go example")
+	}
+	fold := func(s string) string { return strings.Join(strings.Fields(s), " ") }
+	for _, block := range blocks {
+		if !strings.Contains(fold(string(compiled)), fold(block[1])) {
+			t.Errorf("not part of dispatcher/example_test.go:\n%s", block[1])
+		}
+	}
+}
