@@ -37,5 +37,11 @@ func cString(s string) *C.char {
 
 func freeString(s *C.char) { C.free(unsafe.Pointer(s)) }
 
-// bytesPtr is the address of b's first byte, nil for an empty slice.
-func bytesPtr(b []byte) unsafe.Pointer { return unsafe.Pointer(unsafe.SliceData(b)) }
+// bytesPtr is the address of b's first byte; NULL for an empty slice, for the
+// kernel takes an address without a length amiss.
+func bytesPtr(b []byte) unsafe.Pointer {
+	if len(b) == 0 {
+		return nil
+	}
+	return unsafe.Pointer(&b[0])
+}

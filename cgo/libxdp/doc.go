@@ -15,6 +15,10 @@
 //     borrowed: their Close does nothing, and they die with it.
 //   - [Program.Object] is borrowed from the program.
 //
+// libxdp itself leaks: up to version 1.3.1 at least, GetMultiprog, and what is built
+// on it, leaves a descriptor of the dispatcher and of each component program open.
+// A process that lives long reads chains another way, as package dispatcher does.
+//
 // # Threads
 //
 // libxdp is not safe for concurrent use: it caches the bpffs directory and its

@@ -1,0 +1,317 @@
+package libbpf_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/xdpmux/xdpmux/cgo/libbpf"
+	"github.com/xdpmux/xdpmux/test/kernel"
+)
+
+func TestMain(m *testing.M) { kernel.Main(m) }
+
+const (
+	countFile  = "../../build/bpf/xdp_count.o"
+	pinnedFile = "../../build/bpf/fixtures/pinned.o"
+)
+
+func open(t *testing.T, file string, opts libbpf.OpenOptions) *libbpf.Object {
+	t.Helper()
+	o, err := libbpf.OpenFile(file, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { o.Close() })
+	return o
+}
+
+// TestObject loads an object from a file and from memory, and looks at what it
+// holds before and behind the load.
+func TestObject(t *testing.T) {
+	kernel.NoLeak(t)
+	data, err := os.ReadFile(countFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := libbpf.OpenMem(data, libbpf.OpenOptions{Name: "counter"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer o.Close()
+	clear(data) // libbpf has copied it
+	if o.Name() != "counter" || !o.HasBTF() || o.BTF() == nil {
+		t.Errorf("object %q", o.Name())
+	}
+	p, m := o.Programs()[0], o.Maps()[0]
+	if p.Name() != "xdp_count" || p.Section() != "xdp" || p.Type() != libbpf.ProgTypeXDP || p.Type().String() != "xdp" || p.Insns() == 0 || !p.Autoload() || p.FD() >= 0 {
+		t.Errorf("program %s in %s of type %s", p.Name(), p.Section(), p.Type())
+	}
+	if m.Name() != "packets" || m.Type() != libbpf.MapTypePerCPUArray || !m.Type().PerCPU() || m.Type().String() != "percpu_array" || m.KeySize() != 4 || m.ValueSize() != 8 || m.MaxEntries() != 1 || m.PinPath() != "" || m.Internal() {
+		t.Errorf("map %s of type %s", m.Name(), m.Type())
+	}
+	if err := o.Load(); err != nil {
+		t.Fatal(err)
+	}
+	info, err := libbpf.ProgInfoByFD(p.FD())
+	if err != nil {
+		t.Fatal(err)
+	}
+	mapInfo, err := libbpf.MapInfoByFD(m.FD())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Name != "xdp_count" || info.Type != libbpf.ProgTypeXDP || !slices.Equal(info.MapIDs, []uint32{mapInfo.ID}) || info.BTFID == 0 || info.LoadTime == 0 || len(info.Tag.String()) != 16 || !info.GPLCompatible {
+		t.Errorf("program %+v, map %+v", info, mapInfo)
+	}
+	if mapInfo.Name != "packets" || mapInfo.BTFValueTypeID == 0 {
+		t.Errorf("map %+v", mapInfo)
+	}
+	insns, err := libbpf.ProgInsns(p.FD())
+	if err != nil || len(insns) != int(info.TranslatedBytes) || len(insns) == 0 {
+		t.Errorf("%d bytes of instructions, %v", len(insns), err)
+	}
+	btf, err := libbpf.LoadBTF(info.BTFID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer btf.Close()
+	id, err := libbpf.ProgFuncType(p.FD())
+	if err != nil || btf.TypeName(id) != "xdp_count" {
+		t.Errorf("main function %q, %v", btf.TypeName(id), err)
+	}
+	if found, err := btf.Find("xdp_count", libbpf.KindFunc); err != nil || found != id {
+		t.Errorf("found %d, %v, want %d", found, err, id)
+	}
+	if _, err := btf.Find("nosuchfunction", libbpf.KindFunc); !errors.Is(err, syscall.ENOENT) {
+		t.Errorf("a function that isn't there: %v", err)
+	}
+}
+
+// TestTestRun counts the runs in the program's per-CPU map.
+func TestTestRun(t *testing.T) {
+	kernel.NoLeak(t)
+	o := open(t, countFile, libbpf.OpenOptions{})
+	if err := o.Load(); err != nil {
+		t.Fatal(err)
+	}
+	frame := kernel.UDP4(kernel.Flow{PayloadLen: 100})
+	result, err := libbpf.TestRun(o.Programs()[0].FD(), libbpf.TestRunOptions{Data: frame, OutSize: len(frame), Repeat: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if result.Return != 2 || !bytes.Equal(result.Data, frame) || result.Size != len(frame) {
+		t.Errorf("%+v", result)
+	}
+	short, err := libbpf.TestRun(o.Programs()[0].FD(), libbpf.TestRunOptions{Data: frame, OutSize: 20})
+	if !errors.Is(err, syscall.ENOSPC) || short.Size != len(frame) || !bytes.Equal(short.Data, frame[:20]) {
+		t.Errorf("with room for 20 bytes: %v, %d bytes of %d", err, len(short.Data), short.Size)
+	}
+	cpus, err := libbpf.NumPossibleCPUs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	values, total := make([]byte, 8*cpus), uint64(0)
+	if err := libbpf.MapLookup(o.Maps()[0].FD(), make([]byte, 4), values); err != nil {
+		t.Fatal(err)
+	}
+	for i := range cpus {
+		total += binary.NativeEndian.Uint64(values[8*i:])
+	}
+	if total != 1001 {
+		t.Errorf("counted %d runs on %d CPUs, want 1001", total, cpus)
+	}
+}
+
+// TestMaps makes, changes, walks and deletes, one by one and in batches.
+func TestMaps(t *testing.T) {
+	kernel.NoLeak(t)
+	m, err := libbpf.CreateMap(libbpf.MapTypeHash, "test", 4, 8, 100, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	key := func(n int) []byte { return binary.NativeEndian.AppendUint32(nil, uint32(n)) }
+	value := func(n int) []byte { return binary.NativeEndian.AppendUint64(nil, uint64(n)) }
+	var keys, values []byte
+	for i := range 50 {
+		keys, values = append(keys, key(i)...), append(values, value(10*i)...)
+	}
+	if n, err := libbpf.MapUpdateBatch(m.Int(), keys, values, 50); err != nil || n != 50 {
+		t.Fatal(n, err)
+	}
+	if err := libbpf.MapUpdate(m.Int(), key(7), value(1), libbpf.UpdateNoExist); !errors.Is(err, syscall.EEXIST) {
+		t.Errorf("made twice: %v", err)
+	}
+	if err := libbpf.MapUpdate(m.Int(), key(7), value(1), libbpf.UpdateExist); err != nil {
+		t.Error(err)
+	}
+	got := make([]byte, 8)
+	if err := libbpf.MapLookup(m.Int(), key(7), got); err != nil || !bytes.Equal(got, value(1)) {
+		t.Errorf("%v, %v", got, err)
+	}
+	if err := libbpf.MapDelete(m.Int(), key(7)); err != nil {
+		t.Error(err)
+	}
+	if err := libbpf.MapLookup(m.Int(), key(7), got); !errors.Is(err, syscall.ENOENT) {
+		t.Errorf("after the delete: %v", err)
+	}
+	walked := 0
+	var at []byte
+	for next := make([]byte, 4); ; walked++ {
+		err := libbpf.MapNextKey(m.Int(), at, next)
+		if errors.Is(err, syscall.ENOENT) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		at = slices.Clone(next)
+	}
+	if walked != 49 {
+		t.Errorf("walked over %d keys, want 49", walked)
+	}
+	read := 0
+	var in []byte
+	for keys, values := make([]byte, 4*64), make([]byte, 8*64); ; {
+		out := make([]byte, 8)
+		n, err := libbpf.MapLookupBatch(m.Int(), in, out, keys, values, 16)
+		read += n
+		if errors.Is(err, syscall.ENOENT) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		in = out
+	}
+	if read != 49 {
+		t.Errorf("read %d entries in batches, want 49", read)
+	}
+}
+
+// TestPins pins a map by its object, and opens it again.
+func TestPins(t *testing.T) {
+	kernel.NoLeak(t)
+	o := open(t, pinnedFile, libbpf.OpenOptions{PinRoot: "/sys/fs/bpf/libbpf-test"})
+	m := o.Maps()[0]
+	if m.PinPath() != "/sys/fs/bpf/libbpf-test/pinned_packets" || m.Pinned() {
+		t.Errorf("pin path %q", m.PinPath())
+	}
+	for _, p := range o.Programs() {
+		// libbpf 1.1 knows "xdp" and no longer names that begin with it.
+		if err := errors.Join(p.SetAutoload(p.Name() == "good"), p.SetType(libbpf.ProgTypeXDP)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := o.Load(); err != nil {
+		t.Fatal(err)
+	}
+	defer os.Remove("/sys/fs/bpf/libbpf-test")
+	fd, err := libbpf.ObjGet(m.PinPath())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer fd.Close()
+	one, err1 := libbpf.MapInfoByFD(fd.Int())
+	two, err2 := libbpf.MapInfoByFD(m.FD())
+	if err := errors.Join(err1, err2); err != nil || one.ID != two.ID || !m.Pinned() {
+		t.Errorf("pinned %+v, want %+v (%v)", one, two, err)
+	}
+	if err := m.Unpin(m.PinPath()); err != nil {
+		t.Error(err)
+	}
+	if _, err := libbpf.ObjGet("/sys/fs/bpf/libbpf-test/pinned_packets"); !errors.Is(err, syscall.ENOENT) {
+		t.Errorf("after the unpin: %v", err)
+	}
+}
+
+// TestVerifierLog holds that a refused load tells what the verifier said, and
+// nothing on stderr.
+func TestVerifierLog(t *testing.T) {
+	kernel.NoLeak(t)
+	o := open(t, pinnedFile, libbpf.OpenOptions{LogSize: 1 << 20, PinRoot: "/sys/fs/bpf"})
+	for _, p := range o.Programs() {
+		if err := p.SetType(libbpf.ProgTypeXDP); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var said strings.Builder
+	libbpf.SetLog(libbpf.LogWarn, func(_ libbpf.LogLevel, text string) { said.WriteString(text) })
+	defer libbpf.SetLog(0, nil)
+	err := o.Load()
+	var e *libbpf.Error
+	if !errors.As(err, &e) || e.Op != "bpf_object__load" || !errors.Is(err, syscall.EACCES) || !strings.Contains(e.Log, "invalid mem access 'map_value_or_null'") {
+		t.Errorf("got %#v", err)
+	}
+	if !strings.Contains(said.String(), "refused") {
+		t.Errorf("libbpf said %q", said.String())
+	}
+}
+
+// TestErrors holds that a failed call names itself and its errno.
+func TestErrors(t *testing.T) {
+	kernel.NoLeak(t)
+	for _, c := range []struct {
+		want error
+		text string
+		call func() error
+	}{
+		{syscall.ENOENT, "bpf_object__open_file: no such file or directory", func() error { _, err := libbpf.OpenFile("nosuchfile", libbpf.OpenOptions{}); return err }},
+		{libbpf.ErrnoFormat, "bpf_object__open_mem: BPF object format invalid", func() error { _, err := libbpf.OpenMem([]byte("text"), libbpf.OpenOptions{}); return err }},
+		{syscall.ENOENT, "bpf_prog_get_fd_by_id: no such file or directory", func() error { _, err := libbpf.ProgByID(1 << 30); return err }},
+		{syscall.ENOENT, "bpf_map_get_fd_by_id: no such file or directory", func() error { _, err := libbpf.MapByID(1 << 30); return err }},
+		{syscall.ENOENT, "bpf_link_get_fd_by_id: no such file or directory", func() error { _, err := libbpf.LinkByID(1 << 30); return err }},
+		{syscall.ENOENT, "bpf_prog_get_next_id: no such file or directory", func() error { _, err := libbpf.NextProgID(1 << 30); return err }},
+		{syscall.ENOENT, "bpf_obj_get: no such file or directory", func() error { _, err := libbpf.ObjGet("/sys/fs/bpf/nosuchpin"); return err }},
+		{syscall.EINVAL, "bpf_obj_pin: invalid argument", func() error { return libbpf.ObjPin(999, "/sys/fs/bpf/x") }},
+		{syscall.ENODEV, "bpf_xdp_attach: no such device", func() error { return libbpf.XDPAttach(1<<30, -1, 0, -1) }},
+	} {
+		err := c.call()
+		if !errors.Is(err, c.want) || err.Error() != c.text {
+			t.Errorf("got %v, want %s", err, c.text)
+		}
+	}
+	unsupported := &libbpf.UnsupportedError{Op: "bpf_xdp_query", Needs: "libbpf 1.2"}
+	if !errors.Is(unsupported, errors.ErrUnsupported) || unsupported.Error() != "bpf_xdp_query: needs libbpf 1.2" {
+		t.Error(unsupported)
+	}
+}
+
+// TestXDP attaches with and without the expected old program, and queries.
+func TestXDP(t *testing.T) {
+	kernel.NoLeak(t)
+	v := kernel.NewVeth(t)
+	one, two := kernel.Program(t, kernel.Pass), kernel.Program(t, kernel.Drop)
+	if err := libbpf.XDPAttach(v.Index, one, libbpf.XDPNative|libbpf.XDPUpdateIfNoExist, -1); err != nil {
+		t.Fatal(err)
+	}
+	if err := libbpf.XDPAttach(v.Index, two, libbpf.XDPNative|libbpf.XDPUpdateIfNoExist, -1); !errors.Is(err, syscall.EBUSY) {
+		t.Errorf("attached over another: %v", err)
+	}
+	if err := libbpf.XDPAttach(v.Index, two, libbpf.XDPNative|libbpf.XDPReplace, two); !errors.Is(err, syscall.EEXIST) {
+		t.Errorf("replaced what isn't there: %v", err)
+	}
+	if err := libbpf.XDPAttach(v.Index, two, libbpf.XDPNative|libbpf.XDPReplace, one); err != nil {
+		t.Error(err)
+	}
+	info, err := libbpf.ProgInfoByFD(two)
+	if err != nil {
+		t.Fatal(err)
+	}
+	state, err := libbpf.XDPQuery(v.Index)
+	if err != nil || state.ProgID != info.ID || state.NativeProgID != info.ID || state.SKBProgID != 0 || state.AttachMode != 1 {
+		t.Errorf("%+v, %v, want program %d", state, err, info.ID)
+	}
+	if err := libbpf.XDPAttach(v.Index, -1, libbpf.XDPNative, -1); err != nil {
+		t.Error(err)
+	}
+	if _, _, err := libbpf.XDPFeatures(v.Index); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("features: %v", err)
+	}
+}
