@@ -1,0 +1,56 @@
+package integration
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/xdpmux/xdpmux/test/kernel"
+)
+
+// TestFeatures asks for a veth's features, where a kernel from 6.3 on can tell, and
+// looks at what an older one gets.
+func TestFeatures(t *testing.T) {
+	kernel.NoLeak(t)
+	v := kernel.NewVeth(t)
+	stdout, stderr, status := kernel.Run(t, ours(), "features", v.Name)
+	json, _, jsonStatus := kernel.Run(t, ours(), "features", "--json", v.Name)
+	if !kernelHas(t, 6, 3) {
+		want := "xdpmux: this kernel can't tell the XDP features of a driver\n"
+		if status != 1 || jsonStatus != 1 || stdout != "" || !strings.HasPrefix(stderr, want) {
+			t.Errorf("exit status %d, stdout %q, stderr %q", status, stdout, stderr)
+		}
+		return
+	}
+	// A veth without GRO or a program on its peer can't be transmitted to.
+	want := `NETDEV_XDP_ACT_BASIC:		yes
+NETDEV_XDP_ACT_REDIRECT:	yes
+NETDEV_XDP_ACT_NDO_XMIT:	no
+NETDEV_XDP_ACT_XSK_ZEROCOPY:	no
+NETDEV_XDP_ACT_HW_OFFLOAD:	no
+NETDEV_XDP_ACT_RX_SG:		yes
+NETDEV_XDP_ACT_NDO_XMIT_SG:	no
+`
+	if status != 0 || stdout != want || stderr != "" {
+		t.Errorf("exit status %d, stderr %q, stdout\n%s\nwant\n%s", status, stderr, stdout, want)
+	}
+	if jsonStatus != 0 || !strings.Contains(json, `"NETDEV_XDP_ACT_RX_SG": true`) || !strings.Contains(json, `"NETDEV_XDP_ACT_NDO_XMIT": false`) {
+		t.Errorf("exit status %d, %s", jsonStatus, json)
+	}
+}
+
+// kernelHas says whether the running kernel is at least major.minor.
+func kernelHas(t *testing.T, major, minor int) bool {
+	t.Helper()
+	var name unix.Utsname
+	if err := unix.Uname(&name); err != nil {
+		t.Fatal(err)
+	}
+	var haveMajor, haveMinor int
+	if _, err := fmt.Sscanf(unix.ByteSliceToString(name.Release[:]), "%d.%d", &haveMajor, &haveMinor); err != nil {
+		t.Fatal(err)
+	}
+	return haveMajor > major || haveMajor == major && haveMinor >= minor
+}
