@@ -12,20 +12,21 @@ TAGS = urfave_cli_no_docs
 
 LIBXDP_VERSION = $(shell pkg-config --modversion libxdp)
 LDFLAGS = -X main.version=$(VERSION) -X github.com/xdpmux/xdpmux/cgo/libxdp.BuildVersion=$(LIBXDP_VERSION)
-GOSRC  := $(shell find cgo cmd dispatcher -name '*.go' -o -name '*.[ch]') go.mod go.sum
+GOSRC  := $(shell find bpf cgo cmd dispatcher -name '*.go' -o -name '*.[ch]') go.mod go.sum
 
 # Debian and Ubuntu keep asm/types.h in a directory of the architecture.
 MULTIARCH := $(shell gcc -print-multiarch 2>/dev/null)
 BPFFLAGS   = -O2 -g -Wall -Werror -target bpf $(if $(MULTIARCH),-I/usr/include/$(MULTIARCH))
 BPFOBJ    := $(patsubst bpf/samples/%.bpf.c,build/bpf/%.o,$(wildcard bpf/samples/*.bpf.c))
 FIXTURES  := $(patsubst bpf/%.bpf.c,build/bpf/%.o,$(wildcard bpf/fixtures/*.bpf.c)) build/bpf/fixtures/bigendian.o
+EMBEDDED  := bpf/dispatcher/obj/xdpmux_dispatcher.o
 
 .DELETE_ON_ERROR:
 .PHONY: build static deps demo test test-unit test-vm test-native lint install uninstall clean help
 
 build: build/xdpmux $(BPFOBJ) ## build build/xdpmux and build/bpf/*.o
 
-build/xdpmux: $(GOSRC)
+build/xdpmux: $(GOSRC) $(EMBEDDED)
 	$(GO) build -tags '$(TAGS)' -ldflags '$(LDFLAGS)' -o $@ ./cmd/xdpmux
 
 build/bpf/%.o: bpf/samples/%.bpf.c
@@ -43,9 +44,13 @@ build/bpf/fixtures/bigendian.o: bpf/samples/xdp_pass.bpf.c
 
 build/bpf/fixtures/nobtf.o: BPFFLAGS := $(filter-out -g,$(BPFFLAGS))
 
+# Embedded in the binary.
+bpf/dispatcher/obj/%.o: bpf/dispatcher/%.bpf.c
+	$(CLANG) $(BPFFLAGS) -c $< -o $@
+
 static: build/xdpmux-static ## build build/xdpmux-static, one file without shared libraries
 
-build/xdpmux-static: $(GOSRC)
+build/xdpmux-static: $(GOSRC) $(EMBEDDED)
 	$(GO) build -tags '$(TAGS) static netgo osusergo' -ldflags '$(LDFLAGS) -extldflags -static' -o $@ ./cmd/xdpmux
 
 deps: ## install what build, demo and test need, through apt or dnf
@@ -79,7 +84,7 @@ uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/xdpmux
 
 clean: ## remove what make has built
-	rm -rf build
+	rm -rf build $(EMBEDDED)
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/vishvananda/netlink"
 
@@ -34,22 +35,43 @@ type Attachment struct {
 
 // Attach loads the programs and adds them to the interface's chain in one step:
 // all of them, or none on an error, which then leaves no pin and no program
-// behind. Programs of equal priority run in the order of their tags.
+// behind. It is a [Transaction] that only adds; programs of equal priority run in
+// the order of their names.
 //
 // Where the system can't run a dispatcher, a single program is attached without
 // one, as libxdp does; see [Attachment.Fallback] and
 // [AttachOptions.RequireDispatcher].
 //
-// ctx is looked at before the chain is touched; the change itself is not
-// interrupted. It stands for xdp_program__attach_multi.
+// ctx is looked at before the chain is touched; the swap itself is not
+// interrupted.
 //
 // Errors: [ErrInvalid], [ErrNoInterface], [ErrObject], [ErrVerifier],
-// [ErrChainFull], [ErrModeMismatch], [ErrLegacy], [ErrNoDispatcher],
+// [ErrChainFull], [ErrModeMismatch], [ErrVersion], [ErrLegacy], [ErrNoDispatcher],
 // [ErrModeNotSupported], [ErrBusy], [ErrPermission].
 func Attach(ctx context.Context, ifname string, programs []Program, opts AttachOptions) (*Attachment, error) {
 	if err := checkCall(programs, opts); err != nil {
 		return nil, err
 	}
+	skip := len(programs) == 1 && os.Getenv(envSkipDispatcher) == "1"
+	if skip && opts.RequireDispatcher {
+		return nil, noDispatcher(envSkipDispatcher+" is set", nil)
+	}
+	if skip || opts.Mode == ModeHW {
+		return attachByLibxdp(ctx, ifname, programs, opts.Mode)
+	}
+	done, err := Transaction{Mode: opts.Mode, Add: programs}.Commit(ctx, ifname)
+	if errors.Is(err, ErrNoDispatcher) && !opts.RequireDispatcher {
+		return attachByLibxdp(ctx, ifname, programs, opts.Mode)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &Attachment{Interface: done.Chain.Interface, Programs: done.Added}, nil
+}
+
+// attachByLibxdp attaches a program without a dispatcher, to the interface or its
+// device. It stands for xdp_program__attach_multi.
+func attachByLibxdp(ctx context.Context, ifname string, programs []Program, mode Mode) (*Attachment, error) {
 	l, err := linkByName(ifname)
 	if err != nil {
 		return nil, err
@@ -59,13 +81,8 @@ func Attach(ctx context.Context, ifname string, programs []Program, opts AttachO
 		return nil, err
 	}
 	defer closeAll(all)
-	if opts.Mode, err = chooseMode(l, opts.Mode); err != nil {
+	if mode, err = chooseMode(l, mode); err != nil {
 		return nil, err
-	}
-	if opts.RequireDispatcher {
-		if err := checkDispatcher(all); err != nil {
-			return nil, err
-		}
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -74,14 +91,14 @@ func Attach(ctx context.Context, ifname string, programs []Program, opts AttachO
 	for i, o := range all {
 		progs[i] = o.prog
 	}
-	said, err := recorded(func() error { return libxdp.AttachMulti(progs, l.Index, opts.Mode.libxdp()) })
+	said, err := recorded(func() error { return libxdp.AttachMulti(progs, l.Index, mode.libxdp()) })
 	if err != nil {
 		for _, o := range all {
 			o.pins.undo()
 		}
-		return nil, explainAttach(l, all, opts.Mode, err, said)
+		return nil, explainAttach(l, all, mode, err, said)
 	}
-	return attachment(l.Interface, all, opts, said)
+	return attachment(l.Interface, all, mode, said)
 }
 
 // checkCall finds what is wrong with a call without looking at the system.
@@ -116,7 +133,7 @@ func chooseMode(l link, mode Mode) (Mode, error) {
 
 // attachment reads what the programs became, and finds out whether libxdp fell
 // back to a legacy program.
-func attachment(iface Interface, all []*opened, opts AttachOptions, said []string) (*Attachment, error) {
+func attachment(iface Interface, all []*opened, mode Mode, said []string) (*Attachment, error) {
 	result := &Attachment{Interface: iface}
 	for _, o := range all {
 		result.Programs = append(result.Programs, Component{
@@ -125,23 +142,14 @@ func attachment(iface Interface, all []*opened, opts AttachOptions, said []strin
 			Actions:  actionsOf(o.prog),
 		})
 	}
-	if len(all) > 1 || opts.Mode == ModeHW {
+	if len(all) > 1 || mode == ModeHW {
 		return result, nil
 	}
 	l, err := netlink.LinkByIndex(iface.Index)
-	if err != nil || newLink(l).progID != result.Programs[0].ID {
-		// In a chain, or changed by somebody else since.
-		return result, nil
-	}
-	reason := fallbackReason(all[0], said)
-	if !opts.RequireDispatcher {
-		result.Fallback = reason
-		return result, nil
-	}
-	// checkDispatcher found nothing, and still libxdp fell back.
-	_, err = recorded(func() error { return all[0].prog.Detach(iface.Index, opts.Mode.libxdp()) })
-	all[0].pins.undo()
-	return nil, errors.Join(noDispatcher(reason, nil), err)
+	if err == nil && newLink(l).progID == result.Programs[0].ID {
+		result.Fallback = fallbackReason(all[0], said)
+	} // else it is in a chain, or changed by somebody else since
+	return result, nil
 }
 
 func loadedOf(p *libxdp.Program) *Loaded {

@@ -12,11 +12,17 @@ import (
 
 // Detach takes the program with that id away from the interface: out of the
 // chain, which goes on without it, or the legacy or offloaded program itself.
-// With the last program of a chain the dispatcher goes too. It stands for
+// With the last program of a chain the dispatcher goes too. Out of a chain it is a
+// [Transaction] that only removes; for other programs it stands for
 // xdp_program__detach.
 //
-// Errors: [ErrNoInterface], [ErrNoProgram], [ErrBusy], [ErrPermission].
+// Errors: [ErrNoInterface], [ErrNoProgram], [ErrVersion], [ErrBusy],
+// [ErrPermission].
 func Detach(ctx context.Context, ifname string, id uint32) error {
+	_, err := Transaction{Mode: ModeUnspecified, Remove: []uint32{id}}.Commit(ctx, ifname)
+	if !notInChain(err) {
+		return err
+	}
 	return detach(ctx, ifname, func(l link, mp *libxdp.Multiprog) error {
 		prog, mode, err := find(l, mp, id)
 		if err != nil {
@@ -26,12 +32,51 @@ func Detach(ctx context.Context, ifname string, id uint32) error {
 	})
 }
 
-// DetachAll takes everything away from the interface. It stands for
-// xdp_multiprog__detach.
+// DetachAll takes everything away from the interface. For what isn't a chain it
+// stands for xdp_multiprog__detach.
 //
 // Errors: [ErrNoInterface], [ErrNoProgram], [ErrBusy], [ErrPermission].
 func DetachAll(ctx context.Context, ifname string) error {
+	if err := detachChain(ctx, ifname); !notInChain(err) {
+		return err
+	}
 	return detach(ctx, ifname, func(_ link, mp *libxdp.Multiprog) error { return mp.Detach() })
+}
+
+// notInChain says that what was to be removed isn't in a chain, or in none that can
+// be read.
+func notInChain(err error) bool {
+	return errors.Is(err, ErrNoProgram) || errors.Is(err, ErrLegacy) || errors.Is(err, ErrNoDispatcher)
+}
+
+// detachChain takes a whole chain away, of whatever version.
+func detachChain(ctx context.Context, ifname string) error {
+	l, err := linkByName(ifname)
+	if err != nil {
+		return err
+	}
+	if err := prepareBPFFS(); err != nil {
+		return err
+	}
+	return untilWon(ctx, l, func(l link) error {
+		old, err := readRunning(l)
+		if err != nil {
+			return err
+		}
+		defer old.close()
+		if old.state == nil {
+			return nothingOn(l, nil)
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		s := &swap{link: l, mode: l.mode, old: old}
+		if err := s.apply(); err != nil {
+			return err
+		}
+		s.finish()
+		return nil
+	})
 }
 
 func detach(ctx context.Context, ifname string, remove func(link, *libxdp.Multiprog) error) error {

@@ -34,6 +34,7 @@ var (
 	ErrVerifier         = errors.New("program refused by the verifier")   // VerifierLog has its words
 	ErrChainFull        = errors.New("chain is full")                     // ten programs run
 	ErrModeMismatch     = errors.New("chain is attached in another mode") // two modes on one interface don't mix
+	ErrVersion          = errors.New("chain of another version")          // its dispatcher isn't ours to write
 	ErrLegacy           = errors.New("legacy program in the way")         // attached without a dispatcher
 	ErrNoDispatcher     = errors.New("no dispatcher possible")            // the kernel or the system can't run chains
 	ErrModeNotSupported = errors.New("attach mode not supported")         // by the driver

@@ -65,6 +65,19 @@ func linkByName(name string) (link, error) {
 	return newLink(l), nil
 }
 
+// again asks the kernel for l anew.
+func (l link) again() (link, error) {
+	now, err := netlink.LinkByIndex(l.Index)
+	var notFound netlink.LinkNotFoundError
+	if errors.As(err, &notFound) {
+		return link{}, noInterface(l.Name, err)
+	}
+	if err != nil {
+		return link{}, fmt.Errorf("look up interface %s: %w", l.Name, err)
+	}
+	return newLink(now), nil
+}
+
 func noInterface(name string, err error) error {
 	return &Error{Kind: ErrNoInterface,
 		Msg:    fmt.Sprintf("no interface %q in this network namespace", name),

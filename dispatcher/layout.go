@@ -113,6 +113,8 @@ func pinDir(ifindex int, id uint32) string {
 	return fmt.Sprintf("%s/xdp/dispatch-%d-%d", bpffs(), ifindex, id)
 }
 
-// progPin is the pin of the program in a slot, prog0 for a lone program too. Beside
-// it lies progN-link, the pin of the link that holds it in the dispatcher.
+// progPin is the pin of the program in a slot, prog0 for a lone program too.
 func progPin(dir string, slot int) string { return fmt.Sprintf("%s/prog%d-prog", dir, slot) }
+
+// linkPin is the pin of the link that holds the program in the dispatcher.
+func linkPin(dir string, slot int) string { return fmt.Sprintf("%s/prog%d-link", dir, slot) }

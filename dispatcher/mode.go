@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/cgo/libxdp"
 )
 
@@ -58,4 +59,9 @@ func ParseMode(s string) (Mode, error) {
 
 func (m Mode) libxdp() libxdp.AttachMode {
 	return [...]libxdp.AttachMode{libxdp.ModeNative, libxdp.ModeSKB, libxdp.ModeHW, libxdp.ModeUnspec}[m]
+}
+
+// flag asks the kernel for the mode; unspecified leaves it the choice.
+func (m Mode) flag() libbpf.XDPFlags {
+	return [...]libbpf.XDPFlags{libbpf.XDPNative, libbpf.XDPSKB, libbpf.XDPHardware, 0}[m]
 }

@@ -16,6 +16,7 @@ type Program struct {
 	Name     string   // the function's name; neither: the first program of the file that can be XDP
 	Priority *uint32  // run priority, lower runs earlier; nil: what the object says, else 50
 	Actions  *Actions // chain call actions; nil: what the object says, else XDP_PASS
+	Frags    *bool    // the program takes packets of several buffers; nil: what its section says
 	PinPath  string   // maps that ask for pinning are pinned below it; empty: no map is pinned
 }
 
@@ -26,13 +27,17 @@ func Prio(p uint32) *uint32 { return &p }
 // log doesn't fit (ENOSPC), and 16 MiB is the most it takes everywhere.
 const logSize = 16<<20 - 1
 
-// opened is a program that is ready to be loaded.
+// opened is a program that is ready to be loaded, or loaded.
 type opened struct {
 	spec Program
 	obj  *libbpf.Object
 	bpf  *libbpf.Program
 	prog *libxdp.Program
 	pins mapPins
+
+	frags  bool              // as asked for, before the load of a chain's program clears the flag
+	loaded bool              // as a program of chains
+	kept   map[string]uint32 // ids of the maps to use instead of new ones, by name
 }
 
 // open opens the object, picks the program and sets it up as p says.
@@ -92,10 +97,11 @@ func (o *opened) configure() error {
 			}
 		}
 	}
-	if fragsSection(o.bpf.Section()) {
-		return prog.SetFragsSupport(true)
+	o.frags = prog.FragsSupport() || fragsSection(o.bpf.Section())
+	if o.spec.Frags != nil {
+		o.frags = *o.spec.Frags
 	}
-	return nil
+	return prog.SetFragsSupport(o.frags)
 }
 
 // fragsSection says whether a section's name asks for frags. libbpf acts on the

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"syscall"
+	"time"
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
 )
@@ -20,8 +21,9 @@ type state struct {
 // slot is one component program of a dispatcher.
 type slot struct {
 	layoutSlot
-	Loaded        // ID 0: the program is gone, or can't be found
-	linkID uint32 // of the link that holds it in the dispatcher; 0: not looked up
+	Loaded                 // ID 0: the program is gone, or can't be found
+	loadTime time.Duration // since boot
+	linkID   uint32        // of the link that holds it in the dispatcher; 0: not looked up
 }
 
 // errNotDispatcher says that a program is something else.
@@ -94,7 +96,7 @@ func (s *state) findPrograms(ifindex int) error {
 		if err != nil {
 			return err
 		}
-		s.slots[i].Loaded = p.Loaded
+		s.slots[i].Loaded, s.slots[i].loadTime = p.Loaded, p.loadTime
 	}
 	if missing > 0 {
 		return s.findByLinks()
@@ -126,7 +128,7 @@ func (s *state) findByLinks() error {
 			return nil
 		}
 		if err == nil && p.progType == libbpf.ProgTypeExt {
-			s.slots[i].Loaded = p.Loaded
+			s.slots[i].Loaded, s.slots[i].loadTime = p.Loaded, p.loadTime
 		}
 		return err
 	})
@@ -193,6 +195,7 @@ func eachLink(f func(*libbpf.LinkInfo) error) error {
 type kernelProgram struct {
 	Loaded
 	progType libbpf.ProgType
+	loadTime time.Duration // since boot
 }
 
 func loadedByID(id uint32) (kernelProgram, error) {
@@ -211,7 +214,7 @@ func loadedByFD(fd int) (kernelProgram, error) {
 	if err != nil {
 		return kernelProgram{}, err
 	}
-	p := kernelProgram{Loaded: Loaded{ID: info.ID, Name: info.Name, Tag: info.Tag.String()}, progType: info.Type}
+	p := kernelProgram{Loaded: Loaded{ID: info.ID, Name: info.Name, Tag: info.Tag.String()}, progType: info.Type, loadTime: info.LoadTime}
 	if len(info.Name) < maxKernelName || info.BTFID == 0 {
 		return p, nil
 	}

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	bpfdispatcher "github.com/xdpmux/xdpmux/bpf/dispatcher"
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/cgo/libxdp"
 )
@@ -46,22 +47,6 @@ func noDispatcher(reason string, err error) error {
 		e.Remedy = fmt.Sprintf("mount one: mount -t bpf bpf %s", bpffs())
 	}
 	return e
-}
-
-// checkDispatcher says whether these programs can go into a dispatcher here.
-func checkDispatcher(all []*opened) error {
-	if os.Getenv(envSkipDispatcher) == "1" && len(all) == 1 {
-		return noDispatcher(envSkipDispatcher+" is set", nil)
-	}
-	if err := checkBPFFS(); err != nil {
-		return err
-	}
-	for _, o := range all {
-		if !o.obj.HasBTF() {
-			return noDispatcher(withoutBTF(o), nil)
-		}
-	}
-	return probeFreplace()
 }
 
 func withoutBTF(o *opened) string {
@@ -141,7 +126,28 @@ func openDispatcher(name string) (*libbpf.Program, *dispatcherFile, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	f := &dispatcherFile{Object: owner.Object(), owner: owner}
+	return (&dispatcherFile{Object: owner.Object(), owner: owner}).only(name)
+}
+
+// openOwnDispatcher does the same with xdpmux's own, which hosts programs that
+// change packet data where libxdp's doesn't.
+func openOwnDispatcher() (*libbpf.Program, *dispatcherFile, error) {
+	data, err := bpfdispatcher.Object()
+	if err != nil {
+		return nil, nil, errors.Join(errNoOwnDispatcher, err)
+	}
+	obj, err := libbpf.OpenMem(data, libbpf.OpenOptions{Name: dispatcherProgram})
+	if err != nil {
+		return nil, nil, err
+	}
+	return (&dispatcherFile{Object: obj}).only(dispatcherProgram)
+}
+
+// errNoOwnDispatcher says that the binary was built without make.
+var errNoOwnDispatcher = errors.New("this binary has no dispatcher of its own; build it with make")
+
+// only lets one program be loaded.
+func (f *dispatcherFile) only(name string) (*libbpf.Program, *dispatcherFile, error) {
 	var found *libbpf.Program
 	for _, p := range f.Programs() {
 		if err := p.SetAutoload(p.Name() == name); err != nil {
@@ -159,13 +165,29 @@ func openDispatcher(name string) (*libbpf.Program, *dispatcherFile, error) {
 	return found, f, nil
 }
 
-// dispatcherFile is an object that a libxdp program owns.
+// dispatcherFile is an object with a dispatcher.
 type dispatcherFile struct {
 	*libbpf.Object
-	owner *libxdp.Program
+	owner *libxdp.Program // of a borrowed object; nil: it isn't borrowed
 }
 
-func (f *dispatcherFile) Close() error { return f.owner.Close() }
+// version is the version of the protocol that the object is for.
+func (f *dispatcherFile) version() (int, error) {
+	btf := f.BTF()
+	if btf == nil {
+		return 0, errors.New(dispatcherObject + " has no type information")
+	}
+	id, err := btf.Find("dispatcher_version", libbpf.KindVar)
+	if err != nil {
+		return 0, err
+	}
+	version, err := btf.Uint(id)
+	return int(version), err
+}
+
+func (f *dispatcherFile) Close() error {
+	return errors.Join(f.Object.Close(), f.owner.Close())
+}
 
 // cause is the errno's text alone.
 func cause(err error) string {

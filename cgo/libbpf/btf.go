@@ -33,8 +33,11 @@ func (b *BTF) Close() error {
 // Kind is the kind of a type (BTF_KIND_).
 type Kind uint32
 
-// KindFunc is a function.
-const KindFunc Kind = C.BTF_KIND_FUNC
+// The kinds that xdpmux looks for.
+const (
+	KindFunc Kind = C.BTF_KIND_FUNC
+	KindVar  Kind = C.BTF_KIND_VAR
+)
 
 // Find is the id of the type with that name and kind. ENOENT: there is none. It
 // stands for btf__find_by_name_kind.
@@ -53,4 +56,11 @@ func (b *BTF) TypeName(id uint32) string {
 		return ""
 	}
 	return C.GoString(C.btf__name_by_offset(b.ptr, t.name_off))
+}
+
+// Uint is the number that the variable of that id was declared for by __uint of
+// bpf_helpers.h: the length of the array that it points to. ENOENT: it wasn't.
+func (b *BTF) Uint(id uint32) (uint32, error) {
+	n := C.xm_btf_uint(b.ptr, C.__u32(id))
+	return uint32(max(n, 0)), check("btf__type_by_id", n)
 }

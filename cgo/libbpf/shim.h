@@ -144,6 +144,17 @@ static inline __u32 xm_link_attach_type(const struct bpf_link_info *i)
 {
 	return i->tracing.attach_type;
 }
+
+static inline int xm_btf_uint(const struct btf *btf, __u32 id)
+{
+	const struct btf_type *t = btf__type_by_id(btf, id);
+
+	if (t && btf_is_var(t))
+		t = btf__type_by_id(btf, t->type);
+	if (t && btf_is_ptr(t))
+		t = btf__type_by_id(btf, t->type);
+	return t && btf_is_array(t) ? (int)btf_array(t)->nelems : -ENOENT;
+}
 static inline int xm_prog_gpl(const struct bpf_prog_info *i) { return i->gpl_compatible; }
 
 #endif

@@ -1,0 +1,76 @@
+//go:build ignore
+
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* A dispatcher of libxdp's protocol whose functions may be replaced by programs
+ * that change packet data.
+ *
+ * From Linux 6.12 on, the kernel lets a program that changes packet data (moves the
+ * packet's head or tail, for instance) replace a function only if that function
+ * might do so too. The functions of libxdp's dispatcher before 1.5.5 never do. Here
+ * each holds a call that changes packet data. It is never made: a function that is
+ * on an interface has been replaced.
+ *
+ * Name, configuration and version are those of the libxdp that it is compiled with,
+ * so that libxdp takes it for one of its own.
+ */
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+#include <xdp/prog_dispatcher.h>
+
+/* Written before the load. Constant, so that the verifier knows it and leaves out
+ * the calls behind the last program; volatile, so that the compiler doesn't. */
+static volatile const struct xdp_dispatcher_config config = {};
+
+#define SLOT(n)                                              \
+	__attribute__((noinline)) int prog##n(struct xdp_md *ctx) \
+	{                                                    \
+		volatile int verdict = XDP_DISPATCHER_RETVAL; \
+                                                             \
+		if (!ctx)                                    \
+			return XDP_ABORTED;                  \
+		if (verdict != XDP_DISPATCHER_RETVAL)        \
+			bpf_xdp_adjust_head(ctx, 0);         \
+		return verdict;                              \
+	}
+
+SLOT(0)
+SLOT(1)
+SLOT(2)
+SLOT(3)
+SLOT(4)
+SLOT(5)
+SLOT(6)
+SLOT(7)
+SLOT(8)
+SLOT(9)
+
+#define RUN(n)                                                        \
+	if (count <= n)                                               \
+		return XDP_PASS;                                      \
+	verdict = prog##n(ctx);                                       \
+	if (!(config.chain_call_actions[n] & (1U << verdict)))        \
+		return verdict;
+
+SEC("xdp")
+int xdp_dispatcher(struct xdp_md *ctx)
+{
+	__u8 count = config.num_progs_enabled;
+	int verdict;
+
+	RUN(0)
+	RUN(1)
+	RUN(2)
+	RUN(3)
+	RUN(4)
+	RUN(5)
+	RUN(6)
+	RUN(7)
+	RUN(8)
+	RUN(9)
+	return XDP_PASS;
+}
+
+/* Where libxdp looks for the version, by the type. */
+__uint(dispatcher_version, XDP_DISPATCHER_VERSION) SEC(XDP_METADATA_SECTION);
+
+char _license[] SEC("license") = "Dual BSD/GPL";

@@ -1,0 +1,143 @@
+package dispatcher
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/xdpmux/xdpmux/cgo/libbpf"
+)
+
+// member is a program in its place of a chain: one that runs, or one that comes.
+type member struct {
+	Loaded // of one that comes, only the name
+	layoutSlot
+	loadTime time.Duration // since boot
+	fd       *libbpf.FD    // borrowed, of one that runs
+	comes    *opened       // of one that comes
+	insns    int           // the instructions of one that comes
+}
+
+// newMember is the place that an opened program asks for.
+func newMember(o *opened) member {
+	m := member{
+		Loaded:     Loaded{Name: o.bpf.Name()},
+		layoutSlot: layoutSlot{Priority: o.prog.RunPrio(), Actions: actionsOf(o.prog)},
+		comes:      o,
+		insns:      o.bpf.Insns(),
+	}
+	m.setFrags(o.frags)
+	return m
+}
+
+func (s *layoutSlot) setFrags(on bool) {
+	s.Flags &^= libbpf.FlagXDPHasFrags
+	if on {
+		s.Flags |= libbpf.FlagXDPHasFrags
+	}
+}
+
+func (s *layoutSlot) hasFrags() bool { return s.Flags&libbpf.FlagXDPHasFrags != 0 }
+
+// arrange is the chain that the transaction makes of there, in the order it runs.
+func (c *commit) arrange(l link, there []member) ([]member, error) {
+	wanted := slices.Clone(there)
+	index := func(id uint32) (int, error) {
+		i := slices.IndexFunc(wanted, func(m member) bool { return m.comes == nil && m.ID == id })
+		if i < 0 || id == 0 {
+			return 0, noSuchProgram(l, id, there)
+		}
+		return i, nil
+	}
+	for _, s := range c.Set {
+		i, err := index(s.ID)
+		if err != nil {
+			return nil, err
+		}
+		s.apply(&wanted[i].layoutSlot)
+	}
+	for n, r := range c.Replace {
+		i, err := index(r.ID)
+		if err != nil {
+			return nil, err
+		}
+		m := newMember(c.replaces[n])
+		if r.Program.Priority == nil {
+			m.Priority = wanted[i].Priority
+		}
+		if r.Program.Actions == nil {
+			m.Actions = wanted[i].Actions
+		}
+		wanted[i] = m
+	}
+	for _, id := range c.Remove {
+		i, err := index(id)
+		if err != nil {
+			return nil, err
+		}
+		wanted = slices.Delete(wanted, i, i+1)
+	}
+	for _, o := range c.adds {
+		wanted = append(wanted, newMember(o))
+	}
+	if len(wanted) > MaxPrograms {
+		return nil, &Error{Kind: ErrChainFull,
+			Msg:    fmt.Sprintf("%s has %d programs loaded, %d more would pass the limit of %d", l.Name, len(there), len(wanted)-len(there), MaxPrograms),
+			Remedy: "unload one first"}
+	}
+	return sorted(wanted), nil
+}
+
+func sorted(all []member) []member {
+	slices.SortStableFunc(all, compareMembers)
+	return all
+}
+
+func (s Setting) apply(slot *layoutSlot) {
+	if s.Priority != nil {
+		slot.Priority = *s.Priority
+	}
+	if s.Actions != nil {
+		slot.Actions = *s.Actions
+	}
+	if s.Frags != nil {
+		slot.setFrags(*s.Frags)
+	}
+}
+
+// compareMembers is the order that libxdp puts programs in, so that a chain runs
+// the same whoever wrote it last: by priority, then name; of equal ones, those that
+// run before those that come, which run shorter ones first, and then by tag and age.
+func compareMembers(a, b member) int {
+	if c := cmp.Or(cmp.Compare(a.Priority, b.Priority), strings.Compare(a.Name, b.Name)); c != 0 {
+		return c
+	}
+	if (a.comes == nil) != (b.comes == nil) {
+		if a.comes == nil {
+			return -1
+		}
+		return 1
+	}
+	if a.comes != nil {
+		return cmp.Compare(a.insns, b.insns)
+	}
+	return cmp.Or(strings.Compare(a.Tag, b.Tag), cmp.Compare(a.loadTime, b.loadTime))
+}
+
+// sameMembers says whether two arrangements are the same chain.
+func sameMembers(a, b []member) bool {
+	return slices.EqualFunc(a, b, func(a, b member) bool {
+		return a.comes == nil && b.comes == nil && a.ID == b.ID && a.layoutSlot == b.layoutSlot
+	})
+}
+
+// listMembers names programs by id and name.
+func listMembers(all []member) string {
+	var list []string
+	for _, m := range all {
+		list = append(list, fmt.Sprintf("%d (%s)", m.ID, m.Name))
+	}
+	return strings.Join(list, ", ")
+}

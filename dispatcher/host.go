@@ -1,0 +1,230 @@
+package dispatcher
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+
+	"github.com/xdpmux/xdpmux/cgo/libbpf"
+)
+
+// host is a dispatcher that is loaded, with a link for each of its programs. It is
+// on no interface until a swap puts it there.
+type host struct {
+	Loaded
+	config layoutConfig
+	file   *dispatcherFile
+	main   *libbpf.Program
+	links  []*libbpf.FD // as many as programs
+}
+
+// cantHost is the error of a program that the kernel refused in this dispatcher with
+// EINVAL: perhaps it changes packet data, and then xdpmux's own dispatcher can host
+// it.
+type cantHost struct{ error }
+
+func (e cantHost) Unwrap() error { return e.error }
+
+// hostPrograms loads a dispatcher for the programs and links them into it, in their
+// order; those that come are loaded. It is libxdp's own dispatcher if that can host
+// them all.
+func hostPrograms(wanted []member, old *state) (*host, error) {
+	h, err := hostIn(openDispatcher, wanted, old)
+	if !errors.As(err, &cantHost{}) {
+		return h, err
+	}
+	for _, m := range wanted {
+		if m.comes != nil && !m.comes.loaded {
+			if err := m.comes.reopen(); err != nil {
+				return nil, err
+			}
+		}
+	}
+	own, ownErr := hostIn(func(string) (*libbpf.Program, *dispatcherFile, error) { return openOwnDispatcher() }, wanted, old)
+	if errors.Is(ownErr, errNoOwnDispatcher) {
+		return nil, err
+	}
+	return own, ownErr
+}
+
+func hostIn(open func(string) (*libbpf.Program, *dispatcherFile, error), wanted []member, old *state) (_ *host, err error) {
+	h := &host{config: layoutConfig{Count: len(wanted), Frags: true}}
+	for i, m := range wanted {
+		h.config.Slots[i] = m.layoutSlot
+		h.config.Frags = h.config.Frags && m.hasFrags()
+	}
+	defer func() {
+		if err != nil {
+			h.close()
+		}
+	}()
+	if err := h.load(open, old); err != nil {
+		return nil, err
+	}
+	btf := h.file.BTF()
+	for i, m := range wanted {
+		function := slotFunction(i, len(wanted))
+		id, err := btf.Find(function, libbpf.KindFunc)
+		if err != nil {
+			return nil, err
+		}
+		l, err := h.link(m, function, id)
+		if err != nil {
+			return nil, err
+		}
+		h.links = append(h.links, l)
+	}
+	return h, nil
+}
+
+// load loads the dispatcher, with frags support if all its programs have that and
+// the kernel knows it.
+func (h *host) load(open func(string) (*libbpf.Program, *dispatcherFile, error), old *state) (err error) {
+	libxdpLock.Lock()
+	h.main, h.file, err = open(dispatcherProgram)
+	libxdpLock.Unlock()
+	if errors.Is(err, errNoOwnDispatcher) {
+		return err
+	}
+	if err != nil {
+		return noDispatcher("libxdp's "+dispatcherObject+" can't be opened", err)
+	}
+	if h.config.Version, err = h.file.version(); err != nil {
+		return noDispatcher("libxdp's "+dispatcherObject+" isn't as expected", err)
+	}
+	if old != nil && old.config.Version != h.config.Version {
+		return otherVersion(old.config.Version, h.config.Version)
+	}
+	if err := h.file.Maps()[0].SetInitialValue(h.config.encode()); err != nil {
+		return noDispatcher("libxdp's "+dispatcherObject+" isn't as expected", err)
+	}
+	if h.config.Frags {
+		if err := h.main.SetFlags(libbpf.FlagXDPHasFrags); err != nil {
+			return err
+		}
+	}
+	err = h.file.Load()
+	if errors.Is(err, syscall.EINVAL) && h.config.Frags {
+		h.file.Close()
+		h.config.Frags = false
+		return h.load(open, old)
+	}
+	if errors.Is(err, syscall.EPERM) && len(missingCapabilities()) > 0 {
+		return explainPermission(err)
+	}
+	if err != nil {
+		return noDispatcher("the kernel doesn't load a dispatcher ("+cause(err)+")", err)
+	}
+	info, err := libbpf.ProgInfoByFD(h.main.FD())
+	if err != nil {
+		return err
+	}
+	h.Loaded = Loaded{ID: info.ID, Name: info.Name, Tag: info.Tag.String()}
+	return nil
+}
+
+func otherVersion(there, ours int) error {
+	e := &Error{Kind: ErrVersion,
+		Msg: fmt.Sprintf("the chain has a dispatcher of version %d, and the libxdp that is installed here writes version %d", there, ours)}
+	if there > ours {
+		e.Remedy = "change it with the newer tools that made it, or unload the whole chain first: unload -a"
+	} else {
+		e.Remedy = "change it with the older tools that made it, or unload the whole chain first: unload -a"
+	}
+	return e
+}
+
+// link puts a program in the place of the dispatcher's function, which has that
+// BTF type id.
+func (h *host) link(m member, function string, id uint32) (*libbpf.FD, error) {
+	fd := m.fd.Int()
+	if m.comes != nil {
+		if err := m.comes.load(h.main.FD(), function); err != nil {
+			return nil, err
+		}
+		fd = m.comes.bpf.FD()
+	}
+	l, err := libbpf.LinkCreate(fd, h.main.FD(), 0, 0, id)
+	switch {
+	case err == nil:
+		return l, nil
+	case errors.Is(err, syscall.EINVAL):
+		return nil, cantHost{noDispatcher(fmt.Sprintf("the kernel can't put program %s into a new one", m.Name), err)}
+	case errors.Is(err, syscall.EPERM) && len(missingCapabilities()) > 0:
+		return nil, explainPermission(err)
+	}
+	return nil, noDispatcher("the kernel can't replace a function of a running program ("+cause(err)+")", err)
+}
+
+// close lets go of the dispatcher; what is pinned and attached stays.
+func (h *host) close() {
+	for _, l := range h.links {
+		l.Close()
+	}
+	if h.file != nil {
+		h.file.Close()
+	}
+}
+
+// load loads the program to replace that function of a dispatcher, unless it is
+// loaded already: then it can be linked to any other dispatcher's.
+func (o *opened) load(dispatcherFD int, function string) error {
+	if o.loaded {
+		return nil
+	}
+	if !o.obj.HasBTF() {
+		return noDispatcher(withoutBTF(o), nil)
+	}
+	for _, step := range []func() error{
+		func() error { return o.bpf.SetType(libbpf.ProgTypeExt) },
+		func() error { return o.bpf.SetExpectedAttachType(0) },
+		func() error { return o.bpf.SetAttachTarget(dispatcherFD, function) },
+		// A dispatcher has frags support, the programs in it go with that.
+		func() error { return o.bpf.SetFlags(o.bpf.Flags() &^ libbpf.FlagXDPHasFrags) },
+	} {
+		if err := step(); err != nil {
+			return explainObject(o.spec.File, err)
+		}
+	}
+	err := o.obj.Load()
+	if err == nil {
+		o.loaded = true
+		return nil
+	}
+	return o.explainLoad(err)
+}
+
+// reopen opens the object once more, as libbpf loads one only once, failed or not.
+func (o *opened) reopen() error {
+	again, err := o.spec.open()
+	if err != nil {
+		return err
+	}
+	again.kept = o.kept
+	o.close()
+	*o = *again
+	return o.reuseMaps()
+}
+
+// explainLoad tells a program that the verifier refuses from a kernel that can't
+// run any in a dispatcher.
+func (o *opened) explainLoad(err error) error {
+	if errors.Is(err, syscall.EPERM) && len(missingCapabilities()) > 0 {
+		return explainPermission(err)
+	}
+	if probe := probeFreplace(); probe != nil {
+		return probe
+	}
+	var explained error
+	if log := o.obj.VerifierLog(); log != "" && !errors.Is(err, syscall.EPERM) {
+		explained = explainVerifier(o, log, err)
+	} else {
+		explained = &Error{Kind: ErrSystem, Err: err,
+			Msg:    fmt.Sprintf("can't load program %q of %s: %s", o.bpf.Name(), o.spec.File, cause(err)),
+			Remedy: "-vv shows libbpf's own words"}
+	}
+	if errors.Is(err, syscall.EINVAL) {
+		return cantHost{explained}
+	}
+	return explained
+}

@@ -1,0 +1,201 @@
+package dispatcher
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+
+	"github.com/xdpmux/xdpmux/cgo/libbpf"
+)
+
+// swap puts a new dispatcher on an interface in place of what is there:
+//
+//	prepareSwap  loads and links; nothing of it can be seen yet
+//	apply        pins it and puts it on the interface, or undoes all that
+//	finish       removes the pins of the old one
+//	close        lets go of what isn't pinned
+type swap struct {
+	link    link
+	mode    Mode
+	old     *running
+	members []member
+	host    *host // nil: the chain goes away
+}
+
+func prepareSwap(l link, mode Mode, old *running, wanted []member) (*swap, error) {
+	s := &swap{link: l, mode: mode, old: old, members: wanted}
+	if len(wanted) == 0 {
+		return s, nil
+	}
+	var err error
+	if s.host, err = hostPrograms(wanted, old.state); err != nil {
+		return nil, explainSwap(l, mode, err)
+	}
+	for i := range s.members {
+		if m := &s.members[i]; m.comes != nil {
+			p, err := loadedByFD(m.comes.bpf.FD())
+			if err != nil {
+				s.close()
+				return nil, err
+			}
+			m.Loaded, m.loadTime = p.Loaded, p.loadTime
+		}
+	}
+	return s, nil
+}
+
+func (s *swap) close() {
+	if s.host != nil {
+		s.host.close()
+	}
+}
+
+// apply makes the swap if the interface still has the old dispatcher. The lock is
+// held from the first pin to the swap, so that nobody takes the pins for leftovers.
+func (s *swap) apply() error {
+	if s.host == nil {
+		return s.explain(attachXDP(s.link.Index, nil, s.old.main, s.mode))
+	}
+	unlock, err := lockPins()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	dir := pinDir(s.link.Index, s.host.ID)
+	if err := s.pin(dir); err != nil {
+		return errors.Join(&Error{Kind: ErrSystem, Err: err, Msg: fmt.Sprintf("can't pin the chain below %s: %s", dir, cause(err))}, removePins(dir))
+	}
+	if err := s.explain(attachXDP(s.link.Index, s.host.main, s.old.main, s.mode)); err != nil {
+		return errors.Join(err, removePins(dir))
+	}
+	return nil
+}
+
+// explain tells a lost race from other failures of the swap.
+func (s *swap) explain(err error) error {
+	if errors.Is(err, syscall.EEXIST) || errors.Is(err, syscall.EBUSY) {
+		if now, lookErr := s.link.again(); lookErr != nil {
+			return lookErr
+		} else if now.progID != s.link.progID {
+			return errLostRace
+		}
+	}
+	if err != nil {
+		return explainSwap(s.link, s.mode, err)
+	}
+	return nil
+}
+
+// attachXDP puts a dispatcher on the interface, or takes it away with a nil main,
+// if what is there is old.
+func attachXDP(ifindex int, main *libbpf.Program, old *libbpf.FD, mode Mode) error {
+	fd, flags := -1, mode.flag()
+	if main != nil {
+		fd = main.FD()
+	}
+	if old == nil {
+		flags |= libbpf.XDPUpdateIfNoExist
+	} else {
+		flags |= libbpf.XDPReplace
+	}
+	return libbpf.XDPAttach(ifindex, fd, flags, old.Int())
+}
+
+// pin pins all programs and links.
+func (s *swap) pin(dir string) error {
+	err := os.Mkdir(dir, 0o700)
+	if os.IsExist(err) {
+		// Left behind by a dispatcher that had the same id after an overflow.
+		if err = removePins(dir); err == nil {
+			err = os.Mkdir(dir, 0o700)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	for i, m := range s.members {
+		if err := libbpf.ObjPin(s.host.links[i].Int(), linkPin(dir, i)); err != nil {
+			return err
+		}
+		if err := libbpf.ObjPin(m.progFD(), progPin(dir, i)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m member) progFD() int {
+	if m.comes != nil {
+		return m.comes.bpf.FD()
+	}
+	return m.fd.Int()
+}
+
+// removePins removes a dispatcher's pins; those that aren't there are fine.
+func removePins(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	for _, e := range entries {
+		if err := os.Remove(dir + "/" + e.Name()); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	if err == nil {
+		err = os.Remove(dir)
+	}
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// finish removes the old chain, which no packet enters any more. What fails now
+// leaves pins that Clean removes.
+func (s *swap) finish() {
+	if s.old.state == nil {
+		return
+	}
+	waitForPackets()
+	unpin(s.link.Index, s.old.state.ID)
+}
+
+func unpin(ifindex int, id uint32) error {
+	unlock, err := lockPins()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return removePins(pinDir(ifindex, id))
+}
+
+// chain is what the interface has after the swap.
+func (s *swap) chain() *Chain {
+	c := &Chain{Interface: s.link.Interface, Programs: []Component{}}
+	if s.host == nil {
+		return c
+	}
+	mode := s.mode
+	if mode == ModeUnspecified { // the kernel has chosen
+		if now, err := s.link.again(); err == nil {
+			mode = now.mode
+		}
+	}
+	c.Mode, c.Dispatcher, c.Frags = &mode, &s.host.Loaded, s.host.config.Frags
+	for _, m := range s.members {
+		c.Programs = append(c.Programs, m.component())
+	}
+	return c
+}
+
+// component is what an opened program became.
+func (s *swap) component(o *opened) Component {
+	for _, m := range s.members {
+		if m.comes == o {
+			return m.component()
+		}
+	}
+	return Component{}
+}

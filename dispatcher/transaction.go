@@ -1,0 +1,242 @@
+package dispatcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"syscall"
+)
+
+// Transaction is a set of changes to the chain of one interface, made in one swap
+// of its dispatcher: a packet meets the chain as it was or as it will be. The
+// programs that stay are not loaded anew, so they keep their maps and their ids.
+// The zero value changes nothing.
+type Transaction struct {
+	Mode    Mode          // for a chain that is new; the zero value is native; an existing chain must have it unless ModeUnspecified
+	Add     []Program     // programs to load and add
+	Remove  []uint32      // ids of programs to take away
+	Replace []Replacement // programs that take another's place
+	Set     []Setting     // new settings of programs that stay
+}
+
+// Replacement is a program that takes the place of one that runs.
+type Replacement struct {
+	ID      uint32  // the program that goes
+	Program Program // the one that comes; nil Priority and Actions: those of the one that goes
+
+	// KeepMaps makes the program that comes use the maps of the one that goes where
+	// they have the same name and layout. It does not reach global variables. A map
+	// of the same name and another layout is an error.
+	KeepMaps bool
+}
+
+// Setting is what changes for a program that stays; what is nil is kept.
+type Setting struct {
+	ID       uint32
+	Priority *uint32 // 0 is a priority
+	Actions  *Actions
+	Frags    *bool // the program takes packets of several buffers
+}
+
+// Committed is what a transaction has done.
+type Committed struct {
+	Chain    *Chain      // as it is now
+	Added    []Component // in the order of Transaction.Add
+	Replaced []Replaced  // in the order of Transaction.Replace
+	Changed  bool        // false: nothing was to be done, and no swap was made
+}
+
+// Replaced is what became of a [Replacement].
+type Replaced struct {
+	Old      uint32
+	New      Component
+	KeptMaps []string // maps of the old program that the new one uses
+	NewMaps  []string // maps that are new
+}
+
+// Commit makes the changes: all of them, or none on an error, which then leaves the
+// chain as it was and no pin and no program behind. A chain without programs goes
+// away with its dispatcher.
+//
+// It speaks libxdp's protocol, so others may change the chain at the same time: a
+// lost race is started over for some seconds, or until ctx ends. ctx is not looked
+// at any more once the chain is being swapped.
+//
+// Errors: [ErrInvalid], [ErrNoInterface], [ErrNoProgram], [ErrObject],
+// [ErrVerifier], [ErrChainFull], [ErrModeMismatch], [ErrVersion], [ErrLegacy],
+// [ErrNoDispatcher], [ErrModeNotSupported], [ErrBusy], [ErrPermission].
+func (t Transaction) Commit(ctx context.Context, ifname string) (*Committed, error) {
+	c := &commit{Transaction: t}
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	l, err := linkByName(ifname)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.open(); err != nil {
+		return nil, err
+	}
+	defer c.close()
+	var done *Committed
+	err = untilWon(ctx, l, func(l link) (err error) {
+		done, err = c.try(ctx, l)
+		return err
+	})
+	if err != nil {
+		c.undoPins()
+		return nil, err
+	}
+	return done, nil
+}
+
+// commit is a transaction under way.
+type commit struct {
+	Transaction
+	adds     []*opened // of Add
+	replaces []*opened // of Replace
+}
+
+// check finds what is wrong with a transaction without looking at the system.
+func (t Transaction) check() error {
+	if t.Mode == ModeHW {
+		return &Error{Kind: ErrInvalid, Msg: "a chain can't be in hw mode: a device takes one program", Remedy: "use native or skb mode"}
+	}
+	if n := len(t.Add) + len(t.Replace); n > MaxPrograms {
+		return &Error{Kind: ErrChainFull, Msg: fmt.Sprintf("%d programs in one call, and a chain takes %d", n, MaxPrograms)}
+	}
+	seen := map[uint32]bool{}
+	for _, id := range t.ids() {
+		if seen[id] {
+			return &Error{Kind: ErrInvalid, Msg: fmt.Sprintf("program %d is named twice in one change", id), Remedy: "say once what is to become of it"}
+		}
+		seen[id] = true
+	}
+	return nil
+}
+
+// ids are those of the programs that the transaction is about.
+func (t Transaction) ids() []uint32 {
+	ids := append([]uint32{}, t.Remove...)
+	for _, r := range t.Replace {
+		ids = append(ids, r.ID)
+	}
+	for _, s := range t.Set {
+		ids = append(ids, s.ID)
+	}
+	return ids
+}
+
+// open opens all objects, before anything is looked at or touched.
+func (c *commit) open() (err error) {
+	if c.adds, err = openAll(c.Add); err != nil {
+		return err
+	}
+	programs := make([]Program, len(c.Replace))
+	for i, r := range c.Replace {
+		programs[i] = r.Program
+	}
+	if c.replaces, err = openAll(programs); err != nil {
+		closeAll(c.adds)
+	}
+	return err
+}
+
+func (c *commit) coming() []*opened { return append(c.adds[:len(c.adds):len(c.adds)], c.replaces...) }
+
+func (c *commit) close() { closeAll(c.coming()) }
+
+func (c *commit) undoPins() {
+	for _, o := range c.coming() {
+		o.pins.undo()
+	}
+}
+
+// try makes the changes to the chain as it is now.
+func (c *commit) try(ctx context.Context, l link) (*Committed, error) {
+	mode, err := chooseMode(l, c.Mode)
+	if err != nil {
+		return nil, err
+	}
+	if err := prepareBPFFS(); err != nil {
+		return nil, err
+	}
+	old, err := readRunning(l)
+	if err != nil {
+		return nil, err
+	}
+	defer old.close()
+	if err := c.keepMaps(old); err != nil {
+		return nil, err
+	}
+	wanted, err := c.arrange(l, old.members())
+	if err != nil {
+		return nil, err
+	}
+	if sameMembers(sorted(old.members()), wanted) {
+		return &Committed{Chain: old.chain(l)}, nil
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	s, err := prepareSwap(l, mode, old, wanted)
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	if err := s.apply(); err != nil {
+		return nil, err
+	}
+	s.finish()
+	return c.committed(s)
+}
+
+// committed is the result after a swap.
+func (c *commit) committed(s *swap) (*Committed, error) {
+	done := &Committed{Chain: s.chain(), Changed: true}
+	for _, o := range c.adds {
+		done.Added = append(done.Added, s.component(o))
+	}
+	for i, o := range c.replaces {
+		r := Replaced{Old: c.Replace[i].ID, New: s.component(o), KeptMaps: []string{}, NewMaps: []string{}}
+		for _, m := range o.obj.Maps() {
+			switch {
+			case m.Internal():
+			case o.kept[m.Name()] != 0:
+				r.KeptMaps = append(r.KeptMaps, m.Name())
+			default:
+				r.NewMaps = append(r.NewMaps, m.Name())
+			}
+		}
+		done.Replaced = append(done.Replaced, r)
+	}
+	return done, nil
+}
+
+// noSuchProgram lists what there is instead.
+func noSuchProgram(l link, id uint32, there []member) error {
+	e := &Error{Kind: ErrNoProgram, Msg: fmt.Sprintf("program %d is not loaded on %s", id, l.Name)}
+	switch {
+	case len(there) == 0:
+		e.Remedy = "nothing is loaded there"
+	case id == l.progID:
+		e.Msg = fmt.Sprintf("program %d is the dispatcher of %s, not one of its programs", id, l.Name)
+		e.Remedy = "to remove the whole chain: unload -a " + l.Name
+	default:
+		e.Remedy = "loaded there: " + listMembers(there)
+	}
+	return e
+}
+
+// explainSwap finds the fault behind a failed step of a swap, as explainAttach does
+// for libxdp.
+func explainSwap(l link, mode Mode, err error) error {
+	var explained *Error
+	if errors.As(err, &explained) || errors.Is(err, errLostRace) {
+		return err
+	}
+	if errors.Is(err, syscall.ENODEV) {
+		return noInterface(l.Name, err)
+	}
+	return explainAttach(l, nil, mode, err, nil)
+}
