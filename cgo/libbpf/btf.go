@@ -30,15 +30,6 @@ func (b *BTF) Close() error {
 	return nil
 }
 
-// Kind is the kind of a type (BTF_KIND_).
-type Kind uint32
-
-// The kinds that xdpmux looks for.
-const (
-	KindFunc Kind = C.BTF_KIND_FUNC
-	KindVar  Kind = C.BTF_KIND_VAR
-)
-
 // Find is the id of the type with that name and kind. ENOENT: there is none. It
 // stands for btf__find_by_name_kind.
 func (b *BTF) Find(name string, kind Kind) (uint32, error) {

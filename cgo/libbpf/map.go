@@ -61,6 +61,10 @@ func (m *Map) ValueSize() int { return int(C.bpf_map__value_size(m.ptr)) }
 // MaxEntries stands for bpf_map__max_entries.
 func (m *Map) MaxEntries() int { return int(C.bpf_map__max_entries(m.ptr)) }
 
+// BTFValueTypeID is the type of the map's values in the object's BTF; 0: unknown.
+// It stands for bpf_map__btf_value_type_id.
+func (m *Map) BTFValueTypeID() uint32 { return uint32(C.bpf_map__btf_value_type_id(m.ptr)) }
+
 // SetMaxEntries stands for bpf_map__set_max_entries.
 func (m *Map) SetMaxEntries(n int) error {
 	return check("bpf_map__set_max_entries", C.bpf_map__set_max_entries(m.ptr, C.__u32(n)))

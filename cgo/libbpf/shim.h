@@ -156,5 +156,8 @@ static inline int xm_btf_uint(const struct btf *btf, __u32 id)
 	return t && btf_is_array(t) ? (int)btf_array(t)->nelems : -ENOENT;
 }
 static inline int xm_prog_gpl(const struct bpf_prog_info *i) { return i->gpl_compatible; }
+/* btf_type ends in a union, too. */
+static inline __u32 xm_btf_size(const struct btf_type *t) { return t->size; }
+static inline __u32 xm_btf_ref(const struct btf_type *t) { return t->type; }
 
 #endif
