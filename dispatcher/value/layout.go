@@ -7,7 +7,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
-	"strconv"
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
 )
@@ -219,10 +218,7 @@ func (l *Layout) scalar(n uint64, bits int) Value {
 		if !ok {
 			name = l.names[int64(n)]
 		}
-		if name == "" {
-			name = strconv.FormatInt(signed, 10)
-		}
-		return Enum(name)
+		return Enum{name, signed}
 	}
 	return Uint64(n)
 }

@@ -17,20 +17,25 @@ type Value interface {
 }
 
 // The values. A Raw is bytes that no type explains, a Text an array of char that
-// holds a string, an Enum the name of its number or the number.
+// holds a string.
 type (
 	Uint64  uint64
 	Int     int64
 	Float   float64
 	Bool    bool
 	Pointer uint64
-	Enum    string
 	Text    string
 	Raw     []byte
 	Array   []Value
 	Struct  []Field
 	Rate    float64 // change per second
 )
+
+// Enum is a value of an enum; Name is empty where its number has none.
+type Enum struct {
+	Name   string
+	Number int64
+}
 
 // Field is a member of a [Struct], in C's order.
 type Field struct {
@@ -43,8 +48,15 @@ func (v Int) String() string     { return strconv.FormatInt(int64(v), 10) }
 func (v Float) String() string   { return strconv.FormatFloat(float64(v), 'g', -1, 64) }
 func (v Bool) String() string    { return strconv.FormatBool(bool(v)) }
 func (v Pointer) String() string { return fmt.Sprintf("%#x", uint64(v)) }
-func (v Enum) String() string    { return string(v) }
 func (v Text) String() string    { return strconv.Quote(string(v)) }
+
+// String is the name, or else the number.
+func (v Enum) String() string {
+	if v.Name == "" {
+		return strconv.FormatInt(v.Number, 10)
+	}
+	return v.Name
+}
 
 // String is the bytes in hexadecimal, as in "0a 00 ff".
 func (v Raw) String() string { return fmt.Sprintf("% x", []byte(v)) }
@@ -74,8 +86,15 @@ func (v Uint64) MarshalJSON() ([]byte, error)  { return []byte(v.String()), nil 
 func (v Int) MarshalJSON() ([]byte, error)     { return []byte(v.String()), nil }
 func (v Bool) MarshalJSON() ([]byte, error)    { return []byte(v.String()), nil }
 func (v Pointer) MarshalJSON() ([]byte, error) { return json.Marshal(v.String()) }
-func (v Enum) MarshalJSON() ([]byte, error)    { return json.Marshal(string(v)) }
 func (v Text) MarshalJSON() ([]byte, error)    { return json.Marshal(string(v)) }
+
+// MarshalJSON writes the name as a string, or else the number.
+func (v Enum) MarshalJSON() ([]byte, error) {
+	if v.Name == "" {
+		return json.Marshal(v.Number)
+	}
+	return json.Marshal(v.Name)
+}
 
 // MarshalJSON writes a number, or a string where JSON has no such number.
 func (v Float) MarshalJSON() ([]byte, error) {

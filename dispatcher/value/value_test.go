@@ -96,7 +96,7 @@ func TestDecode(t *testing.T) {
 		{"pointer", pointer, []byte{16, 0, 0, 0, 0, 0, 0, 0}, "0x10", `"0x10"`},
 		{"enum", color, []byte{0, 0, 0, 0}, "RED", `"RED"`},
 		{"negative enum", color, []byte{255, 255, 255, 255}, "GREEN", `"GREEN"`},
-		{"enum without a name", color, []byte{7, 0, 0, 0}, "7", `"7"`},
+		{"enum without a name", color, []byte{7, 0, 0, 0}, "7", "7"},
 		{"string", name4, []byte("eth\x00"), `"eth"`, `"eth"`},
 		{"string without an end", name4, []byte("eth0"), `"eth0"`, `"eth0"`},
 		{"no string", name4, []byte{1, 2, 3, 4}, "01 02 03 04", `"0x01020304"`},
