@@ -4,10 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/xdpmux/xdpmux/cgo/libbpf"
 )
 
 // cpuMapValue is what user space writes to a CPUMAP (struct bpf_cpumap_val).
@@ -19,46 +23,97 @@ type cpuMapValue struct {
 // maxQueueSize is the kernel's limit for the queue of a CPUMAP entry, in packets.
 const maxQueueSize = 16384
 
+// onlineCPUs is where the kernel lists the CPUs that run.
+const onlineCPUs = "/sys/devices/system/cpu/online"
+
+// ParseCPUs reads a list of CPUs such as "0-3,6", each of which has to be online;
+// empty means all that are. The result is sorted, without doubles. Errors:
+// [ErrInvalid].
+func ParseCPUs(list string) ([]int, error) {
+	text, err := os.ReadFile(onlineCPUs)
+	if err != nil {
+		return nil, err
+	}
+	return parseCPUs(list, strings.TrimSpace(string(text)))
+}
+
+func parseCPUs(list, online string) ([]int, error) {
+	there, err := expandCPUs(online)
+	if err != nil || list == "" {
+		return there, err
+	}
+	cpus, err := expandCPUs(list)
+	if err != nil {
+		return nil, err
+	}
+	for _, cpu := range cpus {
+		if !slices.Contains(there, cpu) {
+			return nil, noCPU(cpu, online)
+		}
+	}
+	return cpus, nil
+}
+
+func noCPU(cpu int, online string) error {
+	return &Error{Kind: ErrInvalid, Msg: fmt.Sprintf("there is no CPU %d", cpu), Remedy: "online: " + online}
+}
+
+// maxCPUs is more than Linux can have.
+const maxCPUs = 1 << 16
+
+func expandCPUs(list string) ([]int, error) {
+	var cpus []int
+	for part := range strings.SplitSeq(list, ",") {
+		low, high, isRange := strings.Cut(part, "-")
+		first, err := strconv.Atoi(low)
+		last := first
+		if err == nil && isRange {
+			last, err = strconv.Atoi(high)
+		}
+		if err != nil || first > last || first < 0 || last >= maxCPUs {
+			return nil, &Error{Kind: ErrInvalid, Msg: fmt.Sprintf("%q is not a list of CPUs", list), Remedy: "such as 0-3,6"}
+		}
+		for cpu := first; cpu <= last; cpu++ {
+			cpus = append(cpus, cpu)
+		}
+	}
+	slices.Sort(cpus)
+	return slices.Compact(cpus), nil
+}
+
 // FillCPUMap makes a CPUMAP take packets for these CPUs, each with a queue of so
 // many packets, through which a kernel thread of that CPU gets them. On an error it
-// takes none that it didn't before.
+// takes packets for none of them. It stands for bpf_map_update_elem.
 //
-// Errors: [ErrInvalid] for a map of another type, a CPU that doesn't exist and a
-// queue size that the kernel refuses.
+// Errors: [ErrInvalid] for a map of another type, a CPU that doesn't exist or is
+// beyond the map, and a queue size that the kernel refuses.
 func FillCPUMap(m *Map, cpus []int, queueSize int) error {
-	if m.Type != "cpumap" {
+	if m.typ != libbpf.MapTypeCPUMap {
 		return &Error{Kind: ErrInvalid, Msg: fmt.Sprintf("map %s is a %s, not a cpumap", m.Name, m.Type)}
 	}
 	if queueSize < 1 || queueSize > maxQueueSize {
-		return &Error{Kind: ErrInvalid, Msg: fmt.Sprintf("a queue of %d packets for each CPU is refused", queueSize),
+		return &Error{Kind: ErrInvalid, Msg: fmt.Sprintf("a queue of %d packets is refused", queueSize),
 			Remedy: fmt.Sprintf("the kernel takes 1 to %d", maxQueueSize)}
 	}
+	if i := slices.IndexFunc(cpus, func(cpu int) bool { return cpu < 0 || cpu >= m.MaxEntries }); i >= 0 {
+		return &Error{Kind: ErrInvalid, Msg: fmt.Sprintf("map %s has no room for CPU %d", m.Name, cpus[i]),
+			Remedy: fmt.Sprintf("it takes CPUs 0 to %d", m.MaxEntries-1)}
+	}
 	for i, cpu := range cpus {
-		err := error(syscall.ENODEV)
-		if cpu >= 0 && cpu < m.MaxEntries {
-			err = m.Update(uint32(cpu), cpuMapValue{QueueSize: uint32(queueSize), ProgFD: 0})
-		}
+		err := m.Update(uint32(cpu), cpuMapValue{QueueSize: uint32(queueSize)})
 		if err == nil {
 			continue
 		}
 		for _, done := range cpus[:i] {
-			err = errors.Join(err, m.Update(uint32(done), cpuMapValue{}))
+			err = errors.Join(err, m.Update(uint32(done), cpuMapValue{})) // a queue of 0 empties the entry
 		}
-		return explainCPU(cpu, m, err)
+		if errors.Is(err, syscall.ENODEV) {
+			online, _ := os.ReadFile(onlineCPUs)
+			return noCPU(cpu, strings.TrimSpace(string(online)))
+		}
+		return err
 	}
 	return nil
-}
-
-func explainCPU(cpu int, m *Map, err error) error {
-	if !errors.Is(err, syscall.ENODEV) {
-		return &Error{Kind: ErrSystem, Err: err, Msg: fmt.Sprintf("the kernel refuses CPU %d in map %s: %s", cpu, m.Name, cause(err))}
-	}
-	possible, readErr := os.ReadFile("/sys/devices/system/cpu/possible")
-	e := &Error{Kind: ErrInvalid, Err: err, Msg: fmt.Sprintf("there is no CPU %d", cpu)}
-	if readErr == nil {
-		e.Remedy = "the CPUs of this machine: " + strings.TrimSpace(string(possible))
-	}
-	return e
 }
 
 // CheckCPUMap says whether packets of programs that are attached in that mode can

@@ -30,6 +30,7 @@ var (
 	ErrInvalid          = errors.New("invalid argument")                  // the call contradicts itself or says what can't be
 	ErrNoInterface      = errors.New("no such interface")                 // in this network namespace
 	ErrNoProgram        = errors.New("no such program")                   // not on the interface
+	ErrNoMap            = errors.New("no such map")                       // not used by the program or chain
 	ErrObject           = errors.New("unusable object file")              // missing, no ELF, for another machine, no XDP program in it
 	ErrVerifier         = errors.New("program refused by the verifier")   // VerifierLog has its words
 	ErrChainFull        = errors.New("chain is full")                     // ten programs run

@@ -39,6 +39,8 @@ func explainObject(file string, err error) error {
 		e.Msg, e.Remedy = fmt.Sprintf("%s is compiled for %s, not for BPF", file, machine(f.Machine)), compile
 	case errors.Is(err, libbpf.ErrnoEndian):
 		e.Msg, e.Remedy = fmt.Sprintf("%s has the byte order of another machine", file), compile
+	case f.Section(".maps") != nil && f.Section(".BTF") == nil:
+		e.Msg, e.Remedy = file+" has maps, but no type information (BTF) that describes them", compile
 	case truncated(f, file):
 		e.Msg, e.Remedy = fmt.Sprintf("%s is a truncated ELF object", file), compile
 	default:

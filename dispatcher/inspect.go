@@ -1,0 +1,185 @@
+package dispatcher
+
+import (
+	"bytes"
+	"debug/elf"
+	"fmt"
+
+	"github.com/xdpmux/xdpmux/cgo/libbpf"
+	"github.com/xdpmux/xdpmux/cgo/libxdp"
+	"github.com/xdpmux/xdpmux/dispatcher/value"
+)
+
+// Object is what an object file holds.
+type Object struct {
+	File     string          `json:"file"`
+	License  string          `json:"license"` // empty: none is given
+	BTF      bool            `json:"btf"`     // type information, without which no program joins a chain
+	Programs []ObjectProgram `json:"programs"`
+	Maps     []ObjectMap     `json:"maps"`
+}
+
+// ObjectProgram is a program of an object file.
+type ObjectProgram struct {
+	Section      string  `json:"section"`
+	Name         string  `json:"name"`
+	Type         string  `json:"type"`         // libbpf's word, "unspec" for a section it doesn't know
+	Instructions int     `json:"instructions"` // before relocation
+	Priority     uint32  `json:"priority"`     // run priority, unless the loader is told otherwise
+	Actions      Actions `json:"actions"`      // chain call actions, the same
+	Frags        bool    `json:"frags"`        // takes packets of several buffers
+
+	// Chain says whether the program would load into a chain, as far as the file
+	// tells: what the verifier thinks of it, only a kernel knows. Note is the reason
+	// why not, or what it takes.
+	Chain bool   `json:"chain"`
+	Note  string `json:"note,omitempty"`
+}
+
+// ObjectMap is a map of an object file, those that libbpf makes for global
+// variables included.
+type ObjectMap struct {
+	Name       string `json:"name"`
+	Type       string `json:"type"`
+	KeySize    int    `json:"key_size"`
+	ValueSize  int    `json:"value_size"`
+	MaxEntries int    `json:"max_entries"`
+	Pinning    string `json:"pinning"` // "by name" or "none"
+	Numeric    bool   `json:"numeric"` // each value is one number, as a counter is
+}
+
+// Inspect reads an object file. It needs no privilege and no kernel that knows BPF.
+// Errors: [ErrObject]. It stands for bpf_object__open_file.
+func Inspect(file string) (*Object, error) {
+	obj, err := libbpf.OpenFile(file, libbpf.OpenOptions{})
+	if err != nil {
+		return nil, explainObject(file, err)
+	}
+	defer obj.Close()
+	btf := obj.BTF()
+	o := &Object{File: file, License: license(file), BTF: btf != nil, Programs: []ObjectProgram{}, Maps: []ObjectMap{}}
+	first := true
+	for _, p := range obj.Programs() {
+		r, err := inspectProgram(obj, p, btf)
+		if err != nil {
+			return nil, explainObject(file, err)
+		}
+		if p.Type() == libbpf.ProgTypeXDP {
+			if r.Chain && !first {
+				r.Note = "with -n " + r.Name
+			}
+			first = false
+		}
+		o.Programs = append(o.Programs, r)
+	}
+	if len(o.Programs) == 0 {
+		_, err := Program{File: file}.pick(obj)
+		return nil, err
+	}
+	for _, m := range obj.Maps() {
+		o.Maps = append(o.Maps, inspectMap(m, btf))
+	}
+	return o, nil
+}
+
+// license is the text in the section of that name.
+func license(file string) string {
+	f, err := elf.Open(file)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	s := f.Section("license")
+	if s == nil {
+		return ""
+	}
+	text, err := s.Data()
+	if err != nil {
+		return ""
+	}
+	text, _, _ = bytes.Cut(text, []byte{0})
+	return string(text)
+}
+
+func inspectProgram(obj *libbpf.Object, p *libbpf.Program, btf *libbpf.BTF) (ObjectProgram, error) {
+	r := ObjectProgram{Section: p.Section(), Name: p.Name(), Type: p.Type().String(), Instructions: p.Insns()}
+	switch p.Type() {
+	case libbpf.ProgTypeXDP:
+	case libbpf.ProgTypeUnspec:
+		r.Note = "with -s " + r.Section
+	default:
+		r.Note = fmt.Sprintf("not an XDP program but %s", r.Type)
+		return r, nil
+	}
+	libxdpLock.Lock()
+	defer libxdpLock.Unlock()
+	x, err := libxdp.FromObject(obj, p.Name())
+	if err != nil {
+		return r, err
+	}
+	defer x.Close()
+	r.Priority, r.Actions = x.RunPrio(), actionsOf(x)
+	r.Frags = x.FragsSupport() || fragsSection(r.Section)
+	if btf == nil {
+		r.Note = "no BTF, so only alone, without a dispatcher; compile it with -g"
+		return r, nil
+	}
+	if fault := signatureFault(btf, p.Name()); fault != "" {
+		r.Note = fault
+		return r, nil
+	}
+	r.Chain = true
+	return r, nil
+}
+
+// signatureFault says how the function differs from those of the dispatcher that
+// it would replace: int prog(struct xdp_md *). The kernel compares them by BTF.
+func signatureFault(btf *libbpf.BTF, name string) string {
+	const want = "the function has to be: int %s(struct xdp_md *ctx)"
+	id, err := btf.Find(name, libbpf.KindFunc)
+	if err != nil {
+		return fmt.Sprintf("BTF doesn't know the function %s", name)
+	}
+	proto := follow(btf, id)
+	if proto == nil || proto.Kind != libbpf.KindFuncProto || len(proto.Members) != 1 {
+		return fmt.Sprintf(want, name)
+	}
+	result, arg := follow(btf, proto.Ref), follow(btf, proto.Members[0].Type)
+	if result == nil || result.Kind != libbpf.KindInt || arg == nil || arg.Kind != libbpf.KindPtr {
+		return fmt.Sprintf(want, name)
+	}
+	if ctx := follow(btf, arg.Ref); ctx == nil || ctx.Kind != libbpf.KindStruct || ctx.Name != "xdp_md" {
+		return fmt.Sprintf(want, name)
+	}
+	return ""
+}
+
+// follow is the type itself behind a function, modifiers and typedefs; nil: BTF is
+// broken.
+func follow(btf *libbpf.BTF, id uint32) *libbpf.Type {
+	for range 64 {
+		t, err := btf.Type(id)
+		if err != nil {
+			return nil
+		}
+		switch t.Kind {
+		case libbpf.KindFunc, libbpf.KindTypedef, libbpf.KindConst, libbpf.KindVolatile, libbpf.KindRestrict, libbpf.KindTypeTag:
+			id = t.Ref
+		default:
+			return t
+		}
+	}
+	return nil
+}
+
+func inspectMap(m *libbpf.Map, btf *libbpf.BTF) ObjectMap {
+	r := ObjectMap{Name: m.Name(), Type: m.Type().String(), KeySize: m.KeySize(), ValueSize: m.ValueSize(), MaxEntries: m.MaxEntries(), Pinning: "none"}
+	if m.PinPath() != "" {
+		r.Pinning = "by name"
+	}
+	if btf != nil && !m.Internal() && m.BTFValueTypeID() != 0 {
+		l, err := value.FromBTF(btf, m.BTFValueTypeID())
+		r.Numeric = err == nil && l.Numeric()
+	}
+	return r
+}
