@@ -25,7 +25,8 @@ func normalize(app *cli.App, args []string) ([]string, error) {
 	if len(args) == 0 {
 		return leading, nil
 	}
-	command, err := findCommand(app, args[0])
+	help := &cli.Command{Name: "help"} // cli's own
+	command, err := findCommand(append(slices.Clone(app.Commands), help), "", args[0])
 	if err != nil {
 		return nil, err
 	}
@@ -52,6 +53,9 @@ func normalizeCommand(command *cli.Command, path, args []string) ([]string, erro
 	if command.Name == "help" {
 		return append(path, args...), nil
 	}
+	if len(command.Subcommands) > 0 {
+		return normalizeSubcommand(command, path, args)
+	}
 	options, rest, err := splitOptions(command, args)
 	if err != nil {
 		return nil, err
@@ -63,11 +67,25 @@ func normalizeCommand(command *cli.Command, path, args []string) ([]string, erro
 	return path, nil
 }
 
-// findCommand resolves a command's name or unambiguous prefix.
-func findCommand(app *cli.App, name string) (*cli.Command, error) {
-	help := &cli.Command{Name: "help"} // cli's own
+// normalizeSubcommand finds the subcommand as normalize finds a command.
+func normalizeSubcommand(command *cli.Command, path, args []string) ([]string, error) {
+	at := slices.IndexFunc(args, func(arg string) bool { return !strings.HasPrefix(arg, "-") || arg == "-" })
+	if at < 0 {
+		options, _, err := splitOptions(command, args)
+		return append(path, options...), err
+	}
+	sub, err := findCommand(command.Subcommands, command.Name+" ", args[at])
+	if err != nil {
+		return nil, err
+	}
+	return normalizeCommand(sub, path, slices.Delete(slices.Clone(args), at, at+1))
+}
+
+// findCommand resolves a command's name or unambiguous prefix; of is what comes
+// before it on the command line.
+func findCommand(commands []*cli.Command, of, name string) (*cli.Command, error) {
 	var matches []*cli.Command
-	for _, c := range append(slices.Clone(app.Commands), help) {
+	for _, c := range commands {
 		if c.Name == name {
 			return c, nil
 		}
@@ -85,6 +103,9 @@ func findCommand(app *cli.App, name string) (*cli.Command, error) {
 	case 1:
 		return matches[0], nil
 	case 0:
+		if of != "" {
+			return nil, usageError(fmt.Sprintf("unknown command %q", of+name), "xdpmux "+of+"--help lists its commands")
+		}
 		return nil, usageError(fmt.Sprintf("unknown command %q", name), "xdpmux help lists the commands")
 	}
 	var names []string

@@ -15,38 +15,52 @@ func loadCommand(out *output) *cli.Command {
 		Name:      "load",
 		Usage:     "load XDP programs on an interface, all in one step",
 		ArgsUsage: "<ifname> <file>...",
-		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "mode", Aliases: []string{"m"}, Value: dispatcher.ModeNative.String(), Usage: "attach in `MODE`: " + strings.Join(dispatcher.ModeNames(), ", ")},
-			&cli.StringFlag{Name: "pin-path", Aliases: []string{"p"}, Usage: "pin maps that ask for it below `PATH`, on a bpffs"},
-			&cli.StringFlag{Name: "section", Aliases: []string{"s"}, Usage: "load the program of this ELF `SECTION` (default: the first XDP program of the file)"},
-			&cli.StringFlag{Name: "prog-name", Aliases: []string{"n"}, Usage: "load the program of this `NAME`"},
-			&cli.StringFlag{Name: "prio", Aliases: []string{"P"}, Usage: "run priority, lower runs earlier (default: what the file says, else 50)"},
-			&cli.StringFlag{Name: "actions", Aliases: []string{"A"}, Usage: "chain call `ACTIONS`, joined by commas: " + strings.Join(dispatcher.VerdictNames(), ", ") + " (default: what the file says, else XDP_PASS)"},
-			&cli.BoolFlag{Name: "require-dispatcher", Usage: "fail where only a single program without a dispatcher could be loaded"},
-		},
-		Action: func(c *cli.Context) error { return load(c, out) },
+		Flags:     loadFlags(),
+		Action:    func(c *cli.Context) error { return load(c, out) },
 	}
+}
+
+// loadFlags are the options of the commands that load a program.
+func loadFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "mode", Aliases: []string{"m"}, Value: dispatcher.ModeNative.String(), Usage: "attach in `MODE`: " + strings.Join(dispatcher.ModeNames(), ", ")},
+		&cli.StringFlag{Name: "pin-path", Aliases: []string{"p"}, Usage: "pin maps that ask for it below `PATH`, on a bpffs"},
+		&cli.StringFlag{Name: "section", Aliases: []string{"s"}, Usage: "load the program of this ELF `SECTION` (default: the first XDP program of the file)"},
+		&cli.StringFlag{Name: "prog-name", Aliases: []string{"n"}, Usage: "load the program of this `NAME`"},
+		&cli.StringFlag{Name: "prio", Aliases: []string{"P"}, Usage: "run priority, lower runs earlier (default: what the file says, else 50)"},
+		&cli.StringFlag{Name: "actions", Aliases: []string{"A"}, Usage: "chain call `ACTIONS`, joined by commas: " + strings.Join(dispatcher.VerdictNames(), ", ") + " (default: what the file says, else XDP_PASS)"},
+		&cli.BoolFlag{Name: "require-dispatcher", Usage: "fail where only a single program without a dispatcher could be loaded"},
+	}
+}
+
+// loadOptions reads them; the program lacks its file.
+func loadOptions(c *cli.Context) (dispatcher.Program, dispatcher.AttachOptions, error) {
+	program := dispatcher.Program{Section: c.String("section"), Name: c.String("prog-name"), PinPath: c.String("pin-path")}
+	opts := dispatcher.AttachOptions{RequireDispatcher: c.Bool("require-dispatcher")}
+	var err error
+	if opts.Mode, err = dispatcher.ParseMode(c.String("mode")); err != nil {
+		return program, opts, err
+	}
+	if program.Priority, err = parsePrio(c.String("prio")); err != nil {
+		return program, opts, err
+	}
+	if c.IsSet("actions") {
+		actions, err := dispatcher.ParseActions(c.String("actions"))
+		if err != nil {
+			return program, opts, err
+		}
+		program.Actions = &actions
+	}
+	return program, opts, nil
 }
 
 func load(c *cli.Context, out *output) error {
 	if c.NArg() < 2 {
 		return usageError("load needs an interface and at least one file", "xdpmux load [options] <ifname> <file>...")
 	}
-	opts := dispatcher.AttachOptions{RequireDispatcher: c.Bool("require-dispatcher")}
-	var err error
-	if opts.Mode, err = dispatcher.ParseMode(c.String("mode")); err != nil {
+	common, opts, err := loadOptions(c)
+	if err != nil {
 		return err
-	}
-	common := dispatcher.Program{Section: c.String("section"), Name: c.String("prog-name"), PinPath: c.String("pin-path")}
-	if common.Priority, err = parsePrio(c.String("prio")); err != nil {
-		return err
-	}
-	if c.IsSet("actions") {
-		actions, err := dispatcher.ParseActions(c.String("actions"))
-		if err != nil {
-			return err
-		}
-		common.Actions = &actions
 	}
 	ifname := c.Args().First()
 	var programs []dispatcher.Program
@@ -59,10 +73,15 @@ func load(c *cli.Context, out *output) error {
 	if err != nil {
 		return err
 	}
-	if done.Fallback != "" {
-		out.warn("%s runs without a dispatcher, so no other program can share %s: %s", done.Programs[0].Name, ifname, done.Fallback)
-	}
+	warnFallback(out, done)
 	return nil
+}
+
+// warnFallback tells of a program that runs without a dispatcher.
+func warnFallback(out *output, done *dispatcher.Attachment) {
+	if done.Fallback != "" {
+		out.warn("%s runs without a dispatcher, so no other program can share %s: %s", done.Programs[0].Name, done.Interface.Name, done.Fallback)
+	}
 }
 
 // parsePrio reads a priority as xdp-loader does, to which 0 means "not set".

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 	"os/signal"
@@ -17,6 +18,7 @@ func main() {
 	// it from starting. The second one kills, for whoever waits for another's lock.
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	context.AfterFunc(ctx, stop)
+	signal.Ignore(syscall.SIGPIPE) // a reader that goes away is no reason to leave a chain half way
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
@@ -28,6 +30,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		out.verbosity = countVerbose(args)
 		err = app.RunContext(ctx, append([]string{app.Name}, args...))
+	}
+	if errors.Is(err, syscall.EPIPE) {
+		return 0 // the reader of the output has seen enough
 	}
 	if err != nil {
 		out.printError(err)
@@ -51,6 +56,9 @@ func newApp(out *output) *cli.App {
 			statusCommand(out),
 			cleanCommand(out),
 			featuresCommand(out),
+			inspectCommand(out),
+			mapCommand(out),
+			runCommand(out),
 		},
 		Writer:         out.stdout,
 		ErrWriter:      out.stderr,
@@ -74,6 +82,9 @@ func prepare(command *cli.Command, out *output) {
 	)
 	command.OnUsageError = func(_ *cli.Context, err error, _ bool) error {
 		return usageError(err.Error(), "xdpmux "+command.Name+" --help lists the options")
+	}
+	for _, sub := range command.Subcommands {
+		prepare(sub, out)
 	}
 	action := command.Action
 	command.Action = func(c *cli.Context) error {

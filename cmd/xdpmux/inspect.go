@@ -1,0 +1,87 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/xdpmux/xdpmux/dispatcher"
+)
+
+func inspectCommand(out *output) *cli.Command {
+	return &cli.Command{
+		Name:      "inspect",
+		Usage:     "show the programs and maps of object files, and what would load into a chain; needs no root",
+		ArgsUsage: "<file>...",
+		Flags:     []cli.Flag{&cli.BoolFlag{Name: "json", Usage: jsonUsage("the files")}},
+		Action:    func(c *cli.Context) error { return inspect(c, out) },
+	}
+}
+
+func inspect(c *cli.Context, out *output) error {
+	if c.NArg() == 0 {
+		return usageError("inspect needs at least one file", "xdpmux inspect <file>...")
+	}
+	objects := []*dispatcher.Object{}
+	for _, file := range c.Args().Slice() {
+		o, err := dispatcher.Inspect(file)
+		if err != nil {
+			return err
+		}
+		objects = append(objects, o)
+	}
+	if c.Bool("json") {
+		return out.printJSON(objects)
+	}
+	for i, o := range objects {
+		if i > 0 {
+			fmt.Fprintln(out.stdout)
+		}
+		if err := renderObject(out.stdout, o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func renderObject(w io.Writer, o *dispatcher.Object) error {
+	license := o.License
+	if license == "" {
+		license = "none given"
+	}
+	fmt.Fprintf(w, "%s: license %s, %s\n\n", o.File, license, map[bool]string{true: "with BTF", false: "without BTF"}[o.BTF])
+	table := newTable(w)
+	fmt.Fprintln(table, "Section\tProgram\tType\tInsns\tPrio\tChain actions\tFrags\tLoads into a chain")
+	for _, p := range o.Programs {
+		prio, actions := "-", "-"
+		if p.Priority > 0 {
+			prio, actions = fmt.Sprint(p.Priority), p.Actions.String()
+		}
+		loads := yesNo(p.Chain)
+		if p.Note != "" {
+			loads += ", " + p.Note
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\n", p.Section, p.Name, p.Type, p.Instructions, prio, actions, yesNo(p.Frags), loads)
+	}
+	if err := table.Flush(); err != nil || len(o.Maps) == 0 {
+		return err
+	}
+	fmt.Fprintln(w)
+	fmt.Fprintln(table, "Map\tType\tKey\tValue\tMax entries\tPinning")
+	for _, m := range o.Maps {
+		fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%s\n", m.Name, m.Type, m.KeySize, m.ValueSize, m.MaxEntries, m.Pinning)
+	}
+	return table.Flush()
+}
+
+// newTable aligns columns that are separated by tabs.
+func newTable(w io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(w, 0, 0, 2, ' ', 0) }
+
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}

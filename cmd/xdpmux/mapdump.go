@@ -1,0 +1,161 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/value"
+)
+
+// watchInterval is the time between two rounds of map dump --watch.
+const watchInterval = time.Second
+
+// dump prints the entries of a map as they are read.
+type dump struct {
+	w      *bufio.Writer
+	m      *dispatcher.Map
+	json   bool
+	before map[string]value.Value // values of the last round by key; nil: not watching
+	at     time.Time              // of the last round
+}
+
+func newDump(w io.Writer, m *dispatcher.Map, asJSON, watch bool) *dump {
+	d := &dump{w: bufio.NewWriter(w), m: m, json: asJSON}
+	if watch {
+		d.before = map[string]value.Value{}
+	}
+	return d
+}
+
+// watch prints the map again and again until ctx ends.
+func (d *dump) watch(ctx context.Context) error {
+	tick := time.NewTicker(watchInterval)
+	defer tick.Stop()
+	for {
+		if err := d.print(ctx); err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if !d.json {
+			fmt.Fprintln(d.w)
+		}
+	}
+}
+
+// print prints one round.
+func (d *dump) print(ctx context.Context) error {
+	now := time.Now()
+	seconds := now.Sub(d.at).Seconds()
+	d.at = now
+	if d.json {
+		info, err := json.Marshal(d.m.MapInfo)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(d.w, `{"map":%s,"entries":[`, info)
+	}
+	first := true
+	for e, err := range d.m.Entries(ctx) {
+		if err != nil {
+			return err
+		}
+		if err := d.entry(e, d.change(e, seconds), first); err != nil {
+			return err
+		}
+		first = false
+	}
+	if d.json {
+		fmt.Fprintln(d.w, "]}")
+	}
+	return d.w.Flush()
+}
+
+// change is what an entry's numbers change by in a second; nil: there are none, or
+// nothing to compare with.
+func (d *dump) change(e dispatcher.Entry, seconds float64) value.Value {
+	if d.before == nil {
+		return nil
+	}
+	now, key := value.Sum(e.Values), e.Key.String()
+	before, known := d.before[key]
+	if now != nil {
+		d.before[key] = now
+	}
+	if !known || now == nil {
+		return nil
+	}
+	return value.PerSecond(before, now, seconds)
+}
+
+// The shape of an entry in JSON: value, or values and sum of a per-CPU map.
+type entryJSON struct {
+	Key       value.Value `json:"key"`
+	Value     value.Value `json:"value,omitempty"`
+	Values    []cpuJSON   `json:"values,omitempty"`
+	Sum       value.Value `json:"sum,omitempty"`        // of the numbers of all CPUs
+	PerSecond value.Value `json:"per_second,omitempty"` // from the second round of --watch on
+}
+
+type cpuJSON struct {
+	CPU   int         `json:"cpu"`
+	Value value.Value `json:"value"`
+}
+
+func (d *dump) entry(e dispatcher.Entry, change value.Value, first bool) error {
+	if !d.json {
+		return d.text(e, change)
+	}
+	shape := entryJSON{Key: e.Key, PerSecond: change}
+	if d.m.PerCPU {
+		for cpu, v := range e.Values {
+			shape.Values = append(shape.Values, cpuJSON{cpu, v})
+		}
+		shape.Sum = value.Sum(e.Values)
+	} else {
+		shape.Value = e.Values[0]
+	}
+	b, err := json.Marshal(shape)
+	if err != nil {
+		return err
+	}
+	if !first {
+		d.w.WriteByte(',')
+	}
+	if d.before == nil {
+		d.w.WriteByte('\n') // an entry a line
+	}
+	_, err = d.w.Write(b)
+	return err
+}
+
+func (d *dump) text(e dispatcher.Entry, change value.Value) error {
+	suffix := ""
+	if change != nil {
+		suffix = "  " + change.String()
+	}
+	if !d.m.PerCPU {
+		_, err := fmt.Fprintf(d.w, "%v: %v%s\n", e.Key, e.Values[0], suffix)
+		return err
+	}
+	fmt.Fprintf(d.w, "%v:\n", e.Key)
+	for cpu, v := range e.Values {
+		fmt.Fprintf(d.w, "  cpu %d: %v\n", cpu, v)
+	}
+	var err error
+	if sum := value.Sum(e.Values); sum != nil {
+		_, err = fmt.Fprintf(d.w, "  sum: %v%s\n", sum, suffix)
+	}
+	return err
+}
