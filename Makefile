@@ -20,11 +20,12 @@ BPFFLAGS   = -O2 -g -Wall -Werror -target bpf $(if $(MULTIARCH),-I/usr/include/$
 BPFOBJ    := $(patsubst bpf/samples/%.bpf.c,build/bpf/%.o,$(wildcard bpf/samples/*.bpf.c))
 FIXTURES  := $(patsubst bpf/%.bpf.c,build/bpf/%.o,$(wildcard bpf/fixtures/*.bpf.c)) build/bpf/fixtures/bigendian.o
 EMBEDDED  := bpf/dispatcher/obj/xdpmux_dispatcher.o
+EXAMPLES  := $(patsubst examples/%/main.go,build/examples/%,$(wildcard examples/*/main.go))
 
 .DELETE_ON_ERROR:
 .PHONY: build static deps demo test test-unit test-vm test-native lint install uninstall clean help
 
-build: build/xdpmux $(BPFOBJ) ## build build/xdpmux and build/bpf/*.o
+build: build/xdpmux $(BPFOBJ) $(EXAMPLES) ## build build/xdpmux, build/bpf/*.o and build/examples/*
 
 build/xdpmux: $(GOSRC) $(EMBEDDED)
 	$(GO) build -tags '$(TAGS)' -ldflags '$(LDFLAGS)' -o $@ ./cmd/xdpmux
@@ -47,6 +48,9 @@ build/bpf/fixtures/nobtf.o: BPFFLAGS := $(filter-out -g,$(BPFFLAGS))
 # Embedded in the binary.
 bpf/dispatcher/obj/%.o: bpf/dispatcher/%.bpf.c
 	$(CLANG) $(BPFFLAGS) -c $< -o $@
+
+build/examples/%: examples/%/main.go $(GOSRC) $(EMBEDDED)
+	$(GO) build -tags '$(TAGS)' -o $@ ./$(<D)
 
 static: build/xdpmux-static ## build build/xdpmux-static, one file without shared libraries
 
