@@ -1,0 +1,179 @@
+// Package examples runs the programs of examples/ as a reader of theirs would.
+package examples
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/test/kernel"
+)
+
+func TestMain(m *testing.M) { kernel.Main(m) }
+
+const (
+	dropExample = "../../build/examples/drop_ipv6_count"
+	dropObject  = "../../build/bpf/xdp_drop_ipv6_count.o"
+	pass        = "../../build/bpf/xdp_pass.o"
+)
+
+func ours() string { return os.Getenv("XDPMUX") }
+
+// example is a running one.
+type example struct {
+	cmd    *exec.Cmd
+	lines  *bufio.Reader
+	stderr strings.Builder
+}
+
+// start starts one and returns behind its first line.
+func start(t *testing.T, name string, args ...string) *example {
+	t.Helper()
+	e := &example{cmd: exec.Command(name, args...)}
+	e.cmd.Stderr = &e.stderr
+	stdout, err := e.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.lines = bufio.NewReader(stdout)
+	if err := e.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = e.cmd.Process.Kill()
+		_ = e.cmd.Wait()
+	})
+	e.line(t)
+	return e
+}
+
+func (e *example) line(t *testing.T) string {
+	t.Helper()
+	line, err := e.lines.ReadString('\n')
+	if err != nil {
+		t.Fatalf("no line: %v\n%s", err, &e.stderr)
+	}
+	return line
+}
+
+// stop sends a signal, waits for a good end and returns what was still written.
+func (e *example) stop(t *testing.T, sig syscall.Signal) string {
+	t.Helper()
+	if err := e.cmd.Process.Signal(sig); err != nil {
+		t.Fatal(err)
+	}
+	rest, _ := io.ReadAll(e.lines)
+	if err := e.cmd.Wait(); err != nil {
+		t.Errorf("after %v: %v\n%s", sig, err, &e.stderr)
+	}
+	return string(rest)
+}
+
+// programs are the names of the chain's programs.
+func programs(t *testing.T, v *kernel.Veth) string {
+	t.Helper()
+	chain, err := dispatcher.Status(t.Context(), v.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, p := range chain.Programs {
+		names = append(names, p.Name)
+	}
+	return strings.Join(names, " ")
+}
+
+func TestDropIPv6Count(t *testing.T) {
+	kernel.NoLeak(t)
+	v := kernel.NewVeth(t)
+	kernel.MustRun(t, ours(), "load", v.Name, pass)
+	defer kernel.MustRun(t, ours(), "unload", "-a", v.Name)
+	e := start(t, dropExample, "-interval", "100ms", v.Name, dropObject)
+	if got := programs(t, v); got != "xdp_drop_ipv6_count xdp_pass" {
+		t.Errorf("programs: %s", got)
+	}
+	var frames [][]byte
+	for range 300 {
+		frames = append(frames, kernel.UDP6(kernel.Flow{}), kernel.UDP4(kernel.Flow{}))
+	}
+	if passed := v.Deliver(t, frames...); len(passed) != 300 {
+		t.Errorf("%d packets passed, want 300", len(passed))
+	}
+	for n := 0; !strings.HasPrefix(e.line(t), "300 packets dropped, "); n++ {
+		if n == 100 {
+			t.Fatal("300 dropped packets are never printed")
+		}
+	}
+	e.stop(t, syscall.SIGTERM)
+	if got := programs(t, v); got != "xdp_pass" {
+		t.Errorf("programs after the end: %s", got)
+	}
+}
+
+func TestExamplesRefuse(t *testing.T) {
+	kernel.NoLeak(t)
+	v := kernel.NewVeth(t)
+	for _, c := range []struct{ name, args, want string }{
+		{dropExample, "IF", "usage: drop_ipv6_count"},
+		{dropExample, "-interval 0 IF " + dropObject, "usage: drop_ipv6_count"},
+		{dropExample, "nowhere0 " + dropObject, `no interface "nowhere0"`},
+		{dropExample, "IF " + pass, `uses no map "rxcnt"`},
+		{rssExample, "--cpus 0,4096 IF " + rssObject, "there is no CPU 4096"},
+		{rssExample, "--cpus all IF " + rssObject, `"all" is not a list of CPUs`},
+		{rssExample, "--queue-size 0 IF " + rssObject, "a queue of 0 packets is refused"},
+		{rssExample, "--queue-size 16385 IF " + rssObject, "a queue of 16385 packets is refused"},
+		{rssExample, "--mode fast IF " + rssObject, `unknown mode "fast"`},
+		{rssExample, "IF " + pass, fmt.Sprintf(`%s has no program "cpumap_enqueue"`, pass)},
+	} {
+		args := strings.Fields(strings.ReplaceAll(c.args, "IF", v.Name))
+		stdout, stderr, status := kernel.Run(t, c.name, args...)
+		if status != 1 || stdout != "" || !strings.Contains(stderr, c.want) {
+			t.Errorf("%s %s: status %d, %q\nwant %q\n got %q", c.name, c.args, status, stdout, c.want, stderr)
+		}
+		if got := programs(t, v); got != "" {
+			t.Errorf("%s %s left %s", c.name, c.args, got)
+		}
+	}
+}
+
+// What the kernel itself says of a queue and a CPU that it doesn't take.
+func TestKernelRefusesCPU(t *testing.T) {
+	kernel.NoLeak(t)
+	v := kernel.NewVeth(t)
+	kernel.MustRun(t, ours(), "load", v.Name, rssObject)
+	defer kernel.MustRun(t, ours(), "unload", "-a", v.Name)
+	chain, err := dispatcher.Status(t.Context(), v.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := dispatcher.OpenMap(chain.Programs[0].ID, "cpu_map")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	type entry struct{ Size, FD uint32 }
+	if err := m.Update(uint32(0), entry{Size: 16385}); err == nil {
+		t.Error("the kernel takes a queue of 16385, which FillCPUMap refuses")
+	}
+	if err := m.Update(uint32(0), entry{Size: 16384}); err != nil {
+		t.Errorf("a queue of 16384: %v", err)
+	}
+	if err := m.Update(uint32(0), entry{}); err != nil {
+		t.Errorf("empty the entry: %v", err)
+	}
+	if err := dispatcher.FillCPUMap(m, []int{0, 127}, 192); err == nil || !strings.Contains(err.Error(), "there is no CPU 127") {
+		t.Errorf("CPU 127: %v", err)
+	}
+	if err := dispatcher.FillCPUMap(m, []int{0, 128}, 192); err == nil || !strings.Contains(err.Error(), "no room for CPU 128") {
+		t.Errorf("CPU 128: %v", err)
+	}
+	for e := range m.Entries(t.Context()) {
+		t.Errorf("left in the map: %v", e)
+	}
+}

@@ -1,0 +1,121 @@
+// Package inspect tests that xdpmux inspect, without root, says of a program what
+// the kernel says when it is loaded.
+package inspect
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/test/kernel"
+)
+
+func TestMain(m *testing.M) { kernel.Main(m) }
+
+const object = "../../build/test/inspect.o"
+
+func ours() string { return os.Getenv("XDPMUX") }
+
+// asNobody runs xdpmux inspect with no privilege at all and nothing in /sys.
+func asNobody(t *testing.T, args ...string) string {
+	t.Helper()
+	return kernel.MustRun(t, "unshare", append([]string{"--mount", "sh", "-c", `umount -l /sys && exec setpriv --reuid 65534 --regid 65534 --clear-groups --bounding-set -all "$@"`, "sh", ours(), "inspect"}, args...)...)
+}
+
+func TestSaysWhatTheKernelSays(t *testing.T) {
+	kernel.NoLeak(t)
+	v := kernel.NewVeth(t)
+	var objects []dispatcher.Object
+	files := []string{object, "../../build/test/nobtf.o", "../../build/bpf/xdp_cpumap_rss.o"}
+	if err := json.Unmarshal([]byte(asNobody(t, append([]string{"--json"}, files...)...)), &objects); err != nil {
+		t.Fatal(err)
+	}
+	chained := 0
+	for _, o := range objects {
+		for _, p := range o.Programs {
+			// By its section, so that types that aren't XDP are tried as well.
+			_, stderr, status := kernel.Run(t, ours(), "load", "--require-dispatcher", "-s", p.Section, v.Name, o.File)
+			if p.Chain != (status == 0) {
+				t.Errorf("%s of %s: inspect says %v (%s), load %d: %s", p.Name, o.File, p.Chain, p.Note, status, stderr)
+			}
+			if status == 0 {
+				chained++
+				check(t, v, p)
+				kernel.MustRun(t, ours(), "unload", "-a", v.Name)
+			}
+		}
+	}
+	if chained < 6 {
+		t.Errorf("only %d programs joined a chain", chained)
+	}
+}
+
+// check compares with what runs.
+func check(t *testing.T, v *kernel.Veth, p dispatcher.ObjectProgram) {
+	t.Helper()
+	chain, err := dispatcher.Status(t.Context(), v.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := chain.Programs[0]; c.Priority != p.Priority || c.Actions != p.Actions || chain.Frags != p.Frags {
+		t.Errorf("%s: inspect says %d, %v, frags %v; it runs with %d, %v, %v", p.Name, p.Priority, p.Actions, p.Frags, c.Priority, c.Actions, chain.Frags)
+	}
+}
+
+func TestText(t *testing.T) {
+	var lines []string // each without the spaces that align it
+	for line := range strings.Lines(asNobody(t, object)) {
+		lines = append(lines, strings.Join(strings.Fields(line), " "))
+	}
+	for _, want := range []string{
+		object + ": license BSD-2-Clause, with BTF",
+		"Section Program Type Insns Prio Chain actions Frags Loads into a chain",
+		"xdp first xdp 2 50 XDP_PASS no yes",
+		"xdp/second second unspec 12 7 XDP_DROP,XDP_PASS no yes, with -s xdp/second",
+		"xdp.frags third xdp 2 50 XDP_PASS yes yes, with -n third",
+		"xdp_drop section_of_its_own unspec 2 50 XDP_PASS no yes, with -s xdp_drop",
+		"xdp/enum returns_enum unspec 2 50 XDP_PASS no no, the function has to be: int returns_enum(struct xdp_md *ctx)",
+		"tc classifier sched_cls 2 - - no no, not an XDP program but sched_cls",
+		"Map Type Key Value Max entries Pinning",
+		"kept hash 4 8 16 by name",
+	} {
+		if !slices.Contains(lines, want) {
+			t.Errorf("no line %q in:\n%s", want, strings.Join(lines, "\n"))
+		}
+	}
+}
+
+func TestBadInput(t *testing.T) {
+	dir := t.TempDir()
+	empty, text := dir+"/empty.o", dir+"/text.o"
+	for file, content := range map[string]string{empty: "", text: "#include <linux/bpf.h>\n"} {
+		if err := os.WriteFile(file, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	self, err := exec.LookPath(ours())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{nil, "inspect needs at least one file"},
+		{[]string{text}, text + " is not an ELF object"},
+		{[]string{empty}, empty + " is a broken ELF object, perhaps truncated"},
+		{[]string{dir + "/nowhere.o"}, "can't open " + dir + "/nowhere.o: no such file or directory"},
+		{[]string{self}, self + " is compiled for x86_64, not for BPF"},
+		{[]string{"../../build/test/noprogram.o"}, "../../build/test/noprogram.o holds no BPF program"},
+		{[]string{object, text}, text + " is not an ELF object"},
+	} {
+		stdout, stderr, status := kernel.Run(t, ours(), append([]string{"inspect"}, c.args...)...)
+		if status != 1 || stdout != "" || !strings.Contains(stderr, c.want) {
+			t.Errorf("inspect %v: status %d, %q\nwant %q\n got %q", c.args, status, stdout, c.want, stderr)
+		}
+	}
+}

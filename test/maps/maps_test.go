@@ -1,0 +1,379 @@
+// Package maps tests xdpmux map, beside bpftool, on maps that packets have filled.
+package maps
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/test/kernel"
+)
+
+func TestMain(m *testing.M) { kernel.Main(m) }
+
+const (
+	counting = "../../build/test/maps.o"
+	other    = "../../build/bpf/xdp_drop_ipv6_count.o"
+)
+
+func ours() string { return os.Getenv("XDPMUX") }
+
+// chainOf loads files on a new interface, and takes them away at the test's end.
+func chainOf(t *testing.T, files ...string) *kernel.Veth {
+	t.Helper()
+	kernel.NoLeak(t)
+	v := kernel.NewVeth(t)
+	kernel.MustRun(t, ours(), append([]string{"load", "--require-dispatcher", v.Name}, files...)...)
+	t.Cleanup(func() { kernel.MustRun(t, ours(), "unload", "-a", v.Name) })
+	return v
+}
+
+// send counts packets of several flows on both of two CPUs.
+func send(t *testing.T, v *kernel.Veth) {
+	t.Helper()
+	var frames [][]byte
+	for i := range 20 {
+		for range i%3 + 1 {
+			frames = append(frames, kernel.UDP4(kernel.Flow{DstPort: uint16(1000 + i), PayloadLen: i * 10}))
+		}
+	}
+	if got := v.Deliver(t, frames...); len(got) != len(frames) {
+		t.Fatalf("%d of %d frames passed", len(got), len(frames))
+	}
+	// A test run of the dispatcher runs the whole chain, on the CPU of whoever asks.
+	file := filepath.Join(t.TempDir(), "frame")
+	if err := os.WriteFile(file, kernel.UDP4(kernel.Flow{DstPort: 1000, PayloadLen: 200}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	chain, err := dispatcher.Status(t.Context(), v.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kernel.MustRun(t, "taskset", "2", "bpftool", "prog", "run", "id", fmt.Sprint(chain.Dispatcher.ID), "data_in", file, "data_out", "/dev/null", "repeat", "5")
+}
+
+// mapsOf reads map list.
+func mapsOf(t *testing.T, v *kernel.Veth) map[string]dispatcher.ChainMap {
+	t.Helper()
+	var list []dispatcher.ChainMap
+	if err := json.Unmarshal([]byte(kernel.MustRun(t, ours(), "map", "list", "--json", v.Name)), &list); err != nil {
+		t.Fatal(err)
+	}
+	byName := map[string]dispatcher.ChainMap{}
+	for _, m := range list {
+		byName[m.Name] = m
+	}
+	return byName
+}
+
+// entry is one of both tools' JSON.
+type entry struct {
+	Key    any
+	Value  any
+	Values []struct {
+		CPU   int
+		Value any
+	}
+	Sum       any
+	PerSecond any    `json:"per_second"`
+	Formatted *entry // bpftool's, beside the bytes
+}
+
+func decode(t *testing.T, text string, into any) {
+	t.Helper()
+	d := json.NewDecoder(strings.NewReader(text))
+	d.UseNumber()
+	if err := d.Decode(into); err != nil {
+		t.Fatalf("%v in:\n%s", err, text)
+	}
+}
+
+func dumpOurs(t *testing.T, v *kernel.Veth, name string) map[string]entry {
+	t.Helper()
+	var d struct{ Entries []entry }
+	decode(t, kernel.MustRun(t, ours(), "map", "dump", "--json", v.Name, name), &d)
+	return byKey(t, d.Entries)
+}
+
+func dumpBpftool(t *testing.T, id uint32) map[string]entry {
+	t.Helper()
+	var raw []struct{ Formatted *entry }
+	decode(t, kernel.MustRun(t, "bpftool", "-j", "map", "dump", "id", fmt.Sprint(id)), &raw)
+	var entries []entry
+	for _, e := range raw {
+		if e.Formatted == nil {
+			t.Fatal("bpftool doesn't know the types")
+		}
+		entries = append(entries, *e.Formatted)
+	}
+	return byKey(t, entries)
+}
+
+func byKey(t *testing.T, entries []entry) map[string]entry {
+	t.Helper()
+	m := map[string]entry{}
+	for _, e := range entries {
+		e.Key, e.Value = normal(e.Key), normal(e.Value)
+		for i := range e.Values {
+			e.Values[i].Value = normal(e.Values[i].Value)
+		}
+		key, err := json.Marshal(e.Key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, twice := m[string(key)]; twice {
+			t.Errorf("key %s comes twice", key)
+		}
+		m[string(key)] = e
+	}
+	return m
+}
+
+// normal takes away what the tools write differently: bpftool writes bit fields as
+// hexadecimal text and keeps the members of an anonymous struct below "".
+func normal(v any) any {
+	switch v := v.(type) {
+	case string:
+		if n, err := strconv.ParseUint(v, 0, 64); err == nil && strings.HasPrefix(v, "0x") {
+			return json.Number(strconv.FormatUint(n, 10))
+		}
+	case []any:
+		for i := range v {
+			v[i] = normal(v[i])
+		}
+	case map[string]any:
+		if inner, ok := v[""].(map[string]any); ok {
+			delete(v, "")
+			for name, value := range inner {
+				v[name] = value
+			}
+		}
+		for name := range v {
+			v[name] = normal(v[name])
+		}
+	}
+	return v
+}
+
+func TestDumpIsThatOfBpftool(t *testing.T) {
+	v := chainOf(t, counting)
+	send(t, v)
+	list := mapsOf(t, v)
+	for _, c := range []struct {
+		name    string
+		entries int
+	}{
+		{"an_array", 4}, {"a_cpu_array", 3}, {"a_hash", 20}, {"a_cpu_hash", 20},
+		{"an_lru_hash", 20}, {"a_struct", 20}, {"a_cpu_struct", 2},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got, want := dumpOurs(t, v, c.name), dumpBpftool(t, list[c.name].ID)
+			if len(got) != c.entries || len(want) != c.entries {
+				t.Errorf("%d entries, bpftool %d, want %d", len(got), len(want), c.entries)
+			}
+			for key, w := range want {
+				g := got[key]
+				g.Sum = nil
+				if !reflect.DeepEqual(g, w) {
+					t.Errorf("key %s: %+v\nbpftool: %+v", key, g, w)
+				}
+			}
+		})
+	}
+}
+
+// What the numbers have to be, so that two tools can't be wrong alike.
+func TestDumpIsWhatWasSent(t *testing.T) {
+	v := chainOf(t, counting)
+	send(t, v) // port 1000 once, and 5 times on CPU 1; port 1001 twice; ...
+	for _, c := range []struct{ name, want string }{
+		{"a_hash", "1000: 6\n"},
+		{"a_cpu_hash", "1000:\n  cpu 0: 1\n  cpu 1: 5\n"},
+		{"a_cpu_hash", "  sum: 6\n"},
+		{"an_lru_hash", "{addr: 16908480, port: 1001, zero: 0}: 2\n"},
+		{"a_struct", "{addr: 16908480, port: 1001, zero: 0}: {packets: 2, balance: -6, sizes: [[7, 0, 0], [0, 0, 52]], name: \"flow\", color: GREEN, big: false, low: 1, high: 52, ttl: 64, u: {id: 65601536}}\n"},
+		{"maps.bss", "{hits: 44}\n"},
+	} {
+		if got := kernel.MustRun(t, ours(), "map", "dump", v.Name, c.name); !strings.Contains(got, c.want) {
+			t.Errorf("%s has not %q:\n%s", c.name, c.want, got)
+		}
+	}
+	m, err := dispatcher.OpenMapID(mapsOf(t, v)["a_cpu_hash"].ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	if total, err := m.Total(t.Context()); err != nil || total != 44 {
+		t.Errorf("total %d, %v, want 44", total, err)
+	}
+	perCPU, err := dispatcher.Lookup[uint64](m, uint16(1000))
+	if err != nil || perCPU[0] != 1 || perCPU[1] != 5 {
+		t.Errorf("port 1000: %v, %v, want 1 and 5", perCPU, err)
+	}
+	if _, err := dispatcher.Lookup[uint32](m, uint16(1000)); err == nil {
+		t.Error("a value of the wrong size was read")
+	}
+}
+
+func TestList(t *testing.T) {
+	v := chainOf(t, counting, other)
+	chain, err := dispatcher.Status(t.Context(), v.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := mapsOf(t, v)
+	for _, p := range chain.Programs {
+		var shown struct {
+			MapIDs []uint32 `json:"map_ids"`
+		}
+		decode(t, kernel.MustRun(t, "bpftool", "-j", "prog", "show", "id", fmt.Sprint(p.ID)), &shown)
+		ids := map[uint32]bool{}
+		for _, m := range list {
+			if m.Programs[0].ID == p.ID {
+				ids[m.ID] = true
+			}
+		}
+		if len(ids) != len(shown.MapIDs) {
+			t.Errorf("%s: maps %v, bpftool says %v", p.Name, ids, shown.MapIDs)
+		}
+		for _, id := range shown.MapIDs {
+			if !ids[id] {
+				t.Errorf("%s: map %d is missing", p.Name, id)
+			}
+		}
+	}
+	m := list["a_cpu_array"]
+	if m.Type != "percpu_array" || m.KeySize != 4 || m.ValueSize != 4 || m.MaxEntries != 3 || !m.PerCPU || !m.BTF {
+		t.Errorf("a_cpu_array: %+v", m)
+	}
+}
+
+func TestLargeMap(t *testing.T) {
+	v := chainOf(t, counting)
+	list := mapsOf(t, v)
+	m, err := dispatcher.OpenMapID(list["large"].ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	var want uint64
+	for i := range uint32(50000) {
+		if err := m.Update(i, uint64(i)); err != nil {
+			t.Fatal(err)
+		}
+		want += uint64(i)
+	}
+	if total, err := m.Total(t.Context()); err != nil || total != want {
+		t.Errorf("total %d, %v, want %d", total, err, want)
+	}
+	// A reader that takes one line and goes: no complaint, and no failure.
+	cmd := exec.Command("bash", "-c", `set -o pipefail; "$0" map dump "$1" large | head -n 1`, ours(), v.Name)
+	out, err := cmd.CombinedOutput()
+	if err != nil || strings.Count(string(out), "\n") != 1 {
+		t.Errorf("closed pipe: %v\n%s", err, out)
+	}
+}
+
+func TestWatch(t *testing.T) {
+	v := chainOf(t, other)
+	cmd := exec.Command(ours(), "map", "dump", "--json", "--watch", v.Name, "rxcnt")
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	frames := [][]byte{}
+	for range 1000 {
+		frames = append(frames, kernel.UDP6(kernel.Flow{}))
+	}
+	rounds := json.NewDecoder(stdout)
+	for i := range 3 {
+		var d struct{ Entries []entry }
+		if err := rounds.Decode(&d); err != nil {
+			t.Fatal(err)
+		}
+		rate, _ := d.Entries[0].PerSecond.(float64)
+		switch sum := d.Entries[0].Sum.(float64); {
+		case i == 0 && (sum != 0 || d.Entries[0].PerSecond != nil):
+			t.Errorf("first round: sum %v, %v per second", sum, d.Entries[0].PerSecond)
+		case i == 1 && (sum == 0 || rate <= 0):
+			t.Errorf("round with packets: sum %v, %v per second", sum, rate)
+		case i == 2 && sum != 1000:
+			t.Errorf("last round: sum %v, want 1000", sum)
+		}
+		if i == 0 {
+			v.Deliver(t, frames...)
+		}
+	}
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("Ctrl-C: %v", err)
+	}
+}
+
+func TestBadInput(t *testing.T) {
+	v := chainOf(t, counting, other)
+	empty := kernel.NewVeth(t)
+	for _, c := range []struct{ args, want string }{
+		{"map", "map needs a command"},
+		{"map shred x", `unknown command "map shred"`},
+		{"map list", "map list needs one interface"},
+		{"map list nowhere0", `no interface "nowhere0"`},
+		{"map dump IF", "map dump needs either a map's name or its id"},
+		{"map dump IF rxcnt --id 3", "map dump needs either a map's name or its id"},
+		{"map dump IF rxcount", `no program on IF uses a map "rxcount"` + "\n  its maps: "},
+		{"map dump IF rxcount", "rxcnt (id "},
+		{"map dump --id 999999 IF", "no program on IF uses a map with id 999999"},
+		{"map dump --id x IF", `"x" is not a map's id`},
+		{"map dump IF a_ring", "map a_ring is a ringbuf, which has no entries to read"},
+		{"map dump " + empty.Name + " rxcnt", `no program on ` + empty.Name + ` uses a map "rxcnt"` + "\n  there is no map at all"},
+	} {
+		args := strings.Fields(strings.ReplaceAll(c.args, "IF", v.Name))
+		stdout, stderr, status := kernel.Run(t, ours(), args...)
+		want := strings.ReplaceAll(c.want, "IF", v.Name)
+		if status != 1 || stdout != "" || !strings.Contains(stderr, want) {
+			t.Errorf("%s: status %d, %q\nwant %q\n got %q", c.args, status, stdout, want, stderr)
+		}
+	}
+}
+
+func TestTwoMapsOfOneName(t *testing.T) {
+	v := chainOf(t, other, other)
+	_, stderr, status := kernel.Run(t, ours(), "map", "dump", v.Name, "rxcnt")
+	if status != 1 || !strings.Contains(stderr, "choose one with --id: ") {
+		t.Errorf("status %d, %s", status, stderr)
+	}
+	for _, m := range mapsOf(t, v) {
+		kernel.MustRun(t, ours(), "map", "dump", "--id", fmt.Sprint(m.ID), v.Name)
+	}
+}
+
+func TestWithoutBTF(t *testing.T) {
+	v := chainOf(t, "../../build/bpf/xdp_cpumap_rss.o") // libbpf gives a CPUMAP no types
+	stdout, stderr, status := kernel.Run(t, ours(), "map", "dump", v.Name, "cpu_map")
+	if status != 0 || stdout != "" || !strings.Contains(stderr, "no type information (BTF)") {
+		t.Errorf("empty: status %d, %q, %q", status, stdout, stderr)
+	}
+	m, err := dispatcher.OpenMapID(mapsOf(t, v)["cpu_map"].ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	if err := dispatcher.FillCPUMap(m, []int{1}, 256); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := kernel.MustRun(t, ours(), "map", "dump", v.Name, "cpu_map"), "1: 00 01 00 00 00 00 00 00\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
