@@ -243,5 +243,14 @@ func findLong(command *cli.Command, name string) (*option, error) {
 }
 
 func unknownOption(command *cli.Command, name string) error {
-	return usageError(fmt.Sprintf("%s has no option %s", command.Name, name), "xdpmux "+command.Name+" --help lists the options")
+	full := fullName(command)
+	return usageError(fmt.Sprintf("%s has no option %s", full, name), "xdpmux "+full+" --help lists the options")
+}
+
+// fullName is how a command is called; a command of a command says it itself.
+func fullName(command *cli.Command) string {
+	if command.HelpName == "" {
+		return command.Name
+	}
+	return strings.TrimPrefix(command.HelpName, "xdpmux ")
 }

@@ -56,6 +56,17 @@ func TestNormalize(t *testing.T) {
 		{in: "load --vers", want: "load --version"},
 		{in: "help load", want: "help load"},
 
+		// Commands of a command.
+		{in: "map list v", want: "map list -- v"},
+		{in: "m d v rxcnt --watch", want: "map dump --watch -- v rxcnt"},
+		{in: "map --id 5 dump v", err: `unknown command "map 5"`},
+		{in: "map -v dump -i5 v", want: "map dump --verbose --id=5 -- v"},
+		{in: "map", want: "map"},
+		{in: "map --help", want: "map --help"},
+		{in: "map dump -h", want: "map dump --help"},
+		{in: "map shred v", err: `unknown command "map shred"`},
+		{in: "map list --watch v", err: "map list has no option --watch"},
+
 		// What can't be understood.
 		{in: "lode v a.o", err: `unknown command "lode"`},
 		{in: "load --bogus v a.o", err: "load has no option --bogus"},

@@ -81,7 +81,7 @@ func prepare(command *cli.Command, out *output) {
 		&cli.BoolFlag{Name: "version", Usage: "print the versions of xdpmux, libxdp and libbpf"},
 	)
 	command.OnUsageError = func(_ *cli.Context, err error, _ bool) error {
-		return usageError(err.Error(), "xdpmux "+command.Name+" --help lists the options")
+		return usageError(err.Error(), "xdpmux "+fullName(command)+" --help lists the options")
 	}
 	for _, sub := range command.Subcommands {
 		prepare(sub, out)

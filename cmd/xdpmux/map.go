@@ -12,14 +12,16 @@ import (
 
 func mapCommand(out *output) *cli.Command {
 	return &cli.Command{
-		Name:  "map",
-		Usage: "show the maps of an interface's programs, and what is in them",
+		Name:            "map",
+		Usage:           "show the maps of an interface's programs, and what is in them",
+		HideHelpCommand: true,
 		Action: func(*cli.Context) error {
 			return usageError("map needs a command", "xdpmux map list <ifname>, or xdpmux map dump <ifname> <map>")
 		},
 		Subcommands: []*cli.Command{
 			{
 				Name:      "list",
+				HelpName:  "xdpmux map list",
 				Usage:     "list the maps, with the programs that use them",
 				ArgsUsage: "<ifname>",
 				Flags:     []cli.Flag{&cli.BoolFlag{Name: "json", Usage: jsonUsage("the maps")}},
@@ -27,6 +29,7 @@ func mapCommand(out *output) *cli.Command {
 			},
 			{
 				Name:      "dump",
+				HelpName:  "xdpmux map dump",
 				Usage:     "print the entries of a map",
 				ArgsUsage: "<ifname> (<map> | --id ID)",
 				Flags: []cli.Flag{

@@ -82,7 +82,7 @@ func chooseCounter(o *dispatcher.Object, name string) (string, error) {
 			return name, nil
 		}
 		if m.Name == name {
-			return "", usageError(fmt.Sprintf("the values of map %s aren't numbers", name), fmt.Sprintf("xdpmux map dump --watch shows a %s", m.Type))
+			return "", usageError(fmt.Sprintf("the values of map %s aren't numbers", name), "xdpmux map dump --watch shows them")
 		}
 		all = append(all, m.Name)
 		if m.Numeric {

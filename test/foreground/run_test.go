@@ -23,7 +23,7 @@ const (
 	counting = "../../build/bpf/xdp_drop_ipv6_count.o"
 	first    = "../../build/bpf/xdp_count.o"
 	pass     = "../../build/bpf/xdp_pass.o"
-	many     = "../../build/test/maps.o"
+	many     = "../../build/bpf/fixtures/maps.o"
 )
 
 func ours() string { return os.Getenv("XDPMUX") }
@@ -236,7 +236,7 @@ func TestBadInputLoadsNothing(t *testing.T) {
 		{"--map a_struct IF " + many, "the values of map a_struct aren't numbers"},
 		{"IF " + many, many + " has 6 maps of numbers\n  choose one with --map: a_hash, a_cpu_hash, "},
 		{"IF " + pass, pass + " has no map of numbers to print\n  it has none\n"},
-		{"IF ../../build/test/nobtf.o", "no type information (BTF)"},
+		{"IF ../../build/bpf/fixtures/nobtf.o", "no type information (BTF)"},
 		{"IF /nowhere.o", "can't open /nowhere.o"},
 		{"nowhere0 " + counting, `no interface "nowhere0"`},
 		{"-m fast IF " + counting, `unknown mode "fast"`},

@@ -16,7 +16,7 @@ import (
 
 func TestMain(m *testing.M) { kernel.Main(m) }
 
-const object = "../../build/test/inspect.o"
+const object = "../../build/bpf/fixtures/inspect.o"
 
 func ours() string { return os.Getenv("XDPMUX") }
 
@@ -30,7 +30,7 @@ func TestSaysWhatTheKernelSays(t *testing.T) {
 	kernel.NoLeak(t)
 	v := kernel.NewVeth(t)
 	var objects []dispatcher.Object
-	files := []string{object, "../../build/test/nobtf.o", "../../build/bpf/xdp_cpumap_rss.o"}
+	files := []string{object, "../../build/bpf/fixtures/nobtf.o", "../../build/bpf/xdp_cpumap_rss.o"}
 	if err := json.Unmarshal([]byte(asNobody(t, append([]string{"--json"}, files...)...)), &objects); err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +110,7 @@ func TestBadInput(t *testing.T) {
 		{[]string{empty}, empty + " is a broken ELF object, perhaps truncated"},
 		{[]string{dir + "/nowhere.o"}, "can't open " + dir + "/nowhere.o: no such file or directory"},
 		{[]string{self}, self + " is compiled for x86_64, not for BPF"},
-		{[]string{"../../build/test/noprogram.o"}, "../../build/test/noprogram.o holds no BPF program"},
+		{[]string{"../../build/bpf/fixtures/noprog.o"}, "../../build/bpf/fixtures/noprog.o holds no BPF program"},
 		{[]string{object, text}, text + " is not an ELF object"},
 	} {
 		stdout, stderr, status := kernel.Run(t, ours(), append([]string{"inspect"}, c.args...)...)

@@ -19,7 +19,7 @@ import (
 func TestMain(m *testing.M) { kernel.Main(m) }
 
 const (
-	counting = "../../build/test/maps.o"
+	counting = "../../build/bpf/fixtures/maps.o"
 	other    = "../../build/bpf/xdp_drop_ipv6_count.o"
 )
 
