@@ -10,6 +10,10 @@
 // tell what runs. [Detach] and [DetachAll] take programs away. [Clean] removes
 // the pins of interfaces that are gone, [Features] asks what a driver can do.
 //
+// [Inspect] reads an object file without loading it. [OpenMap], [ChainMaps] and
+// [Lookup] reach the maps of loaded programs, [FillCPUMap] and [AttachTracing] serve
+// programs that hand packets to other CPUs.
+//
 // # Errors
 //
 // An error that a user can do something about is an [*Error]: its text says what
