@@ -107,7 +107,7 @@ func TestBadInput(t *testing.T) {
 	}{
 		{nil, "inspect needs at least one file"},
 		{[]string{text}, text + " is not an ELF object"},
-		{[]string{empty}, empty + " is a broken ELF object, perhaps truncated"},
+		{[]string{empty}, empty + " is not an ELF object"},
 		{[]string{dir + "/nowhere.o"}, "can't open " + dir + "/nowhere.o: no such file or directory"},
 		{[]string{self}, self + " is compiled for x86_64, not for BPF"},
 		{[]string{"../../build/bpf/fixtures/noprog.o"}, "../../build/bpf/fixtures/noprog.o holds no BPF program"},
