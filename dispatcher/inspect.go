@@ -36,6 +36,12 @@ type ObjectProgram struct {
 	Note  string `json:"note,omitempty"`
 }
 
+// XDP says whether the program is one that could be loaded as an XDP program: it is
+// in a section for them, or in one of a name of its own.
+func (p ObjectProgram) XDP() bool {
+	return p.Type == libbpf.ProgTypeXDP.String() || p.Type == libbpf.ProgTypeUnspec.String()
+}
+
 // ObjectMap is a map of an object file, those that libbpf makes for global
 // variables included.
 type ObjectMap struct {
@@ -103,13 +109,12 @@ func license(file string) string {
 
 func inspectProgram(obj *libbpf.Object, p *libbpf.Program, btf *libbpf.BTF) (ObjectProgram, error) {
 	r := ObjectProgram{Section: p.Section(), Name: p.Name(), Type: p.Type().String(), Instructions: p.Insns()}
-	switch p.Type() {
-	case libbpf.ProgTypeXDP:
-	case libbpf.ProgTypeUnspec:
-		r.Note = "with -s " + r.Section
-	default:
+	if !r.XDP() {
 		r.Note = fmt.Sprintf("not an XDP program but %s", r.Type)
 		return r, nil
+	}
+	if p.Type() == libbpf.ProgTypeUnspec {
+		r.Note = "with -s " + r.Section
 	}
 	libxdpLock.Lock()
 	defer libxdpLock.Unlock()

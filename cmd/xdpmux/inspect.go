@@ -55,9 +55,9 @@ func renderObject(w io.Writer, o *dispatcher.Object) error {
 	table := newTable(w)
 	fmt.Fprintln(table, "Section\tProgram\tType\tInsns\tPrio\tChain actions\tFrags\tLoads into a chain")
 	for _, p := range o.Programs {
-		prio, actions := "-", "-"
-		if p.Priority > 0 {
-			prio, actions = fmt.Sprint(p.Priority), p.Actions.String()
+		prio, actions := fmt.Sprint(p.Priority), p.Actions.String()
+		if !p.XDP() {
+			prio, actions = "-", "-"
 		}
 		loads := yesNo(p.Chain)
 		if p.Note != "" {
