@@ -140,6 +140,7 @@ func attachment(iface Interface, all []*opened, mode Mode, said []string) (*Atta
 			Loaded:   *loadedOf(o.prog),
 			Priority: o.prog.RunPrio(),
 			Actions:  actionsOf(o.prog),
+			Frags:    o.prog.FragsSupport(),
 		})
 	}
 	if len(all) > 1 || mode == ModeHW {

@@ -189,7 +189,7 @@ func (o *opened) load(dispatcherFD int, function string) error {
 	err := o.obj.Load()
 	if err == nil {
 		o.loaded = true
-		return nil
+		return o.fill()
 	}
 	return o.explainLoad(err)
 }

@@ -18,6 +18,11 @@ type Program struct {
 	Actions  *Actions // chain call actions; nil: what the object says, else XDP_PASS
 	Frags    *bool    // the program takes packets of several buffers; nil: what its section says
 	PinPath  string   // maps that ask for pinning are pinned below it; empty: no map is pinned
+
+	// Contents are entries that its maps have before it sees a packet. Maps that
+	// others use already, found at their pin or kept by a [Replacement], keep what
+	// they hold; and so do all where [Attach] falls back to a legacy program.
+	Contents []MapEntry
 }
 
 // Prio is a run priority, for [Program.Priority].

@@ -104,5 +104,5 @@ func (r *running) chain(l link) *Chain {
 }
 
 func (m member) component() Component {
-	return Component{Loaded: m.Loaded, Priority: m.Priority, Actions: m.Actions}
+	return Component{Loaded: m.Loaded, Priority: m.Priority, Actions: m.Actions, Frags: m.hasFrags()}
 }

@@ -18,6 +18,7 @@ type Component struct {
 	Loaded
 	Priority uint32  `json:"priority"`
 	Actions  Actions `json:"actions"` // chain call actions
+	Frags    bool    `json:"frags"`   // it takes packets of several buffers
 }
 
 // Chain is what runs on an interface: a dispatcher with its component programs,
@@ -73,7 +74,7 @@ func chainOf(ctx context.Context, l link) (*Chain, error) {
 	case err == nil:
 		c.Mode, c.Dispatcher, c.Frags = &l.mode, &s.Loaded, s.config.Frags
 		for _, p := range s.slots {
-			c.Programs = append(c.Programs, Component{Loaded: p.Loaded, Priority: p.Priority, Actions: p.Actions})
+			c.Programs = append(c.Programs, Component{Loaded: p.Loaded, Priority: p.Priority, Actions: p.Actions, Frags: p.hasFrags()})
 		}
 		return c, nil
 	case errors.Is(err, syscall.ENOENT):

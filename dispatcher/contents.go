@@ -1,0 +1,67 @@
+package dispatcher
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"syscall"
+
+	"github.com/xdpmux/xdpmux/cgo/libbpf"
+)
+
+// MapEntry is an entry that a map holds before its program sees a packet. Key and
+// Value have the map's sizes; each CPU of a per-CPU map gets the value.
+type MapEntry struct {
+	Map        string
+	Key, Value []byte
+}
+
+// fill writes the initial contents of the maps of a program that is loaded and not
+// yet attached. A map that was found at its pin, in use by others, keeps what it
+// holds. It stands for bpf_map_update_elem.
+func (o *opened) fill() error {
+	if len(o.spec.Contents) == 0 {
+		return nil
+	}
+	cpus, err := libbpf.NumPossibleCPUs()
+	if err != nil {
+		return err
+	}
+	maps := map[string]*libbpf.Map{}
+	var names []string
+	for _, m := range o.obj.Maps() {
+		maps[m.Name()] = m
+		names = append(names, m.Name())
+	}
+	for _, e := range o.spec.Contents {
+		m := maps[e.Map]
+		if m == nil {
+			return &Error{Kind: ErrInvalid, Msg: fmt.Sprintf("%s has no map %q", o.spec.File, e.Map), Remedy: fmt.Sprintf("its maps: %q", names)}
+		}
+		if len(e.Key) != m.KeySize() || len(e.Value) != m.ValueSize() {
+			return &Error{Kind: ErrInvalid, Msg: fmt.Sprintf("map %q has keys of %d bytes and values of %d, not of %d and %d",
+				e.Map, m.KeySize(), m.ValueSize(), len(e.Key), len(e.Value))}
+		}
+		if o.kept[e.Map] != 0 || m.PinPath() != "" && !slices.ContainsFunc(o.pins.maps, func(made *libbpf.Map) bool { return made.Name() == e.Map }) {
+			continue
+		}
+		value := e.Value
+		if m.Type().PerCPU() {
+			padded := make([]byte, (len(value)+7)&^7)
+			copy(padded, value)
+			value = slices.Repeat(padded, cpus)
+		}
+		if err := libbpf.MapUpdate(m.FD(), e.Key, value, libbpf.UpdateAny); err != nil {
+			return explainFill(o, e, m, err)
+		}
+	}
+	return nil
+}
+
+func explainFill(o *opened, e MapEntry, m *libbpf.Map, err error) error {
+	wrong := &Error{Kind: ErrInvalid, Err: err, Msg: fmt.Sprintf("map %q of %s takes no entry % x: %s", e.Map, o.spec.File, e.Key, cause(err))}
+	if errors.Is(err, syscall.E2BIG) {
+		wrong.Msg = fmt.Sprintf("map %q of %s takes %d entries, and % x is none of them or one too many", e.Map, o.spec.File, m.MaxEntries(), e.Key)
+	}
+	return wrong
+}
