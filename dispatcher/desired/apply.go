@@ -1,0 +1,185 @@
+package desired
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/xdpmux/xdpmux/dispatcher"
+)
+
+// Options says how a state is planned and applied.
+type Options struct {
+	// Prune takes away what the state doesn't know, on the interfaces that it
+	// names: without it, the programs of other tools stay.
+	Prune bool
+}
+
+// Plan is what is between the state and one interface.
+type Plan struct {
+	Interface string `json:"interface"`
+	Steps     []Step `json:"steps"` // nothing to do: none
+	Err       error  `json:"-"`     // why this interface can't be as the state wants it; nil: it can
+
+	mode  dispatcher.Mode
+	adopt []adoption
+}
+
+// Plan tells what Apply would do, for each interface that the state names. What is
+// wrong with one interface is in its [Plan.Err]; the error is about the state as a
+// whole. Where a program runs that has no record, the object that may be its is
+// loaded to compare the tags, and let go.
+func (s *State) Plan(ctx context.Context, opts Options) ([]*Plan, error) {
+	all, err := s.targetsHere()
+	if err != nil {
+		return nil, err
+	}
+	o := newObjects()
+	plans := make([]*Plan, len(all))
+	for i, t := range all {
+		if plans[i], err = t.plan(ctx, o, defaultRecords, opts); err != nil {
+			plans[i] = &Plan{Interface: t.name, Steps: []Step{}, Err: err}
+		}
+	}
+	return plans, nil
+}
+
+func (s *State) targetsHere() ([]*target, error) {
+	names, err := interfaceNames()
+	if err != nil {
+		return nil, err
+	}
+	return s.targets(names)
+}
+
+func (t *target) plan(ctx context.Context, o *objects, r records, opts Options) (*Plan, error) {
+	chain, runs, err := runningOn(ctx, r, t.name)
+	if err != nil {
+		return nil, err
+	}
+	var want []*wanted
+	for _, p := range t.programs {
+		w, err := o.resolve(p)
+		if err != nil {
+			return nil, err
+		}
+		want = append(want, w)
+	}
+	if err := o.findTags(want, runs); err != nil {
+		return nil, err
+	}
+	plan := &Plan{Interface: t.name, Steps: []Step{}, mode: t.attachMode()}
+	steps, adopt := diff(want, runs, opts.Prune)
+	plan.Steps, plan.adopt = append(plan.Steps, steps...), adopt
+	return plan, possible(chain, plan.mode, want, plan.Steps)
+}
+
+// runningOn is the chain of an interface, each program with its record.
+func runningOn(ctx context.Context, r records, ifname string) (*dispatcher.Chain, []*running, error) {
+	chain, err := dispatcher.Status(ctx, ifname)
+	if err != nil {
+		return nil, nil, err
+	}
+	var runs []*running
+	for _, c := range chain.Programs {
+		if c.ID == 0 {
+			continue // gone
+		}
+		rec, err := r.read(c.ID, c.Tag)
+		if err != nil {
+			return nil, nil, fmt.Errorf("the record of program %d: %w", c.ID, err)
+		}
+		runs = append(runs, &running{c, rec})
+	}
+	return chain, runs, nil
+}
+
+// tries is how often a plan is made anew because the chain has changed meanwhile.
+const tries = 5
+
+// Apply makes the interfaces run what the state wants, each in one swap of its
+// dispatcher, or none where nothing is to be done. It returns what it did; an
+// interface that failed has [Plan.Err] set, is as it was, and keeps no other from
+// being changed. The error is about all of them, and nothing was done then.
+//
+// Only one process at a time applies; another waits.
+func (s *State) Apply(ctx context.Context, opts Options) ([]*Plan, error) {
+	return s.apply(ctx, defaultRecords, opts)
+}
+
+func (s *State) apply(ctx context.Context, r records, opts Options) ([]*Plan, error) {
+	all, err := s.targetsHere()
+	if err != nil {
+		return nil, err
+	}
+	unlock, err := r.lock(ctx)
+	if err != nil {
+		return nil, &dispatcher.Error{Kind: dispatcher.ErrSystem, Err: err,
+			Msg: fmt.Sprintf("can't keep records in %s: %v", r, err), Remedy: "apply needs to write there, to know its own programs later"}
+	}
+	defer unlock()
+	if err := r.clean(); err != nil {
+		return nil, err
+	}
+	o := newObjects()
+	plans := make([]*Plan, len(all))
+	for i, t := range all {
+		plans[i] = t.apply(ctx, o, r, opts)
+	}
+	return plans, nil
+}
+
+func (t *target) apply(ctx context.Context, o *objects, r records, opts Options) *Plan {
+	for try := 1; ; try++ {
+		plan, err := t.plan(ctx, o, r, opts)
+		if err != nil {
+			return &Plan{Interface: t.name, Steps: []Step{}, Err: err}
+		}
+		err = plan.do(ctx, r)
+		if errors.Is(err, dispatcher.ErrNoProgram) && try < tries {
+			continue // another tool took it away meanwhile
+		}
+		plan.Err = err
+		return plan
+	}
+}
+
+// do does the steps and records what runs then.
+func (p *Plan) do(ctx context.Context, r records) error {
+	var added, replaced []dispatcher.Component
+	if len(p.Steps) > 0 {
+		done, err := transaction(p.mode, p.Steps).Commit(ctx, p.Interface)
+		if err != nil {
+			p.Steps = []Step{}
+			return err
+		}
+		added = done.Added
+		for _, c := range done.Replaced {
+			replaced = append(replaced, c.New)
+		}
+	}
+	var errs []error
+	record := func(c dispatcher.Component, w *wanted) {
+		errs = append(errs, r.write(c.ID, c.Tag, w.entry, w.digest))
+	}
+	for i := range p.Steps {
+		switch s := &p.Steps[i]; s.Action {
+		case Add:
+			record(added[0], s.want)
+			added = added[1:]
+		case Replace:
+			record(replaced[0], s.want)
+			replaced = replaced[1:]
+			errs = append(errs, r.remove(s.ID))
+		case Remove:
+			errs = append(errs, r.remove(s.ID))
+		}
+	}
+	for _, a := range p.adopt {
+		record(a.running.Component, a.want)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("%s runs what it should, but the record of it can't be written: %w", p.Interface, err)
+	}
+	return nil
+}

@@ -1,0 +1,63 @@
+package desired
+
+import (
+	"context"
+	"errors"
+
+	"github.com/xdpmux/xdpmux/dispatcher"
+)
+
+// Stranger is a program that runs and that no state file can say: it has no
+// record, so nobody knows its object file.
+type Stranger struct {
+	Interface string
+	Program   dispatcher.Loaded
+}
+
+// Export is the state that runs now on these interfaces, or on all that have a
+// chain. Priorities, actions and frags are those that the kernel knows; the rest is
+// as it was when the program was applied. Strangers are not in the state, so that
+// applying it leaves them where they are.
+func Export(ctx context.Context, ifnames ...string) (*State, []Stranger, error) {
+	return export(ctx, defaultRecords, ifnames)
+}
+
+func export(ctx context.Context, r records, ifnames []string) (*State, []Stranger, error) {
+	s := &State{Interfaces: []Interface{}}
+	var strangers []Stranger
+	named := len(ifnames) > 0
+	if !named {
+		var err error
+		if ifnames, err = interfaceNames(); err != nil {
+			return nil, nil, err
+		}
+	}
+	for _, name := range ifnames {
+		chain, runs, err := runningOn(ctx, r, name)
+		if errors.Is(err, dispatcher.ErrNoInterface) && !named {
+			continue // gone meanwhile
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		if chain.Legacy != nil {
+			strangers = append(strangers, Stranger{name, *chain.Legacy})
+		}
+		if chain.Dispatcher == nil && !named {
+			continue
+		}
+		iface := Interface{Name: name, Mode: chain.Mode, Programs: []Program{}}
+		for _, run := range runs {
+			if run.record == nil {
+				strangers = append(strangers, Stranger{name, run.Loaded})
+				continue
+			}
+			p := run.record.Program
+			place := run.place()
+			p.Priority, p.Actions, p.Frags = &place.Priority, &place.Actions, &place.Frags
+			iface.Programs = append(iface.Programs, p)
+		}
+		s.Interfaces = append(s.Interfaces, iface)
+	}
+	return s, strangers, nil
+}

@@ -1,0 +1,162 @@
+package desired
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/xdpmux/xdpmux/cgo/libbpf"
+)
+
+// record is what is kept of a program that Apply has loaded.
+type record struct {
+	ID       uint32        `json:"id"`
+	Tag      string        `json:"tag"`
+	LoadTime time.Duration `json:"load_time"` // in ns since boot
+	Program  Program       `json:"program"`   // as the file had it
+	Digest   string        `json:"digest"`    // of what the program was made from
+}
+
+// records is the directory of the records, one file for each program, named by its
+// id. Ids are the kernel's, so network namespaces share it.
+type records string
+
+const defaultRecords records = "/run/xdpmux"
+
+// lock keeps other processes from applying until unlock is called. It makes the
+// directory, so that a system where nothing can be recorded fails before anything
+// is changed.
+func (r records) lock(ctx context.Context) (unlock func(), err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(string(r), 0o755); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(filepath.Join(string(r), "lock"), os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX)
+		if !errors.Is(err, unix.EINTR) {
+			break
+		}
+	}
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
+	}
+	return func() { f.Close() }, nil
+}
+
+func (r records) path(id uint32) string {
+	return filepath.Join(string(r), fmt.Sprintf("%d.json", id))
+}
+
+// read is the record of a program; nil: it has none, or one of another program
+// that had its id.
+func (r records) read(id uint32, tag string) (*record, error) {
+	data, err := os.ReadFile(r.path(id))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var rec record
+	if err := decode(data, &rec); err != nil || rec.ID != id || rec.Tag != tag {
+		return nil, nil
+	}
+	loadTime, err := loadTime(id)
+	if errors.Is(err, syscall.ENOENT) || err == nil && rec.LoadTime != loadTime {
+		return nil, nil
+	}
+	return &rec, err
+}
+
+// decode reads JSON and leaves the numbers of map entries as they are written.
+func decode(data []byte, v any) error {
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.UseNumber()
+	return dec.Decode(v)
+}
+
+// write records a program that runs.
+func (r records) write(id uint32, tag string, p Program, digest string) error {
+	loadTime, err := loadTime(id)
+	if errors.Is(err, syscall.ENOENT) {
+		return nil // unloaded by somebody already
+	}
+	if err != nil {
+		return err
+	}
+	data, err := json.Marshal(record{ID: id, Tag: tag, LoadTime: loadTime, Program: p, Digest: digest})
+	if err != nil {
+		return err
+	}
+	// Renamed into place, so that nobody ever reads half of it.
+	tmp := r.path(id) + ".new"
+	if err := os.WriteFile(tmp, data, 0o644); err != nil {
+		return err
+	}
+	return os.Rename(tmp, r.path(id))
+}
+
+// remove removes the record of a program, if it has one.
+func (r records) remove(id uint32) error {
+	if err := os.Remove(r.path(id)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// same says whether two entries say the same.
+func same(a, b Program) bool {
+	x, errX := json.Marshal(a)
+	y, errY := json.Marshal(b)
+	return errX == nil && errY == nil && bytes.Equal(x, y)
+}
+
+// clean removes the records of programs that are gone.
+func (r records) clean() error {
+	files, err := filepath.Glob(filepath.Join(string(r), "*.json"))
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		id, err := strconv.ParseUint(filepath.Base(file[:len(file)-len(".json")]), 10, 32)
+		if err != nil {
+			continue // not a record
+		}
+		if _, err := loadTime(uint32(id)); errors.Is(err, syscall.ENOENT) {
+			if err := r.remove(uint32(id)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func loadTime(id uint32) (time.Duration, error) {
+	fd, err := libbpf.ProgByID(id)
+	if err != nil {
+		return 0, err
+	}
+	defer fd.Close()
+	info, err := libbpf.ProgInfoByFD(fd.Int())
+	if err != nil {
+		return 0, err
+	}
+	return info.LoadTime, nil
+}

@@ -1,0 +1,219 @@
+package desired
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/vishvananda/netlink"
+
+	"github.com/xdpmux/xdpmux/dispatcher"
+)
+
+// target is an interface there is, or one that is named and isn't there, with all
+// that the state wants of it.
+type target struct {
+	name     string
+	mode     *dispatcher.Mode // nil: the state doesn't say
+	programs []Program
+}
+
+// targets are the interfaces that s is about, in the order of s. Several entries
+// about one interface add up. Errors: [dispatcher.ErrInvalid] for entries that
+// contradict each other.
+func (s *State) targets(names []string) ([]*target, error) {
+	var all []*target
+	byName := map[string]*target{}
+	for _, iface := range s.Interfaces {
+		matches := []string{iface.Name}
+		if strings.ContainsAny(iface.Name, `*?[\`) {
+			matches = slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+				ok, err := path.Match(iface.Name, name)
+				return !ok || err != nil
+			})
+		}
+		for _, name := range matches {
+			t := byName[name]
+			if t == nil {
+				t = &target{name: name}
+				all, byName[name] = append(all, t), t
+			}
+			if err := t.add(iface); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return all, nil
+}
+
+// add adds what an entry of the state says of the interface.
+func (t *target) add(iface Interface) error {
+	if iface.Mode != nil {
+		if t.mode != nil && *t.mode != *iface.Mode {
+			return invalid(iface.where, "%s mode is wanted of %s, and %s mode elsewhere", *iface.Mode, t.name, *t.mode)
+		}
+		t.mode = iface.Mode
+	}
+	for _, p := range iface.Programs {
+		i := slices.IndexFunc(t.programs, func(o Program) bool { return o.Name == p.Name })
+		if i >= 0 {
+			err := invalid(p.where, "%s has two programs %q", t.name, p.Name)
+			if other := t.programs[i].where; other != "" {
+				err.Remedy = "the other is at " + other
+			}
+			return err
+		}
+		t.programs = append(t.programs, p)
+	}
+	return nil
+}
+
+func (t *target) attachMode() dispatcher.Mode {
+	if t.mode == nil {
+		return dispatcher.ModeNative
+	}
+	return *t.mode
+}
+
+// interfaceNames are those of the calling thread's network namespace.
+func interfaceNames() ([]string, error) {
+	links, err := netlink.LinkList()
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, l := range links {
+		names = append(names, l.Attrs().Name)
+	}
+	return names, nil
+}
+
+// objects remembers what was found out about object files: a pattern names one
+// for many interfaces.
+type objects struct {
+	digests     map[string]string // of files
+	inspections map[string]*dispatcher.Object
+	tags        map[source]string
+}
+
+// source is a program of a file.
+type source struct{ object, function string }
+
+func newObjects() *objects {
+	return &objects{map[string]string{}, map[string]*dispatcher.Object{}, map[source]string{}}
+}
+
+// resolve fills in what the file leaves open.
+func (o *objects) resolve(p Program) (*wanted, error) {
+	var err error
+	if p.Object, err = filepath.Abs(p.Object); err != nil {
+		return nil, err
+	}
+	object := o.inspections[p.Object]
+	if object == nil {
+		if object, err = dispatcher.Inspect(p.Object); err != nil {
+			return nil, locate(p.where, err)
+		}
+		o.inspections[p.Object] = object
+	}
+	said, err := choose(object, p)
+	if err != nil {
+		return nil, err
+	}
+	w := &wanted{entry: p, function: said.Name, place: Place{said.Priority, said.Actions, said.Frags}}
+	if p.Priority != nil {
+		w.place.Priority = *p.Priority
+	}
+	if p.Actions != nil {
+		w.place.Actions = *p.Actions
+	}
+	if p.Frags != nil {
+		w.place.Frags = *p.Frags
+	}
+	if w.contents, err = encodeMaps(p, object.Maps); err != nil {
+		return nil, err
+	}
+	if w.digest, err = o.digest(w); err != nil {
+		return nil, err
+	}
+	return w, nil
+}
+
+// choose finds the program of the object that p names, or the first.
+func choose(object *dispatcher.Object, p Program) (*dispatcher.ObjectProgram, error) {
+	var there []string
+	for i := range object.Programs {
+		o := &object.Programs[i]
+		if o.Section == p.Section || o.Name == p.Program || p.Section == "" && p.Program == "" && o.XDP() {
+			return o, nil
+		}
+		there = append(there, fmt.Sprintf("%s (section %s)", o.Name, o.Section))
+	}
+	err := invalid(p.where, "%s holds no XDP program", p.Object)
+	switch {
+	case p.Section != "":
+		err = invalid(p.where, "%s has no section %q", p.Object, p.Section)
+	case p.Program != "":
+		err = invalid(p.where, "%s has no program %q", p.Object, p.Program)
+	}
+	err.Kind, err.Remedy = dispatcher.ErrObject, "its programs: "+strings.Join(there, ", ")
+	return nil, err
+}
+
+// digest is the hash of all that the program is made from.
+func (o *objects) digest(w *wanted) (string, error) {
+	file, known := o.digests[w.entry.Object]
+	if !known {
+		data, err := os.ReadFile(w.entry.Object)
+		if err != nil {
+			return "", err
+		}
+		file = sum(data)
+		o.digests[w.entry.Object] = file
+	}
+	made, err := json.Marshal([]any{file, w.function, w.entry.PinPath, w.contents})
+	return sum(made), err
+}
+
+func sum(data []byte) string {
+	hash := sha256.Sum256(data)
+	return hex.EncodeToString(hash[:])
+}
+
+// findTags looks up the tags of those programs that may be the ones that run
+// without a record.
+func (o *objects) findTags(want []*wanted, runs []*running) error {
+	for _, w := range want {
+		if !slices.ContainsFunc(runs, func(r *running) bool { return r.record == nil && r.Name == w.function }) {
+			continue
+		}
+		from := source{w.entry.Object, w.function}
+		if o.tags[from] == "" {
+			tag, err := dispatcher.Program{File: from.object, Name: from.function}.Tag()
+			if err != nil {
+				return locate(w.entry.where, err)
+			}
+			o.tags[from] = tag
+		}
+		w.tag = o.tags[from]
+	}
+	return nil
+}
+
+// locate adds the place in the file to an error about what stands there.
+func locate(where string, err error) error {
+	var e *dispatcher.Error
+	if where == "" || !errors.As(err, &e) {
+		return err
+	}
+	placed := *e
+	placed.Msg = where + ": " + e.Msg
+	return &placed
+}

@@ -1,0 +1,343 @@
+package desired
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/goccy/go-yaml"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/xdpmux/xdpmux/dispatcher"
+)
+
+func pointer[T any](v T) *T { return &v }
+
+// full says everything that a file can say.
+const full = `# everything
+interfaces:
+  - name: eth*
+    mode: skb
+    programs:
+      - name: filter
+        object: fw.o
+        section: xdp/filter
+        priority: 0
+        actions: []
+        frags: false
+        pin-path: /sys/fs/bpf/fw
+        maps:
+          blocked:
+            - {key: 192.0.2.1, value: 18446744073709551615}
+            - {key: "0a 00 00 01", value: -1}
+      - name: count
+        object: /opt/count.o
+        program: xdp_count
+        actions: [XDP_PASS, XDP_DROP]
+  - name: lo
+`
+
+var fullState = &State{Interfaces: []Interface{
+	{Name: "eth*", Mode: pointer(dispatcher.ModeSKB), Programs: []Program{
+		{Name: "filter", Object: "/etc/xdpmux/fw.o", Section: "xdp/filter", Priority: pointer(uint32(0)), Actions: dispatcher.On(),
+			Frags: pointer(false), PinPath: "/sys/fs/bpf/fw", Maps: map[string][]Entry{"blocked": {
+				{"192.0.2.1", json.Number("18446744073709551615")},
+				{"0a 00 00 01", json.Number("-1")},
+			}}},
+		{Name: "count", Object: "/opt/count.o", Program: "xdp_count", Actions: dispatcher.On(dispatcher.Pass, dispatcher.Drop)},
+	}},
+	{Name: "lo"},
+}}
+
+var ignorePlaces = cmpopts.IgnoreUnexported(Interface{}, Program{})
+
+func TestParse(t *testing.T) {
+	s, err := parse("/etc/xdpmux/a.yaml", []byte(full))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(fullState, s, ignorePlaces); diff != "" {
+		t.Error(diff)
+	}
+	if got, want := s.Interfaces[0].Programs[1].where, "/etc/xdpmux/a.yaml:17:9"; got != want {
+		t.Errorf("the second program is at %s, want %s", got, want)
+	}
+}
+
+// TestYAML: what is written is read again, from YAML and from JSON.
+func TestYAML(t *testing.T) {
+	asYAML, err := fullState.YAML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	asJSON, err := json.MarshalIndent(fullState, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, data := range [][]byte{asYAML, asJSON} {
+		s, err := parse("/etc/xdpmux/a.yaml", data)
+		if err != nil {
+			t.Fatalf("%v\n%s", err, data)
+		}
+		if diff := cmp.Diff(fullState, s, ignorePlaces, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("%s\n%s", data, diff)
+		}
+	}
+}
+
+func TestParseErrors(t *testing.T) {
+	const eth0 = "interfaces:\n  - name: eth0\n"
+	const program = eth0 + "    programs:\n      - name: a\n        object: x.o\n"
+	cases := []struct{ file, err string }{
+		{"interfaces: [\n", "a.yaml:1:13: sequence end token ']' not found"},
+		{"\tinterfaces:", "a.yaml:1:11: tab character cannot use as a map key directly"},
+		{eth0 + "   programs: [\n", "a.yaml:3:4: value is not allowed in this context"},
+		{eth0 + "    name: eth1\n", `a.yaml:3:5: mapping key "name" already defined at [2:5]`},
+		{eth0 + "    mod: skb\n", `a.yaml:3:5: unknown key "mod"`},
+		{eth0 + "    5: skb\n", `a.yaml:3:5: unknown key "5"`},
+		{`{"interfaces": [{"name": "eth0", "bad": 1}]}`, `a.yaml:1:34: unknown key "bad"`},
+		{"ifaces: []\n", `a.yaml:1:1: unknown key "ifaces"`},
+		{program + "        prio: 5\n        zzz: 1\n", `a.yaml:6:9: unknown key "prio"`},
+		{program + "        maps:\n          m:\n            - {key: 1, valu: 2, value: 3}\n", `a.yaml:8:24: unknown key "valu"`},
+		{eth0 + "    mode: hw\n", `a.yaml:3:11: "hw": a chain can't be in hw mode`},
+		{program + "        priority: -1\n", "a.yaml:6:19: -1 is not a priority, which is from 0 to 4294967295"},
+		{program + "        priority: 4294967296\n", "a.yaml:6:19: 4294967296 is not a priority, which is from 0 to 4294967295"},
+		{program + "        priority: 1.5\n", "a.yaml:6:19: a whole number is wanted here, and this is a number"},
+		{program + "        priority: high\n", "a.yaml:6:19: a whole number is wanted here, and this is a text"},
+		{program + "        frags: maybe\n", "a.yaml:6:16: true or false is wanted here, and this is a text"},
+		{program + "        actions: XDP_PASS\n", "a.yaml:6:18: a list is wanted here, and this is a text"},
+		{program + "        actions: [XDP_PAS]\n", `a.yaml:6:19: unknown action "XDP_PAS"`},
+		{program + "        pin-path: fw\n", `a.yaml:6:19: "fw": it has to begin with /`},
+		{program + "        section: xdp\n        program: f\n", `a.yaml:4:9: program "a" has both a section and a program`},
+		{program + "        maps:\n          m:\n            - {key: .nan, value: 3}\n", "a.yaml:8:21: a number or a text is wanted here"},
+		{program + "        maps:\n          m:\n            - {key: 1}\n", `a.yaml:8:15: key "value" is missing`},
+		{eth0 + "    programs:\n      - name: a\n", `a.yaml:4:9: key "object" is missing`},
+		{"interfaces:\n  - mode: skb\n", `a.yaml:2:5: key "name" is missing`},
+		{"interfaces:\n  - name: 5\n", "a.yaml:2:11: a text is wanted here, and this is a number"},
+		{"interfaces:\n  - name: 'eth[0'\n", `a.yaml:2:11: "eth[0": syntax error in pattern`},
+		{eth0 + "    mode: fast\n", `a.yaml:3:11: unknown mode "fast"`},
+		{"interfaces:\n  - name: ''\n", "a.yaml:2:11: this must not be empty"},
+		{"interfaces: &x [*x]\n", "a.yaml:1:17: an object is wanted here, and this is a list"},
+		{"interfaces: [*y]\n", "a.yaml:1:14: an object is wanted here, and this is something else"},
+		{"interfaces:\n", "a.yaml:1:13: a list is wanted here, and this is nothing"},
+		{"- eth0\n", "a.yaml:1:1: an object is wanted here, and this is a list"},
+		{"interfaces: []\n---\ninterfaces: []\n", "a.yaml: 2 documents in one file, and a state is one"},
+	}
+	// What no schema can say.
+	unsayable := map[string]bool{"interfaces:\n  - name: 'eth[0'\n": true, "interfaces: []\n---\ninterfaces: []\n": true}
+	for _, c := range cases {
+		_, err := parse("a.yaml", []byte(c.file))
+		if text := errorText(err); text != c.err {
+			t.Errorf("%s\n got: %s\nwant: %s", c.file, text, c.err)
+		}
+		if !errors.Is(err, dispatcher.ErrInvalid) {
+			t.Errorf("%s\nis not of kind ErrInvalid: %v", c.file, err)
+		}
+		var doc any
+		if err := yaml.Unmarshal([]byte(c.file), &doc); err == nil && !unsayable[c.file] && schema(t).Validate(doc) == nil {
+			t.Errorf("%s\nthe schema takes it", c.file)
+		}
+	}
+}
+
+func TestUnknownKeyRemedy(t *testing.T) {
+	_, err := parse("a.yaml", []byte("interfaces:\n  - nam: eth0\n"))
+	var e *dispatcher.Error
+	if !errors.As(err, &e) || e.Remedy != "keys that can stand there: mode, name, programs" {
+		t.Errorf("%#v", err)
+	}
+}
+
+func TestReadDirectory(t *testing.T) {
+	dir := t.TempDir()
+	for name, content := range map[string]string{
+		"20.yaml":      "interfaces: [{name: b}]",
+		"10.json":      `{"interfaces": [{"name": "a"}]}`,
+		"30.yml":       "# nothing",
+		".hidden.yaml": "bad: 1",
+		"README":       "bad: 1",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, err := Read(dir, filepath.Join(dir, "10.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names string
+	for _, i := range s.Interfaces {
+		names += i.Name
+	}
+	if names != "aba" {
+		t.Errorf("interfaces %q", names)
+	}
+	for _, path := range []string{filepath.Join(dir, "absent.yaml"), t.TempDir()} {
+		if _, err := Read(path); !errors.Is(err, dispatcher.ErrInvalid) {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
+
+func TestTargets(t *testing.T) {
+	names := []string{"eth0", "eth1", "lo"}
+	cases := []struct{ file, targets, err string }{
+		{"[{name: eth0}]", "[eth0 []]", ""},
+		{"[{name: absent}]", "[absent []]", ""},
+		{"[{name: wlan*}]", "", ""},
+		{"[{name: eth*, programs: [{name: a, object: x}]}]", "[eth0 [a]][eth1 [a]]", ""},
+		{"[{name: eth1, programs: [{name: b, object: x}]}, {name: 'eth?', programs: [{name: a, object: x}]}]", "[eth1 [b a]][eth0 [a]]", ""},
+		{"[{name: 'eth[1-9]'}]", "[eth1 []]", ""},
+		{"[{name: eth0, programs: [{name: a, object: x}, {name: a, object: y}]}]", "", `f:1:60: eth0 has two programs "a"`},
+		{"[{name: eth0, programs: [{name: a, object: x}]}, {name: eth*, programs: [{name: a, object: x}]}]", "", `f:1:86: eth0 has two programs "a"`},
+		{"[{name: eth0, mode: skb}, {name: 'eth*', mode: native}]", "", "f:1:39: native mode is wanted of eth0, and skb mode elsewhere"},
+		{"[{name: eth0, mode: skb}, {name: 'eth*'}]", "[eth0 []][eth1 []]", ""},
+	}
+	for _, c := range cases {
+		s, err := parse("f", []byte("interfaces: "+c.file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all, err := s.targets(names)
+		if text := errorText(err); text != c.err {
+			t.Errorf("%s\n got: %s\nwant: %s", c.file, text, c.err)
+		}
+		var text string
+		for _, target := range all {
+			var programs []string
+			for _, p := range target.programs {
+				programs = append(programs, p.Name)
+			}
+			text += fmt.Sprintf("[%s %v]", target.name, programs)
+		}
+		if text != c.targets {
+			t.Errorf("%s\n got: %s\nwant: %s", c.file, text, c.targets)
+		}
+	}
+}
+
+func TestEncode(t *testing.T) {
+	number := func(s string) json.Number { return json.Number(s) }
+	cases := []struct {
+		value any
+		size  int
+		hex   string
+		err   string
+	}{
+		{number("1"), 1, "01", ""},
+		{number("258"), 2, "0201", ""},
+		{number("1"), 4, "01000000", ""},
+		{number("-1"), 4, "ffffffff", ""},
+		{number("18446744073709551615"), 8, "ffffffffffffffff", ""},
+		{258, 2, "0201", ""},
+		{number("256"), 1, "", "doesn't fit into 1 bytes"},
+		{number("-129"), 1, "", "doesn't fit into 1 bytes"},
+		{number("1"), 3, "", "is a number, and the map wants 3 bytes"},
+		{"192.0.2.1", 4, "c0000201", ""},
+		{"192.0.2.1", 16, "", "has 4 bytes, and the map wants 16"},
+		{"2001:db8::1", 16, "20010db8000000000000000000000001", ""},
+		{"192.0.2.0/24", 8, "18000000c0000200", ""},
+		{"2001:db8::/32", 20, "2000000020010db8000000000000000000000000", ""},
+		{"02:00:00:00:00:01", 6, "020000000001", ""},
+		{"0a 00ff", 3, "0a00ff", ""},
+		{"10", 1, "10", ""},
+		{"", 0, "", ""},
+		{"0a 0", 2, "", `is neither a number nor an address, a prefix, a MAC address or bytes such as "0a 00 ff"`},
+		{"eth0", 4, "", `is neither a number nor an address, a prefix, a MAC address or bytes such as "0a 00 ff"`},
+	}
+	for _, c := range cases {
+		b, err := encode(c.value, c.size)
+		if text := errorText(err); text != c.err {
+			t.Errorf("%v in %d bytes: got %q, want %q", c.value, c.size, text, c.err)
+		}
+		if got := fmt.Sprintf("%x", b); got != c.hex {
+			t.Errorf("%v in %d bytes: got %s, want %s", c.value, c.size, got, c.hex)
+		}
+	}
+}
+
+func schema(t *testing.T) *jsonschema.Schema {
+	t.Helper()
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(Schema))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := jsonschema.NewCompiler()
+	if err := c.AddResource("schema.json", doc); err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.Compile("schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// TestSchema: the schema takes what can be said; TestParseErrors has what it can't.
+func TestSchema(t *testing.T) {
+	for _, file := range []string{full, "{}", "interfaces: [{name: eth0, programs: []}]"} {
+		var doc any
+		if err := yaml.Unmarshal([]byte(file), &doc); err != nil {
+			t.Fatal(err)
+		}
+		if err := schema(t).Validate(doc); err != nil {
+			t.Error(err)
+		}
+		if _, err := parse("a.yaml", []byte(file)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestAliases(t *testing.T) {
+	s, err := parse("/a.yaml", []byte(`interfaces:
+  - name: eth0
+    programs: &common
+      - &p {name: a, object: x.o, maps: {m: [{key: &k 0x10, value: *k}]}}
+  - name: eth1
+    programs: [*p]
+  - name: eth2
+    programs: *common
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := Program{Name: "a", Object: "/x.o", Maps: map[string][]Entry{"m": {{json.Number("16"), json.Number("16")}}}}
+	for _, i := range s.Interfaces {
+		if diff := cmp.Diff([]Program{p}, i.Programs, ignorePlaces); diff != "" {
+			t.Error(i.Name, diff)
+		}
+	}
+}
+
+// TestDocs: the files of the documentation are right.
+func TestDocs(t *testing.T) {
+	docs, err := os.ReadFile("../../docs/desired-state.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := strings.Split(string(docs), "```yaml\n")[1:]
+	if len(blocks) != 2 {
+		t.Errorf("%d files", len(blocks))
+	}
+	for _, block := range blocks {
+		file, _, _ := strings.Cut(block, "```")
+		if _, err := parse("docs.yaml", []byte(file)); err != nil {
+			t.Errorf("%v\n%s", err, file)
+		}
+		var doc any
+		if err := yaml.Unmarshal([]byte(file), &doc); err != nil {
+			t.Fatal(err)
+		}
+		if err := schema(t).Validate(doc); err != nil {
+			t.Errorf("%v\n%s", err, file)
+		}
+	}
+}
