@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -31,15 +32,23 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		out.verbosity = countVerbose(args)
 		err = app.RunContext(ctx, append([]string{app.Name}, args...))
 	}
-	if errors.Is(err, syscall.EPIPE) {
+	var status exitStatus
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, syscall.EPIPE):
 		return 0 // the reader of the output has seen enough
+	case errors.As(err, &status):
+		return int(status)
 	}
-	if err != nil {
-		out.printError(err)
-		return 1
-	}
-	return 0
+	out.printError(err)
+	return 1
 }
+
+// exitStatus is how a command ends that has said all that is to be said.
+type exitStatus int
+
+func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
 
 func newApp(out *output) *cli.App {
 	cli.VersionFlag = &cli.BoolFlag{Name: "version", Usage: "print the versions of xdpmux, libxdp and libbpf"}
@@ -59,10 +68,15 @@ func newApp(out *output) *cli.App {
 			inspectCommand(out),
 			mapCommand(out),
 			runCommand(out),
+			planCommand(out),
+			applyCommand(out),
+			exportCommand(out),
 		},
 		Writer:         out.stdout,
 		ErrWriter:      out.stderr,
 		ExitErrHandler: func(*cli.Context, error) {}, // run prints and maps errors, cli would exit
+		// A comma can be part of a file's name.
+		DisableSliceFlagSeparator: true,
 		Action: func(c *cli.Context) error {
 			return usageError("no command given", "xdpmux help lists the commands")
 		},

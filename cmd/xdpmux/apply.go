@@ -1,0 +1,33 @@
+package main
+
+import (
+	"github.com/urfave/cli/v2"
+)
+
+func applyCommand(out *output) *cli.Command {
+	return &cli.Command{
+		Name:      "apply",
+		Usage:     "make interfaces run what a state file says, each in one step",
+		ArgsUsage: "-f <file>...",
+		Flags: append(stateFlags(),
+			&cli.BoolFlag{Name: "dry-run", Usage: "show what would be done, and do nothing"},
+			&cli.BoolFlag{Name: "json", Usage: jsonUsage("what was done")}),
+		Action: func(c *cli.Context) error { return apply(c, out) },
+	}
+}
+
+func apply(c *cli.Context, out *output) error {
+	if c.Bool("dry-run") {
+		_, err := plan(c, out)
+		return err
+	}
+	state, opts, err := readState(c)
+	if err != nil {
+		return err
+	}
+	done, err := state.Apply(c.Context, opts)
+	if err != nil {
+		return err
+	}
+	return printPlans(c, out, done)
+}

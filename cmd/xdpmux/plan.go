@@ -1,0 +1,157 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/xdpmux/xdpmux/dispatcher/desired"
+)
+
+// statusChanges is how plan ends when something is to be done.
+const statusChanges exitStatus = 2
+
+func planCommand(out *output) *cli.Command {
+	return &cli.Command{
+		Name:      "plan",
+		Usage:     "show what apply would change; exit status 0: nothing, 2: something",
+		ArgsUsage: "-f <file>...",
+		Flags:     append(stateFlags(), &cli.BoolFlag{Name: "json", Usage: jsonUsage("the changes")}),
+		Action: func(c *cli.Context) error {
+			changes, err := plan(c, out)
+			if err == nil && changes {
+				return statusChanges
+			}
+			return err
+		},
+	}
+}
+
+// stateFlags are those of every command that reads state files.
+func stateFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringSliceFlag{Name: "file", Aliases: []string{"f"}, Usage: "read the state from `FILE`, or from the .yaml, .yml and .json files of a directory; can be given several times"},
+		&cli.BoolFlag{Name: "prune", Usage: "remove programs of other tools from the interfaces that the state names"},
+	}
+}
+
+// plan shows what is to be done and says whether that is anything.
+func plan(c *cli.Context, out *output) (changes bool, err error) {
+	state, opts, err := readState(c)
+	if err != nil {
+		return false, err
+	}
+	plans, err := state.Plan(c.Context, opts)
+	if err != nil {
+		return false, err
+	}
+	for _, p := range plans {
+		changes = changes || len(p.Steps) > 0
+	}
+	return changes, printPlans(c, out, plans)
+}
+
+func readState(c *cli.Context) (*desired.State, desired.Options, error) {
+	opts := desired.Options{Prune: c.Bool("prune")}
+	files := append(c.StringSlice("file"), c.Args().Slice()...)
+	if len(files) == 0 {
+		return nil, opts, usageError(c.Command.Name+" needs a state file", "xdpmux "+c.Command.Name+" -f <file>...")
+	}
+	state, err := desired.Read(files...)
+	return state, opts, err
+}
+
+// planJSON is the shape of an interface in plan --json and apply --json.
+type planJSON struct {
+	desired.Plan
+	Error string `json:"error,omitempty"`
+}
+
+// printPlans prints what was planned or done, and then what went wrong.
+func printPlans(c *cli.Context, out *output, plans []*desired.Plan) error {
+	if c.Bool("json") {
+		shape := make([]planJSON, len(plans))
+		for i, p := range plans {
+			shape[i].Plan = *p
+			if p.Err != nil {
+				shape[i].Error = p.Err.Error()
+			}
+		}
+		if err := out.printJSON(shape); err != nil {
+			return err
+		}
+	} else if err := renderPlans(out.stdout, plans); err != nil {
+		return err
+	}
+	failed := false
+	for _, p := range plans {
+		if p.Err != nil {
+			failed = true
+			out.printError(fmt.Errorf("%s: %w", p.Interface, p.Err))
+		}
+	}
+	if failed {
+		return exitStatus(1)
+	}
+	return nil
+}
+
+// renderPlans prints the steps of each interface.
+func renderPlans(w io.Writer, plans []*desired.Plan) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	if len(plans) == 0 {
+		fmt.Fprintf(t, "nothing to do: the state names no interface that is here\n")
+	}
+	for _, p := range plans {
+		fmt.Fprintf(t, "%s\n", p.Interface)
+		for _, s := range p.Steps {
+			fmt.Fprintf(t, "  %s\t%s\t%s\n", s.Action, s.Name, describe(s))
+		}
+		switch {
+		case p.Err != nil:
+			fmt.Fprintf(t, "  failed\n")
+		case len(p.Steps) == 0:
+			fmt.Fprintf(t, "  nothing to do\n")
+		}
+	}
+	return t.Flush()
+}
+
+// describe is what a step does, in words.
+func describe(s desired.Step) string {
+	var words []string
+	if s.ID != 0 {
+		words = append(words, fmt.Sprintf("id %d", s.ID))
+	}
+	switch s.Action {
+	case desired.Add, desired.Replace:
+		words = append(words, s.Object, fmt.Sprintf("priority %d", s.To.Priority), actionsText(s.To))
+		if s.To.Frags {
+			words = append(words, "frags")
+		}
+	case desired.Move:
+		words = append(words, fmt.Sprintf("priority %d -> %d", s.From.Priority, s.To.Priority))
+	case desired.Change:
+		if s.From.Actions != s.To.Actions {
+			words = append(words, actionsText(s.From)+" -> "+s.To.Actions.String())
+		}
+		if s.From.Frags != s.To.Frags {
+			words = append(words, fmt.Sprintf("frags %t -> %t", s.From.Frags, s.To.Frags))
+		}
+	}
+	text := strings.Join(words, ", ")
+	if s.Reason != "" {
+		text += ": " + s.Reason
+	}
+	return text
+}
+
+func actionsText(p *desired.Place) string {
+	if p.Actions == 0 {
+		return "no actions"
+	}
+	return "actions " + p.Actions.String()
+}
