@@ -3,6 +3,8 @@
 VERSION ?= 0.1.0
 PREFIX  ?= /usr/local
 DESTDIR ?=
+CONFDIR ?= /etc/xdpmux
+UNITDIR ?= $(PREFIX)/lib/systemd/system
 GO      ?= go
 CLANG   ?= clang
 KERNEL  ?= 6.1 6.12
@@ -12,7 +14,7 @@ TAGS = urfave_cli_no_docs
 
 LIBXDP_VERSION = $(shell pkg-config --modversion libxdp)
 LDFLAGS = -X main.version=$(VERSION) -X github.com/xdpmux/xdpmux/cgo/libxdp.BuildVersion=$(LIBXDP_VERSION)
-GOSRC  := $(shell find bpf cgo cmd dispatcher -name '*.go' -o -name '*.[ch]') go.mod go.sum
+GOSRC  := $(shell find bpf cgo cmd dispatcher -name '*.go' -o -name '*.[ch]' -o -name '*.json') go.mod go.sum
 
 # Debian and Ubuntu keep asm/types.h in a directory of the architecture.
 MULTIARCH := $(shell gcc -print-multiarch 2>/dev/null)
@@ -21,6 +23,7 @@ BPFOBJ    := $(patsubst bpf/samples/%.bpf.c,build/bpf/%.o,$(wildcard bpf/samples
 FIXTURES  := $(patsubst bpf/%.bpf.c,build/bpf/%.o,$(wildcard bpf/fixtures/*.bpf.c)) build/bpf/fixtures/bigendian.o
 EMBEDDED  := bpf/dispatcher/obj/xdpmux_dispatcher.o
 EXAMPLES  := $(patsubst examples/%/main.go,build/examples/%,$(wildcard examples/*/main.go))
+UNIT      := xdpmux-apply.service
 
 .DELETE_ON_ERROR:
 .PHONY: build static deps demo test test-unit test-vm test-native lint install uninstall clean help
@@ -83,9 +86,11 @@ lint: ## gofmt, go vet, staticcheck
 
 install: build ## install below PREFIX (and DESTDIR)
 	install -D -m 0755 build/xdpmux $(DESTDIR)$(PREFIX)/bin/xdpmux
+	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(CONFDIR)
+	sed -e 's|@BINDIR@|$(PREFIX)/bin|' -e 's|@CONFDIR@|$(CONFDIR)|' systemd/$(UNIT).in >$(DESTDIR)$(UNITDIR)/$(UNIT)
 
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/xdpmux
+	rm -f $(DESTDIR)$(PREFIX)/bin/xdpmux $(DESTDIR)$(UNITDIR)/$(UNIT)
 
 clean: ## remove what make has built
 	rm -rf build $(EMBEDDED)
