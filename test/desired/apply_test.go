@@ -1,0 +1,184 @@
+package desired
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/xdpmux/xdpmux/cgo/libbpf"
+	"github.com/xdpmux/xdpmux/test/kernel"
+)
+
+// TestNothingToDo: an apply of 100 interfaces that has nothing to do takes less
+// than 0.2 times what the first took.
+func TestNothingToDo(t *testing.T) {
+	kernel.NoLeak(t)
+	kernel.InNetns(t, func() {
+		for range 50 {
+			kernel.NewVeth(t)
+		}
+		file := write(t, "state.yaml", fmt.Sprintf("interfaces:\n- name: xm*\n  programs:\n  - {name: filter, object: %s}\n  - {name: count, object: %s}\n",
+			object(t, "xdp_drop_ipv6"), object(t, "xdp_count")))
+		apply := func() time.Duration {
+			start := time.Now()
+			mustExit(t, 0, "apply", "-f", file)
+			return time.Since(start)
+		}
+		first := apply()
+		again := min(apply(), apply(), apply())
+		t.Logf("first %v, with nothing to do %v: %.3f times", first, again, again.Seconds()/first.Seconds())
+		if again.Seconds() > 0.2*first.Seconds() {
+			t.Errorf("an apply with nothing to do takes %v, the first took %v", again, first)
+		}
+		if n := strings.Count(mustExit(t, 0, "plan", "-f", file), "nothing to do"); n != 100 {
+			t.Errorf("%d interfaces were planned", n)
+		}
+		// A veth takes only the pins of one end along.
+		mustExit(t, 0, "apply", "-f", write(t, "empty.yaml", "interfaces: [{name: xm*}]"))
+	})
+}
+
+// TestAtOnce: of many that apply one file at the same time, one has something to do.
+func TestAtOnce(t *testing.T) {
+	kernel.NoLeak(t)
+	v := kernel.NewVeth(t)
+	file := write(t, "state.yaml", "interfaces: [{name: "+v.Name+", programs: [{name: a, object: "+object(t, "xdp_pass")+"}]}]")
+	watch := watchSwaps(t, v)
+	var group sync.WaitGroup
+	changed := make(chan bool, 8)
+	for range cap(changed) {
+		group.Add(1)
+		go func() {
+			defer group.Done()
+			stdout, stderr, status := kernel.Run(t, xdpmux(), "apply", "-f", file)
+			if status != 0 {
+				t.Errorf("exit status %d\n%s", status, stderr)
+			}
+			changed <- strings.Contains(stdout, "  add  a  ")
+		}()
+	}
+	group.Wait()
+	close(changed)
+	n := 0
+	for c := range changed {
+		if c {
+			n++
+		}
+	}
+	if swaps := watch.count(t); n != 1 || swaps != 1 {
+		t.Errorf("%d added the program, in %d swaps", n, swaps)
+	}
+	if got := text(chainOf(t, v.Name)); got != "50 xdp_pass XDP_PASS" {
+		t.Errorf("%s runs", got)
+	}
+}
+
+// TestRecordOfAnother: a record counts only for the program that it was made for.
+func TestRecordOfAnother(t *testing.T) {
+	kernel.NoLeak(t)
+	v := kernel.NewVeth(t)
+	none := write(t, "none.yaml", "interfaces: [{name: "+v.Name+"}]")
+	file := write(t, "state.yaml", "interfaces: [{name: "+v.Name+", programs: [{name: a, object: "+object(t, "xdp_pass")+"}]}]")
+	mustExit(t, 0, "apply", "-f", file)
+	record := filepath.Join("/run/xdpmux", fmt.Sprint(chainOf(t, v.Name).Programs[0].ID)+".json")
+	data, err := os.ReadFile(record)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, value := range map[string]any{"tag": "0123456789abcdef", "load_time": 1, "id": 1} {
+		var r map[string]any
+		if err := json.Unmarshal(data, &r); err != nil {
+			t.Fatal(err)
+		}
+		r[key] = value
+		other, err := json.Marshal(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(record, other, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if out := mustExit(t, 0, "plan", "-f", none); !strings.Contains(out, "nothing to do") {
+			t.Errorf("with another %s, the program is taken for xdpmux's:\n%s", key, out)
+		}
+		mustExit(t, 0, "plan", "-f", file) // its name and tag tell
+	}
+	if err := os.WriteFile(record, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	mustExit(t, 2, "plan", "-f", none)
+	mustExit(t, 0, "apply", "-f", none)
+	if _, err := os.Stat(record); !os.IsNotExist(err) {
+		t.Errorf("the record is still there: %v", err)
+	}
+}
+
+// TestContents: maps are filled before the first packet, on every CPU; a map that
+// is found at its pin keeps what it holds; other contents in the file are a change.
+func TestContents(t *testing.T) {
+	kernel.NoLeak(t)
+	v := kernel.NewVeth(t)
+	pins := "/sys/fs/bpf/xm-contents"
+	t.Cleanup(func() { os.RemoveAll(pins) })
+	file := func(value int) string {
+		return write(t, "state.yaml", fmt.Sprintf(`interfaces:
+- name: %s
+  programs:
+  - {name: count, object: %s, maps: {packets: [{key: 0, value: %d}]}}
+  - {name: pinned, object: %s, section: xdp/good, pin-path: %s, maps: {pinned_packets: [{key: 00 00 00 00, value: %[3]d}]}}
+`, v.Name, object(t, "xdp_count"), value, object(t, "fixtures/pinned"), pins))
+	}
+	mustExit(t, 0, "apply", "-f", file(1000))
+	cpus, err := libbpf.NumPossibleCPUs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(perCPU, pinned string) {
+		t.Helper()
+		for _, p := range chainOf(t, v.Name).Programs {
+			want := pinned
+			if p.Name == "xdp_count" {
+				want = strings.TrimSuffix(strings.Repeat(perCPU+" ", cpus), " ")
+			}
+			if got := fmt.Sprintf("% x", firstValue(t, p.ID, cpus)); !strings.HasPrefix(got, want) {
+				t.Errorf("%s: %s, want %s", p.Name, got, want)
+			}
+		}
+	}
+	check("e8 03 00 00 00 00 00 00", "e8 03 00 00 00 00 00 00")
+	mustExit(t, 0, "plan", "-f", file(1000))
+	out := mustExit(t, 0, "apply", "-f", file(1001))
+	if strings.Count(out, "replace") != 2 {
+		t.Errorf("not two replaced:\n%s", out)
+	}
+	check("e9 03 00 00 00 00 00 00", "e8 03 00 00 00 00 00 00")
+}
+
+// firstValue is the value of key 0 of a program's only map.
+func firstValue(t *testing.T, id uint32, cpus int) []byte {
+	t.Helper()
+	prog, err := libbpf.ProgByID(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer prog.Close()
+	info, err := libbpf.ProgInfoByFD(prog.Int())
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := libbpf.MapByID(info.MapIDs[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	value := make([]byte, 8*cpus)
+	if err := libbpf.MapLookup(m.Int(), make([]byte, 4), value); err != nil {
+		t.Fatal(err)
+	}
+	return value
+}

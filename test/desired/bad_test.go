@@ -1,0 +1,102 @@
+package desired
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/xdpmux/xdpmux/test/kernel"
+)
+
+// TestBadInput: each fault is told, ends in exit status 1, and leaves the chain as
+// it was, ids included. IF stands for the interface, OBJ for the directory of the
+// objects.
+func TestBadInput(t *testing.T) {
+	kernel.NoLeak(t)
+	v := kernel.NewVeth(t)
+	dir := strings.TrimSuffix(object(t, "x"), "/x.o")
+	fill := func(s string) string { return strings.NewReplacer("IF", v.Name, "OBJ", dir).Replace(s) }
+	good := fill("interfaces: [{name: IF, programs: [{name: a, object: OBJ/xdp_pass.o}]}]")
+	mustExit(t, 0, "apply", write(t, "good.yaml", good))
+	before := asJSON(t, chainOf(t, v.Name))
+
+	eleven := "interfaces:\n- name: IF\n  programs:\n"
+	for _, name := range strings.Split("a b c d e f g h i j k", " ") {
+		eleven += "  - {name: " + name + ", object: OBJ/xdp_pass.o}\n"
+	}
+	cases := []struct{ name, file, stderr string }{
+		{"syntax", "interfaces: [", "xdpmux: FILE:1:13: sequence end token ']' not found\n"},
+		{"wrong key", "interfaces:\n- name: IF\n  program: []\n",
+			"xdpmux: FILE:3:3: unknown key \"program\"\n  keys that can stand there: mode, name, programs\n"},
+		{"two programs of one name", "interfaces:\n- name: IF\n  programs:\n  - {name: a, object: x.o}\n  - {name: a, object: y.o}\n",
+			"xdpmux: FILE:5:5: IF has two programs \"a\"\n  the other is at FILE:4:5\n"},
+		{"missing object", "interfaces: [{name: IF, programs: [{name: a, object: absent.o}]}]",
+			"xdpmux: IF: FILE:1:ELSEWHERE: can't open DIR/absent.o: no such file or directory\n"},
+		{"no such program", "interfaces: [{name: IF, programs: [{name: a, object: OBJ/xdp_pass.o, program: f}]}]",
+			"xdpmux: IF: FILE:1:ELSEWHERE: OBJ/xdp_pass.o has no program \"f\"\n  its programs: xdp_pass (section xdp)\n"},
+		{"absent interface", "interfaces: [{name: absent0, programs: [{name: a, object: OBJ/xdp_pass.o}]}]",
+			"xdpmux: absent0: no interface \"absent0\" in this network namespace\n  ip link lists the interfaces\n"},
+		{"another mode", "interfaces: [{name: IF, mode: skb, programs: [{name: a, object: OBJ/xdp_pass.o}]}]",
+			"xdpmux: IF: the chain on IF is attached in native mode, and the file wants skb\n  say mode: native in the file, or unload the chain first: xdpmux unload -a IF\n"},
+		{"eleven", eleven, "xdpmux: IF: IF would have 11 programs, and a chain takes 10\n  take some out of the file, or unload others\n"},
+		{"no such map", "interfaces: [{name: IF, programs: [{name: a, object: OBJ/xdp_count.o, maps: {p: [{key: 0, value: 1}]}}]}]",
+			"xdpmux: IF: FILE:1:ELSEWHERE: OBJ/xdp_count.o has no map \"p\"\n  its maps: packets\n"},
+		{"wrong contents", "interfaces: [{name: IF, programs: [{name: a, object: OBJ/xdp_count.o, maps: {packets: [{key: 192.0.2.0/24, value: 1}]}}]}]",
+			"xdpmux: IF: FILE:1:ELSEWHERE: map \"packets\": key 192.0.2.0/24 has 8 bytes, and the map wants 4\n"},
+		{"one entry too many", "interfaces: [{name: IF, programs: [{name: a, object: OBJ/xdp_count.o, maps: {packets: [{key: 1, value: 1}]}}]}]",
+			"xdpmux: IF: map \"packets\" of OBJ/xdp_count.o takes 1 entries, and 01 00 00 00 is none of them or one too many\n"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			file := write(t, "state.yaml", fill(c.file))
+			stdout, stderr, status := kernel.Run(t, xdpmux(), "apply", "-f", file)
+			want := strings.NewReplacer("FILE", file, "DIR", strings.TrimSuffix(file, "/state.yaml")).Replace(fill(c.stderr))
+			if before, after, found := strings.Cut(want, "ELSEWHERE"); found {
+				// The column depends on the length of names.
+				_, rest, _ := strings.Cut(strings.TrimPrefix(stderr, before), ":")
+				stderr, want = before+":"+rest, before+after
+			}
+			if status != 1 || stderr != want {
+				t.Errorf("exit status %d\n%sgot:\n%swant:\n%s", status, stdout, stderr, want)
+			}
+			if after := asJSON(t, chainOf(t, v.Name)); after != before {
+				t.Errorf("the chain is now\n%s and was\n%s", after, before)
+			}
+		})
+	}
+
+	t.Run("refused", func(t *testing.T) {
+		pins := "/sys/fs/bpf/xm-desired"
+		file := write(t, "state.yaml", fill("interfaces: [{name: IF, programs: [{name: a, object: OBJ/fixtures/pinned.o, section: xdp/refused, pin-path: "+pins+"}]}]"))
+		_, stderr, status := kernel.Run(t, xdpmux(), "apply", "-f", file)
+		if status != 1 || !strings.HasPrefix(stderr, "xdpmux: "+v.Name+": the verifier refused program \"refused\"") {
+			t.Errorf("exit status %d\n%s", status, stderr)
+		}
+		if after := asJSON(t, chainOf(t, v.Name)); after != before {
+			t.Errorf("the chain is now\n%s and was\n%s", after, before)
+		}
+	})
+
+	t.Run("legacy", func(t *testing.T) {
+		other := kernel.NewVeth(t)
+		other.Attach(t, kernel.Program(t, kernel.Pass), kernel.Native)
+		file := write(t, "state.yaml", "interfaces: [{name: "+other.Name+", programs: [{name: a, object: "+object(t, "xdp_pass")+"}]}]")
+		_, stderr, status := kernel.Run(t, xdpmux(), "plan", "-f", file)
+		if status != 1 || !strings.Contains(stderr, "attached without a dispatcher, and nothing can join that") {
+			t.Errorf("exit status %d\n%s", status, stderr)
+		}
+		other.Attach(t, -1, kernel.Native)
+	})
+
+	t.Run("others go on", func(t *testing.T) {
+		other := kernel.NewVeth(t)
+		file := write(t, "state.yaml", fill("interfaces: [{name: absent0}, {name: IF, mode: skb, programs: [{name: a, object: OBJ/xdp_pass.o}]}, {name: "+
+			other.Name+", programs: [{name: a, object: OBJ/xdp_pass.o}]}]"))
+		stdout, stderr, status := kernel.Run(t, xdpmux(), "apply", "-f", file)
+		if status != 1 || !strings.Contains(stderr, "xdpmux: absent0: ") || !strings.Contains(stderr, "xdpmux: "+v.Name+": ") {
+			t.Errorf("exit status %d\n%s%s", status, stdout, stderr)
+		}
+		if got := text(chainOf(t, other.Name)); got != "50 xdp_pass XDP_PASS" {
+			t.Errorf("%s runs %q", other.Name, got)
+		}
+	})
+}
