@@ -3,6 +3,8 @@ package dispatcher
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"syscall"
 )
 
@@ -31,6 +33,32 @@ type Chain struct {
 	Hardware   *Loaded     `json:"hardware,omitempty"`   // an offloaded program
 	Frags      bool        `json:"frags"`                // the chain takes packets of several buffers
 	Programs   []Component `json:"programs"`             // in the order they run
+}
+
+// Find is the program of that name. The error is of kind [ErrNoProgram] if there is
+// none, and of kind [ErrInvalid] if there are several; it lists them.
+func (c *Chain) Find(name string) (Component, error) {
+	var found []Component
+	var ids, all []string
+	for _, p := range c.Programs {
+		text := fmt.Sprintf("%d (%s)", p.ID, p.Name)
+		if all = append(all, text); p.Name == name {
+			found, ids = append(found, p), append(ids, text)
+		}
+	}
+	switch {
+	case len(found) == 1:
+		return found[0], nil
+	case len(found) > 1:
+		return Component{}, &Error{Kind: ErrInvalid,
+			Msg:    fmt.Sprintf("%d programs on %s are called %s", len(found), c.Interface.Name, name),
+			Remedy: "name one by its id: " + strings.Join(ids, ", ")}
+	case len(all) == 0:
+		return Component{}, &Error{Kind: ErrNoProgram, Msg: fmt.Sprintf("no chain of programs on %s", c.Interface.Name)}
+	}
+	return Component{}, &Error{Kind: ErrNoProgram,
+		Msg:    fmt.Sprintf("no program %s in the chain on %s", name, c.Interface.Name),
+		Remedy: "loaded there: " + strings.Join(all, ", ")}
 }
 
 // Status tells what runs on an interface: what xdp_multiprog__get_from_ifindex

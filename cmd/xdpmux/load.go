@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-	"strconv"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -24,11 +22,9 @@ func loadCommand(out *output) *cli.Command {
 func loadFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "mode", Aliases: []string{"m"}, Value: dispatcher.ModeNative.String(), Usage: "attach in `MODE`: " + strings.Join(dispatcher.ModeNames(), ", ")},
-		&cli.StringFlag{Name: "pin-path", Aliases: []string{"p"}, Usage: "pin maps that ask for it below `PATH`, on a bpffs"},
-		&cli.StringFlag{Name: "section", Aliases: []string{"s"}, Usage: "load the program of this ELF `SECTION` (default: the first XDP program of the file)"},
-		&cli.StringFlag{Name: "prog-name", Aliases: []string{"n"}, Usage: "load the program of this `NAME`"},
-		&cli.StringFlag{Name: "prio", Aliases: []string{"P"}, Usage: "run priority, lower runs earlier (default: what the file says, else 50)"},
-		&cli.StringFlag{Name: "actions", Aliases: []string{"A"}, Usage: "chain call `ACTIONS`, joined by commas: " + strings.Join(dispatcher.VerdictNames(), ", ") + " (default: what the file says, else XDP_PASS)"},
+		pinPathFlag, sectionFlag, progNameFlag,
+		prioFlag("what the file says, else 50"),
+		actionsFlag("what the file says, else XDP_PASS"),
 		&cli.BoolFlag{Name: "require-dispatcher", Usage: "fail where only a single program without a dispatcher could be loaded"},
 	}
 }
@@ -89,12 +85,9 @@ func parsePrio(s string) (*uint32, error) {
 	if s == "" {
 		return nil, nil
 	}
-	n, err := strconv.ParseUint(s, 0, 32)
-	if err != nil {
-		return nil, usageError(fmt.Sprintf("priority %q is not a number from 0 to 4294967295", s), "")
+	n, err := parseNumber(s)
+	if err != nil || n == 0 {
+		return nil, err
 	}
-	if n == 0 {
-		return nil, nil
-	}
-	return dispatcher.Prio(uint32(n)), nil
+	return &n, nil
 }

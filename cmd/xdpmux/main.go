@@ -62,6 +62,8 @@ func newApp(out *output) *cli.App {
 		Commands: []*cli.Command{
 			loadCommand(out),
 			unloadCommand(out),
+			replaceCommand(out),
+			setCommand(),
 			statusCommand(out),
 			cleanCommand(out),
 			featuresCommand(out),

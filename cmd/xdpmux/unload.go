@@ -1,9 +1,6 @@
 package main
 
 import (
-	"fmt"
-	"strconv"
-
 	"github.com/urfave/cli/v2"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
@@ -34,9 +31,9 @@ func unload(c *cli.Context) error {
 	if c.Bool("all") {
 		return dispatcher.DetachAll(c.Context, ifname)
 	}
-	id, err := strconv.ParseUint(c.String("id"), 0, 32)
-	if err != nil || id == 0 {
-		return usageError(fmt.Sprintf("%q is not a program's id", c.String("id")), "xdpmux status "+ifname+" shows the ids")
+	id, err := parseID(c.String("id"), ifname)
+	if err != nil {
+		return err
 	}
-	return dispatcher.Detach(c.Context, ifname, uint32(id))
+	return dispatcher.Detach(c.Context, ifname, id)
 }

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/xdpmux/xdpmux/dispatcher"
+)
+
+// The flags that say which program of a file is meant and how it takes its place.
+var (
+	sectionFlag  = &cli.StringFlag{Name: "section", Aliases: []string{"s"}, Usage: "load the program of this ELF `SECTION` (default: the first XDP program of the file)"}
+	progNameFlag = &cli.StringFlag{Name: "prog-name", Aliases: []string{"n"}, Usage: "load the program of this `NAME`"}
+	pinPathFlag  = &cli.StringFlag{Name: "pin-path", Aliases: []string{"p"}, Usage: "pin maps that ask for it below `PATH`, on a bpffs"}
+)
+
+func prioFlag(otherwise string) cli.Flag {
+	return &cli.StringFlag{Name: "prio", Aliases: []string{"P"}, Usage: "run priority, lower runs earlier (default: " + otherwise + ")"}
+}
+
+func actionsFlag(otherwise string) cli.Flag {
+	return &cli.StringFlag{Name: "actions", Aliases: []string{"A"}, Usage: "chain call `ACTIONS`, joined by commas: " +
+		strings.Join(dispatcher.VerdictNames(), ", ") + " (default: " + otherwise + ")"}
+}
+
+// targetFlags name a program that runs.
+func targetFlags(verb string) []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "id", Aliases: []string{"i"}, Usage: verb + " the program with this `ID`; status shows it"},
+		&cli.StringFlag{Name: "name", Usage: verb + " the program of this `NAME`, if there is only one"},
+	}
+}
+
+// target is the id of the program that targetFlags name.
+func target(c *cli.Context, ifname, usage string) (uint32, error) {
+	switch {
+	case c.IsSet("id") == c.IsSet("name"):
+		return 0, usageError("either an id or a name says which program is meant", usage)
+	case c.IsSet("id"):
+		return parseID(c.String("id"), ifname)
+	}
+	chain, err := dispatcher.Status(c.Context, ifname)
+	if err != nil {
+		return 0, err
+	}
+	p, err := chain.Find(c.String("name"))
+	return p.ID, err
+}
+
+func parseID(s, ifname string) (uint32, error) {
+	id, err := strconv.ParseUint(s, 0, 32)
+	if err != nil || id == 0 {
+		return 0, usageError(fmt.Sprintf("%q is not a program's id", s), "xdpmux status "+ifname+" shows the ids")
+	}
+	return uint32(id), nil
+}
+
+// parseNumber reads a priority.
+func parseNumber(s string) (uint32, error) {
+	n, err := strconv.ParseUint(s, 0, 32)
+	if err != nil {
+		return 0, usageError(fmt.Sprintf("priority %q is not a number from 0 to 4294967295", s), "")
+	}
+	return uint32(n), nil
+}
+
+// settings reads the flags for a priority, 0 included, and for actions; nil where
+// they aren't given.
+func settings(c *cli.Context) (prio *uint32, actions *dispatcher.Actions, err error) {
+	if c.IsSet("prio") {
+		n, err := parseNumber(c.String("prio"))
+		if err != nil {
+			return nil, nil, err
+		}
+		prio = &n
+	}
+	if c.IsSet("actions") {
+		a, err := dispatcher.ParseActions(c.String("actions"))
+		if err != nil {
+			return nil, nil, err
+		}
+		actions = &a
+	}
+	return prio, actions, nil
+}

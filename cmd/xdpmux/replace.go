@@ -1,0 +1,59 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/xdpmux/xdpmux/dispatcher"
+)
+
+func replaceCommand(out *output) *cli.Command {
+	return &cli.Command{
+		Name:      "replace",
+		Usage:     "put a program in the place of one that runs, in one step",
+		ArgsUsage: "<ifname> <file>",
+		Flags: append(targetFlags("replace"),
+			sectionFlag, progNameFlag, pinPathFlag,
+			prioFlag("what the old program has"),
+			actionsFlag("what the old program has"),
+			&cli.BoolFlag{Name: "keep-maps", Usage: "go on with the old program's maps of the same name and layout"},
+		),
+		Action: func(c *cli.Context) error { return replace(c, out) },
+	}
+}
+
+func replace(c *cli.Context, out *output) error {
+	const usage = "xdpmux replace (-i ID | --name NAME) [options] <ifname> <file>"
+	if c.NArg() != 2 {
+		return usageError("replace needs an interface and a file", usage)
+	}
+	ifname := c.Args().First()
+	r := dispatcher.Replacement{
+		Program:  dispatcher.Program{File: c.Args().Get(1), Section: c.String("section"), Name: c.String("prog-name"), PinPath: c.String("pin-path")},
+		KeepMaps: c.Bool("keep-maps"),
+	}
+	var err error
+	if r.Program.Priority, r.Program.Actions, err = settings(c); err != nil {
+		return err
+	}
+	if r.ID, err = target(c, ifname, usage); err != nil {
+		return err
+	}
+	done, err := dispatcher.Transaction{Mode: dispatcher.ModeUnspecified, Replace: []dispatcher.Replacement{r}}.Commit(c.Context, ifname)
+	if err != nil {
+		return err
+	}
+	if r.KeepMaps {
+		fmt.Fprintf(out.stdout, "maps kept: %s\nmaps new:  %s\n", listOrNone(done.Replaced[0].KeptMaps), listOrNone(done.Replaced[0].NewMaps))
+	}
+	return nil
+}
+
+func listOrNone(names []string) string {
+	if len(names) == 0 {
+		return "none"
+	}
+	return strings.Join(names, ", ")
+}

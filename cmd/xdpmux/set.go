@@ -1,0 +1,38 @@
+package main
+
+import (
+	"github.com/urfave/cli/v2"
+
+	"github.com/xdpmux/xdpmux/dispatcher"
+)
+
+func setCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "set",
+		Usage:     "change the priority or the actions of a program that runs",
+		ArgsUsage: "<ifname>",
+		Flags:     append(targetFlags("change"), prioFlag("as it is"), actionsFlag("as they are")),
+		Action:    set,
+	}
+}
+
+func set(c *cli.Context) error {
+	const usage = "xdpmux set (-i ID | --name NAME) [-P PRIO] [-A ACTIONS] <ifname>"
+	if c.NArg() != 1 {
+		return usageError("set needs one interface", usage)
+	}
+	ifname := c.Args().First()
+	var s dispatcher.Setting
+	var err error
+	if s.Priority, s.Actions, err = settings(c); err != nil {
+		return err
+	}
+	if s.Priority == nil && s.Actions == nil {
+		return usageError("set needs a priority or actions", usage)
+	}
+	if s.ID, err = target(c, ifname, usage); err != nil {
+		return err
+	}
+	_, err = dispatcher.Transaction{Mode: dispatcher.ModeUnspecified, Set: []dispatcher.Setting{s}}.Commit(c.Context, ifname)
+	return err
+}
