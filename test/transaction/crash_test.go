@@ -1,0 +1,106 @@
+package transaction
+
+import (
+	"fmt"
+	"os/exec"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/test/kernel"
+)
+
+// TestCrash kills changes at random moments. The chain is then the old or the new
+// one, it works, and Clean brings the pins back to exactly what runs.
+func TestCrash(t *testing.T) {
+	kernel.NoLeak(t)
+	v := kernel.NewVeth(t)
+	chance := seeded(t)
+	object := fixture("verdicts", "").File
+	load := func(name string) []string { return []string{"load", v.Name, object, "-n", name} }
+	for _, name := range []string{"v_pass", "v_pass_frags"} {
+		kernel.MustRun(t, ours(), load(name)...)
+	}
+	// How long a change takes here, so that the moments are spread over all of it.
+	start := time.Now()
+	kernel.MustRun(t, ours(), "set", v.Name, "--name", "v_pass", "-P", "7")
+	whole := time.Since(start)
+
+	outcomes := map[string]int{}
+	for i := range scaled(200, 40) {
+		before := status(t, v.Name)
+		args := load("v_drop")
+		if slices.Contains(names(before), "v_drop") {
+			args = [][]string{
+				{"replace", v.Name, "--name", "v_drop", object, "-n", "v_tx"},
+				{"unload", v.Name, "-i", fmt.Sprint(find(t, before, "v_drop"))},
+			}[chance.IntN(2)]
+		} else if slices.Contains(names(before), "v_tx") {
+			args = []string{"replace", v.Name, "--name", "v_tx", object, "-n", "v_drop"}
+		}
+		cmd := exec.Command(ours(), args...)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Duration(chance.Int64N(int64(whole) * 5 / 4))) // the moment, not a wait
+		cmd.Process.Kill()
+		cmd.Wait()
+		after := status(t, v.Name)
+		outcome := "new"
+		if reflect.DeepEqual(before, after) {
+			outcome = "old"
+		} else if !expected(before, after, args) {
+			t.Fatalf("kill %d of %q: from %+v to %+v", i, args, before.Programs, after.Programs)
+		}
+		if diff := wrongPins(t, v, after); diff != "" {
+			outcome += ", with pins left"
+		}
+		outcomes[outcome]++
+		if err := dispatcher.Clean(t.Context(), ""); err != nil {
+			t.Fatal(err)
+		}
+		checkPins(t, v)
+	}
+	t.Logf("a change takes %v; chains after the kill: %v", whole, outcomes)
+	unload(t, v.Name)
+	checkPins(t, v)
+}
+
+func find(t *testing.T, chain *dispatcher.Chain, name string) uint32 {
+	t.Helper()
+	p, err := chain.Find(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p.ID
+}
+
+// expected says whether a chain is what a finished command makes of another: all
+// programs have kept their ids but the one that it is about.
+func expected(before, after *dispatcher.Chain, args []string) bool {
+	about := []string{"v_drop", "v_tx"}
+	rest := func(c *dispatcher.Chain) (ids []uint32, others []string) {
+		for _, p := range c.Programs {
+			if slices.Contains(about, p.Name) {
+				others = append(others, p.Name)
+			} else {
+				ids = append(ids, p.ID)
+			}
+		}
+		return ids, others
+	}
+	idsBefore, had := rest(before)
+	idsAfter, has := rest(after)
+	if !slices.Equal(idsBefore, idsAfter) {
+		return false
+	}
+	switch args[0] {
+	case "load":
+		return slices.Equal(has, []string{"v_drop"})
+	case "unload":
+		return len(has) == 0
+	}
+	return len(has) == 1 && has[0] != had[0]
+}

@@ -1,0 +1,201 @@
+// Package transaction proves on a real kernel, beside the native tools, that a chain
+// changes in one step.
+package transaction
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/xdpmux/xdpmux/cgo/libbpf"
+	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/test/kernel"
+)
+
+func TestMain(m *testing.M) { kernel.Main(m) }
+
+// native is the tool that shares the chains.
+const native = "xdp-loader"
+
+func ours() string {
+	if path := os.Getenv("XDPMUX"); path != "" {
+		return path
+	}
+	return "xdpmux"
+}
+
+// scaled is how often to do something that is done full times with
+// XDPMUX_TEST_SCALE=1, and a part of that otherwise: an emulated VM is slow.
+func scaled(full, part int) int {
+	if os.Getenv("XDPMUX_TEST_SCALE") == "1" {
+		return full
+	}
+	return part
+}
+
+// seeded is a source of chance that a failed test can be repeated with.
+func seeded(t *testing.T) *rand.Rand {
+	t.Helper()
+	seed := uint64(time.Now().UnixNano())
+	if s := os.Getenv("XDPMUX_TEST_SEED"); s != "" {
+		var err error
+		if seed, err = strconv.ParseUint(s, 0, 64); err != nil {
+			t.Fatalf("XDPMUX_TEST_SEED: %v", err)
+		}
+	}
+	t.Logf("XDPMUX_TEST_SEED=%d", seed)
+	return rand.New(rand.NewPCG(seed, 0))
+}
+
+// fixture is a program of an object that make has built for the tests.
+func fixture(object, name string) dispatcher.Program {
+	return dispatcher.Program{File: filepath.Join("../../build/bpf/fixtures", object+".o"), Name: name}
+}
+
+// status is what is on an interface.
+func status(t *testing.T, ifname string) *dispatcher.Chain {
+	t.Helper()
+	chain, err := dispatcher.Status(t.Context(), ifname)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return chain
+}
+
+// commit makes a transaction that has to work.
+func commit(t *testing.T, ifname string, tx dispatcher.Transaction) *dispatcher.Committed {
+	t.Helper()
+	done, err := tx.Commit(t.Context(), ifname)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return done
+}
+
+// unload empties an interface.
+func unload(t *testing.T, ifname string) {
+	t.Helper()
+	if err := dispatcher.DetachAll(t.Context(), ifname); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// names are those of a chain's programs in the order they run.
+func names(c *dispatcher.Chain) (all []string) {
+	for _, p := range c.Programs {
+		all = append(all, p.Name)
+	}
+	return all
+}
+
+// prio and actions are for settings.
+var prio = dispatcher.Prio
+
+func actions(v ...dispatcher.Verdict) *dispatcher.Actions { return dispatcher.On(v...) }
+
+// counters reads a program's per-CPU array, summed over the CPUs.
+func counters(t *testing.T, id uint32) []uint64 {
+	t.Helper()
+	fd, err := libbpf.ProgByID(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := libbpf.ProgInfoByFD(fd.Int())
+	fd.Close()
+	if err != nil || len(info.MapIDs) != 1 {
+		t.Fatalf("program %d: %d maps, %v", id, len(info.MapIDs), err)
+	}
+	m, err := libbpf.MapByID(info.MapIDs[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	mapInfo, err := libbpf.MapInfoByFD(m.Int())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cpus, err := libbpf.NumPossibleCPUs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sums := make([]uint64, mapInfo.MaxEntries)
+	for key := range sums {
+		values := make([]byte, 8*cpus)
+		if err := libbpf.MapLookup(m.Int(), binary.NativeEndian.AppendUint32(nil, uint32(key)), values); err != nil {
+			t.Fatal(err)
+		}
+		for ; len(values) > 0; values = values[8:] {
+			sums[key] += binary.NativeEndian.Uint64(values)
+		}
+	}
+	return sums
+}
+
+// checkPins fails the test unless the pins of all chains are exactly those that the
+// protocol has for the chain on this interface.
+func checkPins(t *testing.T, v *kernel.Veth) {
+	t.Helper()
+	if diff := wrongPins(t, v, status(t, v.Name)); diff != "" {
+		t.Fatal(diff)
+	}
+}
+
+func wrongPins(t *testing.T, v *kernel.Veth, chain *dispatcher.Chain) string {
+	t.Helper()
+	const root = "/sys/fs/bpf/xdp/"
+	want := []string{}
+	if chain.Dispatcher != nil {
+		dir := fmt.Sprintf("%sdispatch-%d-%d", root, v.Index, chain.Dispatcher.ID)
+		want = append(want, dir)
+		for i, p := range chain.Programs {
+			want = append(want, fmt.Sprintf("%s/prog%d-link", dir, i), fmt.Sprintf("%s/prog%d-prog", dir, i))
+			if p.ID == 0 {
+				return fmt.Sprintf("program %d of the chain is gone", i)
+			}
+		}
+	}
+	var have []string
+	for _, pattern := range []string{"*", "*/*"} {
+		found, err := filepath.Glob(root + pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		have = append(have, found...)
+	}
+	slices.Sort(have)
+	slices.Sort(want)
+	if !slices.Equal(have, want) {
+		return fmt.Sprintf("pins: %q\nwant: %q", have, want)
+	}
+	return ""
+}
+
+// bothShow fails the test unless both tools show the same.
+func bothShow(t *testing.T, ifname string) string {
+	t.Helper()
+	a := kernel.MustRun(t, ours(), "status", ifname)
+	b := kernel.MustRun(t, native, "status", ifname)
+	if a != b {
+		t.Fatalf("%s status:\n%s\n%s status:\n%s", ours(), a, native, b)
+	}
+	return a
+}
+
+// frame is the shortest Ethernet frame of that type.
+func frame(etherType uint16) []byte {
+	return binary.BigEndian.AppendUint16([]byte{2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1}, etherType)[:14:14]
+}
+
+const (
+	plain  = 0x88b5 // IEEE 802.1, local experimental 1
+	marked = 0x88b6 // and 2, as in flood.bpf.c
+)
+
+func padded(f []byte) []byte { return append(f, bytes.Repeat([]byte{0}, 60-len(f))...) }
