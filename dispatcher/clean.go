@@ -2,13 +2,17 @@ package dispatcher
 
 import (
 	"context"
+	"errors"
+	"os"
+	"path/filepath"
 
 	"github.com/xdpmux/xdpmux/cgo/libxdp"
 )
 
-// Clean unlinks the pins of dispatchers that are on no interface any more, as
-// they stay behind when an interface disappears: those of one interface, or all
-// with an empty name. It stands for libxdp_clean_references.
+// Clean unlinks pins that nothing runs behind: those of dispatchers that are on no
+// interface any more, as they stay behind when an interface disappears or a tool is
+// killed, and those of a check of the kernel that was killed. It does so for one
+// interface, or for all with an empty name. It stands for libxdp_clean_references.
 //
 // Errors: [ErrNoInterface], [ErrNoDispatcher] where no bpffs is mounted,
 // [ErrPermission].
@@ -24,9 +28,34 @@ func Clean(ctx context.Context, ifname string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := checkBPFFS(); err != nil {
+	if err := prepareBPFFS(); err != nil {
 		return err
 	}
-	_, err := recorded(func() error { return libxdp.CleanReferences(index) })
-	return explainPermission(err)
+	if _, err := recorded(func() error { return libxdp.CleanReferences(index) }); err != nil {
+		return explainPermission(err)
+	}
+	if index != 0 {
+		return nil
+	}
+	return cleanProbes()
+}
+
+// cleanProbes removes what libxdp's check of the kernel pins and unpins in one go,
+// with the lock held.
+func cleanProbes() error {
+	unlock, err := lockPins()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	left, err := filepath.Glob(bpffs() + "/xdp/prog-test-link-*")
+	if err != nil {
+		return err
+	}
+	for _, pin := range left {
+		if err := os.Remove(pin); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return explainPermission(err)
+		}
+	}
+	return nil
 }

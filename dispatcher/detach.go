@@ -63,14 +63,14 @@ func detachChain(ctx context.Context, ifname string) error {
 		if err != nil {
 			return err
 		}
-		defer old.close()
+		s := &swap{link: l, mode: l.mode, old: old}
+		defer s.close()
 		if old.state == nil {
 			return nothingOn(l, nil)
 		}
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		s := &swap{link: l, mode: l.mode, old: old}
 		if err := s.apply(); err != nil {
 			return err
 		}

@@ -11,41 +11,42 @@ import (
 
 // swap puts a new dispatcher on an interface in place of what is there:
 //
-//	prepareSwap  loads and links; nothing of it can be seen yet
+//	prepare      loads and links; nothing of it can be seen yet
 //	apply        pins it and puts it on the interface, or undoes all that
+//	revert       takes it back
 //	finish       removes the pins of the old one
 //	close        lets go of what isn't pinned
 type swap struct {
 	link    link
 	mode    Mode
 	old     *running
-	members []member
-	host    *host // nil: the chain goes away
+	members []member // of the new chain
+	needed  bool     // they are not those of the old one
+	host    *host    // the new dispatcher; nil: the chain goes away
 }
 
-func prepareSwap(l link, mode Mode, old *running, wanted []member) (*swap, error) {
-	s := &swap{link: l, mode: mode, old: old, members: wanted}
-	if len(wanted) == 0 {
-		return s, nil
+func (s *swap) prepare() error {
+	if len(s.members) == 0 {
+		return nil
 	}
 	var err error
-	if s.host, err = hostPrograms(wanted, old.state); err != nil {
-		return nil, explainSwap(l, mode, err)
+	if s.host, err = hostPrograms(s.members, s.old.state); err != nil {
+		return explainSwap(s.link, s.mode, err)
 	}
 	for i := range s.members {
 		if m := &s.members[i]; m.comes != nil {
 			p, err := loadedByFD(m.comes.bpf.FD())
 			if err != nil {
-				s.close()
-				return nil, err
+				return err
 			}
 			m.Loaded, m.loadTime = p.Loaded, p.loadTime
 		}
 	}
-	return s, nil
+	return nil
 }
 
 func (s *swap) close() {
+	s.old.close()
 	if s.host != nil {
 		s.host.close()
 	}
@@ -169,6 +170,20 @@ func unpin(ifindex int, id uint32) error {
 	}
 	defer unlock()
 	return removePins(pinDir(ifindex, id))
+}
+
+// revert puts the old dispatcher back after apply and before finish.
+func (s *swap) revert() error {
+	var old *libbpf.FD
+	if s.old.state != nil {
+		old = s.old.main
+	}
+	flags := s.mode.flag() | libbpf.XDPReplace
+	if err := libbpf.XDPAttach(s.link.Index, old.Int(), flags, s.host.main.FD()); err != nil {
+		return s.explain(err)
+	}
+	waitForPackets()
+	return unpin(s.link.Index, s.host.ID)
 }
 
 // chain is what the interface has after the swap.

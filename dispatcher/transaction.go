@@ -154,6 +154,23 @@ func (c *commit) undoPins() {
 
 // try makes the changes to the chain as it is now.
 func (c *commit) try(ctx context.Context, l link) (*Committed, error) {
+	s, err := c.prepare(ctx, l)
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	if !s.needed {
+		return &Committed{Chain: s.old.chain(l)}, nil
+	}
+	if err := s.apply(); err != nil {
+		return nil, err
+	}
+	s.finish()
+	return c.committed(s)
+}
+
+// prepare gets the swap ready that makes the changes to the chain as it is now.
+func (c *commit) prepare(ctx context.Context, l link) (_ *swap, err error) {
 	mode, err := chooseMode(l, c.Mode)
 	if err != nil {
 		return nil, err
@@ -165,30 +182,23 @@ func (c *commit) try(ctx context.Context, l link) (*Committed, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer old.close()
+	s := &swap{link: l, mode: mode, old: old}
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
 	if err := c.keepMaps(old); err != nil {
 		return nil, err
 	}
-	wanted, err := c.arrange(l, old.members())
-	if err != nil {
+	if s.members, err = c.arrange(l, old.members()); err != nil {
 		return nil, err
 	}
-	if sameMembers(sorted(old.members()), wanted) {
-		return &Committed{Chain: old.chain(l)}, nil
+	s.needed = !sameMembers(sorted(old.members()), s.members)
+	if err := ctx.Err(); err != nil || !s.needed {
+		return s, err
 	}
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	s, err := prepareSwap(l, mode, old, wanted)
-	if err != nil {
-		return nil, err
-	}
-	defer s.close()
-	if err := s.apply(); err != nil {
-		return nil, err
-	}
-	s.finish()
-	return c.committed(s)
+	return s, s.prepare()
 }
 
 // committed is the result after a swap.

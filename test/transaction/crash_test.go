@@ -29,7 +29,7 @@ func TestCrash(t *testing.T) {
 	whole := time.Since(start)
 
 	outcomes := map[string]int{}
-	for i := range scaled(200, 40) {
+	for i := range scaled(200, 25) {
 		before := status(t, v.Name)
 		args := load("v_drop")
 		if slices.Contains(names(before), "v_drop") {
@@ -44,7 +44,7 @@ func TestCrash(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Duration(chance.Int64N(int64(whole) * 5 / 4))) // the moment, not a wait
+		time.Sleep(time.Duration(chance.Int64N(2 * int64(whole)))) // the moment, not a wait
 		cmd.Process.Kill()
 		cmd.Wait()
 		after := status(t, v.Name)

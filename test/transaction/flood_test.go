@@ -92,7 +92,7 @@ func TestNoGap(t *testing.T) {
 	stop := flood(t, v)
 	seen := []uint32{done.Chain.Dispatcher.ID}
 	chance := seeded(t)
-	changes := scaled(500, 100)
+	changes := scaled(500, 60)
 	start := time.Now()
 	for range changes {
 		tx, name := randomChange(chance, ids)

@@ -22,7 +22,7 @@ func TestRandomInterop(t *testing.T) {
 	v := kernel.NewVeth(t)
 	chance := seeded(t)
 	want := 0
-	for i := range scaled(200, 40) {
+	for i := range scaled(200, 25) {
 		chain := status(t, v.Name)
 		op := randomOperation(t, chance, v.Name, chain)
 		want += op.grows
@@ -113,7 +113,7 @@ func randomOperation(t *testing.T, chance *rand.Rand, ifname string, chain *disp
 func TestConcurrent(t *testing.T) {
 	kernel.NoLeak(t)
 	v := kernel.NewVeth(t)
-	changes := scaled(50, 8)
+	changes := scaled(50, 6)
 	var wg sync.WaitGroup
 	failures := make([]int, 8)
 	for w := range failures {

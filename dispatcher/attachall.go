@@ -1,0 +1,116 @@
+package dispatcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// AttachAll loads the programs once and adds them to the chains of several
+// interfaces, which then share them and their maps: to all of them, or to none on an
+// error. Each interface is swapped at its own moment. It takes a kernel that links
+// one program into several dispatchers (5.10), and there is no fallback to programs
+// without a dispatcher. Errors: those of [Attach].
+func AttachAll(ctx context.Context, ifnames []string, programs []Program, opts AttachOptions) ([]*Attachment, error) {
+	if err := checkCall(programs, opts); err != nil {
+		return nil, err
+	}
+	c := &commit{Transaction: Transaction{Mode: opts.Mode, Add: programs}}
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	all, err := linksByName(ifnames)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.open(); err != nil {
+		return nil, err
+	}
+	defer c.close()
+	var done []*Attachment
+	err = untilWon(ctx, all[0], func(link) (err error) {
+		done, err = c.tryAll(ctx, all)
+		return err
+	})
+	if err != nil {
+		c.undoPins()
+		return nil, err
+	}
+	return done, nil
+}
+
+// linksByName asks for several interfaces, none of which may be there twice.
+func linksByName(names []string) ([]link, error) {
+	if len(names) == 0 {
+		return nil, &Error{Kind: ErrInvalid, Msg: "no interface to load on", Remedy: "name at least one"}
+	}
+	all := make([]link, len(names))
+	seen := map[int]bool{}
+	for i, name := range names {
+		var err error
+		if all[i], err = linkByName(name); err != nil {
+			return nil, err
+		}
+		if seen[all[i].Index] {
+			return nil, &Error{Kind: ErrInvalid, Msg: fmt.Sprintf("interface %s is named twice", name), Remedy: "name each interface once"}
+		}
+		seen[all[i].Index] = true
+	}
+	return all, nil
+}
+
+// tryAll prepares the swaps of all interfaces before it makes the first, and takes
+// those back that were made when one fails.
+func (c *commit) tryAll(ctx context.Context, all []link) (_ []*Attachment, err error) {
+	var swaps []*swap
+	defer func() {
+		for _, s := range swaps {
+			s.close()
+		}
+	}()
+	for _, l := range all {
+		if l, err = l.again(); err != nil {
+			return nil, err
+		}
+		s, err := c.prepare(ctx, l)
+		if err != nil {
+			return nil, err
+		}
+		swaps = append(swaps, s)
+	}
+	for i, s := range swaps {
+		if err := s.apply(); err != nil {
+			return nil, c.revertAll(ctx, swaps[:i], err)
+		}
+	}
+	var done []*Attachment
+	for _, s := range swaps {
+		s.finish()
+		a := &Attachment{Interface: s.link.Interface}
+		for _, o := range c.adds {
+			a.Programs = append(a.Programs, s.component(o))
+		}
+		done = append(done, a)
+	}
+	return done, nil
+}
+
+// revertAll takes swaps back after err. Where others have changed the chain since,
+// the programs are removed from what it has become.
+func (c *commit) revertAll(ctx context.Context, swaps []*swap, err error) error {
+	for _, s := range swaps {
+		failed := s.revert()
+		if errors.Is(failed, errLostRace) {
+			s.finish()
+			remove := Transaction{Mode: ModeUnspecified}
+			for _, o := range c.adds {
+				remove.Remove = append(remove.Remove, s.component(o).ID)
+			}
+			_, failed = remove.Commit(context.WithoutCancel(ctx), s.link.Name)
+		}
+		if failed != nil {
+			err = errors.Join(err, fmt.Errorf("taking it back from %s: %w", s.link.Name, failed))
+		}
+	}
+	return err
+}

@@ -1,0 +1,55 @@
+package transaction
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/test/kernel"
+)
+
+// TestAttachAll shares a program among interfaces, or leaves all of them alone.
+func TestAttachAll(t *testing.T) {
+	kernel.NoLeak(t)
+	a, b, c := kernel.NewVeth(t), kernel.NewVeth(t), kernel.NewVeth(t)
+	commit(t, b.Name, dispatcher.Transaction{Add: []dispatcher.Program{fixture("verdicts", "v_pass")}})
+	front := []dispatcher.Program{fixture("flood", "front")}
+	done, err := dispatcher.AttachAll(t.Context(), []string{a.Name, b.Name}, front, dispatcher.AttachOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := done[0].Programs[0].ID
+	if len(done) != 2 || done[1].Programs[0].ID != id {
+		t.Errorf("attachments: %+v, %+v", done[0], done[1])
+	}
+	for _, v := range []*kernel.Veth{a, b} {
+		v.Deliver(t, padded(frame(plain)))
+		bothShow(t, v.Name)
+	}
+	if got := counters(t, id); got[0] != 2 {
+		t.Errorf("counted %d packets on two interfaces, want 2", got[0])
+	}
+
+	// The last one has a program in the way.
+	c.Attach(t, kernel.Program(t, kernel.Pass), kernel.Native)
+	before := kernel.Snapshot(t)
+	if _, err := dispatcher.AttachAll(t.Context(), []string{a.Name, b.Name, c.Name}, front, dispatcher.AttachOptions{}); !errors.Is(err, dispatcher.ErrLegacy) {
+		t.Errorf("error: %v", err)
+	}
+	before.Check(t)
+
+	// The last one is refused by its driver when the others are swapped already.
+	chains := []uint32{status(t, a.Name).Dispatcher.ID, status(t, b.Name).Dispatcher.ID}
+	d := kernel.NewVeth(t)
+	d.SetMTU(t, 9000)
+	before = kernel.Snapshot(t)
+	if _, err := dispatcher.AttachAll(t.Context(), []string{a.Name, b.Name, d.Name}, front, dispatcher.AttachOptions{}); !errors.Is(err, dispatcher.ErrModeNotSupported) {
+		t.Errorf("error: %v", err)
+	}
+	before.Check(t)
+	if now := []uint32{status(t, a.Name).Dispatcher.ID, status(t, b.Name).Dispatcher.ID}; now[0] != chains[0] || now[1] != chains[1] {
+		t.Errorf("dispatchers %v, before %v", now, chains)
+	}
+	unload(t, a.Name)
+	unload(t, b.Name)
+}

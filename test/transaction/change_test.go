@@ -1,0 +1,201 @@
+package transaction
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/xdpmux/xdpmux/cgo/libbpf"
+	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/test/kernel"
+)
+
+// TestRefused has transactions that can't be: each says why, and leaves the chain, the
+// pins and the kernel as they were.
+func TestRefused(t *testing.T) {
+	kernel.NoLeak(t)
+	v := kernel.NewVeth(t)
+	pass := fixture("verdicts", "v_pass")
+	chain := commit(t, v.Name, dispatcher.Transaction{Add: slices.Repeat([]dispatcher.Program{pass}, 9)}).Chain
+	id := chain.Programs[3].ID
+	pinning := fixture("pinned", "refused")
+	pinning.PinPath = "/sys/fs/bpf/refused"
+	notThere := fixture("verdicts", "v_nothing")
+	replace := func(p dispatcher.Program) dispatcher.Transaction {
+		return dispatcher.Transaction{Mode: dispatcher.ModeUnspecified, Replace: []dispatcher.Replacement{{ID: id, Program: p}}}
+	}
+	for _, c := range []struct {
+		name string
+		tx   dispatcher.Transaction
+		kind error
+		msg  string
+	}{
+		{"unknown id", dispatcher.Transaction{Remove: []uint32{999999}}, dispatcher.ErrNoProgram, "program 999999 is not loaded on " + v.Name},
+		{"id 0", dispatcher.Transaction{Remove: []uint32{0}}, dispatcher.ErrNoProgram, "program 0 is not loaded on " + v.Name},
+		{"the dispatcher", dispatcher.Transaction{Remove: []uint32{chain.Dispatcher.ID}}, dispatcher.ErrNoProgram, "is the dispatcher of"},
+		{"one program twice", dispatcher.Transaction{Remove: []uint32{id}, Set: []dispatcher.Setting{{ID: id}}}, dispatcher.ErrInvalid, "named twice"},
+		{"eleven programs", dispatcher.Transaction{Add: []dispatcher.Program{pass, pass}}, dispatcher.ErrChainFull, v.Name + " has 9 programs loaded, 2 more would pass the limit of 10"},
+		{"another mode", dispatcher.Transaction{Mode: dispatcher.ModeSKB, Add: []dispatcher.Program{pass}}, dispatcher.ErrModeMismatch, "attached in native mode"},
+		{"hw mode", dispatcher.Transaction{Mode: dispatcher.ModeHW, Add: []dispatcher.Program{pass}}, dispatcher.ErrInvalid, "hw mode"},
+		{"refused by the verifier", replace(pinning), dispatcher.ErrVerifier, `the verifier refused program "refused"`},
+		{"no such program", replace(notThere), dispatcher.ErrObject, `has no program "v_nothing"`},
+		{"a good one and a bad one", dispatcher.Transaction{Remove: []uint32{id}, Add: []dispatcher.Program{pass, pinning}}, dispatcher.ErrVerifier, "refused"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			before := kernel.Snapshot(t)
+			_, err := c.tx.Commit(t.Context(), v.Name)
+			if !errors.Is(err, c.kind) || !strings.Contains(err.Error(), c.msg) {
+				t.Errorf("error: %v, want kind %q and text %q", err, c.kind, c.msg)
+			}
+			before.Check(t)
+		})
+	}
+	unload(t, v.Name)
+}
+
+// TestVersion refuses to write a chain of a dispatcher version that isn't the
+// installed libxdp's, and can take it away.
+func TestVersion(t *testing.T) {
+	kernel.NoLeak(t)
+	v := kernel.NewVeth(t)
+	newerDispatcher(t, v)
+	before := kernel.Snapshot(t)
+	_, err := dispatcher.Transaction{Add: []dispatcher.Program{fixture("verdicts", "v_pass")}}.Commit(t.Context(), v.Name)
+	if !errors.Is(err, dispatcher.ErrVersion) {
+		t.Errorf("error: %v", err)
+	}
+	before.Check(t)
+	unload(t, v.Name)
+}
+
+// newerDispatcher puts one of version 3, without programs, on the interface: xdpmux's
+// own object with a configuration that says so.
+func newerDispatcher(t *testing.T, v *kernel.Veth) {
+	t.Helper()
+	obj, err := libbpf.OpenFile("../../bpf/dispatcher/obj/xdpmux_dispatcher.o", libbpf.OpenOptions{Name: "xdp_dispatcher"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer obj.Close()
+	config := make([]byte, obj.Maps()[0].ValueSize())
+	copy(config, []byte{236, 3, 0, 0})
+	if err := errors.Join(obj.Maps()[0].SetInitialValue(config), obj.Load()); err != nil {
+		t.Fatal(err)
+	}
+	v.Attach(t, obj.Programs()[0].FD(), kernel.Native)
+}
+
+// TestKeepMaps replaces a program by one that goes on with its maps.
+func TestKeepMaps(t *testing.T) {
+	kernel.NoLeak(t)
+	v := kernel.NewVeth(t)
+	guard := fixture("flood", "guard")
+	id := commit(t, v.Name, dispatcher.Transaction{Add: []dispatcher.Program{guard}}).Added[0].ID
+	v.Deliver(t, padded(frame(marked)), padded(frame(marked)))
+	stdout := kernel.MustRun(t, ours(), "replace", v.Name, "--name", "guard", "--keep-maps", guard.File, "-n", "guard")
+	if want := "maps kept: guard_packets\nmaps new:  front_packets, behind_packets\n"; stdout != want {
+		t.Errorf("output: %q, want %q", stdout, want)
+	}
+	p := status(t, v.Name).Programs[0]
+	if p.ID == id {
+		t.Error("the program was not replaced")
+	}
+	v.Deliver(t, padded(frame(marked)))
+	if got := counters(t, p.ID); got[1] != 3 {
+		t.Errorf("counted %d packets over both programs, want 3", got[1])
+	}
+	kernel.MustRun(t, ours(), "replace", v.Name, "-i", fmt.Sprint(p.ID), guard.File, "-n", "guard")
+	if got := counters(t, status(t, v.Name).Programs[0].ID); got[1] != 0 {
+		t.Errorf("new maps hold %d packets", got[1])
+	}
+
+	before := kernel.Snapshot(t)
+	_, stderr, exit := kernel.Run(t, ours(), "replace", v.Name, "--name", "guard", "--keep-maps", fixture("otherlayout", "").File)
+	want := "map guard_packets can't be kept: program "
+	if exit != 1 || !strings.Contains(stderr, want) || !strings.Contains(stderr, "value 4 bytes") {
+		t.Errorf("exit status %d, %q, want %q", exit, stderr, want)
+	}
+	before.Check(t)
+	unload(t, v.Name)
+}
+
+// TestSet changes settings from the command line, where 0 is a priority.
+func TestSet(t *testing.T) {
+	kernel.NoLeak(t)
+	v := kernel.NewVeth(t)
+	commit(t, v.Name, dispatcher.Transaction{Add: []dispatcher.Program{fixture("verdicts", "v_pass"), fixture("verdicts", "v_drop"), fixture("verdicts", "v_drop")}})
+	kernel.MustRun(t, ours(), "set", v.Name, "--name", "v_pass", "-P", "0", "-A", "XDP_DROP,XDP_TX")
+	first := status(t, v.Name).Programs[0]
+	if first.Name != "v_pass" || first.Priority != 0 || first.Actions != *actions(dispatcher.Drop, dispatcher.TX) {
+		t.Errorf("first program: %+v", first)
+	}
+	bothShow(t, v.Name)
+	checkPins(t, v)
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"--name", "v_drop", "-P", "1"}, "2 programs on " + v.Name + " are called v_drop"},
+		{[]string{"--name", "nothing", "-P", "1"}, "no program nothing in the chain on " + v.Name},
+		{[]string{"-i", "999999", "-P", "1"}, "program 999999 is not loaded on " + v.Name},
+		{[]string{"-i", "x", "-P", "1"}, `"x" is not a program's id`},
+		{[]string{"--name", "v_pass"}, "set needs a priority or actions"},
+		{[]string{"-P", "1"}, "either an id or a name says which program is meant"},
+	} {
+		before := kernel.Snapshot(t)
+		_, stderr, exit := kernel.Run(t, ours(), append([]string{"set", v.Name}, c.args...)...)
+		if exit != 1 || !strings.Contains(stderr, "xdpmux: "+c.want+"\n") {
+			t.Errorf("set %q: exit status %d, %q, want %q", c.args, exit, stderr, c.want)
+		}
+		before.Check(t)
+	}
+	unload(t, v.Name)
+}
+
+// TestFrags takes the support of packets of several buffers from a program and gives
+// it back: the dispatcher has it when all programs do.
+func TestFrags(t *testing.T) {
+	kernel.NoLeak(t)
+	v := kernel.NewVeth(t)
+	done := commit(t, v.Name, dispatcher.Transaction{Add: []dispatcher.Program{fixture("verdicts", "v_pass_frags")}})
+	id := done.Added[0].ID
+	if !done.Chain.Frags {
+		t.Error("no frags support with a program that has it")
+	}
+	for _, on := range []bool{false, true} {
+		done := commit(t, v.Name, dispatcher.Transaction{Mode: dispatcher.ModeUnspecified, Set: []dispatcher.Setting{{ID: id, Frags: &on}}})
+		if done.Chain.Frags != on || status(t, v.Name).Frags != on {
+			t.Errorf("frags: %v, want %v", done.Chain.Frags, on)
+		}
+	}
+	if done := commit(t, v.Name, dispatcher.Transaction{Add: []dispatcher.Program{fixture("verdicts", "v_pass")}}); done.Chain.Frags {
+		t.Error("frags support with a program that hasn't it")
+	}
+	unload(t, v.Name)
+}
+
+// TestCleanProbe removes a pin that a killed check of the kernel leaves.
+func TestCleanProbe(t *testing.T) {
+	kernel.NoLeak(t)
+	m, err := libbpf.CreateMap(libbpf.MapTypeArray, "probe", 4, 4, 1, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	v := kernel.NewVeth(t)
+	commit(t, v.Name, dispatcher.Transaction{Add: []dispatcher.Program{fixture("verdicts", "v_pass")}})
+	pin := filepath.Join("/sys/fs/bpf/xdp", "prog-test-link-1-99")
+	if err := libbpf.ObjPin(m.Int(), pin); err != nil {
+		t.Fatal(err)
+	}
+	kernel.MustRun(t, ours(), "clean")
+	if _, err := os.Stat(pin); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%s: %v", pin, err)
+	}
+	checkPins(t, v)
+	unload(t, v.Name)
+}
