@@ -229,7 +229,7 @@ func noSuchProgram(l link, id uint32, there []member) error {
 	switch {
 	case len(there) == 0:
 		e.Remedy = "nothing is loaded there"
-	case id == l.progID:
+	case id == l.progID && id != 0:
 		e.Msg = fmt.Sprintf("program %d is the dispatcher of %s, not one of its programs", id, l.Name)
 		e.Remedy = "to remove the whole chain: unload -a " + l.Name
 	default:
