@@ -14,19 +14,20 @@ TAGS = urfave_cli_no_docs
 
 LIBXDP_VERSION = $(shell pkg-config --modversion libxdp)
 LDFLAGS = -X main.version=$(VERSION) -X github.com/xdpmux/xdpmux/cgo/libxdp.BuildVersion=$(LIBXDP_VERSION)
-GOSRC  := $(shell find bpf cgo cmd dispatcher -name '*.go' -o -name '*.[ch]' -o -name '*.json') go.mod go.sum
+GOSRC  := $(shell find bpf cgo cmd dispatcher -name '*.go' -o -name '*.[ch]' -o -name '*.json' -o -path '*/completion/*') go.mod go.sum
 
 # Debian and Ubuntu keep asm/types.h in a directory of the architecture.
 MULTIARCH := $(shell gcc -print-multiarch 2>/dev/null)
 BPFFLAGS   = -O2 -g -Wall -Werror -target bpf $(if $(MULTIARCH),-I/usr/include/$(MULTIARCH))
 BPFOBJ    := $(patsubst bpf/samples/%.bpf.c,build/bpf/%.o,$(wildcard bpf/samples/*.bpf.c))
-FIXTURES  := $(patsubst bpf/%.bpf.c,build/bpf/%.o,$(wildcard bpf/fixtures/*.bpf.c)) build/bpf/fixtures/bigendian.o
+FIXTURES  := $(patsubst bpf/%.bpf.c,build/bpf/%.o,$(wildcard bpf/fixtures/*.bpf.c)) build/bpf/fixtures/bigendian.o \
+	$(foreach v,1 2 3 4,build/bpf/fixtures/dispatcher-$(v).o)
 EMBEDDED  := bpf/dispatcher/obj/xdpmux_dispatcher.o
 EXAMPLES  := $(patsubst examples/%/main.go,build/examples/%,$(wildcard examples/*/main.go))
 UNIT      := xdpmux-apply.service
 
 .DELETE_ON_ERROR:
-.PHONY: build static deps demo test test-unit test-vm test-native lint install uninstall clean help
+.PHONY: build static deps demo test test-unit test-vm test-native bench lint man install uninstall clean help
 
 build: build/xdpmux $(BPFOBJ) $(EXAMPLES) ## build build/xdpmux, build/bpf/*.o and build/examples/*
 
@@ -55,6 +56,11 @@ bpf/dispatcher/obj/%.o: bpf/dispatcher/%.bpf.c
 build/examples/%: examples/%/main.go $(GOSRC) $(EMBEDDED)
 	$(GO) build -tags '$(TAGS)' -o $@ ./$(<D)
 
+# Chains as other versions of libxdp, and of other loaders, leave them.
+build/bpf/fixtures/dispatcher-%.o: bpf/fixtures/dispatcher.c
+	@mkdir -p $(@D)
+	$(CLANG) $(BPFFLAGS) -DVERSION=$* -c $< -o $@
+
 static: build/xdpmux-static ## build build/xdpmux-static, one file without shared libraries
 
 build/xdpmux-static: $(GOSRC) $(EMBEDDED)
@@ -79,18 +85,36 @@ test-vm: build $(FIXTURES)
 test-native: build $(FIXTURES) ## the integration tests on the running kernel, as root, without a VM
 	XDPMUX_KERNEL_TESTS=1 XDPMUX=$(CURDIR)/build/xdpmux $(GO) test -count=1 -p 1 ./...
 
+bench: build ## measure beside the native tools, as root; writes docs/benchmarks.md
+	$(GO) build -ldflags '$(LDFLAGS)' -o build/bench ./test/bench
+	PATH=$(CURDIR)/build:$$PATH build/bench docs/benchmarks.md
+
 lint: ## gofmt, go vet, staticcheck
 	@test -z "$$(gofmt -l .)" || { gofmt -l . | sed 's/$$/: not gofmt-ed/'; exit 1; }
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
 
-install: build ## install below PREFIX (and DESTDIR)
+man: build/man/xdpmux.8 ## build the man page, from what --help says
+
+build/man/xdpmux.8: $(GOSRC) $(EMBEDDED)
+	@mkdir -p $(@D)
+	$(GO) run -ldflags '$(LDFLAGS)' ./cmd/xdpmux man >$@
+
+install: build man ## install below PREFIX (and DESTDIR)
 	install -D -m 0755 build/xdpmux $(DESTDIR)$(PREFIX)/bin/xdpmux
+	install -D -m 0644 build/man/xdpmux.8 $(DESTDIR)$(PREFIX)/share/man/man8/xdpmux.8
+	install -D -m 0644 cmd/xdpmux/completion/bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/xdpmux
+	install -D -m 0644 cmd/xdpmux/completion/zsh $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_xdpmux
+	install -D -m 0644 cmd/xdpmux/completion/fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/xdpmux.fish
 	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(CONFDIR)
 	sed -e 's|@BINDIR@|$(PREFIX)/bin|' -e 's|@CONFDIR@|$(CONFDIR)|' systemd/$(UNIT).in >$(DESTDIR)$(UNITDIR)/$(UNIT)
 
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/xdpmux $(DESTDIR)$(UNITDIR)/$(UNIT)
+	rm -f $(DESTDIR)$(PREFIX)/bin/xdpmux $(DESTDIR)$(PREFIX)/share/man/man8/xdpmux.8 \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/xdpmux \
+		$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_xdpmux \
+		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/xdpmux.fish \
+		$(DESTDIR)$(UNITDIR)/$(UNIT)
 
 clean: ## remove what make has built
 	rm -rf build $(EMBEDDED)

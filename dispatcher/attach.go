@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/vishvananda/netlink"
-
 	"github.com/xdpmux/xdpmux/cgo/libxdp"
 )
 
@@ -46,8 +44,8 @@ type Attachment struct {
 // interrupted.
 //
 // Errors: [ErrInvalid], [ErrNoInterface], [ErrObject], [ErrVerifier],
-// [ErrChainFull], [ErrModeMismatch], [ErrVersion], [ErrLegacy], [ErrNoDispatcher],
-// [ErrModeNotSupported], [ErrBusy], [ErrPermission].
+// [ErrChainFull], [ErrModeMismatch], [ErrVersion], [ErrLegacy], [ErrLinkHeld],
+// [ErrNoDispatcher], [ErrModeNotSupported], [ErrBusy], [ErrPermission].
 func Attach(ctx context.Context, ifname string, programs []Program, opts AttachOptions) (*Attachment, error) {
 	if err := checkCall(programs, opts); err != nil {
 		return nil, err
@@ -98,7 +96,7 @@ func attachByLibxdp(ctx context.Context, ifname string, programs []Program, mode
 		}
 		return nil, explainAttach(l, all, mode, err, said)
 	}
-	return attachment(l.Interface, all, mode, said)
+	return attachment(l, all, mode, said)
 }
 
 // checkCall finds what is wrong with a call without looking at the system.
@@ -133,8 +131,8 @@ func chooseMode(l link, mode Mode) (Mode, error) {
 
 // attachment reads what the programs became, and finds out whether libxdp fell
 // back to a legacy program.
-func attachment(iface Interface, all []*opened, mode Mode, said []string) (*Attachment, error) {
-	result := &Attachment{Interface: iface}
+func attachment(l link, all []*opened, mode Mode, said []string) (*Attachment, error) {
+	result := &Attachment{Interface: l.Interface}
 	for _, o := range all {
 		result.Programs = append(result.Programs, Component{
 			Loaded:   *loadedOf(o.prog),
@@ -146,8 +144,8 @@ func attachment(iface Interface, all []*opened, mode Mode, said []string) (*Atta
 	if len(all) > 1 || mode == ModeHW {
 		return result, nil
 	}
-	l, err := netlink.LinkByIndex(iface.Index)
-	if err == nil && newLink(l).progID == result.Programs[0].ID {
+	now, err := l.again()
+	if err == nil && now.progID == result.Programs[0].ID {
 		result.Fallback = fallbackReason(all[0], said)
 	} // else it is in a chain, or changed by somebody else since
 	return result, nil

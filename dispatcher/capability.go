@@ -8,14 +8,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// capability is one of Linux' (capabilities(7)).
+type capability struct {
+	name  string
+	bit   uint
+	needs string // what it is needed for
+}
+
 // neededCapabilities are what loading, attaching and finding programs takes.
 // CAP_SYS_ADMIN includes CAP_BPF and CAP_PERFMON.
-var neededCapabilities = []struct {
-	name string
-	bit  uint
-}{
-	{"CAP_NET_ADMIN", unix.CAP_NET_ADMIN},
-	{"CAP_SYS_ADMIN", unix.CAP_SYS_ADMIN},
+var neededCapabilities = []capability{
+	{"CAP_NET_ADMIN", unix.CAP_NET_ADMIN, "to attach programs to interfaces"},
+	{"CAP_SYS_ADMIN", unix.CAP_SYS_ADMIN, "to find running programs by their id"},
 }
 
 // missingCapabilities names those that the process doesn't have.

@@ -16,8 +16,8 @@ import (
 // [Transaction] that only removes; for other programs it stands for
 // xdp_program__detach.
 //
-// Errors: [ErrNoInterface], [ErrNoProgram], [ErrVersion], [ErrBusy],
-// [ErrPermission].
+// Errors: [ErrNoInterface], [ErrNoProgram], [ErrLinkHeld], [ErrVersion],
+// [ErrBusy], [ErrPermission].
 func Detach(ctx context.Context, ifname string, id uint32) error {
 	_, err := Transaction{Mode: ModeUnspecified, Remove: []uint32{id}}.Commit(ctx, ifname)
 	if !notInChain(err) {
@@ -35,7 +35,8 @@ func Detach(ctx context.Context, ifname string, id uint32) error {
 // DetachAll takes everything away from the interface. For what isn't a chain it
 // stands for xdp_multiprog__detach.
 //
-// Errors: [ErrNoInterface], [ErrNoProgram], [ErrBusy], [ErrPermission].
+// Errors: [ErrNoInterface], [ErrNoProgram], [ErrLinkHeld], [ErrBusy],
+// [ErrPermission].
 func DetachAll(ctx context.Context, ifname string) error {
 	if err := detachChain(ctx, ifname); !notInChain(err) {
 		return err

@@ -8,7 +8,9 @@
 //
 // [Attach] adds programs to an interface, all or none. [Status] and [StatusAll]
 // tell what runs. [Detach] and [DetachAll] take programs away. [Clean] removes
-// the pins of interfaces that are gone, [Features] asks what a driver can do.
+// the pins of interfaces that are gone, [QueryFeatures] asks what a driver can do.
+// [AttachAll] does several interfaces at once. [CheckSystem] and [CheckInterface]
+// try whether chains can run.
 //
 // [Inspect] reads an object file without loading it. [OpenMap], [ChainMaps] and
 // [Lookup] reach the maps of loaded programs, [FillCPUMap] and [AttachTracing] serve

@@ -37,6 +37,7 @@ var (
 	ErrModeMismatch     = errors.New("chain is attached in another mode") // two modes on one interface don't mix
 	ErrVersion          = errors.New("chain of another version")          // its dispatcher isn't ours to write
 	ErrLegacy           = errors.New("legacy program in the way")         // attached without a dispatcher
+	ErrLinkHeld         = errors.New("program held by a bpf_link")        // of another program, which alone can change it
 	ErrNoDispatcher     = errors.New("no dispatcher possible")            // the kernel or the system can't run chains
 	ErrModeNotSupported = errors.New("attach mode not supported")         // by the driver
 	ErrBusy             = errors.New("chain is being changed by others")  // the race was lost too often

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/vishvananda/netlink"
-
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/cgo/libxdp"
 )
@@ -88,36 +86,32 @@ func explainAttach(l link, all []*opened, mode Mode, err error, said []string) e
 			return explainVerifier(o, log, err)
 		}
 	}
-	if now, lookErr := netlink.LinkByIndex(l.Index); lookErr == nil {
-		l = newLink(now)
+	for _, o := range all {
+		if fault := explainPinnedMaps(o, err); fault != nil {
+			return fault
+		}
 	}
+	now, lookErr := l.again()
+	if lookErr != nil {
+		return lookErr // it has gone meanwhile
+	}
+	l = now
 	switch {
 	case errors.Is(err, syscall.EPERM):
+		if impossible := whyNoDispatcher(all); impossible != nil && len(missingCapabilities()) == 0 {
+			return impossible
+		}
 		return explainPermission(err)
 	case errors.Is(err, syscall.E2BIG):
 		return explainFull(l, len(all), err)
 	case errors.Is(err, syscall.EBUSY), errors.Is(err, syscall.EEXIST):
-		if l.attached {
-			if legacy := checkLegacy(l); legacy != nil {
-				return legacy
-			}
-		}
-		if l.attached && l.mode != ModeUnspecified && mode != ModeUnspecified && l.mode != mode {
-			return modeMismatch(l, mode)
-		}
-		return &Error{Kind: ErrBusy, Err: err,
-			Msg:    fmt.Sprintf("the chain on %s is being changed by others, and libxdp gave up", l.Name),
-			Remedy: "try again"}
-	case errors.Is(err, syscall.EOPNOTSUPP) && mode == ModeNative, mode == ModeHW:
-		return &Error{Kind: ErrModeNotSupported, Err: err,
-			Msg:    fmt.Sprintf("%s can't run XDP programs in %s mode", l.Name, mode),
-			Remedy: fmt.Sprintf("try another mode: %s", map[Mode]string{ModeNative: "-m skb", ModeHW: "-m native or -m skb"}[mode])}
-	case errors.Is(err, syscall.EOPNOTSUPP):
-		return noDispatcher(strings.Join(said, "; "), err)
-	case errors.Is(err, syscall.ERANGE):
-		return &Error{Kind: ErrModeNotSupported, Err: err,
-			Msg:    fmt.Sprintf("the MTU of %s, %d, is too large for a program without frags support", l.Name, l.mtu),
-			Remedy: `lower the MTU, put every program of the chain into SEC("xdp.frags"), or use -m skb`}
+		return explainBusy(l, all, mode, err, said)
+	}
+	if refused := explainDriver(l, err, said); refused != nil {
+		return refused
+	}
+	if errors.Is(err, syscall.EOPNOTSUPP) || mode == ModeHW && errors.Is(err, syscall.EINVAL) {
+		return explainUnsupported(l, all, mode, err, said)
 	}
 	return &Error{Kind: ErrSystem, Err: err,
 		Msg:    fmt.Sprintf("can't attach to %s: %s", l.Name, cause(err)),
@@ -130,8 +124,14 @@ func explainVerifier(o *opened, log string, err error) error {
 	if errors.As(err, &e) {
 		cause.Op, cause.Errno = e.Op, e.Errno
 	}
-	return &Error{Kind: ErrVerifier, Err: cause,
+	result := &Error{Kind: ErrVerifier, Err: cause,
 		Msg: fmt.Sprintf("the verifier refused program %q of %s", o.bpf.Name(), o.spec.File)}
+	if strings.Contains(log, "changes packet data, while original does not") {
+		result.Msg = fmt.Sprintf("program %q of %s moves the packet's head or tail, and this kernel doesn't take that into a dispatcher of libxdp %s",
+			o.bpf.Name(), o.spec.File, LibxdpVersion())
+		result.Remedy = "libxdp 1.5.5 and newer have a dispatcher for it; alone on the interface the program runs without one: " + envSkipDispatcher + "=1"
+	}
+	return result
 }
 
 func explainFull(l link, adding int, err error) error {
@@ -165,8 +165,11 @@ func checkLegacy(l link) error {
 	if err != nil || info.Name == dispatcherProgram {
 		return nil
 	}
+	if held := checkHeld(l); held != nil {
+		return held
+	}
 	return &Error{Kind: ErrLegacy,
-		Msg:    fmt.Sprintf("%s has program %d (%s), attached without a dispatcher, and nothing can join that", l.Name, info.ID, info.Name),
+		Msg:    fmt.Sprintf("%s has %s, attached without a dispatcher, and nothing can join that", l.Name, Loaded{ID: info.ID, Name: info.Name}),
 		Remedy: "to remove it: unload -a " + l.Name}
 }
 
@@ -188,10 +191,6 @@ func explainStatus(l link, err error) error {
 	switch {
 	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EACCES):
 		return explainPermission(err)
-	case errors.Is(err, syscall.EOPNOTSUPP):
-		return &Error{Kind: ErrSystem, Err: err,
-			Msg:    fmt.Sprintf("the dispatcher on %s is of a version that this libxdp can't read", l.Name),
-			Remedy: "use the tools of the version that made it"}
 	}
 	return &Error{Kind: ErrSystem, Err: err, Msg: fmt.Sprintf("can't read the chain on %s: %s", l.Name, cause(err)), Remedy: "-v shows what libxdp says"}
 }
@@ -204,9 +203,10 @@ func explainDetach(l link, err error, said []string) error {
 	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EACCES):
 		return explainPermission(err)
 	case errors.Is(err, syscall.EBUSY), errors.Is(err, syscall.EAGAIN), errors.Is(err, syscall.EEXIST):
-		return &Error{Kind: ErrBusy, Err: err,
-			Msg:    fmt.Sprintf("the chain on %s is being changed by others, and libxdp gave up", l.Name),
-			Remedy: "try again"}
+		if held := checkHeld(l); held != nil {
+			return held
+		}
+		return lostRace(l, err)
 	}
 	return &Error{Kind: ErrSystem, Err: err,
 		Msg:    fmt.Sprintf("can't unload from %s: %s", l.Name, cause(err)),

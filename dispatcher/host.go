@@ -212,6 +212,9 @@ func (o *opened) explainLoad(err error) error {
 	if errors.Is(err, syscall.EPERM) && len(missingCapabilities()) > 0 {
 		return explainPermission(err)
 	}
+	if fault := explainPinnedMaps(o, err); fault != nil {
+		return fault
+	}
 	if probe := probeFreplace(); probe != nil {
 		return probe
 	}

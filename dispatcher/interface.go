@@ -1,10 +1,14 @@
 package dispatcher
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"syscall"
 
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
 )
 
 // Interface names a network interface of the calling thread's network namespace.
@@ -13,69 +17,41 @@ type Interface struct {
 	Index int    `json:"index"`
 }
 
-// link is an interface and what the kernel says of its XDP program, from one
+// link is an interface and what the kernel says of its XDP programs, from one
 // netlink query.
 type link struct {
 	Interface
-	attached bool
-	mode     Mode   // of the main program
-	progID   uint32 // the main program; 0 also where there are several
 	mtu      int
-}
-
-// nl's attach modes (XDP_ATTACHED_).
-const (
-	attachedNative = 1
-	attachedSKB    = 2
-	attachedHW     = 3
-)
-
-func newLink(l netlink.Link) link {
-	a := l.Attrs()
-	result := link{Interface: Interface{Name: a.Name, Index: a.Index}, mode: ModeUnspecified, mtu: a.MTU}
-	if a.Xdp == nil || !a.Xdp.Attached {
-		return result
-	}
-	result.attached = true
-	result.progID = a.Xdp.ProgId
-	switch a.Xdp.AttachMode {
-	case attachedNative:
-		result.mode = ModeNative
-	case attachedSKB:
-		result.mode = ModeSKB
-	case attachedHW:
-		result.mode = ModeHW
-	}
-	return result
+	attached bool
+	mode     Mode   // of the main program; hw where there is only an offloaded one
+	progID   uint32 // the main program, native or skb; 0: none
+	hwID     uint32 // the offloaded program, which may be there beside the main one; 0: none
 }
 
 // linkByName asks the kernel for one interface.
 func linkByName(name string) (link, error) {
-	if name == "" || len(name) > 15 {
+	if name == "" || len(name) >= unix.IFNAMSIZ {
 		return link{}, noInterface(name, nil)
 	}
-	l, err := netlink.LinkByName(name)
-	var notFound netlink.LinkNotFoundError
-	if errors.As(err, &notFound) {
-		return link{}, noInterface(name, err)
-	}
-	if err != nil {
-		return link{}, fmt.Errorf("look up interface %s: %w", name, err)
-	}
-	return newLink(l), nil
+	return oneLink(name, nl.NewIfInfomsg(unix.AF_UNSPEC), nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(name)))
 }
 
 // again asks the kernel for l anew.
 func (l link) again() (link, error) {
-	now, err := netlink.LinkByIndex(l.Index)
-	var notFound netlink.LinkNotFoundError
-	if errors.As(err, &notFound) {
-		return link{}, noInterface(l.Name, err)
+	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
+	msg.Index = int32(l.Index)
+	return oneLink(l.Name, msg)
+}
+
+func oneLink(name string, data ...nl.NetlinkRequestData) (link, error) {
+	all, err := queryLinks(unix.NLM_F_ACK, data...)
+	switch {
+	case errors.Is(err, syscall.ENODEV), err == nil && len(all) == 0:
+		return link{}, noInterface(name, err)
+	case err != nil:
+		return link{}, fmt.Errorf("look up interface %s: %w", name, err)
 	}
-	if err != nil {
-		return link{}, fmt.Errorf("look up interface %s: %w", l.Name, err)
-	}
-	return newLink(now), nil
+	return all[0], nil
 }
 
 func noInterface(name string, err error) error {
@@ -89,17 +65,100 @@ func noInterface(name string, err error) error {
 // the kernel marks as interrupted by a change is asked for again.
 func links() ([]link, error) {
 	for try := 0; ; try++ {
-		all, err := netlink.LinkList()
+		all, err := queryLinks(unix.NLM_F_DUMP, nl.NewIfInfomsg(unix.AF_UNSPEC))
 		if errors.Is(err, netlink.ErrDumpInterrupted) && try < 10 {
 			continue
 		}
 		if err != nil {
 			return nil, fmt.Errorf("list interfaces: %w", err)
 		}
-		result := make([]link, len(all))
-		for i, l := range all {
-			result[i] = newLink(l)
-		}
-		return result, nil
+		return all, nil
 	}
+}
+
+// skipStats (RTEXT_FILTER_SKIP_STATS) keeps the kernel from summing up counters
+// over all processors for each interface.
+const skipStats = 1 << 3
+
+// queryLinks sends a RTM_GETLINK request. It reads the few attributes that are
+// needed and leaves the others alone: decoded in full, a dump of thousands of
+// interfaces costs more than everything else together.
+func queryLinks(flags int, data ...nl.NetlinkRequestData) ([]link, error) {
+	req := nl.NewNetlinkRequest(unix.RTM_GETLINK, flags)
+	for _, d := range append(data, nl.NewRtAttr(unix.IFLA_EXT_MASK, nl.Uint32Attr(skipStats))) {
+		req.AddData(d)
+	}
+	var all []link
+	err := req.ExecuteIter(unix.NETLINK_ROUTE, unix.RTM_NEWLINK, func(msg []byte) bool {
+		all = append(all, parseLink(msg))
+		return true
+	})
+	return all, err
+}
+
+// parseLink reads a RTM_NEWLINK message: the header (struct ifinfomsg) and
+// attributes.
+func parseLink(msg []byte) link {
+	l := link{mode: ModeUnspecified}
+	if len(msg) < unix.SizeofIfInfomsg {
+		return l
+	}
+	l.Index = int(nl.DeserializeIfInfomsg(msg).Index)
+	eachAttr(msg[unix.SizeofIfInfomsg:], func(kind uint16, value []byte) {
+		switch kind {
+		case unix.IFLA_IFNAME:
+			l.Name = unix.ByteSliceToString(value)
+		case unix.IFLA_MTU:
+			l.mtu = int(attrUint32(value))
+		case unix.IFLA_XDP:
+			l.parseXDP(value)
+		}
+	})
+	return l
+}
+
+// The attributes of IFLA_XDP that carry a program's id for each mode
+// (linux/if_link.h). IFLA_XDP_PROG_ID is there only where one program is.
+const (
+	xdpNativeID = 5
+	xdpSKBID    = 6
+	xdpHWID     = 7
+)
+
+func (l *link) parseXDP(attrs []byte) {
+	eachAttr(attrs, func(kind uint16, value []byte) {
+		id := attrUint32(value)
+		switch {
+		case id == 0:
+		case kind == xdpNativeID:
+			l.progID, l.mode = id, ModeNative
+		case kind == xdpSKBID:
+			l.progID, l.mode = id, ModeSKB
+		case kind == xdpHWID:
+			l.hwID = id
+		}
+	})
+	l.attached = l.progID != 0 || l.hwID != 0
+	if l.progID == 0 && l.hwID != 0 {
+		l.mode = ModeHW
+	}
+}
+
+// eachAttr calls f for each netlink attribute in b.
+func eachAttr(b []byte, f func(kind uint16, value []byte)) {
+	for len(b) >= unix.SizeofRtAttr {
+		size := int(binary.NativeEndian.Uint16(b))
+		if size < unix.SizeofRtAttr || size > len(b) {
+			return
+		}
+		f(binary.NativeEndian.Uint16(b[2:])&nl.NLA_TYPE_MASK, b[unix.SizeofRtAttr:size])
+		b = b[min(len(b), (size+unix.NLA_ALIGNTO-1)&^(unix.NLA_ALIGNTO-1)):]
+	}
+}
+
+func attrUint32(value []byte) uint32 {
+	if len(value) < 4 {
+		return 0
+	}
+	return binary.NativeEndian.Uint32(value)
 }

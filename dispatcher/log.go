@@ -63,13 +63,18 @@ func hook(record func(library string, level LogLevel, text string)) {
 	set("libxdp", logState.libxdp, LogDebug, libxdp.SetLog)
 }
 
-// recorded runs f with libxdpLock held and returns what libxdp said meanwhile:
-// where its errno is one for many faults, its words tell them apart.
+// kernelWords is how libbpf introduces what the kernel says to a netlink request
+// that it refuses, which may be a driver's own reason.
+const kernelWords = "libbpf: Kernel error message: "
+
+// recorded runs f with libxdpLock held and returns what libxdp and, through
+// libbpf, the kernel said meanwhile: where an errno is one for many faults, words
+// tell them apart.
 func recorded(f func() error) (said []string, err error) {
 	libxdpLock.Lock()
 	defer libxdpLock.Unlock()
 	hook(func(library string, _ LogLevel, text string) {
-		if library == "libxdp" {
+		if library == "libxdp" || strings.HasPrefix(text, kernelWords) {
 			said = append(said, text)
 		}
 	})

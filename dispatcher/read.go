@@ -3,6 +3,7 @@ package dispatcher
 import (
 	"errors"
 	"fmt"
+	"os"
 	"syscall"
 	"time"
 
@@ -75,7 +76,8 @@ func readConfigMap(id uint32) ([]byte, error) {
 }
 
 // findPrograms finds the component programs by the pins of the protocol, and
-// those that have none by the links that hold them.
+// those that lack one of their two by the links that hold them: a program without
+// its link is pinned, but runs no more.
 func (s *state) findPrograms(ifindex int) error {
 	dir := pinDir(ifindex, s.ID)
 	s.slots = make([]slot, s.config.Count)
@@ -95,6 +97,10 @@ func (s *state) findPrograms(ifindex int) error {
 		fd.Close()
 		if err != nil {
 			return err
+		}
+		if _, err := os.Lstat(linkPin(dir, i)); err != nil {
+			missing++
+			continue
 		}
 		s.slots[i].Loaded, s.slots[i].loadTime = p.Loaded, p.loadTime
 	}
@@ -146,18 +152,25 @@ func (s *state) functions() (map[uint32]int, error) {
 	if err != nil {
 		return nil, err
 	}
+	slots := map[uint32]int{}
+	if info.BTFID == 0 {
+		return slots, nil
+	}
 	btf, err := libbpf.LoadBTF(info.BTFID)
 	if err != nil {
 		return nil, err
 	}
 	defer btf.Close()
-	slots := map[uint32]int{}
 	for i := range s.slots {
-		id, err := btf.Find(slotFunction(i, len(s.slots)), libbpf.KindFunc)
-		if err != nil {
-			return nil, err
+		// bpfman has a lone program replace prog0, where libxdp has it replace all.
+		for _, name := range []string{slotFunction(i, len(s.slots)), slotFunction(i, MaxPrograms)} {
+			id, err := btf.Find(name, libbpf.KindFunc)
+			if err == nil {
+				slots[id] = i
+			} else if !errors.Is(err, syscall.ENOENT) {
+				return nil, err
+			}
 		}
-		slots[id] = i
 	}
 	return slots, nil
 }

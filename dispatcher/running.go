@@ -97,6 +97,7 @@ func (r *running) chain(l link) *Chain {
 		return c
 	}
 	c.Mode, c.Dispatcher, c.Frags = &l.mode, &r.state.Loaded, r.state.config.Frags
+	c.Version, c.Pins = r.state.config.Version, r.state.pins
 	for _, m := range r.members() {
 		c.Programs = append(c.Programs, m.component())
 	}

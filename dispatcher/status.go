@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"syscall"
+
+	"github.com/xdpmux/xdpmux/cgo/libbpf"
 )
 
 // Loaded is a program in the kernel.
@@ -15,7 +17,16 @@ type Loaded struct {
 	Tag  string `json:"tag"` // 16 hexadecimal digits, the hash of its instructions
 }
 
-// Component is a program of a chain.
+// String is "program 12 (xdp_pass)".
+func (p Loaded) String() string {
+	if p.Name == "" {
+		return fmt.Sprintf("program %d", p.ID)
+	}
+	return fmt.Sprintf("program %d (%s)", p.ID, p.Name)
+}
+
+// Component is a program of a chain. ID 0 stands for one that is gone: its slot is
+// empty, and packets go on to the next.
 type Component struct {
 	Loaded
 	Priority uint32  `json:"priority"`
@@ -24,15 +35,23 @@ type Component struct {
 }
 
 // Chain is what runs on an interface: a dispatcher with its component programs,
-// or a legacy program, or neither.
+// or a legacy program, or neither; and perhaps an offloaded program beside it.
 type Chain struct {
 	Interface  Interface   `json:"interface"`
 	Mode       *Mode       `json:"mode,omitempty"`       // of the dispatcher or legacy program; nil without one
 	Dispatcher *Loaded     `json:"dispatcher,omitempty"` // nil without one
+	Version    int         `json:"version,omitempty"`    // of the dispatcher: 1 to 3; 0 without one
+	Pins       string      `json:"pins,omitempty"`       // where libxdp's pins of the dispatcher lie; empty: it has none there
 	Legacy     *Loaded     `json:"legacy,omitempty"`     // a program attached without a dispatcher
 	Hardware   *Loaded     `json:"hardware,omitempty"`   // an offloaded program
+	Link       uint32      `json:"link,omitempty"`       // id of the bpf_link that holds the dispatcher or legacy program; 0: none does
 	Frags      bool        `json:"frags"`                // the chain takes packets of several buffers
 	Programs   []Component `json:"programs"`             // in the order they run
+
+	// Problem says what is wrong with the chain: programs that are gone, or why it
+	// could not be read, and then Err is that too.
+	Problem string `json:"problem,omitempty"`
+	Err     error  `json:"-"`
 }
 
 // Find is the program of that name. The error is of kind [ErrNoProgram] if there is
@@ -62,64 +81,135 @@ func (c *Chain) Find(name string) (Component, error) {
 }
 
 // Status tells what runs on an interface: what xdp_multiprog__get_from_ifindex
-// reads, but read without libxdp. Errors: [ErrNoInterface], [ErrPermission].
+// reads, but read without libxdp. Errors: [ErrNoInterface], and [Chain.Err], with
+// the chain as far as it could be read.
 func Status(ctx context.Context, ifname string) (*Chain, error) {
-	l, err := linkByName(ifname)
+	chains, err := StatusAll(ctx, ifname)
 	if err != nil {
 		return nil, err
 	}
-	return chainOf(ctx, l)
+	return chains[0], chains[0].Err
 }
 
-// StatusAll tells what runs on each interface of the network namespace, in the
-// kernel's order. Only interfaces with a program are looked into.
-func StatusAll(ctx context.Context) ([]*Chain, error) {
-	all, err := links()
-	if err != nil {
-		return nil, err
+// StatusAll tells what runs on these interfaces, or, without names, on each of the
+// network namespace in the kernel's order, from one dump of all; only those with a
+// program are looked into. A chain that can't be read has [Chain.Err] set and
+// keeps no other from being read. Errors: [ErrNoInterface].
+func StatusAll(ctx context.Context, ifnames ...string) ([]*Chain, error) {
+	if len(ifnames) == 0 {
+		all, err := links()
+		if err != nil {
+			return nil, err
+		}
+		return chainsOf(ctx, all)
 	}
+	all := make([]link, len(ifnames))
+	for i, name := range ifnames {
+		var err error
+		if all[i], err = linkByName(name); err != nil {
+			return nil, err
+		}
+	}
+	return chainsOf(ctx, all)
+}
+
+func chainsOf(ctx context.Context, all []link) ([]*Chain, error) {
+	held := holdingLinks(all)
 	chains := make([]*Chain, len(all))
 	for i, l := range all {
-		if chains[i], err = chainOf(ctx, l); err != nil {
+		if err := ctx.Err(); err != nil {
 			return nil, err
+		}
+		chains[i] = chainOf(l)
+		if l.progID != 0 {
+			chains[i].Link = held[holding{l.Index, l.progID}]
 		}
 	}
 	return chains, nil
 }
 
+// holding is an interface and the program that a bpf_link holds on it.
+type holding struct {
+	ifindex int
+	progID  uint32
+}
+
+// holdingLinks finds the links that hold programs on interfaces. Where links can't
+// be listed it finds none: the chains can't be read either then, and say so.
+func holdingLinks(all []link) map[holding]uint32 {
+	held := map[holding]uint32{}
+	for _, l := range all {
+		if l.progID == 0 {
+			continue
+		}
+		_ = eachLink(func(l *libbpf.LinkInfo) error {
+			if l.Type == libbpf.LinkTypeXDP {
+				held[holding{l.Ifindex, l.ProgID}] = l.ID
+			}
+			return nil
+		})
+		break
+	}
+	return held
+}
+
 // chainOf reads what sits on an interface. What disappears while it is read
 // counts as not there.
-func chainOf(ctx context.Context, l link) (*Chain, error) {
+func chainOf(l link) *Chain {
 	c := &Chain{Interface: l.Interface, Programs: []Component{}}
-	if err := ctx.Err(); err != nil {
-		return nil, err
+	err := errors.Join(c.readMain(l), c.readHardware(l))
+	if err != nil {
+		c.Err = explainStatus(l, err)
+		c.Problem = c.Err.Error()
 	}
-	if !l.attached || l.progID == 0 {
-		return c, nil
+	return c
+}
+
+func (c *Chain) readMain(l link) error {
+	if l.progID == 0 {
+		return nil
 	}
 	s, err := readDispatcher(l.Index, l.progID)
-	switch {
-	case err == nil:
-		c.Mode, c.Dispatcher, c.Frags = &l.mode, &s.Loaded, s.config.Frags
-		for _, p := range s.slots {
-			c.Programs = append(c.Programs, Component{Loaded: p.Loaded, Priority: p.Priority, Actions: p.Actions, Frags: p.hasFrags()})
+	if errors.Is(err, errNotDispatcher) {
+		p, err := loadedByID(l.progID)
+		if err == nil {
+			c.Mode, c.Legacy = &l.mode, &p.Loaded
 		}
-		return c, nil
-	case errors.Is(err, syscall.ENOENT):
-		return c, nil
-	case !errors.Is(err, errNotDispatcher):
-		return nil, explainStatus(l, err)
+		return unlessGone(err)
 	}
-	p, err := loadedByID(l.progID)
-	switch {
-	case errors.Is(err, syscall.ENOENT):
-		return c, nil
-	case err != nil:
-		return nil, explainStatus(l, err)
-	case l.mode == ModeHW:
+	if s == nil {
+		return unlessGone(err)
+	}
+	c.Mode, c.Dispatcher, c.Version, c.Pins, c.Frags = &l.mode, &s.Loaded, s.config.Version, s.pins, s.config.Frags
+	gone := 0
+	for _, p := range s.slots {
+		c.Programs = append(c.Programs, Component{Loaded: p.Loaded, Priority: p.Priority, Actions: p.Actions,
+			Frags: p.hasFrags()})
+		if p.ID == 0 {
+			gone++
+		}
+	}
+	if gone > 0 {
+		c.Problem = fmt.Sprintf("%d of %d programs are gone: the chain is half removed", gone, len(s.slots))
+	}
+	return err
+}
+
+func (c *Chain) readHardware(l link) error {
+	if l.hwID == 0 {
+		return nil
+	}
+	p, err := loadedByID(l.hwID)
+	if err == nil {
 		c.Hardware = &p.Loaded
-	default:
-		c.Mode, c.Legacy = &l.mode, &p.Loaded
 	}
-	return c, nil
+	return unlessGone(err)
+}
+
+// unlessGone takes "gone meanwhile" for no error.
+func unlessGone(err error) error {
+	if errors.Is(err, syscall.ENOENT) {
+		return nil
+	}
+	return err
 }

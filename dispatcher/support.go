@@ -84,36 +84,78 @@ const (
 func probeFreplace() error {
 	libxdpLock.Lock()
 	defer libxdpLock.Unlock()
-	target, obj, err := openDispatcher(dispatcherProgram)
+	target, err := loadProbeTarget(openDispatcher)
 	if err != nil {
-		return noDispatcher("libxdp's "+dispatcherObject+" can't be opened", err)
+		return err
 	}
-	defer obj.Close()
-	// Two programs: with fewer, the kernel leaves out the functions of the slots.
-	probe := layoutConfig{Version: 2, Count: 2}
-	if err := obj.Maps()[0].SetInitialValue(probe.encode()); err != nil {
-		return noDispatcher("libxdp's "+dispatcherObject+" isn't as expected", err)
+	defer target.Close()
+	return target.replace(nil)
+}
+
+// probeTarget is a dispatcher that is loaded, attached nowhere, and there for
+// others to be tried on.
+type probeTarget struct {
+	*dispatcherFile
+	prog *libbpf.Program
+}
+
+// probeConfig is for two programs: with fewer, the kernel leaves out the functions
+// of the slots.
+var probeConfig = layoutConfig{Version: 2, Count: 2}
+
+// loadProbeTarget is called with libxdpLock held, as are its methods.
+func loadProbeTarget(open func(string) (*libbpf.Program, *dispatcherFile, error)) (*probeTarget, error) {
+	prog, obj, err := open(dispatcherProgram)
+	if err != nil {
+		return nil, noDispatcher("libxdp's "+dispatcherObject+" can't be opened", err)
+	}
+	target := &probeTarget{obj, prog}
+	if err := obj.Maps()[0].SetInitialValue(probeConfig.encode()); err != nil {
+		target.Close()
+		return nil, noDispatcher("libxdp's "+dispatcherObject+" isn't as expected", err)
 	}
 	if err := obj.Load(); err != nil {
-		return noDispatcher("the kernel doesn't load a dispatcher ("+cause(err)+")", err)
+		target.Close()
+		return nil, noDispatcher("the kernel doesn't load a dispatcher ("+cause(err)+")", err)
 	}
-	pass, passObj, err := openDispatcher(passProgram)
+	return target, nil
+}
+
+// replace puts a program in place of a slot's function: these instructions, or
+// libxdp's own with none.
+func (t *probeTarget) replace(insns []libbpf.Insn) error {
+	err := t.try(libbpf.ProgTypeExt, 0, slotFunction(0, probeConfig.Count), insns)
 	if err != nil {
-		return noDispatcher("libxdp's "+dispatcherObject+" can't be opened", err)
+		return noDispatcher("the kernel can't replace a function of a running program ("+cause(err)+")", err)
 	}
-	defer passObj.Close()
+	return nil
+}
+
+// try loads a program for a function of the target, and links it there.
+func (t *probeTarget) try(progType libbpf.ProgType, attach libbpf.AttachType, function string, insns []libbpf.Insn) error {
+	prog, obj, err := openDispatcher(passProgram)
+	if err != nil {
+		return err
+	}
+	defer obj.Close()
 	for _, step := range []func() error{
-		func() error { return pass.SetType(libbpf.ProgTypeExt) },
-		func() error { return pass.SetExpectedAttachType(0) },
-		func() error { return pass.SetAttachTarget(target.FD(), slotFunction(0, probe.Count)) },
-		passObj.Load,
+		func() error { return prog.SetType(progType) },
+		func() error { return prog.SetExpectedAttachType(attach) },
+		func() error { return prog.SetAttachTarget(t.prog.FD(), function) },
 		func() error {
-			l, err := libbpf.LinkCreate(pass.FD(), 0, 0, 0, 0)
+			if insns == nil {
+				return nil
+			}
+			return prog.SetInsns(insns)
+		},
+		obj.Load,
+		func() error {
+			l, err := libbpf.LinkCreate(prog.FD(), 0, attach, 0, 0)
 			return errors.Join(err, l.Close())
 		},
 	} {
 		if err := step(); err != nil {
-			return noDispatcher("the kernel can't replace a function of a running program ("+cause(err)+")", err)
+			return err
 		}
 	}
 	return nil

@@ -31,7 +31,7 @@ func (s *swap) prepare() error {
 	}
 	var err error
 	if s.host, err = hostPrograms(s.members, s.old.state); err != nil {
-		return explainSwap(s.link, s.mode, err)
+		return explainSwap(s.link, s.mode, err, nil)
 	}
 	for i := range s.members {
 		if m := &s.members[i]; m.comes != nil {
@@ -56,7 +56,7 @@ func (s *swap) close() {
 // held from the first pin to the swap, so that nobody takes the pins for leftovers.
 func (s *swap) apply() error {
 	if s.host == nil {
-		return s.explain(attachXDP(s.link.Index, nil, s.old.main, s.mode))
+		return s.attach(nil)
 	}
 	unlock, err := lockPins()
 	if err != nil {
@@ -67,14 +67,21 @@ func (s *swap) apply() error {
 	if err := s.pin(dir); err != nil {
 		return errors.Join(&Error{Kind: ErrSystem, Err: err, Msg: fmt.Sprintf("can't pin the chain below %s: %s", dir, cause(err))}, removePins(dir))
 	}
-	if err := s.explain(attachXDP(s.link.Index, s.host.main, s.old.main, s.mode)); err != nil {
+	if err := s.attach(s.host.main); err != nil {
 		return errors.Join(err, removePins(dir))
 	}
 	return nil
 }
 
-// explain tells a lost race from other failures of the swap.
-func (s *swap) explain(err error) error {
+// attach makes the swap itself.
+func (s *swap) attach(main *libbpf.Program) error {
+	return s.explained(func() error { return attachXDP(s.link.Index, main, s.old.main, s.mode) })
+}
+
+// explained calls f, which changes what is on the interface, and tells a lost race
+// from other failures.
+func (s *swap) explained(f func() error) error {
+	said, err := recorded(f)
 	if errors.Is(err, syscall.EEXIST) || errors.Is(err, syscall.EBUSY) {
 		if now, lookErr := s.link.again(); lookErr != nil {
 			return lookErr
@@ -83,7 +90,7 @@ func (s *swap) explain(err error) error {
 		}
 	}
 	if err != nil {
-		return explainSwap(s.link, s.mode, err)
+		return explainSwap(s.link, s.mode, err, said)
 	}
 	return nil
 }
@@ -179,8 +186,8 @@ func (s *swap) revert() error {
 		old = s.old.main
 	}
 	flags := s.mode.flag() | libbpf.XDPReplace
-	if err := libbpf.XDPAttach(s.link.Index, old.Int(), flags, s.host.main.FD()); err != nil {
-		return s.explain(err)
+	if err := s.explained(func() error { return libbpf.XDPAttach(s.link.Index, old.Int(), flags, s.host.main.FD()) }); err != nil {
+		return err
 	}
 	waitForPackets()
 	return unpin(s.link.Index, s.host.ID)
@@ -199,6 +206,7 @@ func (s *swap) chain() *Chain {
 		}
 	}
 	c.Mode, c.Dispatcher, c.Frags = &mode, &s.host.Loaded, s.host.config.Frags
+	c.Version, c.Pins = s.host.config.Version, pinDir(s.link.Index, s.host.ID)
 	for _, m := range s.members {
 		c.Programs = append(c.Programs, m.component())
 	}

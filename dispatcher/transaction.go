@@ -240,7 +240,7 @@ func noSuchProgram(l link, id uint32, there []member) error {
 
 // explainSwap finds the fault behind a failed step of a swap, as explainAttach does
 // for libxdp.
-func explainSwap(l link, mode Mode, err error) error {
+func explainSwap(l link, mode Mode, err error, said []string) error {
 	var explained *Error
 	if errors.As(err, &explained) || errors.Is(err, errLostRace) {
 		return err
@@ -248,5 +248,5 @@ func explainSwap(l link, mode Mode, err error) error {
 	if errors.Is(err, syscall.ENODEV) {
 		return noInterface(l.Name, err)
 	}
-	return explainAttach(l, nil, mode, err, nil)
+	return explainAttach(l, nil, mode, err, said)
 }

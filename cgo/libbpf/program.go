@@ -5,6 +5,8 @@ package libbpf
 */
 import "C"
 
+import "unsafe"
+
 // ProgType is the kernel's type of a program (enum bpf_prog_type).
 type ProgType uint32
 
@@ -96,6 +98,24 @@ func (p *Program) SetIfindex(ifindex int) { C.bpf_program__set_ifindex(p.ptr, C.
 // Insns is the number of instructions in the file, before relocation. It stands
 // for bpf_program__insn_cnt.
 func (p *Program) Insns() int { return int(C.bpf_program__insn_cnt(p.ptr)) }
+
+// Insn is an instruction of a program (struct bpf_insn).
+type Insn struct {
+	Code     byte
+	Dst, Src uint8 // registers
+	Off      int16
+	Imm      int32
+}
+
+// SetInsns puts other instructions in place of the program's, before the load. It
+// stands for bpf_program__set_insns.
+func (p *Program) SetInsns(insns []Insn) error {
+	c := make([]C.struct_bpf_insn, len(insns))
+	for i, insn := range insns {
+		C.xm_set_insn(&c[i], C.__u8(insn.Code), C.__u8(insn.Dst), C.__u8(insn.Src), C.__s16(insn.Off), C.__s32(insn.Imm))
+	}
+	return check("bpf_program__set_insns", C.bpf_program__set_insns(p.ptr, unsafe.SliceData(c), C.size_t(len(c))))
+}
 
 // FD is the loaded program's descriptor, borrowed from the object; negative
 // before the load. It stands for bpf_program__fd.

@@ -130,6 +130,17 @@ static inline int xm_xdp_features(int ifindex, __u64 *features, __u32 *zc_max_se
 
 static inline int xm_has_xdp_features(void) { return XM_LIBBPF_AT_LEAST(1, 2); }
 
+/* cgo doesn't know bit fields, nor copy them. */
+static inline void xm_set_insn(struct bpf_insn *insn, __u8 code, __u8 dst, __u8 src, __s16 off,
+			       __s32 imm)
+{
+	insn->code = code;
+	insn->dst_reg = dst;
+	insn->src_reg = src;
+	insn->off = off;
+	insn->imm = imm;
+}
+
 /* The info structs hold unions that cgo shows as bytes. */
 static inline __u32 xm_link_xdp_ifindex(const struct bpf_link_info *i) { return i->xdp.ifindex; }
 static inline __u32 xm_link_target_obj(const struct bpf_link_info *i)

@@ -89,7 +89,7 @@ func findCommand(commands []*cli.Command, of, name string) (*cli.Command, error)
 		if c.Name == name {
 			return c, nil
 		}
-		if strings.HasPrefix(c.Name, name) && name != "" {
+		if strings.HasPrefix(c.Name, name) && name != "" && !c.Hidden {
 			matches = append(matches, c)
 		}
 	}
@@ -176,11 +176,18 @@ func splitShort(command *cli.Command, arg string, args []string) (options, rest 
 type option struct {
 	name       string
 	takesValue bool
+	optional   func(value string) bool // takes a value, or the next argument if this says so, or none
 }
 
 // write makes the one form that cli is given, with the value from the next
 // argument where it isn't in the option itself.
 func (o *option) write(arg, value string, hasValue bool, args []string) (string, []string, error) {
+	if o.optional != nil && !hasValue {
+		if len(args) > 0 && o.optional(args[0]) {
+			return "--" + o.name + "=" + args[0], args[1:], nil
+		}
+		return "--" + o.name, args, nil
+	}
 	switch {
 	case !o.takesValue && hasValue:
 		return "", nil, usageError(fmt.Sprintf("option %s takes no value", arg), "")
@@ -199,7 +206,13 @@ func newOption(flag cli.Flag) *option {
 	if f, ok := flag.(cli.DocGenerationFlag); ok {
 		takesValue = f.TakesValue()
 	}
-	return &option{name: flag.Names()[0], takesValue: takesValue}
+	o := &option{name: flag.Names()[0], takesValue: takesValue}
+	if f, ok := flag.(*cli.GenericFlag); ok {
+		if _, ok := f.Value.(*interval); ok {
+			o.optional = func(value string) bool { return new(interval).Set(value) == nil }
+		}
+	}
+	return o
 }
 
 // flagsOf are the command's flags and cli's own for help.

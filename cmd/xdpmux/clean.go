@@ -13,6 +13,7 @@ func cleanCommand(out *output) *cli.Command {
 		Name:      "clean",
 		Usage:     "remove the pins that chains of vanished interfaces left behind",
 		ArgsUsage: "[ifname]",
+		Flags:     []cli.Flag{&cli.BoolFlag{Name: "dry-run", Usage: "only list what would be removed"}},
 		Action:    func(c *cli.Context) error { return clean(c, out) },
 	}
 }
@@ -26,5 +27,18 @@ func clean(c *cli.Context, out *output) error {
 		what = ifname
 	}
 	fmt.Fprintf(out.stdout, "Cleaning up detached XDP program links for %s\n", what)
-	return dispatcher.Clean(c.Context, ifname)
+	opts := dispatcher.CleanOptions{Interface: ifname, DryRun: c.Bool("dry-run")}
+	done, err := dispatcher.Clean(c.Context, opts)
+	if err != nil {
+		return err
+	}
+	if opts.DryRun {
+		for _, dir := range done.Removed {
+			fmt.Fprintf(out.stdout, "would remove %s\n", dir)
+		}
+	}
+	for _, k := range done.Kept {
+		fmt.Fprintf(out.stdout, "kept %s, the chain on %s in %s\n", k.Dir, k.Interface.Name, k.Netns)
+	}
+	return nil
 }

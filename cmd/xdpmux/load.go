@@ -10,9 +10,13 @@ import (
 
 func loadCommand(out *output) *cli.Command {
 	return &cli.Command{
-		Name:      "load",
-		Usage:     "load XDP programs on an interface, all in one step",
-		ArgsUsage: "<ifname> <file>...",
+		Name:  "load",
+		Usage: "load XDP programs on interfaces, all in one step",
+		Description: "A file can carry settings of its own, which win over the options:\n" +
+			"prio=N, actions=XDP_PASS+XDP_DROP, name=FUNCTION, section=SECTION, pin=PATH; so\n" +
+			"  xdpmux load eth0 count.o filter.o@prio=10,name=xdp_main\n" +
+			"On several interfaces the programs are loaded once and share their maps: on all, or on none.",
+		ArgsUsage: "<ifname>[,...] <file>[@setting,...]...",
 		Flags:     loadFlags(),
 		Action:    func(c *cli.Context) error { return load(c, out) },
 	}
@@ -58,14 +62,20 @@ func load(c *cli.Context, out *output) error {
 	if err != nil {
 		return err
 	}
-	ifname := c.Args().First()
 	var programs []dispatcher.Program
-	for _, file := range c.Args().Tail() {
-		p := common
-		p.File = file
+	for _, arg := range c.Args().Tail() {
+		p, err := parseFileSpec(arg, common)
+		if err != nil {
+			return err
+		}
 		programs = append(programs, p)
 	}
-	done, err := dispatcher.Attach(c.Context, ifname, programs, opts)
+	ifnames := splitNames(c.Args().First())
+	if len(ifnames) > 1 {
+		_, err := dispatcher.AttachAll(c.Context, ifnames, programs, opts)
+		return err
+	}
+	done, err := dispatcher.Attach(c.Context, ifnames[0], programs, opts)
 	if err != nil {
 		return err
 	}

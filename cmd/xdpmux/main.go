@@ -27,6 +27,10 @@ func main() {
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	out := &output{stdout: stdout, stderr: stderr}
 	app := newApp(out)
+	if len(args) > 0 && args[0] == completeWord {
+		complete(ctx, app, args[1:], stdout)
+		return 0
+	}
 	args, err := normalize(app, args)
 	if err == nil {
 		out.verbosity = countVerbose(args)
@@ -49,6 +53,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 type exitStatus int
 
 func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
+
+// extraCommands are those of some builds only.
+var extraCommands []func(*output) *cli.Command
 
 func newApp(out *output) *cli.App {
 	cli.VersionFlag = &cli.BoolFlag{Name: "version", Usage: "print the versions of xdpmux, libxdp and libbpf"}
@@ -73,6 +80,8 @@ func newApp(out *output) *cli.App {
 			planCommand(out),
 			applyCommand(out),
 			exportCommand(out),
+			checkCommand(out),
+			completionCommand(out),
 		},
 		Writer:         out.stdout,
 		ErrWriter:      out.stderr,
@@ -82,6 +91,9 @@ func newApp(out *output) *cli.App {
 		Action: func(c *cli.Context) error {
 			return usageError("no command given", "xdpmux help lists the commands")
 		},
+	}
+	for _, extra := range extraCommands {
+		app.Commands = append(app.Commands, extra(out))
 	}
 	for _, command := range app.Commands {
 		prepare(command, out)
@@ -95,6 +107,7 @@ func prepare(command *cli.Command, out *output) {
 	command.Flags = append(command.Flags,
 		&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "show the causes of errors and what libxdp says; twice: and libbpf"},
 		&cli.BoolFlag{Name: "version", Usage: "print the versions of xdpmux, libxdp and libbpf"},
+		&cli.StringFlag{Name: "netns", Usage: "act in the network namespace `NAME`, or that of a path, with the bpffs of this one"},
 	)
 	command.OnUsageError = func(_ *cli.Context, err error, _ bool) error {
 		return usageError(err.Error(), "xdpmux "+fullName(command)+" --help lists the options")
@@ -107,6 +120,9 @@ func prepare(command *cli.Command, out *output) {
 		if c.Bool("version") {
 			out.printVersion()
 			return nil
+		}
+		if err := enterNetns(c.String("netns")); err != nil {
+			return err
 		}
 		out.connectLog()
 		return action(c)

@@ -59,8 +59,16 @@ func (o *output) warn(format string, args ...any) {
 const verifierLines = 8
 
 // printError prints one line of what went wrong, then the end of the verifier's
-// log if there is one, then what to do.
+// log if there is one, then what to do; for each error of several.
 func (o *output) printError(err error) {
+	if several, ok := err.(interface{ Unwrap() []error }); ok {
+		if _, ok := err.(*dispatcher.Error); !ok {
+			for _, err := range several.Unwrap() {
+				o.printError(err)
+			}
+			return
+		}
+	}
 	fmt.Fprintf(o.stderr, "xdpmux: %v\n", err)
 	if log := strings.TrimSpace(dispatcher.VerifierLog(err)); log != "" {
 		lines := strings.Split(log, "\n")
@@ -84,8 +92,10 @@ func (o *output) printError(err error) {
 	}
 }
 
-func (o *output) printJSON(v any) error {
-	enc := json.NewEncoder(o.stdout)
+func (o *output) printJSON(v any) error { return printJSON(o.stdout, v) }
+
+func printJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
 	return enc.Encode(v)
 }

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -11,35 +13,59 @@ import (
 )
 
 func statusCommand(out *output) *cli.Command {
+	every := interval(time.Second)
 	return &cli.Command{
 		Name:      "status",
-		Usage:     "show the XDP programs of an interface, or of all",
-		ArgsUsage: "[ifname]",
-		Flags:     []cli.Flag{&cli.BoolFlag{Name: "json", Usage: jsonUsage("the programs")}},
-		Action:    func(c *cli.Context) error { return status(c, out) },
+		Usage:     "show the XDP programs of interfaces, or of all",
+		ArgsUsage: "[ifname]...",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "json", Usage: jsonUsage("the programs")},
+			&cli.GenericFlag{Name: "watch", Value: &every, Usage: "show them again and again, each `INTERVAL` (default: 1s)"},
+		},
+		Action: func(c *cli.Context) error {
+			print := func(w io.Writer) error { return status(c, w) }
+			if c.IsSet("watch") {
+				return watch(c.Context, out.stdout, time.Duration(every), print)
+			}
+			return print(out.stdout)
+		},
 	}
 }
 
-func status(c *cli.Context, out *output) error {
-	chains, err := chainsOf(c)
+func status(c *cli.Context, w io.Writer) error {
+	chains, err := dispatcher.StatusAll(c.Context, c.Args().Slice()...)
 	if err != nil {
 		return err
 	}
 	if c.Bool("json") {
-		return out.printJSON(chains)
+		err = printJSON(w, chains)
+	} else {
+		err = renderStatus(w, chains)
 	}
-	return renderStatus(out.stdout, chains)
+	if err != nil || c.IsSet("watch") {
+		return err // a watch goes on; the rows say what can't be read
+	}
+	return unread(chains)
 }
 
-func chainsOf(c *cli.Context) ([]*dispatcher.Chain, error) {
-	switch c.NArg() {
-	case 0:
-		return dispatcher.StatusAll(c.Context)
-	case 1:
-		chain, err := dispatcher.Status(c.Context, c.Args().First())
-		return []*dispatcher.Chain{chain}, err
+// unread is the error of the chains that couldn't be read.
+func unread(chains []*dispatcher.Chain) error {
+	var errs []error
+	for _, c := range chains {
+		if c.Err != nil {
+			errs = append(errs, c.Err)
+		}
 	}
-	return nil, usageError("status takes one interface", "xdpmux status [ifname]")
+	if len(errs) < 2 {
+		return errors.Join(errs...)
+	}
+	e := &dispatcher.Error{Kind: dispatcher.ErrSystem, Err: errors.Join(errs...),
+		Msg: fmt.Sprintf("the programs of %d interfaces can't be read", len(errs))}
+	var first *dispatcher.Error
+	if errors.As(errs[0], &first) {
+		e.Remedy = first.Remedy
+	}
+	return e
 }
 
 // The columns of xdp-loader's table, whose text this is byte for byte.
@@ -69,6 +95,8 @@ func renderChain(b *strings.Builder, c *dispatcher.Chain) {
 		fmt.Fprintf(b, statusMain, c.Interface.Name, "", p.Name, mode, p.ID, p.Tag)
 	}
 	switch {
+	case c.Err != nil && c.Dispatcher == nil:
+		fmt.Fprintf(b, statusNone, c.Interface.Name, "", "<"+c.Problem+">")
 	case c.Dispatcher != nil:
 		main(c.Dispatcher, *c.Mode)
 	case c.Legacy != nil:
@@ -77,6 +105,9 @@ func renderChain(b *strings.Builder, c *dispatcher.Chain) {
 		fmt.Fprintf(b, statusNone, c.Interface.Name, "", "<No XDP program loaded!>")
 	}
 	for _, p := range c.Programs {
+		if p.ID == 0 {
+			p.Name = "<gone>"
+		}
 		fmt.Fprintf(b, statusPart, " =>", p.Priority, p.Name, "", p.ID, p.Tag, p.Actions)
 	}
 	if c.Hardware != nil {

@@ -58,7 +58,7 @@ func TestCrash(t *testing.T) {
 			outcome += ", with pins left"
 		}
 		outcomes[outcome]++
-		if err := dispatcher.Clean(t.Context(), ""); err != nil {
+		if _, err := dispatcher.Clean(t.Context(), dispatcher.CleanOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		checkPins(t, v)

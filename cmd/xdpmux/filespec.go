@@ -1,0 +1,72 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/xdpmux/xdpmux/dispatcher"
+)
+
+const fileSpecUsage = "such as filter.o@prio=10,actions=XDP_PASS+XDP_DROP,name=xdp_main,section=xdp,pin=/sys/fs/bpf/filter"
+
+// parseFileSpec reads an object file with settings of its own, which win over those
+// of the whole call:
+//
+//	filter.o@prio=10,actions=XDP_PASS+XDP_DROP
+//
+// A file whose name has an @ in it is taken as it is if it is there.
+func parseFileSpec(arg string, p dispatcher.Program) (dispatcher.Program, error) {
+	p.File = arg
+	at := strings.LastIndex(arg, "@")
+	if at < 0 {
+		return p, nil
+	}
+	if _, err := os.Stat(arg); err == nil {
+		return p, nil
+	}
+	p.File = arg[:at]
+	for _, setting := range strings.Split(arg[at+1:], ",") {
+		key, value, ok := strings.Cut(setting, "=")
+		if !ok || value == "" {
+			return p, usageError(fmt.Sprintf("%q in %q is no setting", setting, arg), fileSpecUsage)
+		}
+		switch key {
+		case "prio":
+			n, err := strconv.ParseUint(value, 0, 32)
+			if err != nil {
+				return p, usageError(fmt.Sprintf("priority %q in %q is not a number from 0 to 4294967295", value, arg), "")
+			}
+			p.Priority = dispatcher.Prio(uint32(n))
+		case "actions":
+			actions, err := dispatcher.ParseActions(strings.Split(value, "+")...)
+			if err != nil {
+				return p, err
+			}
+			p.Actions = &actions
+		case "name":
+			p.Name, p.Section = value, ""
+		case "section":
+			p.Section, p.Name = value, ""
+		case "pin":
+			p.PinPath = value
+		default:
+			return p, usageError(fmt.Sprintf("unknown setting %q in %q", key, arg), fileSpecUsage)
+		}
+	}
+	return p, nil
+}
+
+// splitNames reads one interface or several joined by commas. Linux allows a comma
+// in a name, so an interface that has one is taken as it is.
+func splitNames(arg string) []string {
+	if !strings.Contains(arg, ",") {
+		return []string{arg}
+	}
+	if _, err := net.InterfaceByName(arg); err == nil {
+		return []string{arg}
+	}
+	return strings.Split(arg, ",")
+}

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/xdpmux/xdpmux/dispatcher"
+)
+
+func TestParseFileSpec(t *testing.T) {
+	there := filepath.Join(t.TempDir(), "a@prio=3")
+	if err := os.WriteFile(there, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	common := dispatcher.Program{Priority: dispatcher.Prio(7), Section: "xdp", PinPath: "/p"}
+	with := func(change func(*dispatcher.Program)) dispatcher.Program {
+		p := common
+		p.File = "a.o"
+		change(&p)
+		return p
+	}
+	for _, c := range []struct {
+		arg  string
+		want dispatcher.Program
+		err  string
+	}{
+		{"a.o", with(func(*dispatcher.Program) {}), ""},
+		{"a.o@prio=10", with(func(p *dispatcher.Program) { p.Priority = dispatcher.Prio(10) }), ""},
+		{"a.o@prio=0", with(func(p *dispatcher.Program) { p.Priority = dispatcher.Prio(0) }), ""},
+		{"a.o@name=f", with(func(p *dispatcher.Program) { p.Name, p.Section = "f", "" }), ""},
+		{"a.o@section=s,pin=/q", with(func(p *dispatcher.Program) { p.Section, p.PinPath = "s", "/q" }), ""},
+		{"a.o@actions=XDP_PASS+XDP_TX", with(func(p *dispatcher.Program) { p.Actions = dispatcher.On(dispatcher.Pass, dispatcher.TX) }), ""},
+		{"x@y/a.o@prio=1", with(func(p *dispatcher.Program) { p.File, p.Priority = "x@y/a.o", dispatcher.Prio(1) }), ""},
+		{there, with(func(p *dispatcher.Program) { p.File = there }), ""},
+		{"a.o@", common, "no setting"},
+		{"a.o@prio", common, "no setting"},
+		{"a.o@prio=", common, "no setting"},
+		{"a.o@prio=x", common, "not a number"},
+		{"a.o@actions=XDP_PASS+PASS", common, "unknown action"},
+		{"a.o@colour=red", common, "unknown setting"},
+	} {
+		got, err := parseFileSpec(c.arg, common)
+		switch {
+		case c.err != "" && (err == nil || !strings.Contains(err.Error(), c.err)):
+			t.Errorf("%s: error %v, want %q", c.arg, err, c.err)
+		case c.err == "" && (err != nil || !reflect.DeepEqual(got, c.want)):
+			t.Errorf("%s: %+v, %v", c.arg, got, err)
+		}
+	}
+}
+
+func TestSplitNames(t *testing.T) {
+	for arg, want := range map[string][]string{"lo": {"lo"}, "lo,eth0": {"lo", "eth0"}} {
+		if got := splitNames(arg); !slices.Equal(got, want) {
+			t.Errorf("%s: %q", arg, got)
+		}
+	}
+}

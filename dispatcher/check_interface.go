@@ -1,0 +1,94 @@
+package dispatcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// CheckInterface finds out whether a chain can be on an interface, and what is
+// there. Errors: [ErrNoInterface].
+func CheckInterface(ctx context.Context, ifname string) ([]Check, error) {
+	l, err := linkByName(ifname)
+	if err != nil {
+		return nil, err
+	}
+	checks := []Check{checkDriver(l)}
+	f, err := QueryFeatures(ctx, ifname)
+	if errors.Is(err, ErrKernel) {
+		f = nil // it can't tell
+	} else if err != nil {
+		return nil, err
+	}
+	return append(checks, checkNative(f), checkMTU(l, f), checkAttached(l)), nil
+}
+
+func checkDriver(l link) Check {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return found("driver", "", CheckLimited, "", err)
+	}
+	defer unix.Close(fd)
+	info, err := unix.IoctlGetEthtoolDrvinfo(fd, l.Name)
+	if err != nil {
+		return ok("driver", "without a name")
+	}
+	return ok("driver", "%s", unix.ByteSliceToString(info.Driver[:]))
+}
+
+// The features that checks look at, bits of Features.XDP.
+const (
+	featureBasic = 1 << 0
+	featureRxSG  = 1 << 5
+)
+
+func checkNative(f *Features) Check {
+	switch {
+	case f == nil:
+		return ok("native mode", "unknown: kernels before 6.3 don't tell; loading a program does")
+	case f.XDP&featureBasic == 0:
+		return Check{Name: "native mode", State: CheckLimited, Detail: "the driver has no XDP",
+			Remedy: "use -m skb, which every driver takes and which is slower"}
+	}
+	return ok("native mode", "the driver has XDP")
+}
+
+// pageMTU is an MTU that fits into a page of 4 KiB beside the room that XDP keeps:
+// 256 bytes of headroom and struct skb_shared_info.
+const pageMTU = 3498
+
+func checkMTU(l link, f *Features) Check {
+	switch {
+	case l.mtu <= pageMTU:
+		return ok("mtu", "%d", l.mtu)
+	case f != nil && f.XDP&featureRxSG == 0:
+		return Check{Name: "mtu", State: CheckLimited, Detail: fmt.Sprintf("%d, and the driver doesn't hand packets of several buffers to programs", l.mtu),
+			Remedy: "lower the MTU, or use -m skb"}
+	}
+	return Check{Name: "mtu", State: CheckLimited, Detail: fmt.Sprintf("%d, for which every program of the chain needs frags support", l.mtu),
+		Remedy: `put the programs into SEC("xdp.frags"), lower the MTU, or use -m skb`}
+}
+
+// checkAttached says what is on the interface, and whether a program can join it.
+func checkAttached(l link) Check {
+	if !l.attached {
+		return ok("attached", "nothing")
+	}
+	for _, check := range []func(link) error{checkHeld, checkLegacy} {
+		if err := check(l); err != nil {
+			return found("attached", "", CheckMissing, "", err)
+		}
+	}
+	c := chainOf(l)
+	switch {
+	case c.Err != nil:
+		return found("attached", "", CheckMissing, "", c.Err)
+	case c.Problem != "":
+		return Check{Name: "attached", State: CheckLimited, Detail: c.Problem, Remedy: "unload -a " + l.Name + ", and load the chain anew"}
+	case c.Dispatcher == nil:
+		return ok("attached", "an offloaded program")
+	}
+	return ok("attached", "a chain of %d in %s mode", len(c.Programs), l.mode)
+}

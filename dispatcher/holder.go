@@ -1,0 +1,112 @@
+package dispatcher
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/xdpmux/xdpmux/cgo/libbpf"
+)
+
+// checkHeld says whether a bpf_link holds the interface's main program: then
+// nobody can replace it or take it away through the interface.
+func checkHeld(l link) error {
+	if l.progID == 0 {
+		return nil
+	}
+	id := holdingLinks([]link{l})[holding{l.Index, l.progID}]
+	if id == 0 {
+		return nil
+	}
+	program := Loaded{ID: l.progID}
+	if p, err := loadedByID(l.progID); err == nil {
+		program = p.Loaded
+	}
+	e := &Error{Kind: ErrLinkHeld,
+		Msg:    fmt.Sprintf("%s has %s, held by bpf_link %d, and only through that can it be changed", l.Name, program, id),
+		Remedy: fmt.Sprintf("to remove it all the same: bpftool link detach id %d", id)}
+	if holders := linkHolders(id); len(holders) > 0 {
+		e.Remedy = "the link belongs to " + strings.Join(holders, " and ") + "; " + e.Remedy
+	}
+	return e
+}
+
+// linkHolders names what keeps a link: pins and processes.
+func linkHolders(id uint32) []string {
+	var holders []string
+	for _, dir := range bpffsMounts() {
+		_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || !d.Type().IsRegular() {
+				return nil // unreadable: there may be others
+			}
+			if fd, err := libbpf.ObjGet(path); err == nil {
+				if fdLinkID(fmt.Sprintf("/proc/self/fdinfo/%d", fd.Int())) == id {
+					holders = append(holders, "the pin "+path)
+				}
+				fd.Close()
+			}
+			return nil
+		})
+	}
+	fds, _ := filepath.Glob("/proc/[0-9]*/fd/*")
+	named := ""
+	for _, path := range fds {
+		target, err := os.Readlink(path)
+		if err != nil || !strings.HasPrefix(target, "anon_inode:bpf") {
+			continue
+		}
+		process := filepath.Dir(filepath.Dir(path))
+		if process == named || fdLinkID(filepath.Join(process, "fdinfo", filepath.Base(path))) != id {
+			continue
+		}
+		named = process
+		comm, _ := os.ReadFile(filepath.Join(process, "comm"))
+		holders = append(holders, fmt.Sprintf("process %s (%s)", filepath.Base(process), strings.TrimSpace(string(comm))))
+	}
+	return holders
+}
+
+// fdLinkID reads the id of the link behind a descriptor from its fdinfo; 0: it is
+// something else.
+func fdLinkID(fdinfo string) uint32 {
+	text, err := os.ReadFile(fdinfo)
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(text)) {
+		if value, ok := strings.CutPrefix(line, "link_id:"); ok {
+			id, _ := strconv.ParseUint(strings.TrimSpace(value), 10, 32)
+			return uint32(id)
+		}
+	}
+	return 0
+}
+
+// bpffsMounts lists where a bpffs is mounted.
+func bpffsMounts() []string {
+	text, err := os.ReadFile("/proc/thread-self/mountinfo")
+	if err != nil {
+		return nil
+	}
+	return bpffsIn(string(text))
+}
+
+// bpffsIn reads the text of /proc/PID/mountinfo (proc_pid_mountinfo(5)): the mount
+// point is the fifth field, the type of file system follows a lone hyphen.
+func bpffsIn(mountinfo string) []string {
+	var dirs []string
+	for line := range strings.Lines(mountinfo) {
+		before, after, _ := strings.Cut(line, " - ")
+		fields := strings.Fields(before)
+		if len(fields) > 4 && strings.HasPrefix(after, "bpf ") {
+			dirs = append(dirs, unescapeMount.Replace(fields[4]))
+		}
+	}
+	return dirs
+}
+
+// unescapeMount undoes what the kernel does to the characters that separate.
+var unescapeMount = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)

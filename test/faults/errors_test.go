@@ -1,0 +1,206 @@
+package faults
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/xdpmux/xdpmux/cgo/libbpf"
+	"github.com/xdpmux/xdpmux/test/kernel"
+)
+
+// fault is how a row of docs/errors.md is provoked: prepare makes the fault and
+// returns the arguments that meet it; wrap goes before the program.
+type fault struct {
+	prepare func(t *testing.T, v *kernel.Veth) (args []string)
+	wrap    []string
+	remedy  string // part of the line that says what to do
+}
+
+func load(v *kernel.Veth, args ...string) []string { return append([]string{"load", v.Name}, args...) }
+
+// chain loads a first program on the interface, with the given options.
+func chain(t *testing.T, v *kernel.Veth, args ...string) {
+	t.Helper()
+	kernel.MustRun(t, ours(), load(v, args...)...)
+	t.Cleanup(func() { kernel.MustRun(t, ours(), "unload", "-a", v.Name) })
+}
+
+func foreignChain(version int, args ...string) func(*testing.T, *kernel.Veth) []string {
+	return func(t *testing.T, v *kernel.Veth) []string {
+		v.Attach(t, newForeign(t, version).fd, kernel.SKB)
+		return append([]string{args[0], v.Name}, args[1:]...)
+	}
+}
+
+func plain(args ...string) func(*testing.T, *kernel.Veth) []string {
+	return func(_ *testing.T, v *kernel.Veth) []string { return load(v, args...) }
+}
+
+var (
+	pass     = sample("xdp_pass")
+	withoutA = func(capability string) []string {
+		return []string{"setpriv", "--bounding-set=-" + capability, "--inh-caps=-" + capability}
+	}
+	withoutBPFFS = []string{"unshare", "--mount", "sh", "-c", `umount /sys/fs/bpf && exec "$@"`, "sh"}
+)
+
+var faults = map[string]fault{
+	"mode-mismatch": {prepare: func(t *testing.T, v *kernel.Veth) []string {
+		chain(t, v, "-m", "skb", pass)
+		return load(v, pass)
+	}, remedy: "use -m skb"},
+	"legacy": {prepare: func(t *testing.T, v *kernel.Veth) []string {
+		v.Attach(t, kernel.Program(t, kernel.Pass), kernel.Native)
+		return load(v, pass)
+	}, remedy: "unload -a"},
+	"link-held": {prepare: func(t *testing.T, v *kernel.Veth) []string {
+		link := linkTo(t, kernel.Program(t, kernel.Pass), v.Index)
+		check(t, pinLink(t, link.Int()))
+		return load(v, pass)
+	}, remedy: fmt.Sprintf("the pin %s and process %d (", linkPin, os.Getpid())},
+	"newer-dispatcher": {prepare: foreignChain(3, "load", "-m", "skb", pass), remedy: "newer tools"},
+	"older-dispatcher": {prepare: foreignChain(1, "load", "-m", "skb", pass), remedy: "older tools"},
+	"full": {prepare: func(t *testing.T, v *kernel.Veth) []string {
+		chain(t, v, strings.Fields(strings.Repeat(pass+" ", 10))...)
+		return load(v, pass)
+	}, remedy: "unload one first"},
+	"mtu": {prepare: func(t *testing.T, v *kernel.Veth) []string {
+		v.SetMTU(t, 9000)
+		return load(v, pass)
+	}, remedy: `SEC("xdp.frags")`},
+	"frags-join": {prepare: func(t *testing.T, v *kernel.Veth) []string {
+		v.SetMTU(t, 9000)
+		chain(t, v, object("frags"))
+		return load(v, pass)
+	}, remedy: `SEC("xdp.frags")`},
+	"verifier": {prepare: plain("-s", "xdp/refused", object("pinned"))},
+	"no-btf-join": {prepare: func(t *testing.T, v *kernel.Veth) []string {
+		chain(t, v, pass)
+		return load(v, object("nobtf"))
+	}},
+	"no-btf":        {prepare: plain("--require-dispatcher", object("nobtf"))},
+	"no-bpffs":      {prepare: plain(pass, pass), wrap: withoutBPFFS, remedy: "mount -t bpf"},
+	"no-capability": {prepare: plain(pass), wrap: withoutA("net_admin"), remedy: "run as root"},
+	"no-native":     {prepare: func(*testing.T, *kernel.Veth) []string { return []string{"load", "lo", pass} }, remedy: "-m skb"},
+	"no-offload":    {prepare: plain("-m", "hw", pass), remedy: "-m native"},
+	"queues":        {prepare: fewQueues, remedy: "ethtool -l"},
+	"pinned-map": {prepare: func(t *testing.T, v *kernel.Veth) []string {
+		dir := "/sys/fs/bpf/faults"
+		check(t, os.Mkdir(dir, 0o700))
+		t.Cleanup(func() { os.RemoveAll(dir) })
+		kernel.MustRun(t, "bpftool", "map", "create", dir+"/pinned_packets", "type", "hash", "key", "4", "value", "8", "entries", "7", "name", "pinned_packets")
+		return load(v, "-p", dir, "-s", "xdp/good", object("pinned"))
+	}, remedy: "remove the pin"},
+	"no-interface": {prepare: func(*testing.T, *kernel.Veth) []string { return []string{"load", "nonesuch", pass} }, remedy: "ip link"},
+	"no-file":      {prepare: plain("nonesuch.o")},
+	"not-bpf": {prepare: func(t *testing.T, v *kernel.Veth) []string {
+		self, err := os.Executable()
+		check(t, err)
+		return load(v, self)
+	}, remedy: "-target bpf"},
+	"unknown-dispatcher": {prepare: foreignChain(4, "status")},
+	"unload-link-held": {prepare: func(t *testing.T, v *kernel.Veth) []string {
+		linkTo(t, kernel.Program(t, kernel.Pass), v.Index)
+		return []string{"unload", "-a", v.Name}
+	}, remedy: "bpftool link detach id"},
+	"unload-newer": {prepare: func(t *testing.T, v *kernel.Veth) []string {
+		f := newForeign(t, 3)
+		v.Attach(t, f.fd, kernel.SKB)
+		return []string{"unload", "-i", fmt.Sprint(f.partID(t, 0)), v.Name}
+	}, remedy: "unload -a"},
+	"unload-nothing": {prepare: func(_ *testing.T, v *kernel.Veth) []string { return []string{"unload", "-a", v.Name} }},
+	"unload-not-there": {prepare: func(t *testing.T, v *kernel.Veth) []string {
+		chain(t, v, pass)
+		return []string{"unload", "-i", "4294967295", v.Name}
+	}, remedy: "(xdp_pass)"},
+}
+
+const linkPin = "/sys/fs/bpf/faults-link"
+
+func pinLink(t *testing.T, fd int) error {
+	t.Cleanup(func() { os.Remove(linkPin) })
+	return libbpf.ObjPin(fd, linkPin)
+}
+
+// fewQueues makes a pair whose driver refuses native XDP.
+func fewQueues(t *testing.T, _ *kernel.Veth) []string {
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name, attrs.NumRxQueues, attrs.NumTxQueues = "narrow", 1, 1
+	check(t, netlink.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: "wide", PeerNumTxQueues: 4, PeerNumRxQueues: 4}))
+	t.Cleanup(func() { check(t, netlink.LinkDel(&netlink.Dummy{LinkAttrs: attrs})) })
+	for _, name := range []string{"narrow", "wide"} {
+		link, err := netlink.LinkByName(name)
+		check(t, err)
+		check(t, netlink.LinkSetUp(link))
+	}
+	return []string{"load", "narrow", pass}
+}
+
+var row = regexp.MustCompile(`(?m)^\| ([a-z-]+) \| (.*?) ?\| (.+?) \| .*\|$`)
+
+// Every row of docs/errors.md is provoked and says what it says there, native tools
+// included, and leaves everything as it was.
+func TestErrors(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/errors.md")
+	check(t, err)
+	seen := map[string]bool{}
+	for _, m := range row.FindAllStringSubmatch(string(doc), -1) {
+		name, native, says := m[1], m[2], m[3]
+		seen[name] = true
+		t.Run(name, func(t *testing.T) {
+			f, ok := faults[name]
+			if !ok {
+				t.Fatal("docs/errors.md has this row, and no test provokes it")
+			}
+			v := kernel.NewVeth(t)
+			args := f.prepare(t, v)
+			before := kernel.Snapshot(t)
+			if _, err := exec.LookPath("xdp-loader"); err == nil && native != "" {
+				stdout, stderr, status := run(t, f.wrap, "xdp-loader", args)
+				if status == 0 || !strings.Contains(stdout+stderr, native) {
+					t.Errorf("xdp-loader: exit status %d, no %q in:\n%s%s", status, native, stdout, stderr)
+				}
+			}
+			stdout, stderr, status := run(t, f.wrap, ours(), args)
+			pattern := "(?m)^xdpmux: " + strings.ReplaceAll(regexp.QuoteMeta(says), "…", ".+?") + "$"
+			if status != 1 || !regexp.MustCompile(pattern).MatchString(stderr) || !strings.Contains(stderr, f.remedy) {
+				t.Errorf("exit status %d, want 1, %q and %q in:\n%s%s", status, says, f.remedy, stdout, stderr)
+			}
+			before.Check(t)
+		})
+	}
+	for name := range faults {
+		if !seen[name] {
+			t.Errorf("%s has no row in docs/errors.md", name)
+		}
+	}
+}
+
+func run(t *testing.T, wrap []string, program string, args []string) (stdout, stderr string, status int) {
+	all := append(append([]string{}, wrap...), program)
+	all = append(all, args...)
+	return kernel.Run(t, all[0], all[1:]...)
+}
+
+// older says whether the running kernel is older than a version such as "6.12".
+func older(t *testing.T, version string) bool {
+	t.Helper()
+	if version == "" {
+		return false
+	}
+	var uts unix.Utsname
+	check(t, unix.Uname(&uts))
+	var have, want [2]int
+	_, err := fmt.Sscanf(unix.ByteSliceToString(uts.Release[:]), "%d.%d", &have[0], &have[1])
+	check(t, err)
+	_, err = fmt.Sscanf(version, "%d.%d", &want[0], &want[1])
+	check(t, err)
+	return have[0] < want[0] || have[0] == want[0] && have[1] < want[1]
+}

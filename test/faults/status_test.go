@@ -1,0 +1,167 @@
+package faults
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/test/kernel"
+)
+
+// status reads an interface through the command line.
+func status(t *testing.T, ifname string, exit int) *dispatcher.Chain {
+	t.Helper()
+	stdout, stderr, got := kernel.Run(t, ours(), "status", "--json", ifname)
+	if got != exit {
+		t.Fatalf("status: exit status %d, want %d\n%s%s", got, exit, stdout, stderr)
+	}
+	var chains []*dispatcher.Chain
+	if err := json.Unmarshal([]byte(stdout), &chains); err != nil || len(chains) != 1 {
+		t.Fatalf("status: %v\n%s", err, stdout)
+	}
+	return chains[0]
+}
+
+// Every version of the protocol, wherever its pins lie.
+func TestStatusOfEveryVersion(t *testing.T) {
+	for version := 1; version <= 3; version++ {
+		for _, pinned := range []string{"as libxdp does", "elsewhere", "not at all", "half"} {
+			t.Run(fmt.Sprintf("version %d, pinned %s", version, pinned), func(t *testing.T) {
+				kernel.NoLeak(t)
+				v := kernel.NewVeth(t)
+				f := newForeign(t, version)
+				v.Attach(t, f.fd, kernel.SKB)
+				want := ""
+				libxdp := fmt.Sprintf("/sys/fs/bpf/xdp/dispatch-%d-%d", v.Index, f.id)
+				switch pinned {
+				case "as libxdp does":
+					want = libxdp
+					f.pin(t, want, 0)
+					f.pin(t, want, 1)
+				case "elsewhere":
+					f.pin(t, filepath.Join("/sys/fs/bpf", t.TempDir()), 0)
+				case "half":
+					want = libxdp
+					f.pin(t, want, 1)
+				}
+				c := status(t, v.Name, 0)
+				if c.Version != version || c.Dispatcher == nil || c.Dispatcher.ID != uint32(f.id) || *c.Mode != dispatcher.ModeSKB || c.Pins != want || c.Problem != "" {
+					t.Errorf("chain: %+v", c)
+				}
+				frags := version > 1
+				for i, want := range []dispatcher.Component{
+					{Priority: 7, Actions: *dispatcher.On(dispatcher.Pass)},
+					{Priority: 9, Actions: *dispatcher.On(dispatcher.Pass, dispatcher.TX), Frags: frags},
+				} {
+					got := c.Programs[i]
+					if got.ID != f.partID(t, i) || got.Name != "xdp_pass" || got.Tag == "" {
+						t.Errorf("program %d: %+v", i, got)
+					}
+					got.Loaded = dispatcher.Loaded{}
+					if !reflect.DeepEqual(got, want) {
+						t.Errorf("program %d: %+v, want %+v", i, got, want)
+					}
+				}
+			})
+		}
+	}
+}
+
+// One chain that can't be read, and the ones after it.
+func TestStatusOfTheUnknown(t *testing.T) {
+	kernel.NoLeak(t)
+	kernel.InNetns(t, func() {
+		bad, good := kernel.NewVeth(t), kernel.NewVeth(t)
+		bad.Attach(t, newForeign(t, 4).fd, kernel.SKB)
+		good.Attach(t, kernel.Program(t, kernel.Pass), kernel.Native)
+		stdout, stderr, exit := kernel.Run(t, ours(), "status")
+		if exit != 1 || !strings.Contains(stderr, "version 4, and xdpmux knows 1 to 3") {
+			t.Errorf("exit status %d, stderr %q", exit, stderr)
+		}
+		for _, want := range []string{bad.Name + "    ", "version 4, and xdpmux knows 1 to 3", good.Name + "    ", "native"} {
+			if !strings.Contains(stdout, want) {
+				t.Errorf("no %q in:\n%s", want, stdout)
+			}
+		}
+		if c := status(t, bad.Name, 1); !strings.Contains(c.Problem, "version 4") {
+			t.Errorf("problem: %q", c.Problem)
+		}
+	})
+}
+
+// A chain whose first program has lost its link: it is pinned, and doesn't run.
+func TestStatusOfHalfAChain(t *testing.T) {
+	kernel.NoLeak(t)
+	v := kernel.NewVeth(t)
+	kernel.MustRun(t, ours(), "load", v.Name, sample("xdp_drop"), sample("xdp_pass"))
+	t.Cleanup(func() { kernel.Run(t, ours(), "unload", "-a", v.Name) })
+	before := status(t, v.Name, 0)
+	check(t, os.Remove(filepath.Join(before.Pins, "prog0-link")))
+	if passed := v.Deliver(t, kernel.UDP4(kernel.Flow{})); len(passed) != 1 {
+		t.Fatalf("the program still runs, although its link is gone: this test is wrong")
+	}
+	after := status(t, v.Name, 0)
+	if after.Programs[0].ID != 0 || after.Programs[1] != before.Programs[1] || !strings.Contains(after.Problem, "half removed") {
+		t.Errorf("before: %+v\nafter: %+v", before, after)
+	}
+	if stdout := kernel.MustRun(t, ours(), "status", v.Name); !strings.Contains(stdout, "<gone>") {
+		t.Errorf("nothing is gone:\n%s", stdout)
+	}
+}
+
+// Programs that a bpf_link holds, a dispatcher among them.
+func TestStatusOfLinks(t *testing.T) {
+	kernel.NoLeak(t)
+	a, b := kernel.NewVeth(t), kernel.NewVeth(t)
+	linkTo(t, kernel.Program(t, kernel.Pass), a.Index)
+	linkTo(t, newForeign(t, 2).fd, b.Index)
+	if c := status(t, a.Name, 0); c.Link == 0 || c.Legacy == nil {
+		t.Errorf("legacy program: %+v", c)
+	}
+	if c := status(t, b.Name, 0); c.Link == 0 || c.Dispatcher == nil || len(c.Programs) != 2 {
+		t.Errorf("dispatcher: %+v", c)
+	}
+	// The text is xdp-loader's, byte for byte.
+	if ours, native := kernel.MustRun(t, ours(), "status", a.Name), kernel.MustRun(t, "xdp-loader", "status", a.Name); ours != native {
+		t.Errorf("xdpmux:\n%s\nxdp-loader:\n%s", ours, native)
+	}
+}
+
+// The names that are asked for, in their order.
+func TestStatusOfSeveral(t *testing.T) {
+	a, b := kernel.NewVeth(t), kernel.NewVeth(t)
+	stdout := kernel.MustRun(t, ours(), "status", b.Name, a.Name)
+	lines := strings.Split(stdout, "\n")
+	if !strings.HasPrefix(lines[4], b.Name) || !strings.HasPrefix(lines[5], a.Name) || len(lines) != 8 {
+		t.Errorf("got:\n%s", stdout)
+	}
+	if _, stderr, exit := kernel.Run(t, ours(), "status", a.Name, "nonesuch"); exit != 1 || !strings.Contains(stderr, "nonesuch") {
+		t.Errorf("exit status %d, stderr %q", exit, stderr)
+	}
+}
+
+// Many interfaces, some with chains: the text is xdp-loader's, byte for byte.
+func TestStatusOfMany(t *testing.T) {
+	kernel.NoLeak(t)
+	kernel.InNetns(t, func() {
+		const script = `for i in $(seq 100); do echo "link add m$i type veth peer name n$i"; done | ip -batch -
+for i in 1 50 100; do "$0" load m$i "$1" "$2" || exit; done
+"$0" load -m skb n7 "$1"
+"$0" status >/tmp/ours && xdp-loader status >/tmp/native; status=$?
+for i in m1 m50 m100 n7; do "$0" unload -a $i || exit; done
+exit $status`
+		kernel.MustRun(t, "bash", "-c", script, ours(), sample("xdp_pass"), sample("xdp_drop"))
+		ours, err := os.ReadFile("/tmp/ours")
+		check(t, err)
+		native, err := os.ReadFile("/tmp/native")
+		check(t, err)
+		if string(ours) != string(native) || strings.Count(string(ours), "\n") < 200 {
+			t.Errorf("xdpmux:\n%s\nxdp-loader:\n%s", ours, native)
+		}
+	})
+}
