@@ -22,7 +22,7 @@ BPFFLAGS   = -O2 -g -Wall -Werror -target bpf $(if $(MULTIARCH),-I/usr/include/$
 BPFOBJ    := $(patsubst bpf/samples/%.bpf.c,build/bpf/%.o,$(wildcard bpf/samples/*.bpf.c))
 FIXTURES  := $(patsubst bpf/%.bpf.c,build/bpf/%.o,$(wildcard bpf/fixtures/*.bpf.c)) build/bpf/fixtures/bigendian.o \
 	$(foreach v,1 2 3 4,build/bpf/fixtures/dispatcher-$(v).o)
-EMBEDDED  := bpf/dispatcher/obj/xdpmux_dispatcher.o
+EMBEDDED  := bpf/dispatcher/obj/xdpmux_dispatcher.o $(patsubst bpf/probe/%.bpf.c,bpf/probe/obj/%.o,$(wildcard bpf/probe/*.bpf.c))
 EXAMPLES  := $(patsubst examples/%/main.go,build/examples/%,$(wildcard examples/*/main.go))
 UNIT      := xdpmux-apply.service
 
@@ -51,6 +51,9 @@ build/bpf/fixtures/nobtf.o: BPFFLAGS := $(filter-out -g,$(BPFFLAGS))
 
 # Embedded in the binary.
 bpf/dispatcher/obj/%.o: bpf/dispatcher/%.bpf.c
+	$(CLANG) $(BPFFLAGS) -c $< -o $@
+
+bpf/probe/obj/%.o: bpf/probe/%.bpf.c $(wildcard bpf/probe/*.h)
 	$(CLANG) $(BPFFLAGS) -c $< -o $@
 
 build/examples/%: examples/%/main.go $(GOSRC) $(EMBEDDED)

@@ -33,6 +33,7 @@ type ProgInfo struct {
 	GPLCompatible   bool
 	RunTime         time.Duration // counted while kernel.bpf_stats_enabled is on
 	RunCount        uint64
+	Misses          uint64 // runs left out, as the program was running on that CPU already
 	VerifiedInsns   uint32
 	TranslatedBytes uint32
 	JITedBytes      uint32
@@ -60,6 +61,7 @@ func ProgInfoByFD(fd int) (*ProgInfo, error) {
 		GPLCompatible:   C.xm_prog_gpl(&c) != 0,
 		RunTime:         time.Duration(c.run_time_ns),
 		RunCount:        uint64(c.run_cnt),
+		Misses:          uint64(c.recursion_misses),
 		VerifiedInsns:   uint32(c.verified_insns),
 		TranslatedBytes: uint32(c.xlated_prog_len),
 		JITedBytes:      uint32(c.jited_prog_len),

@@ -37,3 +37,14 @@ static int print(enum libbpf_print_level level, const char *fmt, va_list ap)
 }
 
 void xm_libbpf_hook(void) { libbpf_set_print(print); }
+
+static int record(void *handle, void *data, size_t size)
+{
+	xdpmuxRingRecord((uintptr_t)handle, data, size);
+	return 0;
+}
+
+struct ring_buffer *xm_ring_buffer_new(int fd, uintptr_t handle)
+{
+	return ring_buffer__new(fd, record, (void *)handle, NULL);
+}

@@ -5,6 +5,7 @@
 #define XDPMUX_LIBBPF_SHIM_H
 
 #include <errno.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <linux/bpf.h>
@@ -19,6 +20,7 @@
 
 void xm_libbpf_hook(void);
 void xm_libbpf_set_level(int level);
+struct ring_buffer *xm_ring_buffer_new(int fd, uintptr_t handle);
 
 static inline struct bpf_object *xm_object_open_file(const char *path, const char *name,
 						     const char *pin_root, char *log,

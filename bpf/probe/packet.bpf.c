@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Tells of a packet that has left the chain: attached to the dispatcher, or to the
+ * program that stands in its place. */
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+#include "trace.h"
+
+#define SNAP 2048 /* bytes kept of a packet */
+
+/* The parts of the kernel's structures that are read; libbpf finds where they are. */
+struct xdp_buff {
+	void *data;
+	void *data_end;
+} __attribute__((preserve_access_index));
+
+struct task_struct {
+	void *stack;
+} __attribute__((preserve_access_index));
+
+const volatile struct {
+	__u32 alone;    /* no step probes: the traced program is the chain */
+	__u32 verdicts; /* wanted final verdicts, bit n for verdict n, bit 5 for others */
+	__u32 deciders; /* wanted places of the program that decides; bit 31: none did */
+	__u32 sample;   /* one in so many of the wanted */
+	__u32 tid;      /* only test runs of this thread; 0: all packets */
+	__u32 unused;
+	__u64 pidns_dev, pidns_ino; /* the namespace that tid counts in */
+} config;
+
+struct event {
+	__u64 time; /* bpf_ktime_get_ns */
+	__u32 final;
+	__u32 seen;
+	__u32 verdict[PROGRAMS];
+	__u32 length;   /* of the packet */
+	__u32 captured; /* bytes of it that follow */
+	__u8 data[SNAP];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4 << 20);
+} events SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct event);
+} scratch SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} lost SEC(".maps");
+
+static __always_inline void lose(void)
+{
+	__u32 key = 0;
+	__u64 *n = bpf_map_lookup_elem(&lost, &key);
+
+	if (n)
+		(*n)++;
+}
+
+/* A test run of the configured thread has its packet on that thread's own stack;
+ * a packet that an interrupt brings meanwhile has it elsewhere. */
+static __always_inline int mine(__u64 *ctx)
+{
+	__u64 packet; /* read as a number: the verifier lets nobody calculate with ctx[0] */
+	struct bpf_pidns_info ns = {};
+	struct task_struct *task = bpf_get_current_task_btf();
+
+	if (bpf_probe_read_kernel(&packet, sizeof(packet), ctx))
+		return 0;
+	if (bpf_get_ns_current_pid_tgid(config.pidns_dev, config.pidns_ino, &ns, sizeof(ns)))
+		return 0;
+	return ns.pid == config.tid && packet - (__u64)task->stack < 64 << 10;
+}
+
+static __always_inline __u32 last_of(__u32 seen)
+{
+	__u32 last = 31;
+
+	for (int i = 0; i < PROGRAMS; i++)
+		if (seen & 1 << i)
+			last = i;
+	return last;
+}
+
+SEC("fexit")
+int packet(__u64 *ctx)
+{
+	struct xdp_buff *xdp = (void *)ctx[0];
+	__u64 address = ctx[0];
+	__u32 final = ctx[1], key = 0, decider = 31;
+	__u64 captured;
+	struct event *e = bpf_map_lookup_elem(&scratch, &key);
+	struct way *w;
+
+	if (!e)
+		return 0;
+	e->seen = 0;
+	if (config.alone) {
+		e->seen = 1;
+		e->verdict[0] = final;
+		decider = 0;
+	} else if ((w = way_at(0, address) ?: way_at(1, address))) {
+		e->seen = w->seen;
+		__builtin_memcpy(e->verdict, w->verdict, sizeof(e->verdict));
+		w->packet = 0;
+		decider = last_of(e->seen);
+		/* After its last program the dispatcher itself says XDP_PASS. */
+		if (decider < PROGRAMS && e->verdict[decider] != final)
+			decider = 31;
+	}
+	if (config.tid && !mine(ctx))
+		return 0;
+	if (!(config.verdicts >> (final < 5 ? final : 5) & 1))
+		return 0;
+	if (!(config.deciders >> (decider & 31) & 1))
+		return 0;
+	if (config.sample > 1 && bpf_get_prandom_u32() % config.sample)
+		return 0;
+	if (!(e->seen & 1)) { /* came in before the probes, or an interrupt's packets pushed it out */
+		lose();
+		return 0;
+	}
+	e->time = bpf_ktime_get_ns();
+	e->final = final;
+	e->length = bpf_xdp_get_buff_len((void *)xdp);
+	/* A test run returns the packet itself. */
+	captured = config.tid ? 0 : xdp->data_end - xdp->data;
+	if (captured > SNAP)
+		captured = SNAP;
+	barrier_var(captured); /* or clang takes the check apart and the verifier can't follow */
+	if (bpf_probe_read_kernel(e->data, captured, xdp->data))
+		captured = 0;
+	e->captured = captured;
+	/* Nobody sleeps until a test run's event is there. */
+	if (bpf_ringbuf_output(&events, e, __builtin_offsetof(struct event, data) + captured,
+			       config.tid ? BPF_RB_NO_WAKEUP : 0))
+		lose();
+	return 0;
+}
+
+char _license[] SEC("license") = "Dual BSD/GPL";

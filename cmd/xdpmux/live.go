@@ -1,0 +1,83 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/xdpmux/xdpmux/dispatcher/observe"
+)
+
+func traceLive(c *cli.Context, out *output) (err error) {
+	filter := observe.Filter{Program: c.String("program")}
+	if filter.Verdicts, err = parseVerdicts(c.String("verdict")); err != nil {
+		return err
+	}
+	if filter.OneIn, err = parseSample(c.String("sample")); err != nil {
+		return err
+	}
+	l, err := observe.OpenLive(c.Context, c.Args().First(), filter)
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	var file *captureWriter
+	if c.IsSet("write") {
+		if file, err = createCapture(c.String("write")); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, file.close()) }()
+	}
+	p := newTracePrinter(out.stdout, c.Bool("json"), nil)
+	for n := uint(0); c.Uint("count") == 0 || n < c.Uint("count"); n++ {
+		t, err := l.Next(c.Context)
+		if err != nil && c.Context.Err() != nil {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		if file != nil {
+			if err := file.write(t.Time, t.Data, t.Length); err != nil {
+				return err
+			}
+		}
+		if err := p.print(t, summary(t.Data), t.Length); err != nil {
+			return err
+		}
+	}
+	if lost := l.Lost(); lost > 0 {
+		out.warn("%d packets came too fast to be shown; --sample shows a part of them", lost)
+	}
+	return p.totals()
+}
+
+// parseVerdicts reads names joined by commas; nil: all.
+func parseVerdicts(list string) ([]int, error) {
+	if list == "" {
+		return nil, nil
+	}
+	var verdicts []int
+	for _, name := range strings.Split(list, ",") {
+		v := slices.Index(observe.VerdictNames(), name)
+		if v < 0 {
+			return nil, usageError(fmt.Sprintf("unknown verdict %q", name), "verdicts: "+strings.Join(observe.VerdictNames(), ", "))
+		}
+		verdicts = append(verdicts, v)
+	}
+	return verdicts, nil
+}
+
+// parseSample reads "1/100".
+func parseSample(s string) (uint32, error) {
+	if number, ok := strings.CutPrefix(s, "1/"); ok {
+		if n, err := strconv.ParseUint(number, 10, 32); err == nil && n > 0 {
+			return uint32(n), nil
+		}
+	}
+	return 0, usageError(fmt.Sprintf("%q is not a part such as 1/100", s), "")
+}

@@ -1,0 +1,172 @@
+package observe
+
+import (
+	"encoding/binary"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/xdpmux/xdpmux/cgo/libbpf"
+	"github.com/xdpmux/xdpmux/dispatcher"
+)
+
+// Verdicts are numbers of packets, by the verdict they got: those of
+// [dispatcher.VerdictNames] in that order, then all that are no verdict.
+type Verdicts [6]uint64
+
+// Other is the place in [Verdicts] of what the kernel doesn't know, and treats as
+// XDP_ABORTED.
+const Other = 5
+
+// VerdictNames are the names of the places in [Verdicts].
+func VerdictNames() []string { return append(slices.Clone(dispatcher.VerdictNames()), "other") }
+
+// Sum is the number of all packets.
+func (v Verdicts) Sum() uint64 {
+	var sum uint64
+	for _, n := range v {
+		sum += n
+	}
+	return sum
+}
+
+func (v *Verdicts) add(w Verdicts) {
+	for i := range v {
+		v[i] += w[i]
+	}
+}
+
+func (v *Verdicts) sub(w Verdicts) {
+	for i := range v {
+		v[i] -= w[i]
+	}
+}
+
+// The layout of struct counts in bpf/probe/counts.h, in words of 8 bytes.
+const (
+	octaveBits = 3
+	numBuckets = 32 << octaveBits
+
+	wordOtherOn = len(Verdicts{})
+	wordTimed   = wordOtherOn + 1
+	wordTotal   = wordOtherOn + 2
+	wordMax     = wordOtherOn + 3
+	wordBucket  = wordOtherOn + 4
+	numWords    = wordBucket + numBuckets + 2
+)
+
+// raw is what a probe has counted, summed over the CPUs.
+type raw struct {
+	verdicts Verdicts
+	otherOn  uint64 // of the other verdicts: those taken for a chain call action
+	times    Times
+}
+
+// decode sums the values of all CPUs.
+func decode(value []byte) raw {
+	var r raw
+	for ; len(value) >= numWords*8; value = value[numWords*8:] {
+		word := func(i int) uint64 { return binary.NativeEndian.Uint64(value[i*8:]) }
+		for i := range r.verdicts {
+			r.verdicts[i] += word(i)
+		}
+		r.otherOn += word(wordOtherOn)
+		r.times.Packets += word(wordTimed)
+		r.times.Total += time.Duration(word(wordTotal))
+		r.times.Max = max(r.times.Max, time.Duration(word(wordMax)))
+		for i := range r.times.buckets {
+			r.times.buckets[i] += word(wordBucket + i)
+		}
+	}
+	return r
+}
+
+// read reads what a stats probe has counted.
+func (p *probed) read(cpus int) raw {
+	value := make([]byte, cpus*numWords*8)
+	if err := libbpf.MapLookup(p.mapFD("counts"), make([]byte, 4), value); err != nil {
+		panic("observe: " + err.Error()) // an array always has its one value
+	}
+	return decode(value)
+}
+
+func (r *raw) sub(s raw) {
+	r.verdicts.sub(s.verdicts)
+	r.otherOn -= s.otherOn
+	r.times.sub(s.times)
+}
+
+// Times are durations of a program's runs.
+type Times struct {
+	Packets uint64        // of which the time was taken
+	Total   time.Duration // of all
+	Max     time.Duration
+
+	buckets [numBuckets]uint64 // by bucketStart
+}
+
+// Mean is the mean time of a run, 0 without any.
+func (t *Times) Mean() time.Duration {
+	if t.Packets == 0 {
+		return 0
+	}
+	return t.Total / time.Duration(t.Packets)
+}
+
+// Quantile is the time that a part of the runs, from 0 to 1, doesn't pass. It is
+// at most an eighth too long, and never longer than Max; 0 without any run.
+func (t *Times) Quantile(part float64) time.Duration {
+	if t.Packets == 0 {
+		return 0
+	}
+	rank := uint64(math.Ceil(part * float64(t.Packets)))
+	var seen uint64
+	for i, n := range t.buckets {
+		if seen += n; n > 0 && seen >= rank {
+			return min(bucketStart(i+1)-1, t.Max)
+		}
+	}
+	return t.Max
+}
+
+// AtMost is the number of runs that took no longer than d, to the accuracy of a
+// bucket: exact to the nanosecond below a power of two.
+func (t *Times) AtMost(d time.Duration) uint64 {
+	var n uint64
+	for i := 0; i < numBuckets && bucketStart(i+1) <= d; i++ {
+		n += t.buckets[i]
+	}
+	return n
+}
+
+func (t *Times) add(u Times) {
+	t.Packets += u.Packets
+	t.Total += u.Total
+	t.Max = max(t.Max, u.Max)
+	for i := range t.buckets {
+		t.buckets[i] += u.buckets[i]
+	}
+}
+
+// sub leaves Max, the longest of all.
+func (t *Times) sub(u Times) {
+	t.Packets -= u.Packets
+	t.Total -= u.Total
+	for i := range t.buckets {
+		t.buckets[i] -= u.buckets[i]
+	}
+}
+
+// bucketStart is the shortest time in a bucket: what bucket_of in
+// bpf/probe/stats.bpf.c counts there.
+func bucketStart(i int) time.Duration {
+	if i < 1<<octaveBits {
+		return time.Duration(i)
+	}
+	high := i >> octaveBits
+	if high < octaveBits {
+		return 1 << octaveBits // no time falls between 8 and the third octave
+	}
+	rest := i & (1<<octaveBits - 1)
+	return time.Duration(1<<octaveBits|rest) << (high - octaveBits)
+}

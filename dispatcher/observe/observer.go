@@ -1,0 +1,231 @@
+package observe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/xdpmux/xdpmux/cgo/libbpf"
+	"github.com/xdpmux/xdpmux/dispatcher"
+)
+
+// Options says what is measured.
+type Options struct {
+	Latency bool // take the time of each run too, which about doubles the cost
+}
+
+// Observer counts what the chains of some interfaces do, until it is closed. It
+// follows them while programs come and go.
+type Observer struct {
+	ask  chan chan *Snapshot
+	stop chan struct{}
+	done chan struct{}
+}
+
+// Open observes what runs on the interfaces, with none named on all that have a
+// program. Its methods may be called from any goroutine.
+//
+// Errors: [dispatcher.ErrNoInterface], [dispatcher.ErrNoProgram] where nothing
+// runs, [dispatcher.ErrKernel] where the kernel can't trace programs,
+// [dispatcher.ErrPermission]. A program that can't be observed beside others that
+// are is no error; see [Program.Blind].
+func Open(ctx context.Context, ifnames []string, opts Options) (*Observer, error) {
+	cpus, err := libbpf.NumPossibleCPUs()
+	if err != nil {
+		return nil, err
+	}
+	o := &Observer{ask: make(chan chan *Snapshot), stop: make(chan struct{}), done: make(chan struct{})}
+	var followed []*followed
+	close := func() {
+		for _, f := range followed {
+			f.close()
+		}
+	}
+	// Subscribed before the chains are read, so that no change is overlooked.
+	updates, unsubscribe, err := subscribe()
+	if err != nil {
+		return nil, err
+	}
+	chains, err := chainsOf(ctx, ifnames)
+	for _, c := range chains {
+		f := newFollowed(c.Interface, opts, cpus)
+		followed = append(followed, f)
+		f.follow(c)
+	}
+	if err == nil {
+		err = blind(followed)
+	}
+	if err != nil {
+		close()
+		unsubscribe()
+		return nil, err
+	}
+	netns, err := os.Open("/proc/thread-self/ns/net")
+	if err != nil {
+		close()
+		unsubscribe()
+		return nil, err
+	}
+	go func() {
+		// Names and numbers of interfaces mean those of the caller's network
+		// namespace. The thread, having changed to it, ends with the goroutine.
+		runtime.LockOSThread()
+		defer func() {
+			close()
+			unsubscribe()
+			netns.Close()
+			o.done <- struct{}{}
+		}()
+		if err := unix.Setns(int(netns.Fd()), unix.CLONE_NEWNET); err != nil {
+			updates = nil
+		}
+		o.run(followed, updates)
+	}()
+	return o, nil
+}
+
+// chainsOf reads the chains of the named interfaces, or all chains there are.
+func chainsOf(ctx context.Context, ifnames []string) ([]*dispatcher.Chain, error) {
+	var chains []*dispatcher.Chain
+	if len(ifnames) == 0 {
+		all, err := dispatcher.StatusAll(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range all {
+			if main(c) != nil {
+				chains = append(chains, c)
+			}
+		}
+		if len(chains) == 0 {
+			return nil, &dispatcher.Error{Kind: dispatcher.ErrNoProgram,
+				Msg: "no interface has an XDP program", Remedy: "load one: xdpmux load <ifname> <file>"}
+		}
+		return chains, nil
+	}
+	for _, name := range ifnames {
+		c, err := dispatcher.Status(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		if err := notEmpty(c); err != nil {
+			return nil, err
+		}
+		chains = append(chains, c)
+	}
+	return chains, nil
+}
+
+// main is the program that the interface itself has: dispatcher, legacy or
+// hardware; nil: none.
+func main(c *dispatcher.Chain) *dispatcher.Loaded {
+	switch {
+	case c.Dispatcher != nil:
+		return c.Dispatcher
+	case c.Legacy != nil:
+		return c.Legacy
+	}
+	return c.Hardware
+}
+
+// blind says why nothing at all is observed, if the system is to blame.
+func blind(all []*followed) error {
+	var reason error
+	for _, f := range all {
+		for _, r := range f.rows {
+			if r.probe != nil {
+				return nil
+			}
+			if errors.Is(r.Blind, dispatcher.ErrKernel) || r.Blind != nil && reason == nil {
+				reason = r.Blind
+			}
+		}
+	}
+	if errors.Is(reason, dispatcher.ErrKernel) {
+		return reason
+	}
+	return nil
+}
+
+// subscribe asks the kernel to tell of changes to interfaces, among them those
+// of their XDP program.
+func subscribe() (<-chan netlink.LinkUpdate, func(), error) {
+	updates, done := make(chan netlink.LinkUpdate, 64), make(chan struct{})
+	if err := netlink.LinkSubscribeWithOptions(updates, done, netlink.LinkSubscribeOptions{
+		ErrorCallback: func(error) {}, // an overrun: each Read looks for itself anyway
+	}); err != nil {
+		return nil, nil, fmt.Errorf("subscribe to changes of interfaces: %w", err)
+	}
+	return updates, func() {
+		close(done)
+		for range updates { // until the subscription's own goroutine has closed it
+		}
+	}, nil
+}
+
+// run owns everything that changes while chains are followed.
+func (o *Observer) run(all []*followed, updates <-chan netlink.LinkUpdate) {
+	// A chain that was read in the middle of a change is read again soon.
+	retry := time.NewTimer(0)
+	defer retry.Stop()
+	refresh := func(f *followed) {
+		if !f.refresh() {
+			retry.Reset(retryAfter)
+		}
+	}
+	for {
+		select {
+		case <-o.stop:
+			return
+		case u, ok := <-updates:
+			if !ok {
+				updates = nil
+				continue
+			}
+			for _, f := range all {
+				if f.iface.Index == int(u.Index) {
+					refresh(f)
+				}
+			}
+		case <-retry.C:
+			for _, f := range all {
+				refresh(f)
+			}
+		case reply := <-o.ask:
+			s := &Snapshot{}
+			for _, f := range all {
+				refresh(f)
+				s.Chains = append(s.Chains, f.snapshot())
+			}
+			s.Time = time.Now()
+			reply <- s
+		}
+	}
+}
+
+const retryAfter = 20 * time.Millisecond
+
+// Read tells what has been counted up to now.
+func (o *Observer) Read() *Snapshot {
+	reply := make(chan *Snapshot, 1)
+	select {
+	case o.ask <- reply:
+		return <-reply
+	case <-o.stop:
+		return &Snapshot{Time: time.Now()}
+	}
+}
+
+// Close ends the observation; the chains then run at their old cost. It must not
+// be called twice.
+func (o *Observer) Close() error {
+	close(o.stop)
+	<-o.done
+	return nil
+}

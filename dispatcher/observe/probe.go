@@ -1,0 +1,163 @@
+package observe
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+
+	"github.com/xdpmux/xdpmux/bpf"
+	"github.com/xdpmux/xdpmux/cgo/libbpf"
+	"github.com/xdpmux/xdpmux/dispatcher"
+)
+
+// probed is one loaded probe object. Its links are pinned nowhere: they end with
+// their descriptors, also when the process is killed.
+type probed struct {
+	obj   *libbpf.Object
+	exit  *libbpf.Program
+	links []*libbpf.FD
+}
+
+// attach loads the probe object of that name with its configuration and attaches
+// the named programs in it to a running program. Maps in shared are used instead
+// of the object's own.
+func attach(name string, config any, to dispatcher.Loaded, programs []string, shared map[string]int) (_ *probed, err error) {
+	data, err := bpf.Probe(name)
+	if err != nil {
+		return nil, &dispatcher.Error{Kind: dispatcher.ErrObject, Err: err,
+			Msg: "this binary was built without its probes", Remedy: "build it with: make build"}
+	}
+	target, err := libbpf.ProgByID(to.ID)
+	if err != nil {
+		return nil, explain(to, err)
+	}
+	defer target.Close()
+	if info, err := libbpf.ProgInfoByFD(target.Int()); err == nil && info.BTFID == 0 {
+		return nil, &dispatcher.Error{Kind: dispatcher.ErrObject,
+			Msg:    fmt.Sprintf("program %d (%s) has no type information (BTF)", to.ID, to.Name),
+			Remedy: "compile it with -g"}
+	}
+	obj, err := libbpf.OpenMem(data, libbpf.OpenOptions{Name: name, LogSize: logSize})
+	if err != nil {
+		return nil, explain(to, err)
+	}
+	p := &probed{obj: obj}
+	defer func() {
+		if err != nil {
+			p.close()
+			err = explain(to, err)
+		}
+	}()
+	if err := p.configure(config, shared); err != nil {
+		return nil, err
+	}
+	wanted := map[string]*libbpf.Program{}
+	for _, prog := range obj.Programs() {
+		wanted[prog.Name()] = prog
+		if err := prog.SetAutoload(false); err != nil {
+			return nil, err
+		}
+	}
+	for _, name := range programs {
+		if err := errors.Join(wanted[name].SetAutoload(true), wanted[name].SetAttachTarget(target.Int(), to.Name)); err != nil {
+			return nil, err
+		}
+	}
+	if err := obj.Load(); err != nil {
+		return nil, err
+	}
+	for _, name := range programs {
+		link, err := libbpf.TraceAttach(wanted[name].FD())
+		if err != nil {
+			return nil, err
+		}
+		p.links = append(p.links, link)
+		p.exit = wanted[name]
+	}
+	return p, nil
+}
+
+// logSize is enough for the end of what the verifier says about a probe.
+const logSize = 1 << 20
+
+func (p *probed) configure(config any, shared map[string]int) error {
+	for _, m := range p.obj.Maps() {
+		switch fd, ok := shared[m.Name()]; {
+		case ok:
+			if err := m.ReuseFD(fd); err != nil {
+				return err
+			}
+		case strings.HasSuffix(m.Name(), ".rodata"):
+			// The one constant of a probe, struct config.
+			if _, err := binary.Encode(m.InitialValue(), binary.NativeEndian, config); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (p *probed) mapFD(name string) int {
+	for _, m := range p.obj.Maps() {
+		if m.Name() == name {
+			return m.FD()
+		}
+	}
+	return -1
+}
+
+// missed is how often the kernel left the exit probe, which comes last, out because
+// it ran already.
+func (p *probed) missed() uint64 {
+	info, err := libbpf.ProgInfoByFD(p.exit.FD())
+	if err != nil {
+		panic("observe: " + err.Error()) // the program is ours and loaded
+	}
+	return info.Misses
+}
+
+// detach ends the probe, whose maps stay readable.
+func (p *probed) detach() {
+	for _, link := range p.links {
+		link.Close()
+	}
+}
+
+func (p *probed) close() {
+	if p != nil {
+		p.detach()
+		p.obj.Close()
+	}
+}
+
+// explain says why a program can't be observed.
+func explain(to dispatcher.Loaded, err error) error {
+	var known *dispatcher.Error
+	if errors.As(err, &known) {
+		return err
+	}
+	reason := reason(err)
+	switch {
+	case errors.Is(err, syscall.ENOENT):
+		return &dispatcher.Error{Kind: dispatcher.ErrNoProgram, Err: err, Msg: fmt.Sprintf("program %d is gone", to.ID)}
+	case dispatcher.VerifierLog(err) != "":
+	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EOPNOTSUPP), errors.Is(err, syscall.ENOTSUP):
+		return &dispatcher.Error{Kind: dispatcher.ErrKernel, Err: err,
+			Msg:    fmt.Sprintf("the kernel can't trace running programs with fentry and fexit (%s)", reason),
+			Remedy: "xdpmux check says what the system lacks; it takes root, a kernel from 5.5 on with BTF, and the BPF JIT"}
+	}
+	return &dispatcher.Error{Kind: dispatcher.ErrKernel, Err: err,
+		Msg:    fmt.Sprintf("the kernel refused to trace program %d (%s): %s", to.ID, to.Name, reason),
+		Remedy: "-v shows the verifier's words"}
+}
+
+// reason is the errno's text alone.
+func reason(err error) string {
+	var e *libbpf.Error
+	if errors.As(err, &e) {
+		return libbpf.Strerror(e.Errno)
+	}
+	return err.Error()
+}

@@ -1,0 +1,137 @@
+package observe
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/xdpmux/xdpmux/cgo/libbpf"
+	"github.com/xdpmux/xdpmux/dispatcher"
+)
+
+// Replay sends packets through the chain that is on an interface, without the
+// wire. The programs really run: their maps change as with a packet of the wire,
+// but the packet comes in on receive queue 0, and what the chain transmits,
+// redirects or passes goes nowhere.
+type Replay struct {
+	tracer *tracer
+	fd     *libbpf.FD
+	result *Trace
+}
+
+// OpenReplay prepares to trace packets. The calling goroutine is locked to its
+// thread until Close, and it alone may use the Replay.
+//
+// Errors: as [Open].
+func OpenReplay(ctx context.Context, ifname string) (_ *Replay, err error) {
+	c, err := dispatcher.Status(ctx, ifname)
+	if err != nil {
+		return nil, err
+	}
+	if err := notEmpty(c); err != nil {
+		return nil, err
+	}
+	fd, err := libbpf.ProgByID(main(c).ID)
+	if err != nil {
+		return nil, explain(*main(c), err)
+	}
+	runtime.LockOSThread()
+	r := &Replay{fd: fd}
+	defer func() {
+		if err != nil {
+			r.Close()
+		}
+	}()
+	var pidns unix.Stat_t
+	if err := unix.Stat("/proc/self/ns/pid", &pidns); err != nil {
+		return nil, err
+	}
+	config := packetConfig{Verdicts: allVerdicts, Deciders: allPrograms,
+		Tid: uint32(unix.Gettid()), PidnsDev: pidns.Dev, PidnsIno: pidns.Ino}
+	r.tracer, err = trace(c, config, func(t *Trace) { r.result = t })
+	return r, err
+}
+
+const (
+	allVerdicts = ^uint32(0)
+	allPrograms = ^uint32(0)
+)
+
+// Programs are those of the chain that is traced, in the order they run.
+func (r *Replay) Programs() []dispatcher.Loaded { return r.tracer.programs }
+
+// MinLen is the shortest packet that a test run takes, an Ethernet header.
+const MinLen = 14
+
+// MaxLen is the longest packet that a test run takes: one that fits into a page
+// with what the kernel puts around it, or into several where the chain has frags
+// support.
+func (r *Replay) MaxLen() int {
+	const headroom, sharedInfo, maxFrags = 256, 320, 17
+	limit := os.Getpagesize() - headroom - sharedInfo
+	if r.tracer.chain.Frags {
+		limit += maxFrags * os.Getpagesize()
+	}
+	return limit
+}
+
+// Run sends one packet through the chain. Data of the result is the whole packet
+// as the chain left it.
+//
+// Errors: [dispatcher.ErrInvalid] for a packet shorter than [MinLen] or longer
+// than MaxLen.
+func (r *Replay) Run(packet []byte) (*Trace, error) {
+	if len(packet) < MinLen || len(packet) > r.MaxLen() {
+		return nil, &dispatcher.Error{Kind: dispatcher.ErrInvalid,
+			Msg:    fmt.Sprintf("a packet of %d bytes, and a test run of this chain takes %d to %d", len(packet), MinLen, r.MaxLen()),
+			Remedy: "leave it out of the capture"}
+	}
+	r.result = nil
+	result, err := libbpf.TestRun(r.fd.Int(), libbpf.TestRunOptions{
+		Data:    packet,
+		OutSize: len(packet) + os.Getpagesize(),
+		Context: r.context(len(packet)),
+	})
+	if err != nil {
+		return nil, &dispatcher.Error{Kind: dispatcher.ErrSystem, Err: err, Msg: "the kernel's test run failed: " + reason(err)}
+	}
+	if _, err := r.tracer.ring.Consume(); err != nil && !errors.Is(err, syscall.EINTR) {
+		return nil, err
+	}
+	if r.result == nil {
+		return nil, &dispatcher.Error{Kind: dispatcher.ErrBusy,
+			Msg:    "the chain's probes missed a packet of the test run",
+			Remedy: "try again; if it is always so, another tracer may be in the way"}
+	}
+	r.result.Data, r.result.Length = result.Data, result.Size
+	return r.result, nil
+}
+
+// context is struct xdp_md: the packet comes in on the chain's interface.
+func (r *Replay) context(length int) []byte {
+	md := struct{ Data, DataEnd, DataMeta, IngressIfindex, RxQueueIndex, EgressIfindex uint32 }{
+		DataEnd:        uint32(length),
+		IngressIfindex: uint32(r.tracer.chain.Interface.Index),
+	}
+	b, err := binary.Append(nil, binary.NativeEndian, md)
+	if err != nil {
+		panic("observe: " + err.Error()) // a struct of fixed size
+	}
+	return b
+}
+
+// Close ends the tracing.
+func (r *Replay) Close() error {
+	defer runtime.UnlockOSThread()
+	r.fd.Close()
+	if r.tracer == nil {
+		return nil
+	}
+	return r.tracer.close()
+}

@@ -1,0 +1,201 @@
+package observe
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/xdpmux/xdpmux/cgo/libbpf"
+	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/observe"
+	"github.com/xdpmux/xdpmux/test/kernel"
+)
+
+// While xdp-loader loads and unloads for a minute, a program that stays counts
+// every packet once, nothing goes backwards and no load or unload fails.
+func TestChurn(t *testing.T) {
+	kernel.NoLeak(t)
+	v := kernel.NewVeth(t)
+	stays := attach(t, v, step(0, dispatcher.Pass))[0]
+	o := open(t, observe.Options{Latency: true}, v.Name)
+	defer o.Close()
+
+	frames := make([][]byte, 32)
+	for i := range frames {
+		frames[i] = kernel.UDP4(kernel.Flow{})
+	}
+	var sent uint64
+	gone := map[uint32]bool{}
+	last := map[string]observe.Counts{}
+	check := func() {
+		t.Helper()
+		for _, p := range o.Read().Chains[0].Programs {
+			key := fmt.Sprint(p.Role, " ", p.ID)
+			if p.Role == observe.RoleDispatcher {
+				key = string(p.Role)
+			}
+			before := last[key]
+			for i := range p.Verdicts {
+				if p.Verdicts[i] < before.Verdicts[i] {
+					t.Fatalf("%s went backwards: %+v, then %+v", key, before, p.Counts)
+				}
+			}
+			if p.HandedOn < before.HandedOn || p.Decided < before.Decided || p.HandedOn+p.Decided != p.Packets {
+				t.Fatalf("%s: %+v, then %+v", key, before, p.Counts)
+			}
+			if p.Blind != nil {
+				t.Fatalf("%s is not observed: %v", key, p.Blind)
+			}
+			last[key] = p.Counts
+			if p.Gone {
+				gone[p.ID] = true
+			}
+			if p.ID == stays.ID && (p.Packets != sent || p.Gone || p.Missed != 0) {
+				t.Fatalf("the program that stays: %+v, gone %v, after %d packets", p.Counts, p.Gone, sent)
+			}
+		}
+	}
+	send := func() {
+		v.Deliver(t, frames...)
+		sent += uint64(len(frames))
+		check()
+	}
+	loads := 0
+	for end := time.Now().Add(60 * time.Second); time.Now().Before(end); {
+		for _, sample := range []string{"xdp_count", "xdp_drop_ipv6", "xdp_pass"} {
+			kernel.MustRun(t, "xdp-loader", "load", v.Name, samples+sample+".o")
+			loads++
+			send()
+		}
+		c, err := dispatcher.Status(context.Background(), v.Name)
+		if err != nil || len(c.Programs) != 4 {
+			t.Fatalf("got %+v, %v", c, err)
+		}
+		for _, p := range c.Programs {
+			if p.ID != stays.ID {
+				kernel.MustRun(t, "xdp-loader", "unload", v.Name, "-i", fmt.Sprint(p.ID))
+				send()
+			}
+		}
+	}
+	if loads < 9 || len(gone) < loads-9 {
+		t.Errorf("%d loads, and only %d programs were seen to leave", loads, len(gone))
+	}
+	t.Logf("%d loads and as many unloads, %d packets", loads, sent)
+}
+
+// A killed command leaves no probe behind, and the chain as it was.
+func TestKill(t *testing.T) {
+	kernel.NoLeak(t)
+	v := kernel.NewVeth(t)
+	stepsOn(t, v, 2)
+	v.Deliver(t, kernel.UDP4(kernel.Flow{})) // opens its sockets before the snapshot
+	d := dispatcherOf(t, v)
+	insns := func() []byte {
+		t.Helper()
+		i, err := libbpf.ProgInsns(d.Int())
+		if err != nil || len(i) == 0 {
+			t.Fatalf("instructions: %v", err)
+		}
+		return i
+	}
+	before, state := insns(), kernel.Snapshot(t)
+	for _, args := range [][]string{{"stats", v.Name, "--latency", "--interval", "50ms", "--json"}, {"trace", v.Name, "--live", "--json"}} {
+		cmd := exec.Command(xdpmux, args...)
+		stdout, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		// Live traffic until there is a line: then it is observing.
+		line := make(chan error, 1)
+		go func() {
+			_, err := bufio.NewReader(stdout).ReadString('\n')
+			line <- err
+		}()
+		for waiting := true; waiting; {
+			v.Deliver(t, kernel.UDP4(kernel.Flow{}))
+			select {
+			case err := <-line:
+				if err != nil {
+					t.Fatalf("%v: %v", args, err)
+				}
+				waiting = false
+			case <-time.After(20 * time.Millisecond):
+			}
+		}
+		if probes := strings.Join(state.Diff(kernel.Snapshot(t)), "\n"); !strings.Contains(probes, "program") {
+			t.Fatalf("%v: no probe in\n%s", args, probes)
+		}
+		if !bytes.Equal(before, insns()) {
+			t.Error("the dispatcher's instructions changed while it was observed")
+		}
+		if err := cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		_ = cmd.Wait() // "signal: killed"
+		state.Check(t)
+	}
+	if !bytes.Equal(before, insns()) {
+		t.Error("the dispatcher's instructions changed")
+	}
+}
+
+// What can't be observed is said, and leaves nothing attached.
+func TestBadInput(t *testing.T) {
+	kernel.NoLeak(t)
+	v, empty := kernel.NewVeth(t), kernel.NewVeth(t)
+	stepsOn(t, v, 1)
+	legacy := kernel.NewVeth(t)
+	legacy.Attach(t, kernel.Program(t, kernel.Pass), kernel.Native) // without BTF
+	state := kernel.Snapshot(t)
+	for _, c := range []struct{ args, want string }{
+		{"stats", "stats needs an interface"},
+		{"stats nope0", `no interface "nope0"`},
+		{"stats " + empty.Name, "no XDP program is loaded on " + empty.Name},
+		{"top " + empty.Name, "top needs a terminal"},
+		{"trace " + empty.Name + " --live", "no XDP program is loaded on " + empty.Name},
+		{"stats " + v.Name + " --interval 0s", "is not a time of 10ms or more"},
+		{"stats " + v.Name + " --listen nowhere", "is not an address to listen on"},
+		{"trace " + v.Name, "one of --pcap and --live"},
+		{"trace " + v.Name + " --live --verdict XDP_NO", `unknown verdict "XDP_NO"`},
+		{"trace " + v.Name + " --live --program other", `no program "other" in the chain`},
+		{"trace " + v.Name + " --live --sample 2/3", "is not a part such as 1/100"},
+		{"trace " + v.Name + " --live --out /tmp", "--out doesn't go with this kind of trace"},
+		{"trace " + legacy.Name + " --live", "has no type information (BTF)"},
+	} {
+		stdout, stderr, status := kernel.Run(t, xdpmux, strings.Fields(c.args)...)
+		if status != 1 || !strings.Contains(stderr, c.want) || stdout != "" {
+			t.Errorf("xdpmux %s: exit status %d\n%s%swant: %s", c.args, status, stdout, stderr, c.want)
+		}
+		state.Check(t)
+	}
+
+	// The program without BTF has its row, and the other interface its counts.
+	out := kernel.MustRun(t, xdpmux, "stats", v.Name, legacy.Name, "--json", "--count", "1", "--interval", "10ms")
+	var got struct {
+		Chains []struct {
+			Programs []struct {
+				Role        string
+				NotObserved string `json:"not_observed"`
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(out), &got); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if p := got.Chains[1].Programs[0]; p.Role != "legacy" || !strings.Contains(p.NotObserved, "BTF") {
+		t.Errorf("legacy: %+v", p)
+	}
+	if p := got.Chains[0].Programs[1]; p.Role != "component" || p.NotObserved != "" {
+		t.Errorf("component: %+v", p)
+	}
+}

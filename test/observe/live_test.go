@@ -1,0 +1,289 @@
+package observe
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+
+	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/observe"
+	"github.com/xdpmux/xdpmux/test/kernel"
+)
+
+func live(t *testing.T, v *kernel.Veth, filter observe.Filter) *observe.Live {
+	t.Helper()
+	l, err := observe.OpenLive(context.Background(), v.Name, filter)
+	if err != nil {
+		t.Fatalf("live: %v (%s)", err, dispatcher.VerifierLog(err))
+	}
+	return l
+}
+
+// next returns the verdicts of packets that were delivered already.
+func next(t *testing.T, l *observe.Live, limit time.Duration) (got []string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	for {
+		trace, err := l.Next(ctx)
+		if err != nil {
+			return got
+		}
+		by := "dispatcher"
+		if trace.DecidedBy != nil {
+			by = trace.DecidedBy.Name
+		}
+		got = append(got, fmt.Sprintf("%v by %s, %d of %d bytes", trace.Verdict, by, len(trace.Data), trace.Length))
+	}
+}
+
+func TestLive(t *testing.T) {
+	kernel.NoLeak(t)
+	v := kernel.NewVeth(t)
+	chainOfFive(t, v)
+	frames := [][]byte{
+		kernel.UDP4(flow), // 42 bytes, passes
+		kernel.UDP6(flow), // 62 bytes, dropped by xdp_drop_ipv6
+		kernel.UDP4(kernel.Flow{DstMAC: to(dispatcher.Drop, dispatcher.Pass), PayloadLen: 10}),   // 52 bytes
+		kernel.UDP4(kernel.Flow{DstMAC: to(dispatcher.Pass, dispatcher.Drop), PayloadLen: 1000}), // 1042 bytes
+	}
+	const (
+		passed = "XDP_PASS by edit, 42 of 42 bytes"
+		ipv6   = "XDP_DROP by xdp_drop_ipv6, 62 of 62 bytes"
+		first  = "XDP_DROP by step0, 52 of 52 bytes"
+		second = "XDP_DROP by step1, 1042 of 1042 bytes"
+	)
+	for _, c := range []struct {
+		name   string
+		filter observe.Filter
+		want   []string
+	}{
+		{"all", observe.Filter{}, []string{passed, ipv6, first, second}},
+		{"drops", observe.Filter{Verdicts: []int{int(dispatcher.Drop)}}, []string{ipv6, first, second}},
+		{"a program", observe.Filter{Program: "step1"}, []string{second}},
+		{"a program's drops", observe.Filter{Program: "edit", Verdicts: []int{int(dispatcher.Drop)}}, nil},
+	} {
+		l := live(t, v, c.filter)
+		v.Deliver(t, frames...)
+		if got := next(t, l, 300*time.Millisecond); fmt.Sprint(got) != fmt.Sprint(c.want) {
+			t.Errorf("%s:\ngot  %q\nwant %q", c.name, got, c.want)
+		}
+		if l.Lost() != 0 {
+			t.Errorf("%s: lost %d", c.name, l.Lost())
+		}
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// Of 3,200 packets one in eight is 400; six standard deviations are 112.
+func TestLiveSample(t *testing.T) {
+	kernel.NoLeak(t)
+	v := kernel.NewVeth(t)
+	stepsOn(t, v, 1)
+	l := live(t, v, observe.Filter{OneIn: 8})
+	defer l.Close()
+	frames := make([][]byte, 3200)
+	for i := range frames {
+		frames[i] = kernel.UDP4(kernel.Flow{})
+	}
+	v.Deliver(t, frames...)
+	if got := len(next(t, l, time.Second)); got < 400-112 || got > 400+112 {
+		t.Errorf("%d of 3200 packets", got)
+	}
+}
+
+// More events than the ring holds are counted as lost, none is forgotten.
+func TestLiveLost(t *testing.T) {
+	kernel.NoLeak(t)
+	v := kernel.NewVeth(t)
+	stepsOn(t, v, 1)
+	l := live(t, v, observe.Filter{})
+	defer l.Close()
+	big := make([]byte, 3000)
+	copy(big, packet())
+	const n = 10_000 // of 2 kB each, in 4 MB
+	testRun(t, dispatcherOf(t, v), big, n)
+	got := uint64(len(next(t, l, time.Second)))
+	if lost := l.Lost(); lost == 0 || got == 0 || got+lost != n {
+		t.Errorf("%d shown and %d lost of %d", got, lost, n)
+	}
+}
+
+// The chain is followed while a native tool changes it.
+func TestLiveFollows(t *testing.T) {
+	kernel.NoLeak(t)
+	v := kernel.NewVeth(t)
+	stepsOn(t, v, 1)
+	out := filepath.Join(t.TempDir(), "live.pcapng")
+	cmd := exec.Command(xdpmux, "trace", v.Name, "--live", "--program", "xdp_drop_ipv6", "--verdict", "XDP_DROP", "--write", out)
+	kernel.MustRun(t, xdpmux, "load", v.Name, samples+"xdp_drop_ipv6.o")
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := make(chan string)
+	go func() {
+		defer close(lines)
+		for s := bufio.NewScanner(stdout); s.Scan(); {
+			lines <- s.Text()
+		}
+	}()
+	line := func() string {
+		t.Helper()
+		for deadline := time.After(20 * time.Second); ; {
+			v.Deliver(t, kernel.UDP6(flow))
+			select {
+			case l := <-lines:
+				return l
+			case <-time.After(20 * time.Millisecond):
+			case <-deadline:
+				t.Fatal("no packet was shown")
+			}
+		}
+	}
+	if first := line(); first != "1  IPv6 UDP "+c6+", 62 bytes: step0 XDP_PASS, xdp_drop_ipv6 XDP_DROP => XDP_DROP by xdp_drop_ipv6" {
+		t.Errorf("got %s", first)
+	}
+	kernel.MustRun(t, "xdp-loader", "load", v.Name, samples+"xdp_count.o")
+	for !strings.Contains(line(), "step0 XDP_PASS, xdp_count XDP_PASS, xdp_drop_ipv6 XDP_DROP") {
+	}
+	if err := cmd.Process.Signal(exitSignal); err != nil {
+		t.Fatal(err)
+	}
+	for range lines { // the totals
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(readPcapng(t, out)); n < 2 {
+		t.Errorf("%d packets in the file", n)
+	}
+}
+
+func TestPrometheus(t *testing.T) {
+	kernel.NoLeak(t)
+	v := kernel.NewVeth(t)
+	stepsOn(t, v, 2)
+	scrape := kernel.MustRun(t, xdpmux, "stats", v.Name, "--prometheus", "--latency", "--interval", "10ms")
+	lint(t, scrape)
+
+	cmd := exec.Command(xdpmux, "stats", v.Name, "--listen", ":0")
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	said, err := bufio.NewReader(stderr).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	url := regexp.MustCompile(`http://127\.0\.0\.1:\d+/metrics`).FindString(said) // no host means loopback
+	if url == "" {
+		t.Fatalf("it said: %s", said)
+	}
+	testRun(t, dispatcherOf(t, v), packet(dispatcher.Pass, dispatcher.Drop), 1000)
+	reply, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(reply.Body)
+	reply.Body.Close()
+	http.DefaultClient.CloseIdleConnections()
+	if err != nil || reply.StatusCode != 200 {
+		t.Fatalf("%v, %s", err, reply.Status)
+	}
+	lint(t, string(body))
+	for _, want := range []string{
+		`xdpmux_chain_packets_total\{interface="` + v.Name + `",verdict="XDP_DROP"\} 1000`,
+		`xdpmux_program_packets_total\{id="\d+",interface="` + v.Name + `",priority="1",program="step0",verdict="XDP_PASS"\} 1000`,
+		`xdpmux_program_decided_packets_total\{id="\d+",interface="` + v.Name + `",priority="2",program="step1"\} 1000`,
+		`xdpmux_program_handed_on_packets_total\{id="\d+",interface="` + v.Name + `",priority="1",program="step0"\} 1000`,
+	} {
+		if !regexp.MustCompile(want).Match(body) {
+			t.Errorf("no %s in\n%s", want, body)
+		}
+	}
+	// The port is in use now.
+	address := strings.TrimSuffix(strings.TrimPrefix(url, "http://"), "/metrics")
+	if _, stderr, status := kernel.Run(t, xdpmux, "stats", v.Name, "--listen", address); status != 1 || !strings.Contains(stderr, "can't listen on "+address+": bind: address already in use") {
+		t.Errorf("exit status %d: %s", status, stderr)
+	}
+	if err := cmd.Process.Signal(exitSignal); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("ended by SIGTERM: %v", err)
+	}
+}
+
+// lint is what promtool check metrics does.
+func lint(t *testing.T, scrape string) {
+	t.Helper()
+	problems, err := promlint.New(strings.NewReader(scrape)).Lint()
+	if err != nil || len(problems) > 0 {
+		t.Errorf("%v, %v in\n%s", err, problems, scrape)
+	}
+	if !strings.Contains(scrape, "xdpmux_program_packets_total") {
+		t.Errorf("no counts in\n%s", scrape)
+	}
+}
+
+// stats --json gives rates.
+func TestStatsRates(t *testing.T) {
+	kernel.NoLeak(t)
+	v := kernel.NewVeth(t)
+	stepsOn(t, v, 2)
+	d := dispatcherOf(t, v)
+	cmd := exec.Command(xdpmux, "stats", v.Name, "--json", "--interval", "500ms", "--count", "2")
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	dec := json.NewDecoder(stdout)
+	type report struct {
+		Time   time.Time
+		Chains []struct {
+			Programs []struct {
+				Packets   uint64
+				PerSecond float64 `json:"packets_per_second"`
+			}
+		}
+	}
+	var first, second report
+	if err := dec.Decode(&first); err != nil {
+		t.Fatal(err)
+	}
+	testRun(t, d, packet(), 1000)
+	if err := dec.Decode(&second); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	seconds := second.Time.Sub(first.Time).Seconds()
+	p := second.Chains[0].Programs[1]
+	if p.Packets != 1000 || p.PerSecond*seconds < 999 || p.PerSecond*seconds > 1001 {
+		t.Errorf("%d packets, %v a second over %v seconds", p.Packets, p.PerSecond, seconds)
+	}
+}

@@ -1,0 +1,267 @@
+package observe
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+	"github.com/gopacket/gopacket/pcapgo"
+
+	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/test/kernel"
+)
+
+// to is a destination whose first two bytes are the verdicts of step0 and step1.
+func to(first, second dispatcher.Verdict) net.HardwareAddr {
+	return net.HardwareAddr{byte(first), byte(second), 0, 0, 0, 2}
+}
+
+// fragment makes a frame of UDP4 one fragment of a datagram.
+func fragment(frame []byte, offset int, more bool) []byte {
+	field := uint16(offset / 8)
+	if more {
+		field |= 1 << 13
+	}
+	binary.BigEndian.PutUint16(frame[14+6:], field)
+	return frame
+}
+
+// fragment6 puts a fragment header (RFC 8200) before the UDP header of a frame of UDP6.
+func fragment6(frame []byte, offset int) []byte {
+	out := append([]byte(nil), frame[:54]...)
+	out[14+6] = 44
+	binary.BigEndian.PutUint16(out[14+4:], uint16(len(frame)-54+8))
+	header := []byte{17, 0, 0, 0, 0, 0, 0, 7}
+	binary.BigEndian.PutUint16(header[2:], uint16(offset)|1)
+	return append(append(out, header...), frame[54:]...)
+}
+
+const (
+	pp = "step0 XDP_PASS, step1 XDP_PASS, edit XDP_PASS => XDP_PASS by edit"
+	v6 = "xdp_drop_ipv6 XDP_DROP => XDP_DROP by xdp_drop_ipv6"
+	n6 = "xdp_drop_ipv6 XDP_PASS, "
+	c4 = "192.0.2.1:10000 > 192.0.2.2:20000"
+	c6 = "[2001:db8::1]:10000 > [2001:db8::2]:20000"
+)
+
+var (
+	pass2 = to(dispatcher.Pass, dispatcher.Pass)
+	flow  = kernel.Flow{DstMAC: pass2}
+)
+
+// The capture, with what the chain xdp_count, xdp_drop_ipv6, step0 (on XDP_PASS),
+// step1 (on XDP_PASS and XDP_TX), edit does to it, worked out by hand.
+var handMade = []struct {
+	frame []byte
+	want  string // after the number, and without xdp_count, which always passes
+}{
+	{kernel.UDP4(flow), "IPv4 UDP " + c4 + ", 42 bytes: " + n6 + pp},
+	{kernel.TCP4(flow), "IPv4 TCP " + c4 + ", 54 bytes: " + n6 + pp},
+	{kernel.UDP6(flow), "IPv6 UDP " + c6 + ", 62 bytes: " + v6},
+	{kernel.TCP6(flow), "IPv6 TCP " + c6 + ", 74 bytes: " + v6},
+	{kernel.ARP(flow), "ARP request 192.0.2.1 > 192.0.2.2, 42 bytes: " + n6 + pp},
+	{kernel.UDP4(kernel.Flow{DstMAC: pass2, VLAN: []uint16{5}}), "VLAN 5 IPv4 UDP " + c4 + ", 46 bytes: " + n6 + pp},
+	{kernel.UDP4(kernel.Flow{DstMAC: pass2, VLAN: []uint16{7, 5}}), "VLAN 7 VLAN 5 IPv4 UDP " + c4 + ", 50 bytes: " + n6 + pp},
+	// xdp_drop_ipv6 looks at the frame's own type, not behind a VLAN tag.
+	{kernel.UDP6(kernel.Flow{DstMAC: pass2, VLAN: []uint16{5}}), "VLAN 5 IPv6 UDP " + c6 + ", 66 bytes: " + n6 + pp},
+	{fragment(kernel.UDP4(kernel.Flow{DstMAC: pass2, PayloadLen: 24}), 0, true), "IPv4 UDP fragment at 0 192.0.2.1 > 192.0.2.2, 66 bytes: " + n6 + pp},
+	{fragment(kernel.UDP4(kernel.Flow{DstMAC: pass2, PayloadLen: 24}), 32, false), "IPv4 UDP fragment at 32 192.0.2.1 > 192.0.2.2, 66 bytes: " + n6 + pp},
+	{fragment6(kernel.UDP6(flow), 0), "IPv6 UDP fragment at 0 2001:db8::1 > 2001:db8::2, 70 bytes: " + v6},
+	{fragment6(kernel.UDP6(flow), 1448), "IPv6 UDP fragment at 1448 2001:db8::1 > 2001:db8::2, 70 bytes: " + v6},
+	{kernel.UDP4(kernel.Flow{DstMAC: to(dispatcher.Drop, dispatcher.Pass)}), "IPv4 UDP " + c4 + ", 42 bytes: " + n6 + "step0 XDP_DROP => XDP_DROP by step0"},
+	{kernel.TCP4(kernel.Flow{DstMAC: to(dispatcher.Aborted, dispatcher.Pass)}), "IPv4 TCP " + c4 + ", 54 bytes: " + n6 + "step0 XDP_ABORTED => XDP_ABORTED by step0"},
+	{kernel.TCP4(kernel.Flow{DstMAC: to(dispatcher.TX, dispatcher.Pass)}), "IPv4 TCP " + c4 + ", 54 bytes: " + n6 + "step0 XDP_TX => XDP_TX by step0"},
+	{kernel.TCP4(kernel.Flow{DstMAC: to(dispatcher.Redirect, dispatcher.Pass)}), "IPv4 TCP " + c4 + ", 54 bytes: " + n6 + "step0 XDP_REDIRECT => XDP_REDIRECT by step0"},
+	{kernel.TCP4(kernel.Flow{DstMAC: to(9, dispatcher.Pass)}), "IPv4 TCP " + c4 + ", 54 bytes: " + n6 + "step0 9 => 9 by step0"},
+	{kernel.UDP4(kernel.Flow{DstMAC: to(dispatcher.Pass, dispatcher.Drop)}), "IPv4 UDP " + c4 + ", 42 bytes: " + n6 + "step0 XDP_PASS, step1 XDP_DROP => XDP_DROP by step1"},
+	{kernel.UDP4(kernel.Flow{DstMAC: to(dispatcher.Pass, dispatcher.Aborted)}), "IPv4 UDP " + c4 + ", 42 bytes: " + n6 + "step0 XDP_PASS, step1 XDP_ABORTED => XDP_ABORTED by step1"},
+	{kernel.UDP4(kernel.Flow{DstMAC: to(dispatcher.Pass, dispatcher.TX)}), "IPv4 UDP " + c4 + ", 42 bytes: " + n6 + "step0 XDP_PASS, step1 XDP_TX, edit XDP_PASS => XDP_PASS by edit"},
+	{kernel.UDP4(kernel.Flow{DstMAC: to(dispatcher.Pass, dispatcher.Redirect)}), "IPv4 UDP " + c4 + ", 42 bytes: " + n6 + "step0 XDP_PASS, step1 XDP_REDIRECT => XDP_REDIRECT by step1"},
+	{kernel.ARP(kernel.Flow{DstMAC: to(dispatcher.Drop, dispatcher.Drop)}), "ARP request 192.0.2.1 > 192.0.2.2, 42 bytes: " + n6 + "step0 XDP_DROP => XDP_DROP by step0"},
+	{kernel.ARP(kernel.Flow{DstMAC: to(dispatcher.Pass, dispatcher.TX)}), "ARP request 192.0.2.1 > 192.0.2.2, 42 bytes: " + n6 + "step0 XDP_PASS, step1 XDP_TX, edit XDP_PASS => XDP_PASS by edit"},
+	{kernel.UDP6(kernel.Flow{DstMAC: to(dispatcher.TX, dispatcher.TX)}), "IPv6 UDP " + c6 + ", 62 bytes: " + v6},
+	{kernel.UDP6(kernel.Flow{DstMAC: to(dispatcher.Drop, dispatcher.Pass), VLAN: []uint16{5}}), "VLAN 5 IPv6 UDP " + c6 + ", 66 bytes: " + n6 + "step0 XDP_DROP => XDP_DROP by step0"},
+	{fragment(kernel.UDP4(kernel.Flow{DstMAC: to(dispatcher.Drop, dispatcher.Pass)}), 8, false), "IPv4 UDP fragment at 8 192.0.2.1 > 192.0.2.2, 42 bytes: " + n6 + "step0 XDP_DROP => XDP_DROP by step0"},
+	{kernel.UDP4(kernel.Flow{DstMAC: pass2, Src: netip.MustParseAddr("198.51.100.9"), SrcPort: 53, DstPort: 4000}), "IPv4 UDP 198.51.100.9:53 > 192.0.2.2:4000, 42 bytes: " + n6 + pp},
+	{kernel.TCP6(kernel.Flow{DstMAC: pass2, Dst: netip.MustParseAddr("2001:db8::53"), DstPort: 443}), "IPv6 TCP [2001:db8::1]:10000 > [2001:db8::53]:443, 74 bytes: " + v6},
+	{kernel.TCP4(kernel.Flow{DstMAC: pass2, PayloadLen: 1446}), "IPv4 TCP " + c4 + ", 1500 bytes: " + n6 + pp},
+	{append(append([]byte{2, 2, 0, 0, 0, 2}, 2, 0, 0, 0, 0, 1, 0x88, 0xb5), "local experimental"...), "Ethernet 0x88b5 02:00:00:00:00:01 > 02:02:00:00:00:02, 32 bytes: " + n6 + pp},
+}
+
+func chainOfFive(t *testing.T, v *kernel.Veth) {
+	t.Helper()
+	attach(t, v,
+		dispatcher.Program{File: samples + "xdp_count.o"},
+		dispatcher.Program{File: samples + "xdp_drop_ipv6.o"},
+		dispatcher.Program{File: steps, Name: "step0", Priority: dispatcher.Prio(20), Actions: dispatcher.On(dispatcher.Pass)},
+		dispatcher.Program{File: steps, Name: "step1", Priority: dispatcher.Prio(30), Actions: dispatcher.On(dispatcher.Pass, dispatcher.TX)},
+		dispatcher.Program{File: steps, Name: "edit", Priority: dispatcher.Prio(40)})
+}
+
+// writePcap writes frames to a file of the older format, with the given link type.
+func writePcap(t *testing.T, link layers.LinkType, frames ...[]byte) string {
+	t.Helper()
+	f, err := os.Create(filepath.Join(t.TempDir(), "test.pcap"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	w := pcapgo.NewWriter(f)
+	if err := w.WriteFileHeader(65535, link); err != nil {
+		t.Fatal(err)
+	}
+	for i, frame := range frames {
+		info := gopacket.CaptureInfo{Timestamp: time.Unix(int64(i), 0), CaptureLength: len(frame), Length: len(frame)}
+		if err := w.WritePacket(info, frame); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return f.Name()
+}
+
+// readPcapng returns the frames of a pcapng file.
+func readPcapng(t *testing.T, name string) [][]byte {
+	t.Helper()
+	f, err := os.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	r, err := pcapgo.NewNgReader(f, pcapgo.DefaultNgReaderOptions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var frames [][]byte
+	for {
+		data, _, err := r.ReadPacketData()
+		if err != nil {
+			return frames
+		}
+		frames = append(frames, data)
+	}
+}
+
+func TestTracePcap(t *testing.T) {
+	if len(handMade) != 30 {
+		t.Fatalf("%d packets", len(handMade))
+	}
+	kernel.NoLeak(t)
+	v := kernel.NewVeth(t)
+	chainOfFive(t, v)
+	var frames [][]byte
+	want := map[string]int{}
+	var lines []string
+	for i, p := range handMade {
+		frames = append(frames, p.frame)
+		before, after, _ := strings.Cut(p.want, ": ")
+		lines = append(lines, fmt.Sprintf("%d  %s: xdp_count XDP_PASS, %s", i+1, before, after))
+		want[regexp.MustCompile(`=> (\S+) by`).FindStringSubmatch(p.want)[1]]++
+	}
+	out := filepath.Join(t.TempDir(), "out")
+	stdout, stderr, status := kernel.Run(t, xdpmux, "trace", v.Name, "--pcap", writePcap(t, layers.LinkTypeEthernet, frames...), "--out", out)
+	if status != 0 || !strings.Contains(stderr, "receive queue 0") {
+		t.Fatalf("exit status %d\n%s", status, stderr)
+	}
+	got := strings.Split(stdout, "\n")
+	for i, line := range lines {
+		if got[i] != line {
+			t.Errorf("got:  %s\nwant: %s", got[i], line)
+		}
+	}
+	for verdict, n := range want {
+		if verdict == "9" {
+			verdict = "other"
+		}
+		left := readPcapng(t, filepath.Join(out, verdict+".pcapng"))
+		if len(left) != n {
+			t.Errorf("%s: %d packets in the file, want %d", verdict, len(left), n)
+		}
+		if verdict == "XDP_PASS" {
+			for _, frame := range left {
+				if frame[5] != 0xee { // written by edit, which all that pass have met
+					t.Errorf("packet % x is not as the chain left it", frame[:14])
+				}
+			}
+		}
+	}
+	// The totals of the chain, counted by hand in the table above.
+	totals := strings.Fields(got[len(got)-2])
+	if fmt.Sprint(totals) != "[chain 30 2 11 13 1 2 1 0]" {
+		t.Errorf("totals %v\n%s", totals, stdout)
+	}
+	// Read back what it has written, as JSON.
+	out2 := kernel.MustRun(t, xdpmux, "trace", v.Name, "--json", "--pcap", filepath.Join(out, "XDP_TX.pcapng"))
+	var line struct {
+		Verdict   string
+		DecidedBy struct{ Name string } `json:"decided_by"`
+	}
+	if err := json.Unmarshal([]byte(strings.SplitN(out2, "\n", 2)[0]), &line); err != nil || line.Verdict != "XDP_TX" || line.DecidedBy.Name != "step0" {
+		t.Errorf("%v: %s", err, out2)
+	}
+}
+
+func TestTraceBadCapture(t *testing.T) {
+	kernel.NoLeak(t)
+	v := kernel.NewVeth(t)
+	chainOfFive(t, v)
+	state := kernel.Snapshot(t)
+	good := writePcap(t, layers.LinkTypeEthernet, handMade[0].frame, handMade[1].frame)
+	data, err := os.ReadFile(good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := func(contents []byte) string {
+		name := filepath.Join(t.TempDir(), "bad.pcap")
+		if err := os.WriteFile(name, contents, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return name
+	}
+	for _, c := range []struct{ name, file, want string }{
+		{"missing", "/nowhere.pcap", "can't open /nowhere.pcap: no such file"},
+		{"text", file([]byte("this is no capture at all")), "is not a pcap or pcapng file"},
+		{"empty", file(nil), "is not a pcap or pcapng file"},
+		{"truncated", file(data[:len(data)-5]), "is truncated or broken after packet 1"},
+		{"truncated header", file(data[:20]), "is not a pcap or pcapng file"},
+		{"link type", writePcap(t, layers.LinkTypeRaw, handMade[0].frame), "XDP programs see Ethernet"},
+		{"long", writePcap(t, layers.LinkTypeEthernet, handMade[0].frame, make([]byte, 4000)), "packet 2 of"},
+		{"short", writePcap(t, layers.LinkTypeEthernet, make([]byte, 13)), "has 13 bytes, and a test run"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			stdout, stderr, status := kernel.Run(t, xdpmux, "trace", v.Name, "--pcap", c.file)
+			if status != 1 || stdout != "" || !strings.Contains(stderr, c.want) {
+				t.Errorf("exit status %d\n%s%swant: %s", status, stdout, stderr, c.want)
+			}
+			state.Check(t)
+		})
+	}
+}
+
+// The command, its start included, traces 5,000 packets a second.
+func TestTraceSpeed(t *testing.T) {
+	kernel.NoLeak(t)
+	v := kernel.NewVeth(t)
+	chainOfFive(t, v)
+	frames := make([][]byte, 15_000)
+	for i := range frames {
+		frames[i] = handMade[i%len(handMade)].frame
+	}
+	name := writePcap(t, layers.LinkTypeEthernet, frames...)
+	start := time.Now()
+	kernel.MustRun(t, xdpmux, "trace", v.Name, "--pcap", name)
+	rate := float64(len(frames)) / time.Since(start).Seconds()
+	t.Logf("figure: trace --pcap %.0f packets a second through 5 programs", rate)
+	if rate < 5000 {
+		t.Errorf("%.0f packets a second", rate)
+	}
+}
