@@ -1,12 +1,12 @@
 package main
 
 import (
-	"errors"
+	"context"
 	"fmt"
 	"os"
 	"time"
 
-	tea "github.com/charmbracelet/bubbletea"
+	"github.com/gdamore/tcell/v2"
 	"github.com/mattn/go-isatty"
 	"github.com/urfave/cli/v2"
 
@@ -45,18 +45,10 @@ func top(c *cli.Context, out *output) error {
 		return err
 	}
 	defer o.Close()
-	screen := newTopScreen(o.Read, interval, opts)
-	final, err := tea.NewProgram(screen, tea.WithContext(c.Context), tea.WithAltScreen(), tea.WithOutput(stdout)).Run()
-	if c.Context.Err() != nil || errors.Is(err, tea.ErrInterrupted) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return final.(*topScreen).err
+	return newTopScreen(o.Read, interval, opts).run(c.Context)
 }
 
-// topScreen is bubbletea's model: what is shown, and how keys change it.
+// topScreen is what is shown, and how keys change it.
 type topScreen struct {
 	read     func() *observe.Snapshot
 	interval time.Duration
@@ -69,7 +61,6 @@ type topScreen struct {
 	order         int                      // index of topOrders
 	offset        int                      // lines scrolled
 	paused        bool
-	err           error
 }
 
 // programKey tells programs apart over time; a dispatcher's id changes.
@@ -99,54 +90,83 @@ const topMinWidth, topMinHeight = 60, 8
 // historyLen is how many rates are kept for the sparkline.
 const historyLen = 12
 
-type topTick struct{}
-
-func (s *topScreen) tick() tea.Cmd {
-	return tea.Tick(s.interval, func(time.Time) tea.Msg { return topTick{} })
-}
-
-// Init starts the clock.
-func (s *topScreen) Init() tea.Cmd { return s.tick() }
-
-// Update takes a key, a new size or a tick.
-func (s *topScreen) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
-	switch msg := msg.(type) {
-	case tea.WindowSizeMsg:
-		first := s.width == 0
-		s.width, s.height = msg.Width, msg.Height
-		if first && s.tooSmall() {
-			s.err = &dispatcher.Error{Kind: dispatcher.ErrInvalid,
-				Msg:    fmt.Sprintf("the terminal has %d columns and %d lines, and top needs %d and %d", s.width, s.height, topMinWidth, topMinHeight),
-				Remedy: "enlarge it, or use: xdpmux stats"}
-			return s, tea.Quit
-		}
-	case topTick:
-		if !s.paused {
-			s.refresh()
-		}
-		return s, s.tick()
-	case tea.KeyMsg:
-		return s, s.key(msg.String())
+// run takes the terminal, and gives it back as it was when a key or ctx ends it.
+func (s *topScreen) run(ctx context.Context) error {
+	tty, err := tcell.NewStdIoTty()
+	if err != nil {
+		return fmt.Errorf("top: %w", err)
 	}
-	return s, nil
+	terminal, err := tcell.NewTerminfoScreenFromTty(tty)
+	if err == nil {
+		err = terminal.Init()
+	}
+	if err != nil {
+		return fmt.Errorf("top: %w", err)
+	}
+	events, quit := make(chan tcell.Event), make(chan struct{})
+	go terminal.ChannelEvents(events, quit)
+	defer func() {
+		terminal.Fini()
+		close(quit)
+		for range events { // until the goroutine has closed it
+		}
+	}()
+	if s.width, s.height = terminal.Size(); s.tooSmall() {
+		return &dispatcher.Error{Kind: dispatcher.ErrInvalid,
+			Msg:    fmt.Sprintf("the terminal has %d columns and %d lines, and top needs %d and %d", s.width, s.height, topMinWidth, topMinHeight),
+			Remedy: "enlarge it, or use: xdpmux stats"}
+	}
+	tick := time.NewTicker(s.interval)
+	defer tick.Stop()
+	for {
+		s.draw(terminal)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			if !s.paused {
+				s.refresh()
+			}
+		case event := <-events:
+			switch event := event.(type) {
+			case *tcell.EventResize:
+				s.width, s.height = event.Size()
+				terminal.Sync()
+			case *tcell.EventKey:
+				if s.key(event) {
+					return nil
+				}
+			}
+		}
+	}
 }
 
 func (s *topScreen) tooSmall() bool { return s.width < topMinWidth || s.height < topMinHeight }
 
-func (s *topScreen) key(key string) tea.Cmd {
-	switch key {
-	case "q", "ctrl+c", "esc":
-		return tea.Quit
-	case "s":
-		s.order = (s.order + 1) % len(topOrders)
-	case "p", " ":
-		s.paused = !s.paused
-	case "down", "j":
+// key does what a key stands for, and says whether that is the end.
+func (s *topScreen) key(event *tcell.EventKey) (end bool) {
+	switch event.Key() {
+	case tcell.KeyCtrlC, tcell.KeyEscape:
+		return true
+	case tcell.KeyDown:
 		s.offset++
-	case "up", "k":
+	case tcell.KeyUp:
 		s.offset = max(s.offset-1, 0)
+	case tcell.KeyRune:
+		switch event.Rune() {
+		case 'q':
+			return true
+		case 's':
+			s.order = (s.order + 1) % len(topOrders)
+		case 'p', ' ':
+			s.paused = !s.paused
+		case 'j':
+			s.offset++
+		case 'k':
+			s.offset = max(s.offset-1, 0)
+		}
 	}
-	return nil
+	return false
 }
 
 func (s *topScreen) refresh() {

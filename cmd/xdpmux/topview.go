@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/charmbracelet/lipgloss"
+	"github.com/gdamore/tcell/v2"
 
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
 )
@@ -27,17 +27,22 @@ var topOrders = []struct {
 }
 
 var (
-	boldStyle = lipgloss.NewStyle().Bold(true)
-	keysStyle = lipgloss.NewStyle().Reverse(true)
+	boldStyle = tcell.StyleDefault.Bold(true)
+	keysStyle = tcell.StyleDefault.Reverse(true)
 )
 
-// View draws the whole screen.
-func (s *topScreen) View() string {
-	if s.width == 0 {
-		return ""
+// draw draws the whole screen; tcell sends what has changed.
+func (s *topScreen) draw(terminal tcell.Screen) {
+	terminal.Clear()
+	put := func(y int, line string, style tcell.Style) {
+		for x, r := range []rune(line) {
+			terminal.SetContent(x, y, r, nil, style)
+		}
 	}
 	if s.tooSmall() {
-		return fmt.Sprintf("too small: needs %dx%d", topMinWidth, topMinHeight)
+		put(0, fmt.Sprintf("too small: needs %dx%d", topMinWidth, topMinHeight), tcell.StyleDefault)
+		terminal.Show()
+		return
 	}
 	title := fmt.Sprintf("xdpmux top  %s  sorted by %s", s.stats.Time.Format(time.TimeOnly), topOrders[s.order].name)
 	if s.paused {
@@ -48,12 +53,13 @@ func (s *topScreen) View() string {
 	s.offset = min(s.offset, max(len(lines)-room, 0))
 	lines = lines[s.offset:]
 	lines = lines[:min(len(lines), room)]
-	screen := append([]string{boldStyle.Render(fit(title, s.width)), boldStyle.Render(fit(s.headLine(), s.width))}, lines...)
-	for len(screen) < s.height-1 {
-		screen = append(screen, "")
+	put(0, fit(title, s.width), boldStyle)
+	put(1, fit(s.headLine(), s.width), boldStyle)
+	for i, line := range lines {
+		put(2+i, line, tcell.StyleDefault)
 	}
-	keys := fit(" q quit  s sort  p pause  up/down scroll", s.width)
-	return strings.Join(append(screen, keysStyle.Render(keys)), "\n")
+	put(s.height-1, fit(" q quit  s sort  p pause  up/down scroll", s.width), keysStyle)
+	terminal.Show()
 }
 
 // fit cuts or fills a line of one-column characters to the width.
