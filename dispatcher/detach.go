@@ -66,8 +66,8 @@ func detachChain(ctx context.Context, ifname string) error {
 		}
 		s := &swap{link: l, mode: l.mode, old: old}
 		defer s.close()
-		if old.state == nil {
-			return nothingOn(l, nil)
+		if old.state == nil || l.hwID != 0 {
+			return nothingOn(l, nil) // that is a chain and no more
 		}
 		if err := ctx.Err(); err != nil {
 			return err

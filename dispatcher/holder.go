@@ -17,7 +17,7 @@ func checkHeld(l link) error {
 	if l.progID == 0 {
 		return nil
 	}
-	id := holdingLinks([]link{l})[holding{l.Index, l.progID}]
+	id := holdingLinks()[holding{l.Index, l.progID}]
 	if id == 0 {
 		return nil
 	}

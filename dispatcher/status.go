@@ -1,6 +1,7 @@
 package dispatcher
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -114,15 +115,26 @@ func StatusAll(ctx context.Context, ifnames ...string) ([]*Chain, error) {
 }
 
 func chainsOf(ctx context.Context, all []link) ([]*Chain, error) {
-	held := holdingLinks(all)
 	chains := make([]*Chain, len(all))
+	var foreign []*Chain
 	for i, l := range all {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
 		chains[i] = chainOf(l)
-		if l.progID != 0 {
-			chains[i].Link = held[holding{l.Index, l.progID}]
+		if l.progID != 0 && chains[i].Pins == "" {
+			foreign = append(foreign, chains[i])
+		}
+	}
+	// What has its pins where libxdp puts them, no link holds: libxdp makes none.
+	// For the rest, all links of the kernel are looked through, once.
+	if len(foreign) == 0 {
+		return chains, nil
+	}
+	held := holdingLinks()
+	for _, c := range foreign {
+		if main := cmp.Or(c.Dispatcher, c.Legacy); main != nil {
+			c.Link = held[holding{c.Interface.Index, main.ID}]
 		}
 	}
 	return chains, nil
@@ -136,20 +148,14 @@ type holding struct {
 
 // holdingLinks finds the links that hold programs on interfaces. Where links can't
 // be listed it finds none: the chains can't be read either then, and say so.
-func holdingLinks(all []link) map[holding]uint32 {
+func holdingLinks() map[holding]uint32 {
 	held := map[holding]uint32{}
-	for _, l := range all {
-		if l.progID == 0 {
-			continue
+	_ = eachLink(func(l *libbpf.LinkInfo) error {
+		if l.Type == libbpf.LinkTypeXDP {
+			held[holding{l.Ifindex, l.ProgID}] = l.ID
 		}
-		_ = eachLink(func(l *libbpf.LinkInfo) error {
-			if l.Type == libbpf.LinkTypeXDP {
-				held[holding{l.Ifindex, l.ProgID}] = l.ID
-			}
-			return nil
-		})
-		break
-	}
+		return nil
+	})
 	return held
 }
 

@@ -166,7 +166,9 @@ func (s *swap) finish() {
 	if s.old.state == nil {
 		return
 	}
-	waitForPackets()
+	if s.host != nil {
+		waitForPackets()
+	} // else a packet that still skips a program is as good as one that came later
 	unpin(s.link.Index, s.old.state.ID)
 }
 

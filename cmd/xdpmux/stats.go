@@ -101,8 +101,9 @@ func wait(ctx context.Context, until <-chan time.Time) bool {
 
 // statsJSON is the shape of a line of stats --json.
 type statsJSON struct {
-	Time   time.Time    `json:"time"`
-	Chains []chainStats `json:"chains"`
+	Time    time.Time    `json:"time"`
+	Seconds float64      `json:"seconds"` // since the report before: what the rates are over
+	Chains  []chainStats `json:"chains"`
 }
 
 type chainStats struct {
@@ -143,7 +144,7 @@ type latencyStats struct {
 // statsOf adds the rates between two snapshots to the second.
 func statsOf(before, now *observe.Snapshot) statsJSON {
 	seconds := now.Time.Sub(before.Time).Seconds()
-	s := statsJSON{Time: now.Time, Chains: make([]chainStats, len(now.Chains))}
+	s := statsJSON{Time: now.Time, Seconds: seconds, Chains: make([]chainStats, len(now.Chains))}
 	for i, c := range now.Chains {
 		s.Chains[i].Interface = c.Interface
 		for _, p := range c.Programs {

@@ -24,14 +24,27 @@ type State struct {
 	things map[string]int
 }
 
-// Snapshot takes the state of the kernel and of this process.
+// Snapshot takes the state of the kernel and of this process, once it is at rest:
+// what was let go just before is freed a little later, and is not part of it.
 func Snapshot(t testing.TB) State {
 	t.Helper()
 	s, err := TakeState()
-	if err != nil {
-		t.Fatalf("snapshot: %v", err)
+	for again := s; err == nil; s = again {
+		waitForFree()
+		if again, err = TakeState(); s.Diff(again) == nil {
+			return again
+		}
 	}
+	t.Fatalf("snapshot: %v", err)
 	return s
+}
+
+// waitForFree waits for two RCU grace periods (MEMBARRIER_CMD_GLOBAL): one for a
+// program, and one for what the program held.
+func waitForFree() {
+	for range 2 {
+		unix.Syscall(unix.SYS_MEMBARRIER, 1, 0, 0)
+	}
 }
 
 // TakeState is Snapshot for use outside of a test. It lists all BPF programs, maps
@@ -95,7 +108,10 @@ func (s State) settle(limit time.Duration) ([]string, error) {
 // state differs from that of now. Call it first.
 func NoLeak(t testing.TB) {
 	t.Helper()
-	before := Snapshot(t)
+	before, err := TakeState() // at rest: the test before has waited for that
+	if err != nil {
+		t.Fatalf("snapshot: %v", err)
+	}
 	t.Cleanup(func() {
 		before.Check(t)
 	})

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/test/kernel"
@@ -113,13 +115,16 @@ func TestKeepMaps(t *testing.T) {
 		t.Errorf("new maps hold %d packets", got[1])
 	}
 
-	before := kernel.Snapshot(t)
+	before := status(t, v.Name)
 	_, stderr, exit := kernel.Run(t, ours(), "replace", v.Name, "--name", "guard", "--keep-maps", fixture("otherlayout", "").File)
 	want := "map guard_packets can't be kept: program "
 	if exit != 1 || !strings.Contains(stderr, want) || !strings.Contains(stderr, "value 4 bytes") {
 		t.Errorf("exit status %d, %q, want %q", exit, stderr, want)
 	}
-	before.Check(t)
+	if diff := cmp.Diff(before, status(t, v.Name)); diff != "" {
+		t.Errorf("the chain has changed (-before +after):\n%s", diff)
+	}
+	checkPins(t, v)
 	unload(t, v.Name)
 }
 
