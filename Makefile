@@ -83,7 +83,8 @@ test-unit: build $(FIXTURES)
 	$(GO) test ./...
 
 test-vm: build $(FIXTURES)
-	$(foreach k,$(KERNEL),$(GO) run ./test/vm -kernel $(k) &&) true
+	$(foreach k,$(KERNEL),$(GO) run ./test/vm -kernel $(k) && \
+		$(GO) run ./test/vm -kernel $(k) -smp 4 -run CPUMap ./test/examples &&) true
 
 test-native: build $(FIXTURES) ## the integration tests on the running kernel, as root, without a VM
 	XDPMUX_KERNEL_TESTS=1 XDPMUX=$(CURDIR)/build/xdpmux $(GO) test -count=1 -p 1 ./...
