@@ -2,7 +2,10 @@ package transaction
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"sync/atomic"
@@ -13,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/desired"
 	"github.com/xdpmux/xdpmux/test/kernel"
 )
 
@@ -95,6 +99,18 @@ func TestNoGap(t *testing.T) {
 	changes := scaled(500, 60)
 	start := time.Now()
 	for range changes {
+		if chance.IntN(4) == 0 {
+			chain := apply(t, v.Name, bystander, 21+chance.IntN(69))
+			if id := chain.Dispatcher.ID; !slices.Contains(seen, id) {
+				seen = append(seen, id)
+			}
+			p, err := chain.Find(bystander.Name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ids[bystander.Name] = p.ID
+			continue
+		}
 		tx, name := randomChange(chance, ids)
 		done := commit(t, v.Name, tx)
 		if len(done.Replaced) > 0 {
@@ -128,6 +144,30 @@ func TestNoGap(t *testing.T) {
 	}
 	checkPins(t, v)
 	unload(t, v.Name)
+}
+
+// apply has the program run at that priority by a declared state, which knows nothing
+// of the others, and returns the chain then.
+func apply(t *testing.T, ifname string, p dispatcher.Program, priority int) *dispatcher.Chain {
+	t.Helper()
+	object, err := filepath.Abs(p.File)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "state.yaml")
+	text := fmt.Sprintf("interfaces: [{name: %s, programs: [{name: it, object: %s, program: %s, priority: %d}]}]\n", ifname, object, p.Name, priority)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	state, err := desired.Read(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plans, err := state.Apply(t.Context(), desired.Options{})
+	if err != nil || len(plans) != 1 || plans[0].Err != nil {
+		t.Fatalf("apply: %+v, %v", plans, err)
+	}
+	return status(t, ifname)
 }
 
 // randomChange replaces one of the programs in ids, or changes its place without

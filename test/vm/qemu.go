@@ -68,7 +68,10 @@ func (vm machine) run(ctx context.Context, text io.Writer, marked func(mark)) er
 }
 
 func (vm machine) args() []string {
-	accel := "tcg,thread=multi"
+	// One thread for all processors: the kernel changes its own code while others
+	// run it, for each trampoline and each swap of a dispatcher, and emulated
+	// processors that really run at once trap or hang on that now and then.
+	accel := "tcg,thread=single"
 	if haveKVM() {
 		accel = "kvm"
 	}
