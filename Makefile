@@ -12,6 +12,16 @@ KERNEL  ?= 6.1 6.12
 # Without cli's writer of man pages, whose parser costs each start a millisecond.
 TAGS = urfave_cli_no_docs
 
+# Without shared libraries the command starts in half the time, and runs anywhere.
+# LINK=dynamic is for distributions; Fedora has static libraries in packages of their own.
+LINK ?= $(if $(wildcard $(foreach l,xdp bpf,$(shell pkg-config --variable=libdir lib$l)/lib$l.a)),static,dynamic)
+ifeq ($(LINK),static)
+BUILDTAGS = $(TAGS) static netgo osusergo
+EXTLD     = -extldflags -static
+else
+BUILDTAGS = $(TAGS)
+endif
+
 LIBXDP_VERSION = $(shell pkg-config --modversion libxdp)
 LDFLAGS = -X main.version=$(VERSION) -X github.com/xdpmux/xdpmux/cgo/libxdp.BuildVersion=$(LIBXDP_VERSION)
 GOSRC  := $(shell find bpf cgo cmd dispatcher -name '*.go' -o -name '*.[ch]' -o -name '*.json' -o -path '*/completion/*') go.mod go.sum
@@ -27,12 +37,17 @@ EXAMPLES  := $(patsubst examples/%/main.go,build/examples/%,$(wildcard examples/
 UNIT      := xdpmux-apply.service
 
 .DELETE_ON_ERROR:
-.PHONY: build static deps demo test test-unit test-vm test-native bench lint man install uninstall clean help
+.PHONY: build deps demo test test-unit test-vm test-native bench lint man install uninstall clean help
 
-build: build/xdpmux $(BPFOBJ) $(EXAMPLES) ## build build/xdpmux, build/bpf/*.o and build/examples/*
+build: build/xdpmux build/xdpmux-observe $(BPFOBJ) $(EXAMPLES) ## build build/xdpmux, build/bpf/*.o and build/examples/*
 
+# The command that everybody starts goes without the libraries of stats, top and
+# trace, for which it runs the other.
 build/xdpmux: $(GOSRC) $(EMBEDDED)
-	$(GO) build -tags '$(TAGS)' -ldflags '$(LDFLAGS)' -o $@ ./cmd/xdpmux
+	$(GO) build -tags '$(BUILDTAGS) lean' -ldflags '$(LDFLAGS) $(EXTLD)' -o $@ ./cmd/xdpmux
+
+build/xdpmux-observe: $(GOSRC) $(EMBEDDED)
+	$(GO) build -tags '$(BUILDTAGS)' -ldflags '$(LDFLAGS) $(EXTLD)' -o $@ ./cmd/xdpmux
 
 build/bpf/%.o: bpf/samples/%.bpf.c
 	@mkdir -p $(@D)
@@ -64,11 +79,6 @@ build/bpf/fixtures/dispatcher-%.o: bpf/fixtures/dispatcher.c
 	@mkdir -p $(@D)
 	$(CLANG) $(BPFFLAGS) -DVERSION=$* -c $< -o $@
 
-static: build/xdpmux-static ## build build/xdpmux-static, one file without shared libraries
-
-build/xdpmux-static: $(GOSRC) $(EMBEDDED)
-	$(GO) build -tags '$(TAGS) static netgo osusergo' -ldflags '$(LDFLAGS) -extldflags -static' -o $@ ./cmd/xdpmux
-
 deps: ## install what build, demo and test need, through apt or dnf
 	test/deps.sh
 
@@ -96,7 +106,9 @@ bench: build ## measure beside the native tools, as root; writes docs/benchmarks
 lint: ## gofmt, go vet, staticcheck
 	@test -z "$$(gofmt -l .)" || { gofmt -l . | sed 's/$$/: not gofmt-ed/'; exit 1; }
 	$(GO) vet ./...
+	$(GO) vet -tags lean ./cmd/...
 	$(GO) tool staticcheck ./...
+	$(GO) tool staticcheck -tags lean ./cmd/...
 
 man: build/man/xdpmux.8 ## build the man page, from what --help says
 
@@ -106,6 +118,7 @@ build/man/xdpmux.8: $(GOSRC) $(EMBEDDED)
 
 install: build man ## install below PREFIX (and DESTDIR)
 	install -D -m 0755 build/xdpmux $(DESTDIR)$(PREFIX)/bin/xdpmux
+	install -D -m 0755 build/xdpmux-observe $(DESTDIR)$(PREFIX)/libexec/xdpmux/xdpmux-observe
 	install -D -m 0644 build/man/xdpmux.8 $(DESTDIR)$(PREFIX)/share/man/man8/xdpmux.8
 	install -D -m 0644 cmd/xdpmux/completion/bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/xdpmux
 	install -D -m 0644 cmd/xdpmux/completion/zsh $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_xdpmux
@@ -114,7 +127,8 @@ install: build man ## install below PREFIX (and DESTDIR)
 	sed -e 's|@BINDIR@|$(PREFIX)/bin|' -e 's|@CONFDIR@|$(CONFDIR)|' systemd/$(UNIT).in >$(DESTDIR)$(UNITDIR)/$(UNIT)
 
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/xdpmux $(DESTDIR)$(PREFIX)/share/man/man8/xdpmux.8 \
+	rm -f $(DESTDIR)$(PREFIX)/bin/xdpmux $(DESTDIR)$(PREFIX)/libexec/xdpmux/xdpmux-observe \
+		$(DESTDIR)$(PREFIX)/share/man/man8/xdpmux.8 \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/xdpmux \
 		$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_xdpmux \
 		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/xdpmux.fish \

@@ -1,3 +1,5 @@
+//go:build !lean
+
 package main
 
 import (
@@ -15,25 +17,6 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
 )
-
-func statsCommand(out *output) *cli.Command {
-	return &cli.Command{
-		Name:      "stats",
-		Usage:     "count what each program of a chain does to packets",
-		ArgsUsage: "<ifname>...",
-		Description: "Counts while it runs, and leaves the chain as it was. Rates are those of the last interval. A\n" +
-			"program has \"decided\" a packet whose chain ended with its verdict, and \"handed on\" the others.",
-		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "interval", Aliases: []string{"i"}, Value: "1s", Usage: "report every `TIME`, such as 500ms or 10s"},
-			&cli.UintFlag{Name: "count", Aliases: []string{"c"}, Usage: "end after `N` reports (default: when interrupted)"},
-			&cli.BoolFlag{Name: "latency", Usage: "measure how long each program takes, which about doubles the cost of counting"},
-			&cli.BoolFlag{Name: "json", Usage: "print each report as one line of JSON"},
-			&cli.BoolFlag{Name: "prometheus", Usage: "print what one interval counts as a Prometheus scrape, and end"},
-			&cli.StringFlag{Name: "listen", Usage: "serve Prometheus scrapes at http://`ADDRESS`/metrics, such as 127.0.0.1:9435; without a host on loopback only"},
-		},
-		Action: func(c *cli.Context) error { return stats(c, out) },
-	}
-}
 
 func stats(c *cli.Context, out *output) error {
 	interval, err := parseInterval(c.String("interval"))

@@ -1,3 +1,5 @@
+//go:build !lean
+
 package main
 
 import (
@@ -13,19 +15,6 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
 )
-
-func topCommand(out *output) *cli.Command {
-	return &cli.Command{
-		Name:      "top",
-		Usage:     "watch what the programs of one chain, or of all, do to packets",
-		ArgsUsage: "[ifname]",
-		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "interval", Aliases: []string{"i"}, Value: "1s", Usage: "refresh every `TIME`, such as 500ms or 10s"},
-			&cli.BoolFlag{Name: "latency", Usage: "measure how long each program takes, which about doubles the cost of counting"},
-		},
-		Action: func(c *cli.Context) error { return top(c, out) },
-	}
-}
 
 func top(c *cli.Context, out *output) error {
 	if c.NArg() > 1 {

@@ -1,3 +1,5 @@
+//go:build !lean
+
 package main
 
 import (
@@ -17,28 +19,6 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
 )
-
-func traceCommand(out *output) *cli.Command {
-	return &cli.Command{
-		Name:      "trace",
-		Usage:     "show the way of packets through a chain: of a capture, or of the wire",
-		ArgsUsage: "<ifname>",
-		Description: "With --pcap the packets of a file go through the installed chain by test run, without the wire.\n" +
-			"With --live the packets of the wire are shown, as the chain left them.",
-		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "pcap", Usage: "trace the packets of `FILE`, pcap or pcapng"},
-			&cli.BoolFlag{Name: "live", Usage: "trace the packets that the interface receives"},
-			&cli.BoolFlag{Name: "json", Usage: "print each packet as one line of JSON"},
-			&cli.StringFlag{Name: "out", Usage: "with --pcap: write the packets as the chain left them to `DIR`, one pcapng per verdict"},
-			&cli.UintFlag{Name: "count", Aliases: []string{"c"}, Usage: "with --live: end after `N` packets (default: when interrupted)"},
-			&cli.StringFlag{Name: "verdict", Usage: "with --live: only packets with these final `VERDICTS`, joined by commas: " + strings.Join(observe.VerdictNames(), ", ")},
-			&cli.StringFlag{Name: "program", Usage: "with --live: only packets that the program of this `NAME` decided"},
-			&cli.StringFlag{Name: "sample", Value: "1/1", Usage: "with --live: only a random part of them, such as `1/100`"},
-			&cli.StringFlag{Name: "write", Usage: "with --live: write the packets to `FILE` too, as pcapng"},
-		},
-		Action: func(c *cli.Context) error { return trace(c, out) },
-	}
-}
 
 func trace(c *cli.Context, out *output) error {
 	const usage = "xdpmux trace <ifname> (--pcap FILE | --live) [options]"

@@ -2,6 +2,7 @@
 package install
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -21,10 +22,33 @@ func TestUnit(t *testing.T) {
 	if err != nil || len(out) > 0 {
 		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
 	}
+	observer(t, dir)
 	install(t, dir, "uninstall")
 	left, err := exec.Command("find", dir, "-not", "-type", "d").Output()
 	if err != nil || len(left) > 0 {
 		t.Errorf("uninstall left, %v:\n%s", err, left)
+	}
+}
+
+// observer tests how the installed command finds the one that stats, top and trace
+// are in, or says that it doesn't.
+func observer(t *testing.T, dir string) {
+	t.Helper()
+	for _, c := range []struct{ name, want string }{
+		{"xdpmux-observe", "stats needs an interface"},
+		{"elsewhere", "stats needs xdpmux-observe, which lies neither beside " + dir + "/bin/xdpmux nor in ../libexec/xdpmux"},
+	} {
+		libexec := filepath.Join(dir, "libexec/xdpmux")
+		if err := os.Rename(filepath.Join(libexec, "xdpmux-observe"), filepath.Join(libexec, c.name)); err != nil {
+			t.Fatal(err)
+		}
+		out, err := exec.Command(filepath.Join(dir, "bin/xdpmux"), "stats").CombinedOutput()
+		if err == nil || !strings.Contains(string(out), c.want) {
+			t.Errorf("%v, %s\nwant %s", err, out, c.want)
+		}
+	}
+	if err := os.Rename(filepath.Join(dir, "libexec/xdpmux/elsewhere"), filepath.Join(dir, "libexec/xdpmux/xdpmux-observe")); err != nil {
+		t.Fatal(err)
 	}
 }
 

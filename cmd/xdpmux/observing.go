@@ -1,0 +1,68 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/xdpmux/xdpmux/dispatcher/observe"
+)
+
+// What stats, top and trace do stands on libraries that cost every start of a
+// program tens of milliseconds of an emulated processor: packet dissection,
+// Prometheus, a terminal. A lean build has these definitions only, for help and
+// completion, and hands the calls over to a whole one; see lean.go.
+
+func statsCommand(out *output) *cli.Command {
+	return &cli.Command{
+		Name:      "stats",
+		Usage:     "count what each program of a chain does to packets",
+		ArgsUsage: "<ifname>...",
+		Description: "Counts while it runs, and leaves the chain as it was. Rates are those of the last interval. A\n" +
+			"program has \"decided\" a packet whose chain ended with its verdict, and \"handed on\" the others.",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "interval", Aliases: []string{"i"}, Value: "1s", Usage: "report every `TIME`, such as 500ms or 10s"},
+			&cli.UintFlag{Name: "count", Aliases: []string{"c"}, Usage: "end after `N` reports (default: when interrupted)"},
+			&cli.BoolFlag{Name: "latency", Usage: "measure how long each program takes, which about doubles the cost of counting"},
+			&cli.BoolFlag{Name: "json", Usage: "print each report as one line of JSON"},
+			&cli.BoolFlag{Name: "prometheus", Usage: "print what one interval counts as a Prometheus scrape, and end"},
+			&cli.StringFlag{Name: "listen", Usage: "serve Prometheus scrapes at http://`ADDRESS`/metrics, such as 127.0.0.1:9435; without a host on loopback only"},
+		},
+		Action: func(c *cli.Context) error { return stats(c, out) },
+	}
+}
+
+func topCommand(out *output) *cli.Command {
+	return &cli.Command{
+		Name:      "top",
+		Usage:     "watch what the programs of one chain, or of all, do to packets",
+		ArgsUsage: "[ifname]",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "interval", Aliases: []string{"i"}, Value: "1s", Usage: "refresh every `TIME`, such as 500ms or 10s"},
+			&cli.BoolFlag{Name: "latency", Usage: "measure how long each program takes, which about doubles the cost of counting"},
+		},
+		Action: func(c *cli.Context) error { return top(c, out) },
+	}
+}
+
+func traceCommand(out *output) *cli.Command {
+	return &cli.Command{
+		Name:      "trace",
+		Usage:     "show the way of packets through a chain: of a capture, or of the wire",
+		ArgsUsage: "<ifname>",
+		Description: "With --pcap the packets of a file go through the installed chain by test run, without the wire.\n" +
+			"With --live the packets of the wire are shown, as the chain left them.",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "pcap", Usage: "trace the packets of `FILE`, pcap or pcapng"},
+			&cli.BoolFlag{Name: "live", Usage: "trace the packets that the interface receives"},
+			&cli.BoolFlag{Name: "json", Usage: "print each packet as one line of JSON"},
+			&cli.StringFlag{Name: "out", Usage: "with --pcap: write the packets as the chain left them to `DIR`, one pcapng per verdict"},
+			&cli.UintFlag{Name: "count", Aliases: []string{"c"}, Usage: "with --live: end after `N` packets (default: when interrupted)"},
+			&cli.StringFlag{Name: "verdict", Usage: "with --live: only packets with these final `VERDICTS`, joined by commas: " + strings.Join(observe.VerdictNames(), ", ")},
+			&cli.StringFlag{Name: "program", Usage: "with --live: only packets that the program of this `NAME` decided"},
+			&cli.StringFlag{Name: "sample", Value: "1/1", Usage: "with --live: only a random part of them, such as `1/100`"},
+			&cli.StringFlag{Name: "write", Usage: "with --live: write the packets to `FILE` too, as pcapng"},
+		},
+		Action: func(c *cli.Context) error { return trace(c, out) },
+	}
+}
