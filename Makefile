@@ -23,7 +23,8 @@ BUILDTAGS = $(TAGS)
 endif
 
 LIBXDP_VERSION = $(shell pkg-config --modversion libxdp)
-LDFLAGS = -X main.version=$(VERSION) -X github.com/xdpmux/xdpmux/cgo/libxdp.BuildVersion=$(LIBXDP_VERSION)
+LDFLAGS = -X main.version=$(VERSION) -X github.com/xdpmux/xdpmux/cgo/libxdp.BuildVersion=$(LIBXDP_VERSION) \
+	-X github.com/xdpmux/xdpmux/cgo/libxdp.ObjectDir=$(shell pkg-config --variable=libdir libxdp)/bpf
 GOSRC  := $(shell find bpf cgo cmd dispatcher -name '*.go' -o -name '*.[ch]' -o -name '*.json' -o -path '*/completion/*') go.mod go.sum
 
 # Debian and Ubuntu keep asm/types.h in a directory of the architecture.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -19,6 +20,7 @@ const (
 	envBPFFS          = "LIBXDP_BPFFS"
 	envAutomount      = "LIBXDP_BPFFS_AUTOMOUNT"
 	envSkipDispatcher = "LIBXDP_SKIP_DISPATCHER"
+	envObjectPath     = "LIBXDP_OBJECT_PATH"
 )
 
 // bpffs is where libxdp looks for one.
@@ -71,8 +73,7 @@ func fallbackReason(o *opened, said []string) string {
 	return "libxdp said: " + strings.Join(said, "; ")
 }
 
-// dispatcherObject is libxdp's own dispatcher, which it has built in or finds
-// below LIBXDP_OBJECT_PATH.
+// dispatcherObject is libxdp's own dispatcher.
 const (
 	dispatcherObject = "xdp-dispatcher.o"
 	passProgram      = "xdp_pass" // beside the dispatcher, there for such a probe
@@ -164,11 +165,26 @@ func (t *probeTarget) try(progType libbpf.ProgType, attach libbpf.AttachType, fu
 // openDispatcher opens libxdp's dispatcher object with only one of its programs
 // to be loaded.
 func openDispatcher(name string) (*libbpf.Program, *dispatcherFile, error) {
-	owner, err := libxdp.FindFile(dispatcherObject, "", "")
+	owner, err := findDispatcher()
 	if err != nil {
 		return nil, nil, err
 	}
 	return (&dispatcherFile{Object: owner.Object(), owner: owner}).only(name)
+}
+
+// findDispatcher has a static binary use the dispatcher of the host's libxdp too,
+// as the native tools do, and only without one that of its own libxdp.
+func findDispatcher() (*libxdp.Program, error) {
+	if libxdp.Static {
+		if dir := os.Getenv(envObjectPath); dir != "" {
+			return libxdp.OpenFile(filepath.Join(dir, dispatcherObject), "", "")
+		}
+		path := filepath.Join(libxdp.ObjectDir, dispatcherObject)
+		if _, err := os.Stat(path); err == nil {
+			return libxdp.OpenFile(path, "", "")
+		}
+	}
+	return libxdp.FindFile(dispatcherObject, "", "")
 }
 
 // openOwnDispatcher does the same with xdpmux's own, which hosts programs that

@@ -16,6 +16,10 @@ import (
 // set by the Makefile from pkg-config: libxdp itself has no call that tells.
 var BuildVersion = "unknown"
 
+// ObjectDir is where that libxdp looks for BPF objects if it is the shared one,
+// set likewise. The static library has them built in, and looks nowhere.
+var ObjectDir string
+
 // AttachMode is how a program is attached (enum xdp_attach_mode).
 type AttachMode int
 

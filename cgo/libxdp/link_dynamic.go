@@ -8,3 +8,6 @@ package libxdp
 // #cgo pkg-config: libxdp libbpf
 // #cgo CFLAGS: -Wall
 import "C"
+
+// Static says whether libxdp is linked into the binary.
+const Static = false
