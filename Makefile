@@ -15,9 +15,11 @@ TAGS = urfave_cli_no_docs
 # Without shared libraries the command starts in half the time, and runs anywhere.
 # LINK=dynamic is for distributions; Fedora has static libraries in packages of their own.
 LINK ?= $(if $(wildcard $(foreach l,xdp bpf,$(shell pkg-config --variable=libdir lib$l)/lib$l.a)),static,dynamic)
+STATICTAGS = static netgo osusergo
+STATICLD   = -extldflags -static
 ifeq ($(LINK),static)
-BUILDTAGS = $(TAGS) static netgo osusergo
-EXTLD     = -extldflags -static
+BUILDTAGS = $(TAGS) $(STATICTAGS)
+EXTLD     = $(STATICLD)
 else
 BUILDTAGS = $(TAGS)
 endif
@@ -38,7 +40,7 @@ EXAMPLES  := $(patsubst examples/%/main.go,build/examples/%,$(wildcard examples/
 UNIT      := xdpmux-apply.service
 
 .DELETE_ON_ERROR:
-.PHONY: build deps demo test test-unit test-vm test-native bench lint man install uninstall clean help
+.PHONY: build static deps demo test test-unit test-vm test-native bench lint man install uninstall clean help
 
 build: build/xdpmux build/xdpmux-observe $(BPFOBJ) $(EXAMPLES) ## build build/xdpmux, build/bpf/*.o and build/examples/*
 
@@ -49,6 +51,11 @@ build/xdpmux: $(GOSRC) $(EMBEDDED)
 
 build/xdpmux-observe: $(GOSRC) $(EMBEDDED)
 	$(GO) build -tags '$(BUILDTAGS)' -ldflags '$(LDFLAGS) $(EXTLD)' -o $@ ./cmd/xdpmux
+
+static: build/xdpmux-static ## build build/xdpmux-static, all in one file without shared libraries
+
+build/xdpmux-static: $(GOSRC) $(EMBEDDED)
+	$(GO) build -tags '$(TAGS) $(STATICTAGS)' -ldflags '$(LDFLAGS) $(STATICLD)' -o $@ ./cmd/xdpmux
 
 build/bpf/%.o: bpf/samples/%.bpf.c
 	@mkdir -p $(@D)

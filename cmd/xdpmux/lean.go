@@ -36,5 +36,5 @@ func handOver(command string) error {
 		}
 	}
 	return usageError(command+" needs "+observer+", which lies neither beside "+self+" nor in ../libexec/xdpmux",
-		"make install puts both in place; "+observer+" alone is the whole xdpmux too, under any name")
+		"make install puts both in place; make static builds one file with everything")
 }
