@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,9 +16,10 @@ import (
 
 const (
 	passObject = "build/bpf/xdp_pass.o"
-	oneRuns    = 15
+	oneRuns    = 20
 	manyIfaces = 100
-	repeat     = 200_000
+	repeat     = 50_000 // packets a test run
+	rounds     = 10
 )
 
 // chains measures what takes a kernel that runs chains.
@@ -31,39 +33,73 @@ func chains(ctx context.Context, w io.Writer) error {
 	return nil
 }
 
-// oneInterface takes xdpmux and the native tool in turn through load, status and
-// unload.
+// oneInterface takes xdpmux and the native tool in turn through a chain of two.
 func oneInterface(ctx context.Context, w io.Writer) error {
 	progress("one interface")
 	if err := addPair(ctx, "one"); err != nil {
 		return err
 	}
-	steps := [][]string{{"load", "one", passObject}, {"status", "one"}, {"unload", "one", "-a"}}
-	times := map[string][]measured{ours: make([]measured, len(steps)), native: make([]measured, len(steps))}
-	for run := range oneRuns {
-		for _, tool := range []string{ours, native} {
+	steps := []struct {
+		name string
+		args func() ([]string, error)
+	}{
+		{"load the first program", words("load", "one", passObject)},
+		{"load another", words("load", "one", passObject)},
+		{"status", words("status", "one")},
+		{"unload one of two", func() ([]string, error) {
+			c, err := statusOf(ctx, "one")
+			if err != nil {
+				return nil, err
+			}
+			return []string{"unload", "one", "-i", fmt.Sprint(c.Programs[1].ID)}, nil
+		}},
+		{"unload all", words("unload", "one", "-a")},
+	}
+	type result struct {
+		wall   []time.Duration
+		memory float64
+	}
+	results := map[string][]result{ours: make([]result, len(steps)), native: make([]result, len(steps))}
+	for run := range oneRuns + 1 {
+		for _, tool := range []string{native, ours} {
 			for i, step := range steps {
-				m, err := measure(ctx, tool, step...)
+				args, err := step.args()
 				if err != nil {
 					return err
 				}
-				if t := &times[tool][i]; run == 0 || m.wall < t.wall {
-					*t = m
+				r := &results[tool][i]
+				if run == 0 { // memory, and everything once before it is timed
+					r.memory, err = peak(ctx, tool, args...)
+				} else {
+					var took time.Duration
+					took, _, err = measure(ctx, tool, args...)
+					r.wall = append(r.wall, took)
+				}
+				if err != nil {
+					return err
 				}
 			}
 		}
 	}
-	fmt.Fprintf(w, "\n## One interface\n\nThe best of %d runs.\n\n| | xdp-loader | xdpmux | ratio | peak memory |\n|---|---:|---:|---:|---:|\n", oneRuns)
+	fmt.Fprintf(w, "\n## One interface\n\nThe median of %d runs, taken in turn; peak memory.\n\n| | xdp-loader | xdpmux | ratio | memory of xdp-loader | of xdpmux |\n|---|---:|---:|---:|---:|---:|\n", oneRuns)
 	for i, step := range steps {
-		them, us := times[native][i], times[ours][i]
-		fmt.Fprintf(w, "| %s | %s | %s | %.2f | %.1f MiB, %.1f MiB |\n", step[0], ms(them.wall), ms(us.wall), float64(us.wall)/float64(them.wall), float64(them.rss)/1024, float64(us.rss)/1024)
+		them, us := median(results[native][i].wall), median(results[ours][i].wall)
+		fmt.Fprintf(w, "| %s | %s | %s | %.2f | %.1f MiB | %.1f MiB |\n", step.name, ms(them), ms(us), float64(us)/float64(them), results[native][i].memory, results[ours][i].memory)
 	}
 	return nil
 }
 
+func words(args ...string) func() ([]string, error) {
+	return func() ([]string, error) { return args, nil }
+}
+
+func median(all []time.Duration) time.Duration {
+	slices.Sort(all)
+	return all[len(all)/2]
+}
+
 func addPair(ctx context.Context, name string) error {
-	_, err := measure(ctx, "ip", "link", "add", name, "type", "veth", "peer", "name", name+"p")
-	return err
+	return do(ctx, "ip", "link", "add", name, "type", "veth", "peer", "name", name+"p")
 }
 
 func manyInterfaces(ctx context.Context, w io.Writer) error {
@@ -77,70 +113,79 @@ func manyInterfaces(ctx context.Context, w io.Writer) error {
 	}
 	start := time.Now()
 	for _, name := range names {
-		if _, err := measure(ctx, native, "load", name, passObject); err != nil {
+		if err := do(ctx, native, "load", name, passObject); err != nil {
 			return err
 		}
 	}
 	them := time.Since(start)
 	list := strings.Join(names, ",")
-	if _, err := measure(ctx, ours, "unload", "-a", list); err != nil {
+	if err := do(ctx, ours, "unload", "-a", list); err != nil {
 		return err
 	}
-	us, err := measure(ctx, ours, "load", list, passObject)
+	us, _, err := measure(ctx, ours, "load", list, passObject)
 	if err != nil {
 		return err
 	}
-	if _, err := measure(ctx, ours, "unload", "-a", list); err != nil {
+	if err := do(ctx, ours, "unload", "-a", list); err != nil {
 		return err
 	}
 	fmt.Fprintf(w, "\n## One program on %d interfaces\n\n| %d times xdp-loader | xdpmux load m0,m1,... | ratio |\n|---:|---:|---:|\n| %s | %s | %.2f |\n",
-		manyIfaces, manyIfaces, ms(them), ms(us.wall), float64(us.wall)/float64(them))
+		manyIfaces, manyIfaces, ms(them), ms(us), float64(us)/float64(them))
 	return nil
 }
 
 // packets measures a packet's way through chains, by test runs of the dispatcher.
 func packets(ctx context.Context, w io.Writer) error {
-	if err := addPair(ctx, "way"); err != nil {
-		return err
-	}
+	fmt.Fprint(w, "\n## A packet's way through a chain\n\nEach program passes; the figures are multiples of what a bare program takes, by test run.\n\n")
+	fmt.Fprintln(w, "| programs | xdp-loader | xdpmux | same dispatcher |\n|---:|---:|---:|---|")
 	bare, err := bareProgram()
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "\n## A packet's way through a chain\n\nEach program passes. A bare program takes %.0f ns by test run.\n\n", bare)
-	fmt.Fprintln(w, "| programs | xdp-loader | xdpmux | same dispatcher |\n|---:|---:|---:|---|")
+	defer bare.Close()
+	for _, tool := range []string{native, ours} {
+		if err := addPair(ctx, "by-"+tool); err != nil {
+			return err
+		}
+	}
 	for n := 1; n <= dispatcher.MaxPrograms; n++ {
 		progress("a chain of %d", n)
-		var took [2]float64
-		var tags [2]string
-		for i, tool := range []string{native, ours} {
-			args := append([]string{"load", "way"}, strings.Fields(strings.Repeat(passObject+" ", n))...)
-			if _, err := measure(ctx, tool, args...); err != nil {
-				return err
-			}
-			c, err := statusOf(ctx, "way")
-			if err != nil {
-				return err
-			}
-			tags[i] = c.Dispatcher.Tag
-			fd, err := libbpf.ProgByID(c.Dispatcher.ID)
-			if err != nil {
-				return err
-			}
-			took[i], err = nanoseconds(fd.Int())
-			fd.Close()
-			if err != nil {
-				return err
-			}
-			if _, err := measure(ctx, tool, "unload", "way", "-a"); err != nil {
-				return err
-			}
+		if err := packetsOf(ctx, w, n, bare); err != nil {
+			return err
 		}
-		same := "yes"
-		if tags[0] != tags[1] {
-			same = "no"
+	}
+	return nil
+}
+
+// packetsOf measures chains of n programs, one by each tool.
+func packetsOf(ctx context.Context, w io.Writer, n int, bare *libbpf.FD) error {
+	fds, tags := []*libbpf.FD{bare}, []string{""}
+	for _, tool := range []string{native, ours} {
+		ifname := "by-" + tool
+		if err := do(ctx, tool, append([]string{"load", ifname}, strings.Fields(strings.Repeat(passObject+" ", n))...)...); err != nil {
+			return err
 		}
-		fmt.Fprintf(w, "| %d | %.1f × bare | %.1f × bare | %s |\n", n, took[0]/bare, took[1]/bare, same)
+		c, err := statusOf(ctx, ifname)
+		if err != nil {
+			return err
+		}
+		fd, err := libbpf.ProgByID(c.Dispatcher.ID)
+		if err != nil {
+			return err
+		}
+		defer fd.Close()
+		fds, tags = append(fds, fd), append(tags, c.Dispatcher.Tag)
+	}
+	took, err := nanoseconds(fds)
+	if err != nil {
+		return err
+	}
+	same := map[bool]string{true: "yes", false: "no"}[tags[1] == tags[2]]
+	fmt.Fprintf(w, "| %d | %.1f | %.1f | %s |\n", n, took[1]/took[0], took[2]/took[0], same)
+	for _, tool := range []string{native, ours} {
+		if err := do(ctx, tool, "unload", "by-"+tool, "-a"); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -157,29 +202,35 @@ func statusOf(ctx context.Context, ifname string) (*dispatcher.Chain, error) {
 	return all[0], nil
 }
 
-func bareProgram() (float64, error) {
+func bareProgram() (*libbpf.FD, error) {
 	obj, err := libbpf.OpenFile(passObject, libbpf.OpenOptions{})
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	defer obj.Close()
 	if err := obj.Load(); err != nil {
-		return 0, err
+		return nil, err
 	}
-	return nanoseconds(obj.Programs()[0].FD())
+	id, err := libbpf.ProgInfoByFD(obj.Programs()[0].FD())
+	if err != nil {
+		return nil, err
+	}
+	return libbpf.ProgByID(id.ID)
 }
 
-// nanoseconds is the best of three test runs.
-func nanoseconds(fd int) (float64, error) {
-	var result float64
-	for i := range 3 {
-		r, err := libbpf.TestRun(fd, libbpf.TestRunOptions{Data: make([]byte, 64), Repeat: repeat})
-		if err != nil {
-			return 0, err
-		}
-		if ns := float64(r.Duration.Nanoseconds()); i == 0 || ns < result {
-			result = ns
+// nanoseconds is the best of several test runs of each program, taken in turn.
+func nanoseconds(fds []*libbpf.FD) ([]float64, error) {
+	best := make([]float64, len(fds))
+	for round := range rounds {
+		for i, fd := range fds {
+			r, err := libbpf.TestRun(fd.Int(), libbpf.TestRunOptions{Data: make([]byte, 64), Repeat: repeat})
+			if err != nil {
+				return nil, err
+			}
+			if ns := float64(r.Duration.Nanoseconds()); round == 0 || ns < best[i] {
+				best[i] = ns
+			}
 		}
 	}
-	return result, nil
+	return best, nil
 }

@@ -14,7 +14,9 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -59,7 +61,7 @@ func document(ctx context.Context, path string) error {
 	} else {
 		progress("this kernel runs no chains: starting a VM")
 		fmt.Fprint(&b, "\nThe rest was measured in a VM, as this kernel runs no chains.\n")
-		cmd := exec.CommandContext(ctx, "go", "run", "./test/vm", "-kernel", "6.12", "--", "/repo/build/bench", "chains")
+		cmd := exec.CommandContext(ctx, "go", "run", "./test/vm", "-kernel", "6.12", "-smp", "1", "--", "/repo/build/bench", "chains")
 		out, err := cmd.StdoutPipe()
 		if err != nil {
 			return err
@@ -118,39 +120,38 @@ func machine() string {
 	return fmt.Sprintf("%s, %d processors, Linux %s. %s", model, runtime.NumCPU(), unix.ByteSliceToString(uts.Release[:]), versions)
 }
 
-// measured is what one run of a program took.
-type measured struct {
-	wall time.Duration
-	rss  int64 // KiB, the most at any time
-	out  string
-}
-
-func measure(ctx context.Context, name string, args ...string) (measured, error) {
+// measure runs a program, and says how long it took and what it printed.
+func measure(ctx context.Context, name string, args ...string) (time.Duration, string, error) {
 	cmd := exec.CommandContext(ctx, name, args...)
 	start := time.Now()
 	out, err := cmd.CombinedOutput()
-	m := measured{wall: time.Since(start), out: string(out)}
+	took := time.Since(start)
 	if err != nil {
-		return m, fmt.Errorf("%s: %w\n%s", strings.Join(cmd.Args, " "), err, out)
+		err = fmt.Errorf("%s: %w\n%s", strings.Join(cmd.Args, " "), err, out)
 	}
-	m.rss = cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss
-	return m, nil
+	return took, string(out), err
 }
 
-// best is the fastest of several runs: what disturbs only adds.
-func best(ctx context.Context, runs int, name string, args ...string) (measured, error) {
-	var result measured
-	for i := range runs {
-		m, err := measure(ctx, name, args...)
-		if err != nil {
-			return m, err
-		}
-		if i == 0 || m.wall < result.wall {
-			result.wall = m.wall
-		}
-		result.rss, result.out = max(result.rss, m.rss), m.out
+// do runs a program that isn't measured.
+func do(ctx context.Context, name string, args ...string) error {
+	_, _, err := measure(ctx, name, args...)
+	return err
+}
+
+// peak is the most memory that a program has at any time, in MiB. time(1) is small:
+// the kernel counts a child of this process with what this has until the exec.
+func peak(ctx context.Context, name string, args ...string) (float64, error) {
+	file := filepath.Join(os.TempDir(), fmt.Sprintf("xdpmux-bench-%d", os.Getpid()))
+	defer os.Remove(file)
+	if err := do(ctx, "time", append([]string{"-f", "%M", "-o", file, name}, args...)...); err != nil {
+		return 0, err
 	}
-	return result, nil
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return 0, err
+	}
+	kib, err := strconv.ParseFloat(strings.TrimSpace(string(text)), 64)
+	return kib / 1024, err
 }
 
 func ms(d time.Duration) string { return fmt.Sprintf("%.1f ms", float64(d.Microseconds())/1000) }
