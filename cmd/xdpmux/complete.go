@@ -6,157 +6,278 @@ import (
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/observe"
 )
 
 // completeWord is what the shells' scripts call xdpmux with, followed by the words
-// of the command line up to the one to be completed.
+// of the command line up to the cursor, the last of which is to be completed.
 const completeWord = "__complete"
 
-// complete prints what the last word could be, one candidate a line; nothing where
-// it is a file, which shells complete themselves.
-func complete(ctx context.Context, app *cli.App, words []string, w io.Writer) {
-	words = slices.DeleteFunc(words, func(word string) bool { return word == "=" }) // bash takes --a=b apart
+// statusFile tells a shell to complete the name of a file, behind the last = in an
+// option or in the settings of a file.
+const statusFile = 1
+
+// placeholder stands for the word to be completed; no argument can have it.
+const placeholder = "\x00"
+
+// complete prints what the last word could be, one candidate a line, and returns
+// the exit status.
+func complete(ctx context.Context, app *cli.App, words []string, w io.Writer) int {
 	if len(words) == 0 {
 		words = []string{""}
 	}
 	last := words[len(words)-1]
-	for _, candidate := range candidates(ctx, app, words[:len(words)-1], last) {
+	found, file := candidates(ctx, app, words[:len(words)-1], last)
+	if file {
+		return statusFile
+	}
+	slices.Sort(found)
+	for _, candidate := range slices.Compact(found) {
 		if strings.HasPrefix(candidate, last) {
 			fmt.Fprintln(w, candidate)
 		}
 	}
+	return 0
 }
 
-func candidates(ctx context.Context, app *cli.App, before []string, last string) []string {
-	if len(before) == 0 {
-		var names []string
-		for _, c := range app.Commands {
-			if !c.Hidden {
-				names = append(names, c.Name)
-			}
+// candidates are what the last word could be, whether or not they begin as it does,
+// or it is the name of a file.
+func candidates(ctx context.Context, app *cli.App, before []string, last string) (found []string, file bool) {
+	var command *cli.Command
+	commands := append(slices.Clone(app.Commands), &cli.Command{Name: "help", ArgsUsage: "[command]"})
+	for len(commands) > 0 {
+		at := slices.IndexFunc(before, func(word string) bool { return !strings.HasPrefix(word, "-") })
+		if at < 0 {
+			return commandNames(commands), false
 		}
-		return append(names, "help")
+		var err error
+		if command, err = findCommand(commands, "", before[at]); err != nil {
+			return nil, false
+		}
+		before, commands = slices.Delete(slices.Clone(before), at, at+1), command.Subcommands
 	}
-	command, err := findCommand(app.Commands, "", before[0])
-	if err != nil {
-		return nil
-	}
-	for len(command.Subcommands) > 0 {
-		var names []string
-		for _, sub := range command.Subcommands {
-			names = append(names, sub.Name)
-		}
-		i := -1
-		if len(before) > 1 {
-			i = slices.Index(names, before[1])
-		}
-		if i < 0 {
-			return names
-		}
-		command, before = command.Subcommands[i], before[1:]
-	}
-	args := completeArgs(command, before[1:])
-	if name, value, ok := strings.Cut(last, "="); ok && strings.HasPrefix(name, "--") {
-		if flag, err := findLong(command, name[2:]); err == nil && flag.takesValue {
-			return prefixedAll(name+"=", optionValues(ctx, flag.name, args.positional, value))
-		}
-	}
-	switch {
-	case args.option != "":
-		return optionValues(ctx, args.option, args.positional, last)
-	case strings.HasPrefix(last, "-"):
-		var options []string
+	if strings.HasPrefix(last, "-") && !strings.Contains(last, "=") && !slices.Contains(before, "--") {
 		for _, flag := range flagsOf(command) {
-			options = append(options, "--"+flag.Names()[0])
+			found = append(found, "--"+flag.Names()[0])
 		}
-		return options
-	case len(args.positional) == 0 && strings.Contains(command.ArgsUsage, "ifname"):
-		return listOf(last, interfaceNames())
-	case command.Name == "status":
-		return interfaceNames()
-	case command.Name == "completion":
-		return []string{"bash", "zsh", "fish"}
+		return found, false
 	}
-	return nil
+	// What the word is shows by how a word in its place is understood.
+	place := placeholder
+	option, value, isOption := strings.Cut(last, "=")
+	if isOption = isOption && strings.HasPrefix(option, "--"); isOption {
+		place, last = option+"="+placeholder, value
+	}
+	options, args, err := splitOptions(command, append(slices.Clone(before), place))
+	if err != nil || enterNetns(givenNetns(options)) != nil {
+		return nil, false
+	}
+	if at := slices.Index(args, placeholder); at >= 0 {
+		return argumentValues(app, command, args[:at], last)
+	}
+	name := strings.TrimSuffix(strings.TrimPrefix(options[len(options)-1], "--"), "="+placeholder)
+	found, file = optionValues(ctx, command, name, args, last)
+	if isOption {
+		found = prefixedAll(option+"=", found)
+	}
+	return found, file
 }
 
-// completed is what stands before the word to be completed.
-type completed struct {
-	positional []string
-	option     string // whose value the word is; empty: none's
-}
-
-func completeArgs(command *cli.Command, words []string) completed {
-	var c completed
-	for _, word := range words {
-		switch {
-		case c.option != "":
-			c.option = ""
-		case strings.HasPrefix(word, "--") && !strings.Contains(word, "="):
-			if flag, err := findLong(command, word[2:]); err == nil && flag.takesValue && flag.optional == nil {
-				c.option = flag.name
-			}
-		case strings.HasPrefix(word, "-") && len(word) == 2:
-			if flag := findFlag(command, word[1:]); flag != nil && flag.takesValue {
-				c.option = flag.name
-			}
-		case !strings.HasPrefix(word, "-"):
-			c.positional = append(c.positional, word)
+func commandNames(commands []*cli.Command) []string {
+	var names []string
+	for _, c := range commands {
+		if !c.Hidden {
+			names = append(names, c.Name)
 		}
 	}
-	return c
+	return names
 }
 
-// optionValues are what an option can have, given the words that aren't options.
-func optionValues(ctx context.Context, name string, positional []string, last string) []string {
-	var values []string
+// givenNetns is the network namespace that a command line names.
+func givenNetns(options []string) string {
+	for _, o := range options {
+		if name, ok := strings.CutPrefix(o, "--netns="); ok && name != placeholder {
+			return name
+		}
+	}
+	return ""
+}
+
+// argumentValues are what the argument after those in before can be, by what the
+// command's usage says.
+func argumentValues(app *cli.App, command *cli.Command, before []string, last string) (found []string, file bool) {
+	usage := strings.Fields(command.ArgsUsage)
+	usage = slices.DeleteFunc(usage, func(word string) bool { return strings.HasPrefix(word, "-") })
+	if len(usage) == 0 {
+		return nil, false
+	}
+	at := len(before)
+	if end := len(usage) - 1; at > end && strings.HasSuffix(usage[end], "...") {
+		at = end
+	}
+	if at >= len(usage) {
+		return nil, false
+	}
+	switch what := usage[at]; {
+	case strings.Contains(what, "ifname") && strings.Contains(what, "[,...]"):
+		return listOf(last, ",", interfaceNames()), false
+	case strings.Contains(what, "ifname"):
+		return interfaceNames(), false
+	case strings.Contains(what, "@setting"):
+		return fileSpecValues(last)
+	case strings.Contains(what, "file"):
+		return nil, true
+	case strings.Contains(what, "map"):
+		return mapValues(before, func(m dispatcher.ChainMap) string { return m.Name }), false
+	case strings.Contains(what, "command"):
+		return commandNames(app.Commands), false
+	case strings.Contains(what, "bash"):
+		return strings.Split(what, "|"), false
+	}
+	return nil, false
+}
+
+// fileSpecValues complete a file's settings; see parseFileSpec.
+func fileSpecValues(last string) (found []string, file bool) {
+	path, settings, ok := cutLast(last, "@")
+	if info, err := os.Stat(home(path)); !ok || err != nil || info.IsDir() {
+		return nil, true
+	}
+	given, setting, several := cutLast(settings, ",")
+	if !several {
+		given, setting = "", settings
+	}
+	key, value, ok := strings.Cut(setting, "=")
+	if !ok {
+		for _, key := range fileSettings {
+			if !strings.Contains(","+given, ","+key+"=") {
+				found = append(found, key+"=")
+			}
+		}
+		return prefixedAll(strings.TrimSuffix(last, setting), found), false
+	}
+	switch key {
+	case "actions":
+		found = listOf(value, "+", dispatcher.VerdictNames())
+	case "name":
+		found = listed([]string{path}, func(l dispatcher.Listed) string { return l.Name })
+	case "section":
+		found = listed([]string{path}, func(l dispatcher.Listed) string { return l.Section })
+	case "pin":
+		return nil, true
+	}
+	return prefixedAll(strings.TrimSuffix(last, value), found), false
+}
+
+// optionValues are what an option of a command can have, given its arguments.
+func optionValues(ctx context.Context, command *cli.Command, name string, args []string, last string) (found []string, file bool) {
 	switch name {
 	case "mode":
-		return dispatcher.ModeNames()
+		return dispatcher.ModeNames(), false
 	case "actions":
-		return listOf(last, dispatcher.VerdictNames())
-	case "section", "prog-name":
-		for _, word := range positional {
-			contents, _ := dispatcher.Listing(word) // an interface's name is no file
-			for _, c := range contents {
-				if name == "section" {
-					values = append(values, c.Section)
-				} else {
-					values = append(values, c.Name)
-				}
-			}
-		}
+		return listOf(last, ",", dispatcher.VerdictNames()), false
+	case "verdict":
+		return listOf(last, ",", observe.VerdictNames()), false
+	case "section":
+		return listed(args, func(l dispatcher.Listed) string { return l.Section }), false
+	case "prog-name":
+		return listed(args, func(l dispatcher.Listed) string { return l.Name }), false
+	case "map":
+		return objectMaps(args), false
 	case "id":
-		chains, _ := dispatcher.StatusAll(ctx, positional...)
-		for _, c := range chains {
-			for _, p := range c.Programs {
-				values = append(values, fmt.Sprint(p.ID))
-			}
-			for _, p := range []*dispatcher.Loaded{c.Legacy, c.Hardware} {
-				if p != nil {
-					values = append(values, fmt.Sprint(p.ID))
-				}
-			}
+		if command.Name == "dump" {
+			return mapValues(args, func(m dispatcher.ChainMap) string { return fmt.Sprint(m.ID) }), false
 		}
+		return programValues(ctx, args, func(p dispatcher.Loaded) string { return fmt.Sprint(p.ID) }), false
+	case "name", "program":
+		return programValues(ctx, args, func(p dispatcher.Loaded) string { return p.Name }), false
 	case "netns":
 		entries, _ := os.ReadDir("/run/netns")
 		for _, e := range entries {
-			values = append(values, e.Name())
+			found = append(found, e.Name())
+		}
+		return found, strings.Contains(last, "/")
+	}
+	for _, flag := range command.Flags {
+		if f, ok := flag.(cli.DocGenerationFlag); ok && flag.Names()[0] == name {
+			usage := f.GetUsage()
+			return nil, strings.Contains(usage, "`FILE`") || strings.Contains(usage, "`DIR`") || strings.Contains(usage, "`PATH`")
 		}
 	}
-	slices.Sort(values)
-	return slices.Compact(values)
+	return nil, false
 }
 
-// listOf completes the last of several words that are joined by commas.
-func listOf(last string, words []string) []string {
-	return prefixedAll(last[:strings.LastIndex(last, ",")+1], words)
+// listed are the programs in those arguments that are object files.
+func listed(args []string, what func(dispatcher.Listed) string) (found []string) {
+	for _, arg := range args {
+		spec, _ := parseFileSpec(home(arg), dispatcher.Program{})
+		contents, _ := dispatcher.Listing(spec.File)
+		for _, c := range contents {
+			found = append(found, what(c))
+		}
+	}
+	return found
+}
+
+// objectMaps are the maps of numbers in those arguments that are object files.
+func objectMaps(args []string) (found []string) {
+	for _, arg := range args {
+		object, err := dispatcher.Inspect(home(arg))
+		if err != nil {
+			continue
+		}
+		for _, m := range object.Maps {
+			if m.Numeric {
+				found = append(found, m.Name)
+			}
+		}
+	}
+	return found
+}
+
+// programValues are the programs that run on the interfaces of the first argument,
+// or, before it is there, on all.
+func programValues(ctx context.Context, args []string, what func(dispatcher.Loaded) string) (found []string) {
+	var names []string
+	if len(args) > 0 {
+		names = splitNames(args[0])
+	}
+	chains, _ := dispatcher.StatusAll(ctx, names...)
+	for _, c := range chains {
+		for _, p := range c.Programs {
+			found = append(found, what(p.Loaded))
+		}
+		for _, p := range []*dispatcher.Loaded{c.Legacy, c.Hardware} {
+			if p != nil {
+				found = append(found, what(*p))
+			}
+		}
+	}
+	return found
+}
+
+// mapValues are the maps of the interface that is the first argument.
+func mapValues(args []string, what func(dispatcher.ChainMap) string) (found []string) {
+	if len(args) == 0 {
+		return nil
+	}
+	maps, _ := dispatcher.ChainMaps(context.Background(), args[0])
+	for _, m := range maps {
+		found = append(found, what(m))
+	}
+	return found
+}
+
+// listOf completes the last of several words that are joined.
+func listOf(last, joint string, words []string) []string {
+	return prefixedAll(last[:strings.LastIndex(last, joint)+1], words)
 }
 
 func prefixedAll(prefix string, words []string) []string {
@@ -174,4 +295,20 @@ func interfaceNames() []string {
 		names = append(names, l.Name)
 	}
 	return names
+}
+
+func cutLast(s, sep string) (before, after string, found bool) {
+	if at := strings.LastIndex(s, sep); at >= 0 {
+		return s[:at], s[at+len(sep):], true
+	}
+	return s, "", false
+}
+
+// home resolves a path that begins with ~/, which a shell does only when it runs
+// the command.
+func home(path string) string {
+	if below, ok := strings.CutPrefix(path, "~/"); ok {
+		return filepath.Join(os.Getenv("HOME"), below)
+	}
+	return path
 }

@@ -12,6 +12,9 @@ import (
 
 const fileSpecUsage = "such as filter.o@prio=10,actions=XDP_PASS+XDP_DROP,name=xdp_main,section=xdp,pin=/sys/fs/bpf/filter"
 
+// fileSettings are the keys of a file's settings, as completion offers them.
+var fileSettings = []string{"prio", "actions", "name", "section", "pin"}
+
 // parseFileSpec reads an object file with settings of its own, which win over those
 // of the whole call:
 //

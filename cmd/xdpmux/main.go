@@ -28,8 +28,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	out := &output{stdout: stdout, stderr: stderr}
 	app := newApp(out)
 	if len(args) > 0 && args[0] == completeWord {
-		complete(ctx, app, args[1:], stdout)
-		return 0
+		return complete(ctx, app, args[1:], stdout)
 	}
 	args, err := normalize(app, args)
 	if err == nil {

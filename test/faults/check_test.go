@@ -1,7 +1,6 @@
 package faults
 
 import (
-	"encoding/json"
 	"testing"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
@@ -15,12 +14,8 @@ func checks(t *testing.T, wrap []string, exit int, args ...string) map[string]di
 	if got != exit {
 		t.Errorf("exit status %d, want %d\n%s%s", got, exit, stdout, stderr)
 	}
-	var list []dispatcher.Check
-	if err := json.Unmarshal([]byte(stdout), &list); err != nil {
-		t.Fatalf("%v\n%s%s", err, stdout, stderr)
-	}
 	byName := map[string]dispatcher.Check{}
-	for _, c := range list {
+	for _, c := range decode[[]dispatcher.Check](t, stdout) {
 		if (c.State != dispatcher.CheckOK) != (c.Remedy != "") {
 			t.Errorf("%s is %s with the remedy %q", c.Name, c.State, c.Remedy)
 		}

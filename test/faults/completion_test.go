@@ -6,45 +6,45 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/test/kernel"
 )
 
-// What real bash completes.
+// What the shells are given of chains that run; that they make something of it is
+// tested with the shells, in cmd/xdpmux.
 func TestCompletion(t *testing.T) {
 	kernel.NoLeak(t)
 	v := kernel.NewVeth(t)
-	chain(t, v, pass)
-	id := fmt.Sprint(status(t, v.Name, 0).Programs[0].ID)
+	chain(t, v, pass, sample("xdp_count"))
+	programs := status(t, v.Name, 0).Programs
+	maps := decode[[]dispatcher.ChainMap](t, kernel.MustRun(t, ours(), "map", "list", "--json", v.Name))
+	var ids, names []string
+	for _, p := range programs {
+		ids, names = append(ids, fmt.Sprint(p.ID)), append(names, p.Name)
+	}
+	slices.Sort(ids)
+	slices.Sort(names)
+	other := kernel.NewNetns(t)
+	var away *kernel.Veth
+	other.Do(t, func() { away = kernel.NewVeth(t) })
 	for _, c := range []struct {
 		words []string // without xdpmux, the last is to be completed
-		want  []string // among the candidates
-		not   string   // of which this isn't one
+		want  []string
 	}{
-		{[]string{""}, []string{"load", "unload", "status", "check", "help"}, "man"},
-		{[]string{"sta"}, []string{"status"}, "load"},
-		{[]string{"load", ""}, []string{"lo", v.Name, v.Peer}, ""},
-		{[]string{"load", "lo,xm"}, []string{"lo," + v.Name}, "lo,lo"},
-		{[]string{"load", "-m", "s"}, []string{"skb"}, "native"},
-		{[]string{"load", "--mode", "=", "n"}, []string{"native"}, "skb"},
-		{[]string{"load", "--act"}, []string{"--actions"}, "--mode"},
-		{[]string{"load", "lo", "-A", "XDP_PASS,XDP_T"}, []string{"XDP_PASS,XDP_TX"}, "XDP_TX"},
-		{[]string{"load", "lo", object("pinned"), "-s", ""}, []string{"xdp/good", "xdp/refused"}, ""},
-		{[]string{"load", "lo", object("pinned"), "-n", "go"}, []string{"good"}, "refused"},
-		{[]string{"unload", v.Name, "-i", ""}, []string{id}, ""},
-		{[]string{"status", "lo", "xm"}, []string{v.Name}, "lo"},
-		{[]string{"completion", ""}, []string{"bash", "zsh", "fish"}, ""},
-		{[]string{"load", "lo", "../../build/bpf/xdp_d"}, nil, ""},
+		{[]string{"status", v.Name}, []string{v.Name}},
+		{[]string{"status", "--netns", other.Path(), ""}, []string{"lo", away.Name, away.Peer}},
+		{[]string{"unload", v.Name, "-i", ""}, ids},
+		{[]string{"unload", "lo," + v.Name, "-i", ""}, ids},
+		{[]string{"unload", away.Name, "-i", ""}, nil},
+		{[]string{"replace", v.Name, pass, "--id", ""}, ids},
+		{[]string{"set", v.Name, "--name", ""}, names},
+		{[]string{"trace", v.Name, "--live", "--program", names[0][:5]}, names[:1]},
+		{[]string{"map", "dump", v.Name, ""}, []string{maps[0].Name}},
+		{[]string{"map", "dump", v.Name, "-i", ""}, []string{fmt.Sprint(maps[0].ID)}},
 	} {
-		script := `PATH=$(dirname "$1"):$PATH; eval "$("$1" completion bash)"; shift; COMP_WORDS=(xdpmux "$@"); COMP_CWORD=$#; _xdpmux; printf '%s\n' "${COMPREPLY[@]}"`
-		stdout := kernel.MustRun(t, "bash", append([]string{"-c", script, "bash", ours()}, c.words...)...)
-		got := strings.Fields(stdout)
-		for _, want := range c.want {
-			if !slices.Contains(got, want) {
-				t.Errorf("%q: no %q in %q", c.words, want, got)
-			}
-		}
-		if slices.Contains(got, c.not) || c.want == nil && len(got) > 0 {
-			t.Errorf("%q: %q", c.words, got)
+		got := strings.Fields(kernel.MustRun(t, ours(), append([]string{"__complete"}, c.words...)...))
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%q: %q, want %q", c.words, got, c.want)
 		}
 	}
 }

@@ -4,9 +4,11 @@ package faults
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
@@ -112,6 +114,18 @@ func check(t *testing.T, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// decode reads JSON that has no field which T lacks.
+func decode[T any](t *testing.T, text string) T {
+	t.Helper()
+	var v T
+	d := json.NewDecoder(strings.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&v); err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	return v
 }
 
 func fmtID(id uint32) string { return fmt.Sprint(id) }
