@@ -108,7 +108,8 @@ func renderChain(b *strings.Builder, c *dispatcher.Chain) {
 		if p.ID == 0 {
 			p.Name = "<gone>"
 		}
-		fmt.Fprintf(b, statusPart, " =>", p.Priority, p.Name, "", p.ID, p.Tag, p.Actions)
+		// xdp-loader takes the number for a signed one; --json has it as it is.
+		fmt.Fprintf(b, statusPart, " =>", int32(p.Priority), p.Name, "", p.ID, p.Tag, p.Actions)
 	}
 	if c.Hardware != nil {
 		main(c.Hardware, dispatcher.ModeHW)

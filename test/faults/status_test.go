@@ -1,13 +1,14 @@
 package faults
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/test/kernel"
@@ -20,11 +21,7 @@ func status(t *testing.T, ifname string, exit int) *dispatcher.Chain {
 	if got != exit {
 		t.Fatalf("status: exit status %d, want %d\n%s%s", got, exit, stdout, stderr)
 	}
-	var chains []*dispatcher.Chain
-	if err := json.Unmarshal([]byte(stdout), &chains); err != nil || len(chains) != 1 {
-		t.Fatalf("status: %v\n%s", err, stdout)
-	}
-	return chains[0]
+	return decode[[1]*dispatcher.Chain](t, stdout)[0]
 }
 
 // Every version of the protocol, wherever its pins lie.
@@ -145,23 +142,37 @@ func TestStatusOfSeveral(t *testing.T) {
 	}
 }
 
-// Many interfaces, some with chains: the text is xdp-loader's, byte for byte.
+// Many interfaces with everything that xdp-loader can read: the text is its, byte for
+// byte. On 2,000 the host compares both, in test/status.
 func TestStatusOfMany(t *testing.T) {
 	kernel.NoLeak(t)
 	kernel.InNetns(t, func() {
-		const script = `for i in $(seq 100); do echo "link add m$i type veth peer name n$i"; done | ip -batch -
-for i in 1 50 100; do "$0" load m$i "$1" "$2" || exit; done
-"$0" load -m skb n7 "$1"
-"$0" status >/tmp/ours && xdp-loader status >/tmp/native; status=$?
-for i in m1 m50 m100 n7; do "$0" unload -a $i || exit; done
-exit $status`
-		kernel.MustRun(t, "bash", "-c", script, ours(), sample("xdp_pass"), sample("xdp_drop"))
-		ours, err := os.ReadFile("/tmp/ours")
-		check(t, err)
-		native, err := os.ReadFile("/tmp/native")
-		check(t, err)
-		if string(ours) != string(native) || strings.Count(string(ours), "\n") < 200 {
-			t.Errorf("xdpmux:\n%s\nxdp-loader:\n%s", ours, native)
+		full := strings.Fields(strings.Repeat(pass+" ", 10))
+		for _, load := range [][]string{
+			{pass},
+			{pass, sample("xdp_drop")},
+			{"-m", "skb", sample("xdp_count") + "@prio=4294967295,actions=XDP_ABORTED+XDP_DROP+XDP_PASS+XDP_TX+XDP_REDIRECT", pass + "@prio=1"},
+			{object("frags")},
+			{object("adjust_head"), pass},
+			full,
+		} {
+			v := kernel.NewVeth(t)
+			kernel.MustRun(t, ours(), append([]string{"load", v.Name}, load...)...)
+		}
+		for _, mode := range []kernel.Mode{kernel.Native, kernel.SKB} {
+			kernel.NewVeth(t).Attach(t, kernel.Program(t, kernel.Pass), mode)
+		}
+		linkTo(t, kernel.Program(t, kernel.Pass), kernel.NewVeth(t).Index)
+		// Pins of an interface that has vanished.
+		gone := kernel.NewVeth(t)
+		kernel.MustRun(t, ours(), "load", gone.Name, pass)
+		kernel.MustRun(t, "ip", "link", "delete", gone.Name)
+		const script = `for i in $(seq 140); do echo "link add many-of-all-$i type veth peer name n$i"; done | ip -batch -`
+		kernel.MustRun(t, "bash", "-c", script)
+
+		native := kernel.MustRun(t, "xdp-loader", "status")
+		if diff := cmp.Diff(native, kernel.MustRun(t, ours(), "status")); diff != "" || strings.Count(native, "\n") < 300 {
+			t.Errorf("xdp-loader, and + xdpmux:\n%s", diff)
 		}
 	})
 }
