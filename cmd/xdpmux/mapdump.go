@@ -99,18 +99,19 @@ func (d *dump) change(e dispatcher.Entry, seconds float64) value.Value {
 	return value.PerSecond(before, now, seconds)
 }
 
-// The shape of an entry in JSON: value, or values and sum of a per-CPU map.
+// entryJSON is the shape of an entry in map dump --json: value, or values and sum of
+// a per-CPU map. What it holds are value.Values, or what JSON makes of them.
 type entryJSON struct {
-	Key       value.Value `json:"key"`
-	Value     value.Value `json:"value,omitempty"`
-	Values    []cpuJSON   `json:"values,omitempty"`
-	Sum       value.Value `json:"sum,omitempty"`        // of the numbers of all CPUs
-	PerSecond value.Value `json:"per_second,omitempty"` // from the second round of --watch on
+	Key       any       `json:"key"`
+	Value     any       `json:"value,omitempty"`
+	Values    []cpuJSON `json:"values,omitempty"`
+	Sum       any       `json:"sum,omitempty"`        // of the numbers of all CPUs
+	PerSecond any       `json:"per_second,omitempty"` // from the second round of --watch on
 }
 
 type cpuJSON struct {
-	CPU   int         `json:"cpu"`
-	Value value.Value `json:"value"`
+	CPU   int `json:"cpu"`
+	Value any `json:"value"`
 }
 
 func (d *dump) entry(e dispatcher.Entry, change value.Value, first bool) error {

@@ -95,9 +95,16 @@ func (o *output) printError(err error) {
 func (o *output) printJSON(v any) error { return printJSON(o.stdout, v) }
 
 func printJSON(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
+	enc := newJSON(w)
 	enc.SetIndent("", "  ")
 	return enc.Encode(v)
+}
+
+// newJSON writes a document a line, with < and > as they are.
+func newJSON(w io.Writer) *json.Encoder {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return enc
 }
 
 // usageError is a call that can't be understood.

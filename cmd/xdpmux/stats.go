@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strconv"
@@ -52,7 +51,7 @@ func stats(c *cli.Context, out *output) error {
 		}
 		now := o.Read()
 		if c.Bool("json") {
-			err = json.NewEncoder(out.stdout).Encode(statsOf(before, now))
+			err = newJSON(out.stdout).Encode(statsOf(before, now))
 		} else {
 			err = renderStats(out.stdout, statsOf(before, now), opts)
 		}

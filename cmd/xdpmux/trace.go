@@ -4,7 +4,6 @@ package main
 
 import (
 	"bufio"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -234,14 +233,14 @@ func (p *tracePrinter) print(t *observe.Trace, summary string, length int) error
 }
 
 func (p *tracePrinter) printJSON(t *observe.Trace, summary string, length int) error {
-	line := traceJSON{Packet: p.packets, Time: t.Time, Length: length, Summary: summary, Verdict: t.Verdict.String()}
+	line := traceJSON{Packet: p.packets, Time: t.Time, Length: length, Summary: summary, Steps: []stepJSON{}, Verdict: t.Verdict.String()}
 	for _, s := range t.Steps {
 		line.Steps = append(line.Steps, stepJSON{s.ID, s.Name, s.Verdict.String()})
 	}
 	if t.DecidedBy != nil {
 		line.DecidedBy = &line.Steps[len(line.Steps)-1]
 	}
-	return json.NewEncoder(p.w).Encode(line)
+	return newJSON(p.w).Encode(line)
 }
 
 // totalsJSON is the shape of the last line of trace --json.
@@ -268,7 +267,7 @@ func (p *tracePrinter) totals() error {
 		totals.Totals = append(totals.Totals, total)
 	}
 	if p.json {
-		return json.NewEncoder(p.w).Encode(totals)
+		return newJSON(p.w).Encode(totals)
 	}
 	fmt.Fprintln(p.w)
 	t := tabwriter.NewWriter(p.w, 0, 0, 2, ' ', 0)

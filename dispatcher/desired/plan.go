@@ -206,7 +206,7 @@ func possible(chain *dispatcher.Chain, mode dispatcher.Mode, want []*wanted, ste
 	switch {
 	case chain.Legacy != nil && len(want) > 0:
 		return &dispatcher.Error{Kind: dispatcher.ErrLegacy,
-			Msg:    fmt.Sprintf("%s has program %d (%s), attached without a dispatcher, and nothing can join that", name, chain.Legacy.ID, chain.Legacy.Name),
+			Msg:    fmt.Sprintf("%s has %v, attached without a dispatcher, and nothing can join that", name, chain.Legacy),
 			Remedy: "to remove it: xdpmux unload -a " + name}
 	case chain.Dispatcher != nil && len(want) > 0 && mode != dispatcher.ModeUnspecified && *chain.Mode != mode:
 		return &dispatcher.Error{Kind: dispatcher.ErrModeMismatch,

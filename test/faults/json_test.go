@@ -1,0 +1,199 @@
+package faults
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+	"github.com/gopacket/gopacket/pcapgo"
+
+	"github.com/xdpmux/xdpmux/test/kernel"
+)
+
+// What the commands really print has no field, and no kind of value, that the
+// examples of docs/json.md don't have; that these are whole is tested in cmd/xdpmux.
+func TestJSON(t *testing.T) {
+	kernel.NoLeak(t)
+	v, legacy := kernel.NewVeth(t), kernel.NewVeth(t)
+	chain(t, v, sample("xdp_count"), object("maps"), sample("xdp_drop"))
+	legacy.Attach(t, kernel.Program(t, kernel.Pass), kernel.SKB)
+	v.Deliver(t, kernel.UDP4(kernel.Flow{}), kernel.UDP6(kernel.Flow{}))
+	dir := t.TempDir()
+	packets := filepath.Join(dir, "packets.pcap")
+	writePcap(t, packets, kernel.UDP4(kernel.Flow{}), kernel.UDP6(kernel.Flow{}))
+	target := kernel.NewVeth(t)
+	t.Cleanup(func() { kernel.Run(t, ours(), "unload", "-a", target.Name) })
+	state := filepath.Join(dir, "state.yaml")
+	drop, err := filepath.Abs(sample("xdp_drop"))
+	check(t, err)
+	file := "interfaces:\n"
+	for _, name := range []string{target.Name, legacy.Name} {
+		file += fmt.Sprintf("- name: %s\n  programs:\n  - {name: filter, object: %s, priority: 20}\n", name, drop)
+	}
+	check(t, os.WriteFile(state, []byte(file), 0o600))
+
+	for _, c := range []struct {
+		command string
+		args    []string
+		exit    int
+	}{
+		{"status", nil, 0},
+		{"features", []string{v.Name}, 0},
+		{"check", []string{v.Name}, 0},
+		{"inspect", []string{object("maps"), object("socket"), object("nobtf")}, 0},
+		{"map list", []string{v.Name}, 0},
+		{"map dump", []string{v.Name, "a_hash"}, 0},
+		{"map dump", []string{v.Name, "a_cpu_struct"}, 0},
+		{"plan", []string{"-f", state}, 1},
+		{"apply", []string{"-f", state}, 1},
+		{"apply", []string{"-f", state, "--dry-run"}, 1},
+		{"export", []string{target.Name}, 0},
+		{"stats", []string{v.Name, legacy.Name, "--latency", "--count", "2", "--interval", "10ms"}, 0},
+		{"trace", []string{v.Name, "--pcap", packets}, 0},
+	} {
+		if c.command == "features" && older(t, "6.3") {
+			continue // it can't tell
+		}
+		stdout, stderr, exit := kernel.Run(t, ours(), append(append(strings.Fields(c.command), "--json"), c.args...)...)
+		if exit != c.exit {
+			t.Errorf("%s %q: exit status %d, want %d\n%s%s", c.command, c.args, exit, c.exit, stdout, stderr)
+			continue
+		}
+		isDocumented(t, c.command, stdout)
+	}
+	isDocumented(t, "map dump", follow(t, v, "map", "dump", "--json", "--watch", v.Name, "packets"))
+	isDocumented(t, "trace", follow(t, v, "trace", "--json", "--live", v.Name))
+}
+
+// follow sends packets until the command has printed two lines, and interrupts it.
+func follow(t *testing.T, v *kernel.Veth, args ...string) string {
+	t.Helper()
+	cmd := exec.Command(ours(), args...)
+	r, w, err := os.Pipe()
+	check(t, err)
+	defer r.Close()
+	cmd.Stdout = w
+	err = cmd.Start()
+	w.Close()
+	check(t, err)
+	stop, stopped := make(chan bool), make(chan bool)
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(10 * time.Millisecond):
+				v.Deliver(t, kernel.UDP4(kernel.Flow{}))
+			}
+		}
+	}()
+	check(t, r.SetReadDeadline(time.Now().Add(time.Minute)))
+	text := ""
+	for b := make([]byte, 4096); err == nil && strings.Count(text, "\n") < 2; {
+		var n int
+		n, err = r.Read(b)
+		text += string(b[:n])
+	}
+	close(stop)
+	<-stopped
+	check(t, errors.Join(err, cmd.Process.Signal(os.Interrupt)))
+	rest, err := io.ReadAll(r)
+	check(t, errors.Join(err, cmd.Wait()))
+	return text + string(rest)
+}
+
+func writePcap(t *testing.T, path string, frames ...[]byte) {
+	t.Helper()
+	f, err := os.Create(path)
+	check(t, err)
+	defer f.Close()
+	w := pcapgo.NewWriter(f)
+	check(t, w.WriteFileHeader(1<<16, layers.LinkTypeEthernet))
+	for _, frame := range frames {
+		check(t, w.WritePacket(gopacket.CaptureInfo{Timestamp: time.Now(), CaptureLength: len(frame), Length: len(frame)}, frame))
+	}
+}
+
+// isDocumented compares documents with the examples in their command's section.
+func isDocumented(t *testing.T, command, text string) {
+	t.Helper()
+	page, err := os.ReadFile("../../docs/json.md")
+	check(t, err)
+	_, section, _ := strings.Cut(string(page), "\n## "+command+"\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	var examples []any
+	for _, block := range regexp.MustCompile("(?ms)^```json\n(.*?)^```$").FindAllStringSubmatch(section, -1) {
+		examples = append(examples, documents(t, block[1])...)
+	}
+	got := documents(t, text)
+	if len(got) == 0 {
+		t.Errorf("%s prints nothing", command)
+	}
+	if missing := undocumented(got, []any{examples}, ""); missing != nil {
+		slices.Sort(missing)
+		t.Errorf("%s --json has what no example in docs/json.md has: %s\n%s", command, strings.Join(slices.Compact(missing), ", "), text)
+	}
+}
+
+func documents(t *testing.T, text string) (all []any) {
+	t.Helper()
+	for d := json.NewDecoder(strings.NewReader(text)); ; {
+		var v any
+		if err := d.Decode(&v); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatalf("%v in\n%s", err, text)
+		}
+		all = append(all, v)
+	}
+}
+
+// undocumented are the fields of v that no example has, or only with another kind of
+// value. What is in maps has any shape.
+func undocumented(v any, examples []any, path string) (fields []string) {
+	free := slices.Contains([]string{".entries.key", ".entries.value", ".entries.values.value", ".entries.sum", ".entries.per_second"}, path)
+	sameKind := func(e any) bool { return free || fmt.Sprintf("%T", e) == fmt.Sprintf("%T", v) }
+	if !slices.ContainsFunc(examples, sameKind) {
+		return []string{path}
+	}
+	if free {
+		return nil
+	}
+	switch v := v.(type) {
+	case []any:
+		var elements []any
+		for _, e := range examples {
+			if list, ok := e.([]any); ok {
+				elements = append(elements, list...)
+			}
+		}
+		for _, element := range v {
+			fields = append(fields, undocumented(element, elements, path)...)
+		}
+	case map[string]any:
+		for name, value := range v {
+			var values []any
+			for _, e := range examples {
+				if object, ok := e.(map[string]any); ok {
+					if e, ok := object[name]; ok {
+						values = append(values, e)
+					}
+				}
+			}
+			fields = append(fields, undocumented(value, values, path+"."+name)...)
+		}
+	}
+	return fields
+}
