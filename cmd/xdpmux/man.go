@@ -17,7 +17,11 @@ func init() {
 			Usage:  "print the man page",
 			Hidden: true,
 			Action: func(c *cli.Context) error {
-				page, err := newApp(out).ToManWithSection(8)
+				app := newApp(out)
+				for _, command := range app.Commands {
+					addUsage(command)
+				}
+				page, err := app.ToManWithSection(8)
 				if err != nil {
 					return err
 				}
@@ -26,4 +30,21 @@ func init() {
 			},
 		}
 	})
+}
+
+// addUsage gives the man page the arguments and the description, of which cli puts
+// neither there of itself.
+func addUsage(command *cli.Command) {
+	for _, sub := range command.Subcommands {
+		addUsage(sub)
+	}
+	if len(command.Subcommands) > 0 {
+		return
+	}
+	// A line alone is taken for Markdown, and <ifname> for a tag in it: so another
+	// follows, if a blank one.
+	command.UsageText = "xdpmux " + fullName(command) + " [options] " + command.ArgsUsage + "\n \n" + command.Description
+	if command.Description == "" {
+		command.UsageText += " "
+	}
 }

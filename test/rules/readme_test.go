@@ -2,6 +2,7 @@ package rules
 
 import (
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -25,6 +26,31 @@ func TestReadmeExample(t *testing.T) {
 	for _, block := range blocks {
 		if !strings.Contains(fold(string(compiled)), fold(block[1])) {
 			t.Errorf("not part of dispatcher/example_test.go:\n%s", block[1])
+		}
+	}
+}
+
+// TestReadmeLinks follows the README's links to files, and finds every document
+// among them.
+func TestReadmeLinks(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	linked := map[string]bool{}
+	for _, m := range regexp.MustCompile(`\]\(([^):]+)\)`).FindAllStringSubmatch(string(readme), -1) {
+		linked[m[1]] = true
+		if _, err := os.Stat("../../" + m[1]); err != nil {
+			t.Error(err)
+		}
+	}
+	documents, err := filepath.Glob("../../docs/*.md")
+	if err != nil || len(documents) == 0 {
+		t.Fatal("no documents: ", err)
+	}
+	for _, path := range documents {
+		if name := "docs/" + filepath.Base(path); !linked[name] {
+			t.Errorf("the README has no link to %s", name)
 		}
 	}
 }
