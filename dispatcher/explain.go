@@ -107,7 +107,7 @@ func explainAttach(l link, all []*opened, mode Mode, err error, said []string) e
 	case errors.Is(err, syscall.EBUSY), errors.Is(err, syscall.EEXIST):
 		return explainBusy(l, all, mode, err, said)
 	}
-	if refused := explainDriver(l, err, said); refused != nil {
+	if refused := explainDriver(l, mode, err, said); refused != nil {
 		return refused
 	}
 	if errors.Is(err, syscall.EOPNOTSUPP) || mode == ModeHW && errors.Is(err, syscall.EINVAL) {

@@ -1,10 +1,13 @@
 package faults
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -19,6 +22,7 @@ import (
 // returns the arguments that meet it; wrap goes before the program.
 type fault struct {
 	prepare func(t *testing.T, v *kernel.Veth) (args []string)
+	during  func(t *testing.T, v *kernel.Veth) (stop func()) // what goes on meanwhile, and leaves all as it was
 	wrap    []string
 	remedy  string // part of the line that says what to do
 }
@@ -91,6 +95,11 @@ var faults = map[string]fault{
 	"no-native":     {prepare: func(*testing.T, *kernel.Veth) []string { return []string{"load", "lo", pass} }, remedy: "-m skb"},
 	"no-offload":    {prepare: plain("-m", "hw", pass), remedy: "-m native"},
 	"queues":        {prepare: fewQueues, remedy: "ethtool -l"},
+	"driver-words":  {prepare: bondOfOtherMode, remedy: "change what it names"},
+	"lost-race": {prepare: func(t *testing.T, v *kernel.Veth) []string {
+		check(t, os.MkdirAll("/sys/fs/bpf/xdp", 0o700))
+		return load(v, pass, pass, pass, pass, pass)
+	}, during: changeAllTheTime, wrap: []string{"taskset", "1"}, remedy: "try again"},
 	"pinned-map": {prepare: func(t *testing.T, v *kernel.Veth) []string {
 		dir := "/sys/fs/bpf/faults"
 		check(t, os.Mkdir(dir, 0o700))
@@ -143,6 +152,53 @@ func fewQueues(t *testing.T, _ *kernel.Veth) []string {
 	return []string{"load", "narrow", pass}
 }
 
+// bondOfOtherMode makes a bond whose mode has no XDP.
+func bondOfOtherMode(t *testing.T, _ *kernel.Veth) []string {
+	kernel.MustRun(t, "ip", "link", "add", "balanced", "type", "bond", "mode", "balance-tlb")
+	t.Cleanup(func() { kernel.MustRun(t, "ip", "link", "del", "balanced") })
+	return []string{"load", "balanced", pass}
+}
+
+// changeAllTheTime puts one new chain after the other on the interface. Who wants to
+// change the chain takes the lock on all pins twice, to read it and to change it. In
+// between, this always gets the processor, which the other is bound to as well.
+func changeAllTheTime(t *testing.T, v *kernel.Veth) (stop func()) {
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the thread is not fit for others
+		lock, err := os.Open("/sys/fs/bpf/xdp")
+		processor := unix.CPUSet{}
+		processor.Set(0)
+		err = errors.Join(err, unix.SchedSetaffinity(0, &processor),
+			unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 1}, 0))
+		for ctx.Err() == nil && err == nil {
+			if err = unix.Flock(int(lock.Fd()), unix.LOCK_EX); err == nil {
+				err = errors.Join(putEmptyChain(v.Index), unix.Flock(int(lock.Fd()), unix.LOCK_UN))
+			}
+			// For others to get the lock. A timer of Go's would not fire at once.
+			_ = unix.Nanosleep(&unix.Timespec{Nsec: 1e6}, nil)
+		}
+		done <- errors.Join(err, lock.Close())
+	}()
+	return func() {
+		cancel()
+		check(t, errors.Join(<-done, libbpf.XDPAttach(v.Index, -1, libbpf.XDPNative, -1)))
+	}
+}
+
+func putEmptyChain(ifindex int) error {
+	obj, err := libbpf.OpenFile(object("dispatcher-2"), libbpf.OpenOptions{})
+	if err != nil {
+		return err
+	}
+	defer obj.Close()
+	return errors.Join(
+		obj.Maps()[0].SetInitialValue(append([]byte{236, 2, 0, 0}, make([]byte, 3*4*10)...)),
+		obj.Load(),
+		libbpf.XDPAttach(ifindex, obj.Programs()[0].FD(), libbpf.XDPNative, -1))
+}
+
 var row = regexp.MustCompile(`(?m)^\| ([a-z-]+) \| (.*?) ?\| (.+?) \| .*\|$`)
 
 // Every row of docs/errors.md is provoked and says what it says there, native tools
@@ -162,6 +218,10 @@ func TestErrors(t *testing.T) {
 			v := kernel.NewVeth(t)
 			args := f.prepare(t, v)
 			before := kernel.Snapshot(t)
+			stop := func() {}
+			if f.during != nil {
+				stop = f.during(t, v)
+			}
 			if _, err := exec.LookPath("xdp-loader"); err == nil && native != "" {
 				stdout, stderr, status := run(t, f.wrap, "xdp-loader", args)
 				if status == 0 || !strings.Contains(stdout+stderr, native) {
@@ -173,6 +233,7 @@ func TestErrors(t *testing.T) {
 			if status != 1 || !regexp.MustCompile(pattern).MatchString(stderr) || !strings.Contains(stderr, f.remedy) {
 				t.Errorf("exit status %d, want 1, %q and %q in:\n%s%s", status, says, f.remedy, stdout, stderr)
 			}
+			stop()
 			before.Check(t)
 		})
 	}

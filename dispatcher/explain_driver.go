@@ -1,0 +1,69 @@
+package dispatcher
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/xdpmux/xdpmux/cgo/libbpf"
+)
+
+// explainDriver says why a driver, or the kernel before it, refused a program for
+// the interface: in their own words where they have any. nil: it is another fault.
+func explainDriver(l link, mode Mode, err error, said []string) error {
+	words := kernelReason(said)
+	lower := strings.ToLower(words)
+	e := &Error{Kind: ErrModeNotSupported, Err: err}
+	switch {
+	case errors.Is(err, syscall.ERANGE), strings.Contains(lower, "mtu"), strings.Contains(lower, "jumbo"):
+		// The limit may be that of the other end, as for a veth.
+		e.Msg = fmt.Sprintf("the MTU of %s, or of its other end, is too large for a program without frags support; %s has %d", l.Name, l.Name, l.mtu)
+		e.Remedy = `lower the MTU, put every program of the chain into SEC("xdp.frags"), or use -m skb`
+	case slices.Contains(raceWords, words), strings.HasSuffix(lower, noXDPWords):
+		return nil
+	case words == "" && (mode == ModeHW || !refusedByDriver(err)):
+		return nil
+	case words == "":
+		e.Msg = fmt.Sprintf("the driver of %s refuses an XDP program, and says no more than: %s", l.Name, cause(err))
+		e.Remedy = fmt.Sprintf("dmesg may have its reason, often the number of queues or rings, which ethtool -l %s and -g %s show; or use -m skb", l.Name, l.Name)
+	case queueWords.MatchString(words):
+		e.Msg = fmt.Sprintf("%s has not the queues or rings that its driver needs for XDP", l.Name)
+		e.Remedy = fmt.Sprintf("ethtool -l %s and -g %s show them, -L and -G change them; or use -m skb", l.Name, l.Name)
+	default:
+		e.Msg = fmt.Sprintf("the kernel refuses an XDP program on %s", l.Name)
+		e.Remedy = "change what it names, or use -m skb"
+	}
+	if words != "" {
+		e.Msg += " (" + words + ")"
+	}
+	return e
+}
+
+// refusedByDriver says whether the attach itself failed, with what drivers answer.
+func refusedByDriver(err error) bool {
+	var e *libbpf.Error
+	return errors.As(err, &e) && e.Op == "bpf_xdp_attach" &&
+		slices.Contains([]syscall.Errno{syscall.EINVAL, syscall.ENOMEM, syscall.ENOSPC, syscall.EOPNOTSUPP}, e.Errno)
+}
+
+// raceWords are what the kernel says where another was faster.
+var raceWords = []string{"XDP program already attached", "Active program does not match expected"}
+
+// noXDPWords are the kernel's for a driver without XDP, in lower case.
+const noXDPWords = "driver does not support xdp in native mode"
+
+// queueWords are how drivers call their queues and rings.
+var queueWords = regexp.MustCompile(`(?i)\b(queue|ring|channel|[rt]xq)s?\b`)
+
+// kernelReason is the last of what the kernel said to netlink requests.
+func kernelReason(said []string) string {
+	for i := len(said) - 1; i >= 0; i-- {
+		if words, ok := strings.CutPrefix(said[i], kernelWords); ok {
+			return strings.TrimSpace(words)
+		}
+	}
+	return ""
+}
