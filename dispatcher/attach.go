@@ -19,7 +19,20 @@ type AttachOptions struct {
 	// RequireDispatcher makes Attach fail with ErrNoDispatcher where libxdp would
 	// fall back to a single program without a dispatcher.
 	RequireDispatcher bool
+
+	// Progress, if there is one, is told by AttachAll before each step on the interface
+	// with that index in the call. A lost race starts over from the first.
+	Progress func(step Step, i int)
 }
+
+// Step is what AttachAll does to each interface.
+type Step string
+
+// The steps: all interfaces are prepared before the first gets its new chain.
+const (
+	StepPrepare Step = "prepare"
+	StepSwap    Step = "swap"
+)
 
 // Attachment is what Attach has done.
 type Attachment struct {

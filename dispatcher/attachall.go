@@ -15,6 +15,9 @@ func AttachAll(ctx context.Context, ifnames []string, programs []Program, opts A
 	if err := checkCall(programs, opts); err != nil {
 		return nil, err
 	}
+	if opts.Progress == nil {
+		opts.Progress = func(Step, int) {}
+	}
 	c := &commit{Transaction: Transaction{Mode: opts.Mode, Add: programs}}
 	if err := c.check(); err != nil {
 		return nil, err
@@ -29,7 +32,7 @@ func AttachAll(ctx context.Context, ifnames []string, programs []Program, opts A
 	defer c.close()
 	var done []*Attachment
 	err = untilWon(ctx, all[0], func(link) (err error) {
-		done, err = c.tryAll(ctx, all)
+		done, err = c.tryAll(ctx, all, opts.Progress)
 		return err
 	})
 	if err != nil {
@@ -61,14 +64,15 @@ func linksByName(names []string) ([]link, error) {
 
 // tryAll prepares the swaps of all interfaces before it makes the first, and takes
 // those back that were made when one fails.
-func (c *commit) tryAll(ctx context.Context, all []link) (_ []*Attachment, err error) {
+func (c *commit) tryAll(ctx context.Context, all []link, progress func(Step, int)) (_ []*Attachment, err error) {
 	var swaps []*swap
 	defer func() {
 		for _, s := range swaps {
 			s.close()
 		}
 	}()
-	for _, l := range all {
+	for i, l := range all {
+		progress(StepPrepare, i)
 		if l, err = l.again(); err != nil {
 			return nil, err
 		}
@@ -79,6 +83,7 @@ func (c *commit) tryAll(ctx context.Context, all []link) (_ []*Attachment, err e
 		swaps = append(swaps, s)
 	}
 	for i, s := range swaps {
+		progress(StepSwap, i)
 		if err := s.apply(); err != nil {
 			return nil, c.revertAll(ctx, swaps[:i], err)
 		}

@@ -72,6 +72,9 @@ func load(c *cli.Context, out *output) error {
 	}
 	ifnames := splitNames(c.Args().First())
 	if len(ifnames) > 1 {
+		each, end := out.progress(ifnames)
+		defer end()
+		opts.Progress = each
 		_, err := dispatcher.AttachAll(c.Context, ifnames, programs, opts)
 		return err
 	}

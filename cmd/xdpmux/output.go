@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -68,6 +69,10 @@ func (o *output) printError(err error) {
 			}
 			return
 		}
+	}
+	if errors.Is(err, context.Canceled) {
+		fmt.Fprintln(o.stderr, "xdpmux: interrupted")
+		return
 	}
 	fmt.Fprintf(o.stderr, "xdpmux: %v\n", err)
 	if log := strings.TrimSpace(dispatcher.VerifierLog(err)); log != "" {

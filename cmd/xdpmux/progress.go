@@ -1,20 +1,22 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/xdpmux/xdpmux/dispatcher"
+)
 
 // fewInterfaces is how many are done without showing progress.
 const fewInterfaces = 4
 
 // progress shows on a terminal how far work on many interfaces is. It returns what
-// to call before each, and what to call at the end.
-func (o *output) progress(all int) (each func(ifname string), end func()) {
-	if rows, _ := terminalSize(o.stderr); rows == 0 || all <= fewInterfaces {
-		return func(string) {}, func() {}
+// to call before each step on one of them, and what to call at the end.
+func (o *output) progress(ifnames []string) (each func(step dispatcher.Step, i int), end func()) {
+	if rows, _ := terminalSize(o.stderr); rows == 0 || len(ifnames) <= fewInterfaces {
+		return func(dispatcher.Step, int) {}, func() {}
 	}
-	done := 0
 	const clearLine = "\r\x1b[K"
-	return func(ifname string) {
-		done++
-		fmt.Fprintf(o.stderr, clearLine+"%d of %d: %s", done, all, ifname)
+	return func(step dispatcher.Step, i int) {
+		fmt.Fprintf(o.stderr, clearLine+"%s %d of %d: %s", step, i+1, len(ifnames), ifnames[i])
 	}, func() { fmt.Fprint(o.stderr, clearLine) }
 }

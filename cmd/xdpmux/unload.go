@@ -42,12 +42,19 @@ func unload(c *cli.Context, out *output) error {
 		}
 	}
 	// What can't be done on one keeps none of the others from being done.
-	each, end := out.progress(len(ifnames))
+	each, end := out.progress(ifnames)
 	defer end()
 	var errs []error
-	for _, ifname := range ifnames {
-		each(ifname)
-		errs = append(errs, remove(c.Context, ifname))
+	for i, ifname := range ifnames {
+		each("unload", i)
+		err := c.Context.Err()
+		if err == nil {
+			err = remove(c.Context, ifname)
+		}
+		errs = append(errs, err)
+		if errors.Is(err, context.Canceled) {
+			break
+		}
 	}
 	return errors.Join(errs...)
 }
