@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 
@@ -101,26 +100,16 @@ func checkMemlock() Check {
 	return ok("memlock", "%d KiB, raised by libbpf where the kernel counts BPF memory by it (before Linux 5.11)", limit.Cur>>10)
 }
 
-func checkCapabilities() []Check {
-	missing := missingCapabilities()
-	var checks []Check
-	for _, c := range neededCapabilities {
-		if slices.Contains(missing, c.name) {
-			checks = append(checks, Check{Name: c.name, State: CheckMissing, Detail: "needed " + c.needs,
-				Remedy: "run as root, or give the process the capability"})
-			continue
-		}
-		checks = append(checks, ok(c.name, "there"))
-	}
-	return checks
-}
-
 // checkMount tries whether the bpffs takes directories, as libxdp makes one for
-// each dispatcher.
+// each dispatcher in a directory of its own, which it makes with the first.
 func checkMount() Check {
 	err := checkBPFFS()
 	if err == nil {
-		dir := filepath.Join(bpffs(), fmt.Sprintf("xdpmux-check-%d", os.Getpid()))
+		dir := filepath.Join(bpffs(), "xdp")
+		if _, err := os.Lstat(dir); err != nil {
+			dir = bpffs()
+		}
+		dir = filepath.Join(dir, fmt.Sprintf("xdpmux-check-%d", os.Getpid()))
 		if err = os.Mkdir(dir, 0o700); err == nil {
 			err = os.Remove(dir)
 		}
@@ -149,19 +138,16 @@ var (
 func checkPrograms() []Check {
 	libxdpLock.Lock()
 	defer libxdpLock.Unlock()
-	libraries := fmt.Sprintf("libxdp %s, libbpf %s", LibxdpVersion(), LibbpfVersion())
 	target, err := loadProbeTarget(openDispatcher)
 	if err != nil {
-		return []Check{ok("libraries", "%s", libraries), found("xdp", "", CheckMissing, "a kernel with CONFIG_BPF_SYSCALL, and the capabilities above", err)}
+		return []Check{checkLibraries(0), probed("xdp", "", CheckMissing, "a kernel with CONFIG_BPF_SYSCALL", err)}
 	}
 	defer target.Close()
-	if version, err := target.version(); err == nil {
-		libraries += fmt.Sprintf("; dispatchers are of version %d", version)
-	}
-	checks := []Check{ok("libraries", "%s", libraries), ok("xdp", "the kernel loads a dispatcher"),
-		found("freplace", "programs can take the place of a dispatcher's functions", CheckMissing,
-			"a kernel from 5.10 on with CONFIG_DEBUG_INFO_BTF and trampolines (arm64: from 6.0 on); some sandboxes forbid it", target.replace(nil))}
-	if checks[2].State == CheckOK {
+	freplace := probed("freplace", "programs can take the place of a dispatcher's functions", CheckMissing,
+		"a kernel from 5.10 on with CONFIG_DEBUG_INFO_BTF and trampolines (arm64: from 6.0 on); some sandboxes forbid it", target.replace(nil))
+	version, _ := target.version()
+	checks := []Check{checkLibraries(version), ok("xdp", "the kernel loads a dispatcher"), freplace}
+	if freplace.State == CheckOK {
 		checks = append(checks, checkPacketData(target))
 	}
 	for _, kind := range []struct {
@@ -170,12 +156,20 @@ func checkPrograms() []Check {
 	}{{"fentry", libbpf.AttachTraceEntry}, {"fexit", libbpf.AttachTraceExit}} {
 		err := target.try(libbpf.ProgTypeTracing, kind.attach, dispatcherProgram, returnZero)
 		if err != nil {
-			err = fmt.Errorf("a running program can't be traced (%s)", cause(err))
+			err = &Error{Kind: ErrSystem, Err: err, Msg: fmt.Sprintf("a running program can't be traced (%s)", cause(err))}
 		}
-		checks = append(checks, found(kind.name, "running programs can be traced", CheckLimited,
+		checks = append(checks, probed(kind.name, "running programs can be traced", CheckLimited,
 			"chains can't be observed; it takes what freplace takes", err))
 	}
 	return checks
+}
+
+// probed is found for what a missing capability forbids too.
+func probed(name, detail string, state CheckState, remedy string, err error) Check {
+	if denied(err) != nil {
+		remedy = "it takes the capabilities above"
+	}
+	return found(name, detail, state, remedy, err)
 }
 
 // checkPacketData tries which dispatcher takes a program that changes packet data:

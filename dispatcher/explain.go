@@ -182,9 +182,17 @@ func explainPermission(err error) error {
 	e := &Error{Kind: ErrPermission, Err: err, Msg: "the kernel refused permission", Remedy: "-v shows what was refused"}
 	if missing := missingCapabilities(); len(missing) > 0 {
 		e.Msg = "permission denied: " + strings.Join(missing, ", ") + " missing"
-		e.Remedy = "run as root, or give the process these capabilities"
+		e.Remedy = capabilityRemedy()
 	}
 	return e
+}
+
+// denied is explainPermission where a capability is missing, and nil otherwise.
+func denied(err error) error {
+	if !errors.Is(err, syscall.EPERM) && !errors.Is(err, syscall.EACCES) || len(missingCapabilities()) == 0 {
+		return nil
+	}
+	return explainPermission(err)
 }
 
 func explainStatus(l link, err error) error {

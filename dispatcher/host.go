@@ -109,8 +109,8 @@ func (h *host) load(open func(string) (*libbpf.Program, *dispatcherFile, error),
 		h.config.Frags = false
 		return h.load(open, old)
 	}
-	if errors.Is(err, syscall.EPERM) && len(missingCapabilities()) > 0 {
-		return explainPermission(err)
+	if refused := denied(err); refused != nil {
+		return refused
 	}
 	if err != nil {
 		return noDispatcher("the kernel doesn't load a dispatcher ("+cause(err)+")", err)
@@ -150,8 +150,9 @@ func (h *host) link(m member, function string, id uint32) (*libbpf.FD, error) {
 		return l, nil
 	case errors.Is(err, syscall.EINVAL):
 		return nil, cantHost{noDispatcher(fmt.Sprintf("the kernel can't put program %s into a new one", m.Name), err)}
-	case errors.Is(err, syscall.EPERM) && len(missingCapabilities()) > 0:
-		return nil, explainPermission(err)
+	}
+	if refused := denied(err); refused != nil {
+		return nil, refused
 	}
 	return nil, noDispatcher("the kernel can't replace a function of a running program ("+cause(err)+")", err)
 }
@@ -182,7 +183,11 @@ func (o *opened) load(dispatcherFD int, function string) error {
 		// A dispatcher has frags support, the programs in it go with that.
 		func() error { return o.bpf.SetFlags(o.bpf.Flags() &^ libbpf.FlagXDPHasFrags) },
 	} {
-		if err := step(); err != nil {
+		err := step()
+		if refused := denied(err); refused != nil {
+			return refused
+		}
+		if err != nil {
 			return explainObject(o.spec.File, err)
 		}
 	}
@@ -209,8 +214,8 @@ func (o *opened) reopen() error {
 // explainLoad tells a program that the verifier refuses from a kernel that can't
 // run any in a dispatcher.
 func (o *opened) explainLoad(err error) error {
-	if errors.Is(err, syscall.EPERM) && len(missingCapabilities()) > 0 {
-		return explainPermission(err)
+	if refused := denied(err); refused != nil {
+		return refused
 	}
 	if fault := explainPinnedMaps(o, err); fault != nil {
 		return fault

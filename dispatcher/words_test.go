@@ -64,7 +64,7 @@ func TestMissingCapabilities(t *testing.T) {
 		{1 << 12, "CAP_SYS_ADMIN"},
 		{1 << 21, "CAP_NET_ADMIN"},
 	} {
-		if diff := cmp.Diff(c.want, strings.Join(missingIn(status(c.set)), " ")); diff != "" {
+		if diff := cmp.Diff(c.want, strings.Join(capabilitiesIn(status(c.set)).missing(), " ")); diff != "" {
 			t.Errorf("%x (-want +got):\n%s", c.set, diff)
 		}
 	}

@@ -1,6 +1,9 @@
 package faults
 
 import (
+	"os"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
@@ -24,36 +27,74 @@ func checks(t *testing.T, wrap []string, exit int, args ...string) map[string]di
 	return byName
 }
 
+// only leaves root with these capabilities.
+func only(capabilities string) []string {
+	return []string{"setpriv", "--bounding-set=-all" + capabilities, "--inh-caps=-all" + capabilities}
+}
+
 // What check says of a whole machine, and of machines that lack one thing, is what
 // loading two programs there meets.
 func TestCheck(t *testing.T) {
+	check(t, os.MkdirAll("/sys/fs/bpf/xdp", 0o700))
 	for _, c := range []struct {
 		name    string
 		wrap    []string
-		missing []string
+		missing []string // all capabilities that are, and other things
 	}{
 		{"whole", nil, nil},
 		{"no bpffs", withoutBPFFS, []string{"bpffs"}},
-		{"no CAP_NET_ADMIN", withoutA("net_admin"), []string{"CAP_NET_ADMIN"}},
-		{"no CAP_SYS_ADMIN", withoutA("sys_admin"), []string{"CAP_SYS_ADMIN"}},
 		{"read-only bpffs", []string{"unshare", "--mount", "sh", "-c", `mount -o remount,bind,ro /sys/fs/bpf && exec "$@"`, "sh"}, []string{"bpffs"}},
+		{"no CAP_NET_ADMIN", withoutA("net_admin"), []string{"CAP_NET_ADMIN"}},
+		{"no CAP_SYS_ADMIN", withoutA("sys_admin"), []string{"CAP_SYS_ADMIN", "freplace"}},
+		{"no CAP_BPF", withoutA("bpf"), nil},
+		{"no CAP_PERFMON", withoutA("perfmon"), nil},
+		{"no CAP_DAC_OVERRIDE", withoutA("dac_override"), nil},
+		{"two capabilities", only(",+net_admin,+sys_admin"), nil},
+		{"three capabilities", only(",+net_admin,+bpf,+perfmon"), []string{"CAP_SYS_ADMIN", "freplace"}},
+		{"no CAP_PERFMON, no CAP_SYS_ADMIN", only(",+net_admin,+bpf"), []string{"CAP_SYS_ADMIN", "CAP_PERFMON", "xdp"}},
+		{"CAP_NET_ADMIN", only(",+net_admin"), []string{"CAP_SYS_ADMIN", "CAP_BPF", "CAP_PERFMON", "xdp"}},
+		{"CAP_SYS_ADMIN", only(",+sys_admin"), []string{"CAP_NET_ADMIN"}},
+		{"no capability", only(""), []string{"CAP_NET_ADMIN", "CAP_SYS_ADMIN", "CAP_BPF", "CAP_PERFMON", "xdp"}},
+		{"root of a user namespace", []string{"unshare", "--user", "--map-root-user"}, []string{"CAP_SYS_ADMIN", "CAP_BPF", "CAP_PERFMON", "xdp"}},
+		{"another user with both capabilities", []string{"setpriv", "--reuid=65534", "--clear-groups",
+			"--inh-caps=+net_admin,+sys_admin", "--ambient-caps=+net_admin,+sys_admin"}, []string{"bpffs"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			kernel.NoLeak(t)
 			v := kernel.NewVeth(t)
 			exit := min(len(c.missing), 1)
 			found := checks(t, c.wrap, exit, v.Name)
-			for _, name := range c.missing {
-				if found[name].State != dispatcher.CheckMissing {
-					t.Errorf("%s: %+v", name, found[name])
+			for name, check := range found {
+				if want := slices.Contains(c.missing, name); (check.State == dispatcher.CheckMissing) != want {
+					t.Errorf("%s: %+v, and missing is to be %v", name, check, want)
 				}
 			}
 			_, stderr, status := run(t, c.wrap, ours(), []string{"load", v.Name, pass, pass})
 			if status != exit {
 				t.Errorf("load: exit status %d, want %d\n%s", status, exit, stderr)
 			}
+			if status != 0 && !strings.Contains(stderr, "missing") && !strings.Contains(stderr, "bpffs") && !strings.Contains(stderr, "/sys/fs/bpf") {
+				t.Errorf("load doesn't name the fault: %s", stderr)
+			}
 			kernel.Run(t, ours(), "unload", "-a", v.Name)
 		})
+	}
+}
+
+// A second libxdp on the machine, of another version of the protocol.
+func TestCheckOfAnotherLibxdp(t *testing.T) {
+	kernel.NoLeak(t)
+	beside := func(version string) []string {
+		return []string{"unshare", "--mount", "sh", "-c", `mkdir -p /usr/local && mount -t tmpfs tmpfs /usr/local && mkdir -p /usr/local/lib/bpf &&
+cp ` + object("dispatcher-"+version) + ` /usr/local/lib/bpf/xdp-dispatcher.o && exec "$@"`, "sh"}
+	}
+	if c := checks(t, beside("3"), 0)["libraries"]; c.State != dispatcher.CheckLimited ||
+		!strings.Contains(c.Detail, "dispatchers are of version 2, and that in /usr/local/lib/bpf/xdp-dispatcher.o is of version 3") ||
+		!strings.Contains(c.Remedy, "LIBXDP_OBJECT_PATH=/usr/local/lib/bpf") {
+		t.Errorf("%+v", c)
+	}
+	if c := checks(t, beside("2"), 0)["libraries"]; c.State != dispatcher.CheckOK {
+		t.Errorf("%+v", c)
 	}
 }
 
