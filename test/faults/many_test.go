@@ -76,6 +76,19 @@ func TestLoadOnManyFails(t *testing.T) {
 			t.Errorf("still on %s: %+v", name, c)
 		}
 	}
+	// The third is refused by its driver, when two have their new chains already.
+	kernel.MustRun(t, ours(), "load", names[1], pass)
+	t.Cleanup(func() { kernel.MustRun(t, ours(), "unload", "-a", names[1]) })
+	all[2].SetMTU(t, 9000)
+	state, chain := kernel.Snapshot(t), status(t, names[1], 0)
+	_, stderr, exit = kernel.Run(t, ours(), "load", list, sample("xdp_drop"))
+	if exit != 1 || !strings.Contains(stderr, "the MTU of "+names[2]) {
+		t.Errorf("exit status %d, %q", exit, stderr)
+	}
+	state.Check(t)
+	if now := status(t, names[1], 0); now.Dispatcher.ID != chain.Dispatcher.ID {
+		t.Errorf("the chain was %+v, and is %+v", chain, now)
+	}
 	if _, stderr, exit := kernel.Run(t, ours(), "load", names[0]+","+names[0], pass); exit != 1 || !strings.Contains(stderr, "named twice") {
 		t.Errorf("exit status %d, %q", exit, stderr)
 	}

@@ -119,3 +119,31 @@ func TestInterrupted(t *testing.T) {
 	}
 	kernel.Run(t, ours(), "unload", "-a", list)
 }
+
+// Killed between the interfaces, it leaves whole chains on some and nothing on others,
+// and pins that clean removes.
+func TestKilled(t *testing.T) {
+	kernel.NoLeak(t)
+	_, names := pairs(t, 8)
+	before := kernel.Snapshot(t)
+	if _, state := onTerminal(t, "swap 3 of 8", os.Kill, "load", strings.Join(names, ","), pass, sample("xdp_drop")); state.ExitCode() != -1 {
+		t.Fatalf("not killed: %v", state)
+	}
+	kernel.MustRun(t, ours(), "clean")
+	var chains []string
+	for i, name := range names {
+		c := status(t, name, 0)
+		if c.Dispatcher == nil && i >= 2 {
+			continue
+		}
+		if len(c.Programs) != 2 || c.Problem != "" || c.Pins == "" {
+			t.Errorf("%s: %+v", name, c)
+		}
+		chains = append(chains, name)
+	}
+	if native := kernel.MustRun(t, "xdp-loader", "status"); strings.Count(native, "xdp_dispatcher") != len(chains) {
+		t.Errorf("chains on %v, and xdp-loader says:\n%s", chains, native)
+	}
+	kernel.MustRun(t, ours(), "unload", "-a", strings.Join(chains, ","))
+	before.Check(t)
+}
