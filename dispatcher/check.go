@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -103,19 +102,20 @@ func checkMemlock() Check {
 // checkMount tries whether the bpffs takes directories, as libxdp makes one for
 // each dispatcher in a directory of its own, which it makes with the first.
 func checkMount() Check {
-	err := checkBPFFS()
+	if err := checkBPFFS(); err != nil {
+		return found("bpffs", "", CheckMissing, "", err)
+	}
+	if !isBPFFS(bpffs()) {
+		return ok("bpffs", "none at %s, where a load mounts one, as %s says", bpffs(), envAutomount)
+	}
+	dir := filepath.Join(bpffs(), "xdp")
+	if _, err := os.Lstat(dir); err != nil {
+		dir = bpffs()
+	}
+	dir = filepath.Join(dir, fmt.Sprintf("xdpmux-check-%d", os.Getpid()))
+	err := os.Mkdir(dir, 0o700)
 	if err == nil {
-		dir := filepath.Join(bpffs(), "xdp")
-		if _, err := os.Lstat(dir); err != nil {
-			dir = bpffs()
-		}
-		dir = filepath.Join(dir, fmt.Sprintf("xdpmux-check-%d", os.Getpid()))
-		if err = os.Mkdir(dir, 0o700); err == nil {
-			err = os.Remove(dir)
-		}
-		if errors.Is(err, syscall.ENOENT) && os.Getenv(envAutomount) == "1" {
-			err = nil // libxdp will mount one
-		}
+		err = os.Remove(dir)
 	}
 	return found("bpffs", bpffs(), CheckMissing, "it has to be writable", err)
 }

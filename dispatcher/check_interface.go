@@ -90,5 +90,12 @@ func checkAttached(l link) Check {
 	case c.Dispatcher == nil:
 		return ok("attached", "an offloaded program")
 	}
+	if ours, err := dispatcherVersion(); err == nil && c.Version != ours {
+		return found("attached", "", CheckMissing, "", otherVersion(c.Version, ours))
+	}
+	if len(c.Programs) >= MaxPrograms {
+		return Check{Name: "attached", State: CheckLimited, Detail: fmt.Sprintf("a chain of %d in %s mode, which takes no more", len(c.Programs), l.mode),
+			Remedy: "unload one first"}
+	}
 	return ok("attached", "a chain of %d in %s mode", len(c.Programs), l.mode)
 }

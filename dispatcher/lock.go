@@ -40,8 +40,7 @@ func prepareBPFFS() error {
 	if err := checkBPFFS(); err != nil {
 		return err
 	}
-	var fs unix.Statfs_t
-	if err := unix.Statfs(bpffs(), &fs); err != nil || fs.Type != unix.BPF_FS_MAGIC {
+	if !isBPFFS(bpffs()) {
 		if err := mountBPFFS(); err != nil {
 			return noDispatcher("no bpffs is mounted at "+bpffs(), err)
 		}

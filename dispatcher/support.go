@@ -31,10 +31,14 @@ func bpffs() string {
 	return "/sys/fs/bpf"
 }
 
+func isBPFFS(dir string) bool {
+	var fs unix.Statfs_t
+	return unix.Statfs(dir, &fs) == nil && fs.Type == unix.BPF_FS_MAGIC
+}
+
 // checkBPFFS says whether there is a bpffs, or libxdp will mount one.
 func checkBPFFS() error {
-	var fs unix.Statfs_t
-	if err := unix.Statfs(bpffs(), &fs); err == nil && fs.Type == unix.BPF_FS_MAGIC {
+	if isBPFFS(bpffs()) {
 		return nil
 	}
 	if os.Getenv(envAutomount) == "1" {
@@ -245,6 +249,18 @@ func (f *dispatcherFile) version() (int, error) {
 
 func (f *dispatcherFile) Close() error {
 	return errors.Join(f.Object.Close(), f.owner.Close())
+}
+
+// dispatcherVersion is the version that chains get here.
+func dispatcherVersion() (int, error) {
+	libxdpLock.Lock()
+	defer libxdpLock.Unlock()
+	_, file, err := openDispatcher(dispatcherProgram)
+	if err != nil {
+		return 0, err
+	}
+	defer file.Close()
+	return file.version()
 }
 
 // cause is the errno's text alone.

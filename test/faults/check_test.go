@@ -43,6 +43,7 @@ func TestCheck(t *testing.T) {
 	}{
 		{"whole", nil, nil},
 		{"no bpffs", withoutBPFFS, []string{"bpffs"}},
+		{"no bpffs, to be mounted", append(slices.Clone(withoutBPFFS), "env", "LIBXDP_BPFFS_AUTOMOUNT=1"), nil},
 		{"read-only bpffs", []string{"unshare", "--mount", "sh", "-c", `mount -o remount,bind,ro /sys/fs/bpf && exec "$@"`, "sh"}, []string{"bpffs"}},
 		{"no CAP_NET_ADMIN", withoutA("net_admin"), []string{"CAP_NET_ADMIN"}},
 		{"no CAP_SYS_ADMIN", withoutA("sys_admin"), []string{"CAP_SYS_ADMIN", "freplace"}},
@@ -128,6 +129,16 @@ func TestCheckOfInterfaces(t *testing.T) {
 	v.Attach(t, kernel.Program(t, kernel.Pass), kernel.SKB)
 	if c := checks(t, nil, 1, v.Name); c["attached"].State != dispatcher.CheckMissing {
 		t.Errorf("a legacy program: %+v", c["attached"])
+	}
+	full := kernel.NewVeth(t)
+	chain(t, full, strings.Fields(strings.Repeat(pass+" ", 10))...)
+	if c := checks(t, nil, 0, full.Name); c["attached"].State != dispatcher.CheckLimited {
+		t.Errorf("a full chain: %+v", c["attached"])
+	}
+	newer := kernel.NewVeth(t)
+	newer.Attach(t, newForeign(t, 3).fd, kernel.SKB)
+	if c := checks(t, nil, 1, newer.Name); c["attached"].State != dispatcher.CheckMissing || !strings.Contains(c["attached"].Detail, "version 3") {
+		t.Errorf("a chain of version 3: %+v", c["attached"])
 	}
 	if _, stderr, status := kernel.Run(t, ours(), "check", "nonesuch"); status != 1 || stderr == "" {
 		t.Errorf("no interface: exit status %d", status)
