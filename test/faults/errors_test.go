@@ -1,13 +1,12 @@
 package faults
 
 import (
-	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"regexp"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -98,8 +97,8 @@ var faults = map[string]fault{
 	"driver-words":  {prepare: bondOfOtherMode, remedy: "change what it names"},
 	"lost-race": {prepare: func(t *testing.T, v *kernel.Veth) []string {
 		check(t, os.MkdirAll("/sys/fs/bpf/xdp", 0o700))
-		return load(v, pass, pass, pass, pass, pass)
-	}, during: changeAllTheTime, wrap: []string{"taskset", "1"}, remedy: "try again"},
+		return load(v, pass)
+	}, during: changeAllTheTime, remedy: "try again"},
 	"pinned-map": {prepare: func(t *testing.T, v *kernel.Veth) []string {
 		dir := "/sys/fs/bpf/faults"
 		check(t, os.Mkdir(dir, 0o700))
@@ -159,31 +158,40 @@ func bondOfOtherMode(t *testing.T, _ *kernel.Veth) []string {
 	return []string{"load", "balanced", pass}
 }
 
-// changeAllTheTime puts one new chain after the other on the interface. Who wants to
-// change the chain takes the lock on all pins twice, to read it and to change it. In
-// between, this always gets the processor, which the other is bound to as well.
+// changeAllTheTime puts a new chain on the interface whenever somebody opens the lock on
+// all pins, the last time of which is just before changing the chain. The kernel keeps
+// them from going on until it's done (fanotify(7)).
 func changeAllTheTime(t *testing.T, v *kernel.Veth) (stop func()) {
-	ctx, cancel := context.WithCancel(t.Context())
+	fd, err := unix.FanotifyInit(unix.FAN_CLASS_CONTENT|unix.FAN_CLOEXEC|unix.FAN_NONBLOCK, unix.O_RDONLY|unix.O_CLOEXEC)
+	check(t, err)
+	watch := os.NewFile(uintptr(fd), "fanotify")
+	t.Cleanup(func() { watch.Close() }) // else a failed test would leave others waiting
+	check(t, unix.FanotifyMark(fd, unix.FAN_MARK_ADD, unix.FAN_OPEN_PERM|unix.FAN_ONDIR, unix.AT_FDCWD, "/sys/fs/bpf/xdp"))
 	done := make(chan error)
 	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread is not fit for others
-		lock, err := os.Open("/sys/fs/bpf/xdp")
-		processor := unix.CPUSet{}
-		processor.Set(0)
-		err = errors.Join(err, unix.SchedSetaffinity(0, &processor),
-			unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 1}, 0))
-		for ctx.Err() == nil && err == nil {
-			if err = unix.Flock(int(lock.Fd()), unix.LOCK_EX); err == nil {
-				err = errors.Join(putEmptyChain(v.Index), unix.Flock(int(lock.Fd()), unix.LOCK_UN))
+		changes := 0
+		for {
+			var event unix.FanotifyEventMetadata
+			if err := binary.Read(watch, binary.NativeEndian, &event); err != nil {
+				t.Logf("changed %d times", changes)
+				done <- err
+				return
 			}
-			// For others to get the lock. A timer of Go's would not fire at once.
-			_ = unix.Nanosleep(&unix.Timespec{Nsec: 1e6}, nil)
+			err := errors.Join(putEmptyChain(v.Index),
+				binary.Write(watch, binary.NativeEndian, unix.FanotifyResponse{Fd: event.Fd, Response: unix.FAN_ALLOW}),
+				unix.Close(int(event.Fd)))
+			if err != nil {
+				t.Error(err)
+			}
+			changes++
 		}
-		done <- errors.Join(err, lock.Close())
 	}()
 	return func() {
-		cancel()
-		check(t, errors.Join(<-done, libbpf.XDPAttach(v.Index, -1, libbpf.XDPNative, -1)))
+		check(t, watch.Close())
+		if err := <-done; !errors.Is(err, os.ErrClosed) {
+			t.Error(err)
+		}
+		check(t, libbpf.XDPAttach(v.Index, -1, libbpf.XDPNative, -1))
 	}
 }
 
