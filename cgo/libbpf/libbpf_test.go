@@ -101,14 +101,14 @@ func TestTestRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	frame := kernel.UDP4(kernel.Flow{PayloadLen: 100})
-	result, err := libbpf.TestRun(o.Programs()[0].FD(), libbpf.TestRunOptions{Data: frame, OutSize: len(frame), Repeat: 1000})
+	result, err := libbpf.TestRun(o.Programs()[0].FD(), libbpf.TestRunOptions{Data: frame, Out: make([]byte, len(frame)), Repeat: 1000})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if result.Return != 2 || !bytes.Equal(result.Data, frame) || result.Size != len(frame) {
 		t.Errorf("%+v", result)
 	}
-	short, err := libbpf.TestRun(o.Programs()[0].FD(), libbpf.TestRunOptions{Data: frame, OutSize: 20})
+	short, err := libbpf.TestRun(o.Programs()[0].FD(), libbpf.TestRunOptions{Data: frame, Out: make([]byte, 20)})
 	if !errors.Is(err, syscall.ENOSPC) || short.Size != len(frame) || !bytes.Equal(short.Data, frame[:20]) {
 		t.Errorf("with room for 20 bytes: %v, %d bytes of %d", err, len(short.Data), short.Size)
 	}

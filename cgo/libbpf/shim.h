@@ -80,22 +80,28 @@ static inline int xm_map_update_batch(int fd, const void *keys, const void *valu
 	return bpf_map_update_batch(fd, keys, values, count, &opts);
 }
 
-static inline int xm_prog_test_run(int fd, const void *in, __u32 in_size, void *out,
-				   __u32 *out_size, const void *ctx_in, __u32 ctx_in_size,
-				   void *ctx_out, __u32 *ctx_out_size, __u32 repeat, __u32 flags,
-				   __u32 batch, __u32 *retval, __u32 *duration)
+/* The numbers of struct bpf_test_run_opts, in one piece of Go's memory; the buffers
+ * stay arguments, as Go's memory may not point to Go's memory. */
+struct xm_test_run {
+	__u32 in_size, out_size, ctx_in_size, ctx_out_size;
+	__u32 repeat, flags, batch;
+	__u32 retval, duration;
+};
+
+static inline int xm_prog_test_run(int fd, struct xm_test_run *run, const void *in, void *out,
+				   const void *ctx_in, void *ctx_out)
 {
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = in, .data_size_in = in_size,
-		    .data_out = out, .data_size_out = *out_size, .ctx_in = ctx_in,
-		    .ctx_size_in = ctx_in_size, .ctx_out = ctx_out,
-		    .ctx_size_out = *ctx_out_size, .repeat = repeat, .flags = flags,
-		    .batch_size = batch);
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = in, .data_size_in = run->in_size,
+		    .data_out = out, .data_size_out = run->out_size, .ctx_in = ctx_in,
+		    .ctx_size_in = run->ctx_in_size, .ctx_out = ctx_out,
+		    .ctx_size_out = run->ctx_out_size, .repeat = run->repeat,
+		    .flags = run->flags, .batch_size = run->batch);
 	int err = bpf_prog_test_run_opts(fd, &opts);
 
-	*out_size = opts.data_size_out;
-	*ctx_out_size = opts.ctx_size_out;
-	*retval = opts.retval;
-	*duration = opts.duration;
+	run->out_size = opts.data_size_out;
+	run->ctx_out_size = opts.ctx_size_out;
+	run->retval = opts.retval;
+	run->duration = opts.duration;
 	return err;
 }
 

@@ -10,7 +10,7 @@ import "time"
 // TestRunOptions says what a test run does (struct bpf_test_run_opts).
 type TestRunOptions struct {
 	Data      []byte // the packet
-	OutSize   int    // bytes kept of the packet as the program leaves it
+	Out       []byte // where the packet is kept as the program leaves it; nil: nowhere
 	Context   []byte // struct xdp_md to start with; nil: none
 	Repeat    int    // how often; 0: once
 	Flags     uint32 // BPF_F_TEST_XDP_LIVE_FRAMES and others
@@ -20,28 +20,29 @@ type TestRunOptions struct {
 // TestRunResult is how a test run ended.
 type TestRunResult struct {
 	Return   uint32        // the last verdict
-	Data     []byte        // the packet as the last run left it, cut to OutSize
+	Data     []byte        // the packet as the last run left it, in Out and cut to its length
 	Size     int           // its whole length in bytes
 	Context  []byte        // struct xdp_md as the last run left it
 	Duration time.Duration // of one run, the mean of all
 }
 
 // TestRun runs a loaded program on a packet without touching the wire. ENOSPC:
-// the packet got longer than OutSize, the result is filled all the same. It
+// the packet got longer than Out, the result is filled all the same. It
 // stands for bpf_prog_test_run_opts.
 func TestRun(fd int, opts TestRunOptions) (*TestRunResult, error) {
-	out, ctx := make([]byte, opts.OutSize), make([]byte, len(opts.Context))
-	outSize, ctxSize := C.__u32(len(out)), C.__u32(len(ctx))
-	var retval, duration C.__u32
-	err := check("bpf_prog_test_run_opts", C.xm_prog_test_run(C.int(fd),
-		bytesPtr(opts.Data), C.__u32(len(opts.Data)), bytesPtr(out), &outSize,
-		bytesPtr(opts.Context), C.__u32(len(opts.Context)), bytesPtr(ctx), &ctxSize,
-		C.__u32(opts.Repeat), C.__u32(opts.Flags), C.__u32(opts.BatchSize), &retval, &duration))
+	ctx := make([]byte, len(opts.Context))
+	run := C.struct_xm_test_run{
+		in_size: C.__u32(len(opts.Data)), out_size: C.__u32(len(opts.Out)),
+		ctx_in_size: C.__u32(len(opts.Context)), ctx_out_size: C.__u32(len(ctx)),
+		repeat: C.__u32(opts.Repeat), flags: C.__u32(opts.Flags), batch: C.__u32(opts.BatchSize),
+	}
+	err := check("bpf_prog_test_run_opts", C.xm_prog_test_run(C.int(fd), &run,
+		bytesPtr(opts.Data), bytesPtr(opts.Out), bytesPtr(opts.Context), bytesPtr(ctx)))
 	return &TestRunResult{
-		Return:   uint32(retval),
-		Data:     out[:min(len(out), int(outSize))],
-		Size:     int(outSize),
-		Context:  ctx[:min(len(ctx), int(ctxSize))],
-		Duration: time.Duration(duration),
+		Return:   uint32(run.retval),
+		Data:     opts.Out[:min(len(opts.Out), int(run.out_size))],
+		Size:     int(run.out_size),
+		Context:  ctx[:min(len(ctx), int(run.ctx_out_size))],
+		Duration: time.Duration(run.duration),
 	}, err
 }

@@ -21,7 +21,7 @@ import (
 
 // capture reads the packets of a pcap or pcapng file.
 type capture struct {
-	gopacket.PacketDataSource
+	gopacket.ZeroCopyPacketDataSource
 	name string
 	file *os.File
 }
@@ -56,13 +56,13 @@ func openCapture(name string) (_ *capture, err error) {
 		if err != nil {
 			return nil, notCapture(name, err)
 		}
-		c.PacketDataSource, source = r, r
+		c.ZeroCopyPacketDataSource, source = r, r
 	} else {
 		r, err := pcapgo.NewReader(buffered)
 		if err != nil {
 			return nil, notCapture(name, err)
 		}
-		c.PacketDataSource, source = r, r
+		c.ZeroCopyPacketDataSource, source = r, r
 	}
 	if source.LinkType() != layers.LinkTypeEthernet {
 		return nil, &dispatcher.Error{Kind: dispatcher.ErrInvalid,
@@ -78,10 +78,11 @@ func notCapture(name string, err error) error {
 		Remedy: "such files come from: tcpdump -w FILE, or xdpmux trace --live --write FILE"}
 }
 
-// each calls f with every packet and its number, from 1.
+// each calls f with every packet and its number, from 1. The data is f's until it
+// returns.
 func (c *capture) each(f func(n int, data []byte, info gopacket.CaptureInfo) error) error {
 	for n := 1; ; n++ {
-		data, info, err := c.ReadPacketData()
+		data, info, err := c.ZeroCopyReadPacketData()
 		if errors.Is(err, io.EOF) {
 			return nil
 		}

@@ -34,6 +34,7 @@ func traceLive(c *cli.Context, out *output) (err error) {
 		}
 		defer func() { err = errors.Join(err, file.close()) }()
 	}
+	d := newDissector()
 	p := newTracePrinter(out.stdout, c.Bool("json"), nil)
 	for n := uint(0); c.Uint("count") == 0 || n < c.Uint("count"); n++ {
 		t, err := l.Next(c.Context)
@@ -48,7 +49,7 @@ func traceLive(c *cli.Context, out *output) (err error) {
 				return err
 			}
 		}
-		if err := p.print(t, summary(t.Data), t.Length); err != nil {
+		if err := p.print(t, d.summary(t.Data), t.Length); err != nil {
 			return err
 		}
 	}

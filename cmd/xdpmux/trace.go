@@ -4,10 +4,12 @@ package main
 
 import (
 	"bufio"
+	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
-	"runtime/debug"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -60,19 +62,17 @@ func tracePcap(c *cli.Context, out *output) (err error) {
 		}
 		defer func() { err = errors.Join(err, files.close()) }()
 	}
-	w := bufio.NewWriter(out.stdout)
+	w := bufio.NewWriterSize(out.stdout, 1<<16)
 	defer func() { err = errors.Join(err, w.Flush()) }()
 	p := newTracePrinter(w, c.Bool("json"), r.Programs())
 	fmt.Fprintln(out.stderr, "xdpmux: "+replayNote)
-	// What a packet takes is garbage at once, and the heap is small: collecting it
-	// as often as Go would costs a third of the time.
-	defer debug.SetGCPercent(debug.SetGCPercent(1000))
 	file, err := openCapture(c.String("pcap"))
 	if err != nil {
 		return err
 	}
 	defer file.close()
-	err = eachSummarized(file, func(data []byte, at time.Time, summary string) error {
+	d := newDissector()
+	err = file.each(func(_ int, data []byte, info gopacket.CaptureInfo) error {
 		if err := c.Context.Err(); err != nil {
 			return err
 		}
@@ -80,54 +80,18 @@ func tracePcap(c *cli.Context, out *output) (err error) {
 		if err != nil {
 			return err
 		}
-		t.Time = at
+		t.Time = info.Timestamp
 		if files != nil {
 			if err := files.write(verdictName(t.Verdict), t.Time, t.Data, t.Length); err != nil {
 				return err
 			}
 		}
-		return p.print(t, summary, len(data))
+		return p.print(t, d.summary(data), len(data))
 	})
 	if err != nil && c.Context.Err() == nil {
 		return err
 	}
 	return p.totals()
-}
-
-// eachSummarized calls f with every packet and its summary, which another
-// goroutine makes meanwhile: that takes as long as the packet's way.
-func eachSummarized(file *capture, f func(data []byte, at time.Time, summary string) error) error {
-	type packet struct {
-		data    []byte
-		at      time.Time
-		summary string
-	}
-	packets, stop := make(chan packet, 256), make(chan struct{})
-	var readErr error
-	go func() {
-		defer close(packets)
-		readErr = file.each(func(_ int, data []byte, info gopacket.CaptureInfo) error {
-			select {
-			case packets <- packet{data, info.Timestamp, summary(data)}:
-				return nil
-			case <-stop:
-				return io.EOF
-			}
-		})
-	}()
-	var err error
-	for p := range packets {
-		if err = f(p.data, p.at, p.summary); err != nil {
-			break
-		}
-	}
-	close(stop)
-	for range packets { // until the reader has ended
-	}
-	if err != nil {
-		return err
-	}
-	return readErr
 }
 
 func checkCapture(name string, maxLen int) error {
@@ -151,12 +115,16 @@ func verdictName(v dispatcher.Verdict) string {
 	return observe.VerdictNames()[min(int(v), observe.Other)]
 }
 
-// traceJSON is the shape of a line of trace --json.
+// traceJSON is the shape of a line of trace --json. A test holds print to it.
 type traceJSON struct {
-	Packet    int        `json:"packet"` // from 1
-	Time      time.Time  `json:"time"`
-	Length    int        `json:"length"`
-	Summary   string     `json:"summary"`
+	Packet  int       `json:"packet"` // from 1
+	Time    time.Time `json:"time"`
+	Length  int       `json:"length"`
+	Summary string    `json:"summary"`
+	wayJSON
+}
+
+type wayJSON struct {
 	Steps     []stepJSON `json:"steps"`
 	Verdict   string     `json:"verdict"`
 	DecidedBy *stepJSON  `json:"decided_by"` // null: the dispatcher, after the last program handed on
@@ -175,8 +143,20 @@ type tracePrinter struct {
 	packets  int
 	programs []*traceTotal
 	chain    traceTotal
-	line     []byte // reused
+	ways     map[string]*way
+	key      []byte // reused, as is:
+	line     []byte
 }
+
+// way is what packets with the same verdicts have in common, of which there are
+// few: the end of their line, and where they count.
+type way struct {
+	line     []byte
+	verdicts []*uint64
+}
+
+// maxWays keeps programs that return any number from filling the memory.
+const maxWays = 1000
 
 type traceTotal struct {
 	dispatcher.Loaded
@@ -185,7 +165,7 @@ type traceTotal struct {
 }
 
 func newTracePrinter(w io.Writer, json bool, programs []dispatcher.Loaded) *tracePrinter {
-	p := &tracePrinter{w: w, json: json, chain: traceTotal{Loaded: dispatcher.Loaded{Name: "chain"}}}
+	p := &tracePrinter{w: w, json: json, chain: traceTotal{Loaded: dispatcher.Loaded{Name: "chain"}}, ways: map[string]*way{}}
 	for _, loaded := range programs {
 		p.programs = append(p.programs, &traceTotal{Loaded: loaded})
 	}
@@ -202,45 +182,86 @@ func (p *tracePrinter) total(l dispatcher.Loaded) *traceTotal {
 	return p.programs[len(p.programs)-1]
 }
 
-func (p *tracePrinter) print(t *observe.Trace, summary string, length int) error {
+func (p *tracePrinter) print(t *observe.Trace, summary []byte, length int) error {
 	p.packets++
-	p.chain.verdicts[min(int(t.Verdict), observe.Other)]++
-	for _, step := range t.Steps {
-		p.total(step.Loaded).verdicts[min(int(step.Verdict), observe.Other)]++
+	way, err := p.wayOf(t)
+	if err != nil {
+		return err
 	}
-	decided := &p.chain
-	if t.DecidedBy != nil {
-		decided = p.total(*t.DecidedBy)
+	for _, n := range way.verdicts {
+		*n++
 	}
-	decided.decided++
 	if p.json {
-		return p.printJSON(t, summary, length)
+		p.line = p.appendJSON(p.line[:0], t.Time, summary, length)
+	} else {
+		p.line = p.appendText(p.line[:0], summary, length)
 	}
-	p.line = fmt.Appendf(p.line[:0], "%d  %s, %d bytes: ", p.packets, summary, length)
-	for i, step := range t.Steps {
-		if i > 0 {
-			p.line = append(p.line, ", "...)
-		}
-		p.line = fmt.Appendf(p.line, "%s %v", step.Name, step.Verdict)
-	}
-	by := "the dispatcher"
-	if t.DecidedBy != nil {
-		by = t.DecidedBy.Name
-	}
-	p.line = fmt.Appendf(p.line, " => %v by %s\n", t.Verdict, by)
-	_, err := p.w.Write(p.line)
+	p.line = append(p.line, way.line...)
+	_, err = p.w.Write(p.line)
 	return err
 }
 
-func (p *tracePrinter) printJSON(t *observe.Trace, summary string, length int) error {
-	line := traceJSON{Packet: p.packets, Time: t.Time, Length: length, Summary: summary, Steps: []stepJSON{}, Verdict: t.Verdict.String()}
+// appendJSON begins a line: encoding/json would take as long for it as the packet for
+// its way. The words of a summary are plain ASCII.
+func (p *tracePrinter) appendJSON(line []byte, at time.Time, summary []byte, length int) []byte {
+	line = strconv.AppendInt(append(line, `{"packet":`...), int64(p.packets), 10)
+	line = at.AppendFormat(append(line, `,"time":"`...), time.RFC3339Nano)
+	line = strconv.AppendInt(append(line, `","length":`...), int64(length), 10)
+	line = append(append(line, `,"summary":"`...), summary...)
+	return append(line, `",`...)
+}
+
+func (p *tracePrinter) appendText(line, summary []byte, length int) []byte {
+	line = append(strconv.AppendInt(line, int64(p.packets), 10), "  "...)
+	line = append(append(line, summary...), ", "...)
+	return append(strconv.AppendInt(line, int64(length), 10), " bytes: "...)
+}
+
+func (p *tracePrinter) wayOf(t *observe.Trace) (*way, error) {
+	p.key = binary.NativeEndian.AppendUint32(p.key[:0], uint32(t.Verdict))
+	for _, step := range t.Steps {
+		p.key = binary.NativeEndian.AppendUint32(p.key, step.ID)
+		p.key = binary.NativeEndian.AppendUint32(p.key, uint32(step.Verdict))
+	}
+	if w := p.ways[string(p.key)]; w != nil {
+		return w, nil
+	}
+	w, err := p.newWay(t)
+	if err != nil {
+		return nil, err
+	}
+	if len(p.ways) >= maxWays {
+		clear(p.ways)
+	}
+	p.ways[string(p.key)] = w
+	return w, nil
+}
+
+func (p *tracePrinter) newWay(t *observe.Trace) (*way, error) {
+	w := &way{verdicts: []*uint64{&p.chain.verdicts[min(int(t.Verdict), observe.Other)]}}
+	decided, by := &p.chain.decided, "the dispatcher"
+	var steps []string
+	line := wayJSON{Steps: []stepJSON{}, Verdict: t.Verdict.String()}
 	for _, s := range t.Steps {
+		w.verdicts = append(w.verdicts, &p.total(s.Loaded).verdicts[min(int(s.Verdict), observe.Other)])
+		steps = append(steps, s.Name+" "+s.Verdict.String())
 		line.Steps = append(line.Steps, stepJSON{s.ID, s.Name, s.Verdict.String()})
 	}
 	if t.DecidedBy != nil {
+		decided, by = &p.total(*t.DecidedBy).decided, t.DecidedBy.Name
 		line.DecidedBy = &line.Steps[len(line.Steps)-1]
 	}
-	return newJSON(p.w).Encode(line)
+	w.verdicts = append(w.verdicts, decided)
+	if !p.json {
+		w.line = fmt.Appendf(nil, "%s => %v by %s\n", strings.Join(steps, ", "), t.Verdict, by)
+		return w, nil
+	}
+	var object bytes.Buffer
+	if err := newJSON(&object).Encode(line); err != nil {
+		return nil, err
+	}
+	w.line = object.Bytes()[1:] // what comes before has opened the object
+	return w, nil
 }
 
 // totalsJSON is the shape of the last line of trace --json.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -22,7 +21,10 @@ import (
 type Replay struct {
 	tracer *tracer
 	fd     *libbpf.FD
-	result *Trace
+	event  []byte // the map replayed of bpf/probe/packet.bpf.c
+	out    []byte
+	md     []byte // struct xdp_md: the packet comes in on the chain's interface
+	result Trace
 }
 
 // OpenReplay prepares to trace packets. The calling goroutine is locked to its
@@ -54,13 +56,30 @@ func OpenReplay(ctx context.Context, ifname string) (_ *Replay, err error) {
 	}
 	config := packetConfig{Verdicts: allVerdicts, Deciders: allPrograms,
 		Tid: uint32(unix.Gettid()), PidnsDev: pidns.Dev, PidnsIno: pidns.Ino}
-	r.tracer, err = trace(c, config, func(t *Trace) { r.result = t })
-	return r, err
+	if r.tracer, err = trace(c, config, nil); err != nil {
+		return nil, err
+	}
+	// Read in place: a ring buffer would take two more calls for each packet.
+	r.event, err = unix.Mmap(r.tracer.packet.mapFD("replayed"), 0, os.Getpagesize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return nil, os.NewSyscallError("mmap", err)
+	}
+	r.out = make([]byte, r.MaxLen()+os.Getpagesize())
+	r.md = make([]byte, mdSize)
+	binary.NativeEndian.PutUint32(r.md[mdIngressIfindex:], uint32(c.Interface.Index))
+	return r, nil
 }
 
 const (
 	allVerdicts = ^uint32(0)
 	allPrograms = ^uint32(0)
+)
+
+// Where the fields of struct xdp_md are.
+const (
+	mdDataEnd        = 4
+	mdIngressIfindex = 12
+	mdSize           = 24
 )
 
 // Programs are those of the chain that is traced, in the order they run.
@@ -81,8 +100,8 @@ func (r *Replay) MaxLen() int {
 	return limit
 }
 
-// Run sends one packet through the chain. Data of the result is the whole packet
-// as the chain left it.
+// Run sends one packet through the chain. The result is good until the next Run;
+// its Data is the whole packet as the chain left it, its Time is zero.
 //
 // Errors: [dispatcher.ErrInvalid] for a packet shorter than [MinLen] or longer
 // than MaxLen.
@@ -92,46 +111,33 @@ func (r *Replay) Run(packet []byte) (*Trace, error) {
 			Msg:    fmt.Sprintf("a packet of %d bytes, and a test run of this chain takes %d to %d", len(packet), MinLen, r.MaxLen()),
 			Remedy: "leave it out of the capture"}
 	}
-	r.result = nil
-	result, err := libbpf.TestRun(r.fd.Int(), libbpf.TestRunOptions{
-		Data:    packet,
-		OutSize: len(packet) + os.Getpagesize(),
-		Context: r.context(len(packet)),
-	})
+	binary.NativeEndian.PutUint32(r.md[mdDataEnd:], uint32(len(packet)))
+	seen := r.event[eventSeen:][:4]
+	clear(seen)
+	result, err := libbpf.TestRun(r.fd.Int(), libbpf.TestRunOptions{Data: packet, Out: r.out, Context: r.md})
 	if err != nil {
 		return nil, &dispatcher.Error{Kind: dispatcher.ErrSystem, Err: err, Msg: "the kernel's test run failed: " + reason(err)}
 	}
-	if _, err := r.tracer.ring.Consume(); err != nil && !errors.Is(err, syscall.EINTR) {
-		return nil, err
-	}
-	if r.result == nil {
+	if binary.NativeEndian.Uint32(seen) == 0 {
 		return nil, &dispatcher.Error{Kind: dispatcher.ErrBusy,
 			Msg:    "the chain's probes missed a packet of the test run",
 			Remedy: "try again; if it is always so, another tracer may be in the way"}
 	}
+	r.tracer.decode(&r.result, r.event)
 	r.result.Data, r.result.Length = result.Data, result.Size
-	return r.result, nil
-}
-
-// context is struct xdp_md: the packet comes in on the chain's interface.
-func (r *Replay) context(length int) []byte {
-	md := struct{ Data, DataEnd, DataMeta, IngressIfindex, RxQueueIndex, EgressIfindex uint32 }{
-		DataEnd:        uint32(length),
-		IngressIfindex: uint32(r.tracer.chain.Interface.Index),
-	}
-	b, err := binary.Append(nil, binary.NativeEndian, md)
-	if err != nil {
-		panic("observe: " + err.Error()) // a struct of fixed size
-	}
-	return b
+	return &r.result, nil
 }
 
 // Close ends the tracing.
 func (r *Replay) Close() error {
 	defer runtime.UnlockOSThread()
 	r.fd.Close()
-	if r.tracer == nil {
-		return nil
+	var err error
+	if r.event != nil {
+		err = os.NewSyscallError("munmap", unix.Munmap(r.event))
 	}
-	return r.tracer.close()
+	if r.tracer == nil {
+		return err
+	}
+	return errors.Join(err, r.tracer.close())
 }

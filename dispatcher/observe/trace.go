@@ -14,7 +14,7 @@ import (
 
 // Trace is the way of one packet through a chain.
 type Trace struct {
-	Time    time.Time // when it left the chain
+	Time    time.Time // when it left the chain; of a [Replay]: zero
 	Steps   []Step    // the programs it met, in their order
 	Verdict dispatcher.Verdict
 	// DecidedBy is the program whose verdict it is; nil: the dispatcher's own
@@ -55,12 +55,13 @@ type tracer struct {
 	chain    *dispatcher.Chain
 	programs []dispatcher.Loaded
 	probes   []*probed
-	ring     *libbpf.RingBuffer
+	ring     *libbpf.RingBuffer // nil for a Replay
 	packet   *probed
 	clock    time.Time // when the kernel's clock showed 0
 }
 
-// trace attaches the probes; each packet that config selects goes to f.
+// trace attaches the probes; each packet that config selects goes to f, unless it
+// is that of a test run.
 func trace(c *dispatcher.Chain, config packetConfig, f func(*Trace)) (_ *tracer, err error) {
 	t := &tracer{chain: c, clock: bootTime()}
 	defer func() {
@@ -98,7 +99,9 @@ func trace(c *dispatcher.Chain, config packetConfig, f func(*Trace)) (_ *tracer,
 			t.probes = append(t.probes, step)
 		}
 	}
-	t.ring, err = libbpf.NewRingBuffer(t.packet.mapFD("events"), func(record []byte) { f(t.decode(record)) })
+	if f != nil {
+		t.ring, err = libbpf.NewRingBuffer(t.packet.mapFD("events"), func(record []byte) { f(t.decodeLive(record)) })
+	}
 	return t, err
 }
 
@@ -112,24 +115,32 @@ func bootTime() time.Time {
 	return now.Round(0).Add(-time.Duration(ts.Nano()))
 }
 
-func (t *tracer) decode(record []byte) *Trace {
-	word := func(at int) uint32 { return binary.NativeEndian.Uint32(record[at:]) }
+func (t *tracer) decodeLive(record []byte) *Trace {
+	length := binary.NativeEndian.Uint32(record[eventLength:])
+	captured := binary.NativeEndian.Uint32(record[eventCaptured:])
 	result := &Trace{
-		Time:    t.clock.Add(time.Duration(binary.NativeEndian.Uint64(record))),
-		Verdict: dispatcher.Verdict(word(eventFinal)),
-		Length:  int(word(eventLength)),
-		Data:    slices.Clone(record[eventData : eventData+word(eventCaptured)]),
+		Time:   t.clock.Add(time.Duration(binary.NativeEndian.Uint64(record))),
+		Length: int(length),
+		Data:   slices.Clone(record[eventData : eventData+captured]),
 	}
-	result.Steps = make([]Step, 0, len(t.programs))
+	t.decode(result, record)
+	return result
+}
+
+// decode sets what the programs said, in the memory that result has.
+func (t *tracer) decode(result *Trace, event []byte) {
+	word := func(at int) uint32 { return binary.NativeEndian.Uint32(event[at:]) }
+	result.Verdict = dispatcher.Verdict(word(eventFinal))
+	result.Steps = result.Steps[:0]
 	for i, p := range t.programs {
 		if word(eventSeen)&(1<<i) != 0 {
 			result.Steps = append(result.Steps, Step{p, dispatcher.Verdict(word(eventVerdict + 4*i))})
 		}
 	}
+	result.DecidedBy = nil
 	if n := len(result.Steps); n > 0 && result.Steps[n-1].Verdict == result.Verdict {
 		result.DecidedBy = &result.Steps[n-1].Loaded
 	}
-	return result
 }
 
 // lost is how many packets the probes saw but couldn't tell of.

@@ -1,12 +1,15 @@
 package observe
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -247,8 +250,8 @@ func TestTraceBadCapture(t *testing.T) {
 	}
 }
 
-// The command traces a long capture, each packet once, and says how fast it went: a
-// figure to read, not a limit, for the emulated machine has no speed of its own.
+// The command traces at least 5,000 packets a second, start and end of it included:
+// the best of a few runs, for others share the processors.
 func TestTraceMany(t *testing.T) {
 	kernel.NoLeak(t)
 	v := kernel.NewVeth(t)
@@ -258,11 +261,28 @@ func TestTraceMany(t *testing.T) {
 		frames[i] = handMade[i%len(handMade)].frame
 	}
 	name := writePcap(t, layers.LinkTypeEthernet, frames...)
-	start := time.Now()
-	stdout := kernel.MustRun(t, xdpmux, "trace", v.Name, "--pcap", name, "--json")
-	took := time.Since(start)
-	if lines := strings.Count(stdout, "\n"); lines < len(frames) {
-		t.Errorf("%d lines for %d packets", lines, len(frames))
+	const wanted = 5000.
+	var best float64
+	for run := 0; run < 6 && best < wanted; run++ {
+		// Into a file: were it read here, reader and writer would share the processors.
+		out, err := os.Create(filepath.Join(t.TempDir(), "out"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command(xdpmux, "trace", v.Name, "--pcap", name, "--json")
+		cmd.Stdout = out
+		start := time.Now()
+		if err := errors.Join(cmd.Run(), out.Close()); err != nil {
+			t.Fatal(err)
+		}
+		best = max(best, float64(len(frames))/time.Since(start).Seconds())
+		text, err := os.ReadFile(out.Name())
+		if lines := bytes.Count(text, []byte("\n")); err != nil || lines != len(frames)+1 {
+			t.Fatalf("%d lines for %d packets and the totals, %v", lines, len(frames), err)
+		}
 	}
-	t.Logf("figure: trace --pcap %.0f packets a second through 5 programs", float64(len(frames))/took.Seconds())
+	t.Logf("figure: trace --pcap %.0f packets a second through 5 programs", best)
+	if best < wanted {
+		t.Errorf("%.0f packets a second, want %.0f", best, wanted)
+	}
 }
