@@ -170,11 +170,11 @@ func (f *followed) followDispatcher(c *dispatcher.Chain) {
 
 // observe attaches a probe, or notes why there is none.
 func (r *row) observe(actions dispatcher.Actions, latency bool) {
-	programs, timed := []string{"leave"}, uint32(0)
+	programs := []string{"count"}
 	if latency {
-		programs, timed = []string{"enter", "leave"}, 1
+		programs = []string{"enter", "leave"}
 	}
-	config := struct{ Actions, Timed uint32 }{uint32(actions), timed}
+	config := struct{ Actions uint32 }{uint32(actions)}
 	r.probe, r.Blind = attach("stats", config, r.Loaded, programs, nil)
 	r.start = raw{}
 }
