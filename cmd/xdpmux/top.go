@@ -48,7 +48,8 @@ type topScreen struct {
 	stats         statsJSON
 	history       map[programKey][]float64 // packets per second, the newest last
 	order         int                      // index of topOrders
-	offset        int                      // lines scrolled
+	reversed      bool
+	offset        int // lines scrolled
 	paused        bool
 }
 
@@ -147,6 +148,8 @@ func (s *topScreen) key(event *tcell.EventKey) (end bool) {
 			return true
 		case 's':
 			s.order = (s.order + 1) % len(topOrders)
+		case 'r':
+			s.reversed = !s.reversed
 		case 'p', ' ':
 			s.paused = !s.paused
 		case 'j':

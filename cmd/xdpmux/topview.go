@@ -47,6 +47,9 @@ func (s *topScreen) draw(terminal tcell.Screen) {
 		return
 	}
 	title := fmt.Sprintf("xdpmux top  %s  sorted by %s", s.stats.Time.Format(time.TimeOnly), topOrders[s.order].name)
+	if s.reversed {
+		title += ", reversed"
+	}
 	if s.paused {
 		title += "  paused"
 	}
@@ -60,7 +63,7 @@ func (s *topScreen) draw(terminal tcell.Screen) {
 	for i, line := range lines {
 		put(2+i, line, tcell.StyleDefault)
 	}
-	put(s.height-1, fit(" q quit  s sort  p pause  up/down scroll", s.width), keysStyle)
+	put(s.height-1, fit(" q quit  s sort  r reverse  p pause  up/down scroll", s.width), keysStyle)
 	terminal.Show()
 }
 
@@ -93,6 +96,9 @@ func (s *topScreen) chainLines() []string {
 		programs := slices.Clone(c.Programs)
 		if len(programs) > 0 && programs[0].Role == observe.RoleDispatcher {
 			slices.SortStableFunc(programs[1:], topOrders[s.order].compare)
+			if s.reversed {
+				slices.Reverse(programs[1:])
+			}
 		}
 		for _, p := range programs {
 			lines = append(lines, fit(s.programLine(c, p), s.width))

@@ -1,7 +1,10 @@
 package observe
 
 import (
+	"bufio"
+	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -26,6 +29,7 @@ type terminal struct {
 	screen vt10x.Terminal
 	pty    *os.File
 	cmd    *exec.Cmd
+	drawn  chan struct{} // something was, since it was last read
 	done   chan struct{}
 }
 
@@ -44,7 +48,7 @@ func startInTerminal(t *testing.T, columns, lines int, args ...string) *terminal
 	}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
-	term := &terminal{screen: vt10x.New(vt10x.WithSize(columns, lines)), pty: master, cmd: cmd, done: make(chan struct{})}
+	term := &terminal{screen: vt10x.New(vt10x.WithSize(columns, lines)), pty: master, cmd: cmd, drawn: make(chan struct{}, 1), done: make(chan struct{})}
 	t.Cleanup(func() {
 		slave.Close()
 		master.Close()
@@ -57,7 +61,12 @@ func startInTerminal(t *testing.T, columns, lines int, args ...string) *terminal
 	}
 	go func() {
 		defer close(term.done)
-		_, _ = io.Copy(term.screen, master) // ends when both ends are closed
+		for r := bufio.NewReader(master); term.screen.Parse(r) == nil; { // until both ends are closed
+			select {
+			case term.drawn <- struct{}{}:
+			default:
+			}
+		}
 	}()
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
@@ -90,13 +99,17 @@ func (term *terminal) lines() []string {
 func (term *terminal) await(t *testing.T, what string, ok func(screen string) bool) {
 	t.Helper()
 	clock := regexp.MustCompile(`\d\d:\d\d:\d\d`)
-	var screen string
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		if screen = clock.ReplaceAllString(strings.Join(term.lines(), "\n"), "HH:MM:SS"); ok(screen) {
+	for limit := time.After(20 * time.Second); ; {
+		screen := clock.ReplaceAllString(strings.Join(term.lines(), "\n"), "HH:MM:SS")
+		if ok(screen) {
 			return
 		}
+		select {
+		case <-term.drawn:
+		case <-limit:
+			t.Fatalf("%s: the screen stays\n%s", what, screen)
+		}
 	}
-	t.Fatalf("%s: the screen stays\n%s", what, screen)
 }
 
 func (term *terminal) key(t *testing.T, key string) {
@@ -125,7 +138,7 @@ func TestTop(t *testing.T) {
 		"    1 step0                             0.0 BARS  DROP 25% PASS 75%",
 		"    2 step1                             0.0 BARS  PASS 100%",
 		"", "", "",
-		" q quit  s sort  p pause  up/down scroll",
+		" q quit  s sort  r reverse  p pause  up/down scroll",
 	}, "\n")
 	term.await(t, "counts", func(s string) bool {
 		lines := strings.Split(s, "\n")
@@ -140,6 +153,11 @@ func TestTop(t *testing.T) {
 	})
 	term.key(t, "s")
 	term.await(t, "sort", func(s string) bool { return strings.Contains(s, "sorted by rate") })
+	term.key(t, "r")
+	term.await(t, "reverse", func(s string) bool {
+		return strings.Contains(s, "sorted by rate, reversed") && strings.Index(s, "step1") < strings.Index(s, "step0")
+	})
+	term.key(t, "r")
 
 	// A smaller terminal, then one that is too small, then the old one.
 	term.resize(t, 60, 8)
@@ -158,6 +176,33 @@ func TestTop(t *testing.T) {
 	}
 	if term.screen.Mode()&vt10x.ModeAltScreen != 0 || !term.screen.CursorVisible() {
 		t.Error("the screen is left as top had it")
+	}
+}
+
+// While top is open native tools load and unload, and it shows what they did.
+func TestTopFollows(t *testing.T) {
+	kernel.NoLeak(t)
+	v := kernel.NewVeth(t)
+	stepsOn(t, v, 1)
+	term := startInTerminal(t, 80, 10, "top", v.Name, "--interval", "100ms")
+	term.await(t, "start", func(s string) bool { return strings.Contains(s, "step0") })
+	kernel.MustRun(t, "xdp-loader", "load", v.Name, samples+"xdp_drop_ipv6.o")
+	term.await(t, "load", func(s string) bool { return strings.Contains(s, "   10 xdp_drop_ipv6 ") })
+	testRun(t, dispatcherOf(t, v), kernel.UDP6(flow), 10)
+	term.await(t, "count", func(s string) bool { return regexp.MustCompile(`xdp_drop_ipv6 .*DROP 100%`).MatchString(s) })
+	c, err := dispatcher.Status(context.Background(), v.Name)
+	if err != nil || len(c.Programs) != 2 {
+		t.Fatalf("%+v, %v", c, err)
+	}
+	kernel.MustRun(t, "xdp-loader", "unload", v.Name, "-i", fmt.Sprint(c.Programs[1].ID))
+	term.await(t, "unload", func(s string) bool {
+		return regexp.MustCompile(`xdp_drop_ipv6 \(gone\) .*DROP 100%`).MatchString(s)
+	})
+	kernel.MustRun(t, "xdp-loader", "unload", v.Name, "-a")
+	term.await(t, "empty", func(s string) bool { return strings.Contains(s, "step0 (gone)") })
+	term.key(t, "q")
+	if err := term.cmd.Wait(); err != nil {
+		t.Errorf("q: %v", err)
 	}
 }
 
