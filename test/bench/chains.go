@@ -25,7 +25,7 @@ const (
 // chains measures what takes a kernel that runs chains.
 func chains(ctx context.Context, w io.Writer) error {
 	fmt.Fprintf(w, "\n%s", machine())
-	for _, part := range []func(context.Context, io.Writer) error{oneInterface, manyInterfaces, packets} {
+	for _, part := range []func(context.Context, io.Writer) error{oneInterface, manyInterfaces, packets, observing} {
 		if err := part(ctx, w); err != nil {
 			return err
 		}
