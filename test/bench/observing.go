@@ -74,7 +74,7 @@ func costOfCounting(ctx context.Context, n int) (string, error) {
 	}
 	empty := obj.Programs()[0].FD()
 	var ratios [4]float64 // before, counting, with time, afterwards
-	for round := range 3 {
+	for round := range 4 {
 		for i := range ratios {
 			ratio, err := observedRatio(ctx, chain.Int(), empty, i, n)
 			if err != nil {
@@ -101,7 +101,7 @@ func observedRatio(ctx context.Context, chain, empty, kind, n int) (float64, err
 	}
 	var least [2]time.Duration
 	for i := range 10 {
-		for j, run := range []struct{ fd, repeat int }{{empty, 20_000}, {chain, 10_000 / n}} {
+		for j, run := range []struct{ fd, repeat int }{{empty, 20_000}, {chain, 20_000 / n}} {
 			r, err := libbpf.TestRun(run.fd, libbpf.TestRunOptions{Data: make([]byte, 64), Repeat: run.repeat})
 			if err != nil {
 				return 0, err

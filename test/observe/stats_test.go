@@ -1,8 +1,12 @@
 package observe
 
 import (
+	"bufio"
 	"context"
 	"fmt"
+	"os/exec"
+	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
@@ -92,5 +96,63 @@ func TestExact(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// The table has the counts of packets whose fate is known beforehand. How it is laid
+// out is tested beside the command.
+func TestStatsTable(t *testing.T) {
+	kernel.NoLeak(t)
+	v := kernel.NewVeth(t)
+	stepsOn(t, v, 2)
+	c, err := dispatcher.Status(context.Background(), v.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := dispatcherOf(t, v)
+	cmd := exec.Command(xdpmux, "stats", v.Name, "--interval", "100ms")
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(stdout)
+	changing := regexp.MustCompile(`\d\d:\d\d:\d\d|\d+\.\d`)
+	table := func() string {
+		var table []string
+		for lines.Scan() && lines.Text() != "" {
+			table = append(table, changing.ReplaceAllString(strings.Join(strings.Fields(lines.Text()), " "), "*"))
+		}
+		return strings.Join(table, "\n")
+	}
+	want := func(whole, first, second string) string {
+		return fmt.Sprintf("%s at *\nPrio ID Program Packets Packets/s Handed on Decided\n%d xdp_dispatcher %s\n1 %d step0 %s\n2 %d step1 %s",
+			v.Name, c.Dispatcher.ID, whole, c.Programs[0].ID, first, c.Programs[1].ID, second)
+	}
+	if got, want := table(), want("0 * 0 0", "0 * 0 0", "0 * 0 0"); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	testRun(t, d, packet(dispatcher.Drop), 250)
+	testRun(t, d, packet(dispatcher.Pass, dispatcher.TX), 50)
+	testRun(t, d, packet(), 700)
+	all := want("1000 * 0 1000\nXDP_DROP 250 *\nXDP_PASS 700 *\nXDP_TX 50 *", "1000 * 750 250\nXDP_DROP 250 *\nXDP_PASS 750 *", "750 * 0 750\nXDP_PASS 700 *\nXDP_TX 50 *")
+	got := ""
+	for range 50 { // the first may be of the time between
+		if got = table(); got == all {
+			break
+		}
+	}
+	if got != all {
+		t.Errorf("got\n%s\nwant\n%s", got, all)
+	}
+	if err := cmd.Process.Signal(exitSignal); err != nil {
+		t.Fatal(err)
+	}
+	for lines.Scan() {
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
 	}
 }
