@@ -176,7 +176,7 @@ func packetsOf(ctx context.Context, w io.Writer, n int, bare *libbpf.FD) error {
 		defer fd.Close()
 		fds, tags = append(fds, fd), append(tags, c.Dispatcher.Tag)
 	}
-	took, err := nanoseconds(fds)
+	took, err := nanoseconds(fds, repeat)
 	if err != nil {
 		return err
 	}
@@ -219,7 +219,7 @@ func bareProgram() (*libbpf.FD, error) {
 }
 
 // nanoseconds is the best of several test runs of each program, taken in turn.
-func nanoseconds(fds []*libbpf.FD) ([]float64, error) {
+func nanoseconds(fds []*libbpf.FD, repeat int) ([]float64, error) {
 	best := make([]float64, len(fds))
 	for round := range rounds {
 		for i, fd := range fds {

@@ -28,90 +28,72 @@ func observing(ctx context.Context, w io.Writer) error {
 	if err := addPair(ctx, "seen"); err != nil {
 		return err
 	}
+	bare, err := bareProgram()
+	if err != nil {
+		return err
+	}
+	defer bare.Close()
 	fmt.Fprint(w, "\n## Observing\n\nWhat stats adds to a packet's way, for each program that it meets, by test run.\n\n")
-	fmt.Fprintln(w, "| programs | counting | counting and time (--latency) | afterwards |\n|---:|---:|---:|---|")
+	fmt.Fprintln(w, "| programs | counting | counting and time (--latency) | the chain before | afterwards |\n|---:|---:|---:|---:|---:|")
 	for _, n := range []int{1, 2, 10} {
 		progress("observing a chain of %d", n)
-		if _, err := measure(ctx, ours, append([]string{"load", "seen"}, slices.Repeat([]string{passObject}, n)...)...); err != nil {
+		if err := do(ctx, ours, append([]string{"load", "seen"}, slices.Repeat([]string{passObject}, n)...)...); err != nil {
 			return err
 		}
-		line, err := costOfCounting(ctx, n)
-		if err != nil {
+		if err := counting(ctx, w, n, bare); err != nil {
 			return err
 		}
-		fmt.Fprintln(w, line)
 		if n == 10 {
 			if err := tracing(ctx, w, n); err != nil {
 				return err
 			}
 		}
-		if _, err := measure(ctx, ours, "unload", "seen", "-a"); err != nil {
+		if err := do(ctx, ours, "unload", "seen", "-a"); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// costOfCounting is a line of the table. A program's place in memory is another each
-// time one is attached, and some are slow to reach: of a few times the least counts.
-func costOfCounting(ctx context.Context, n int) (string, error) {
+// counting writes a line of the table. A program's place in memory is another each
+// time one is attached, and some are slow to reach: the best of three counts.
+func counting(ctx context.Context, w io.Writer, n int, bare *libbpf.FD) error {
 	c, err := statusOf(ctx, "seen")
 	if err != nil {
-		return "", err
+		return err
 	}
 	chain, err := libbpf.ProgByID(c.Dispatcher.ID)
 	if err != nil {
-		return "", err
+		return err
 	}
 	defer chain.Close()
-	obj, err := libbpf.OpenFile(passObject, libbpf.OpenOptions{})
-	if err != nil {
-		return "", err
-	}
-	defer obj.Close()
-	if err := obj.Load(); err != nil {
-		return "", err
-	}
-	empty := obj.Programs()[0].FD()
-	var ratios [4]float64 // before, counting, with time, afterwards
-	for round := range 4 {
-		for i := range ratios {
-			ratio, err := observedRatio(ctx, chain.Int(), empty, i, n)
+	took := [4]float64{} // before, counting, with time, afterwards; in runs of the bare program
+	for round := range 3 {
+		for i := range took {
+			times, err := observed(ctx, i == 1 || i == 2, observe.Options{Latency: i == 2}, bare, chain)
 			if err != nil {
-				return "", err
+				return err
 			}
-			if round == 0 || ratio < ratios[i] {
-				ratios[i] = ratio
+			if ratio := times[1] / times[0]; round == 0 || ratio < took[i] {
+				took[i] = ratio
 			}
 		}
 	}
-	before, each := ratios[0], func(r float64) float64 { return (r - ratios[0]) / float64(n) }
-	return fmt.Sprintf("| %d | %.1f × bare | %.1f × bare | %.2f of the old cost |", n, each(ratios[1]), each(ratios[2]), ratios[3]/before), nil
+	each := func(i int) float64 { return (took[i] - took[0]) / float64(n) }
+	fmt.Fprintf(w, "| %d | %.1f × bare | %.1f × bare | %.1f × bare | %.1f × bare |\n", n, each(1), each(2), took[0], took[3])
+	return nil
 }
 
-// observedRatio compares the chain, observed as kind says, to a program alone: the
-// fastest of short runs in turns.
-func observedRatio(ctx context.Context, chain, empty, kind, n int) (float64, error) {
-	if kind == 1 || kind == 2 {
-		o, err := observe.Open(ctx, []string{"seen"}, observe.Options{Latency: kind == 2})
+// observed measures programs while the interface is observed, or isn't.
+func observed(ctx context.Context, on bool, opts observe.Options, programs ...*libbpf.FD) ([]float64, error) {
+	if on {
+		o, err := observe.Open(ctx, []string{"seen"}, opts)
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
 		defer o.Close()
 	}
-	var least [2]time.Duration
-	for i := range 10 {
-		for j, run := range []struct{ fd, repeat int }{{empty, 20_000}, {chain, 20_000 / n}} {
-			r, err := libbpf.TestRun(run.fd, libbpf.TestRunOptions{Data: make([]byte, 64), Repeat: run.repeat})
-			if err != nil {
-				return 0, err
-			}
-			if i == 0 || r.Duration < least[j] {
-				least[j] = r.Duration
-			}
-		}
-	}
-	return float64(least[1]) / float64(least[0]), nil
+	return nanoseconds(programs, repeat/10)
 }
 
 // tracing has trace send a capture through the chain.
@@ -130,12 +112,12 @@ func tracing(ctx context.Context, w io.Writer, programs int) error {
 	for _, format := range []string{"", "--json"} {
 		// Into a file, as nothing else shall run beside it.
 		command := strings.TrimSpace(fmt.Sprintf("%s trace seen --pcap %s %s", ours, capture, format))
-		m, err := best(ctx, 5, "sh", "-c", command+" >"+filepath.Join(dir, "out"))
+		took, _, err := best(ctx, 5, "sh", "-c", command+" >"+filepath.Join(dir, "out"))
 		if err != nil {
 			return err
 		}
 		fmt.Fprintf(w, "| %d packets through %d programs, as %s | %.0f |\n", tracedPackets, programs,
-			map[string]string{"": "text", "--json": "JSON"}[format], tracedPackets/m.wall.Seconds())
+			map[string]string{"": "text", "--json": "JSON"}[format], tracedPackets/took.Seconds())
 	}
 	return nil
 }
