@@ -54,6 +54,7 @@ type options struct {
 	modules string        // directory with the image's modules
 	smp     int           // processors
 	mem     string        // memory, as qemu writes it
+	args    string        // for the kernel
 	timeout time.Duration // for the whole life of the VM
 	run     string        // -test.run
 	bench   string        // -test.bench
@@ -79,6 +80,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&o.modules, "modules", "", "`directory` with the modules of an image given by path (default: /lib/modules/RELEASE beside it or on this host)")
 	flags.IntVar(&o.smp, "smp", 2, "`processors` of the VM")
 	flags.StringVar(&o.mem, "mem", "2G", "`memory` of the VM")
+	flags.StringVar(&o.args, "append", "", "further `arguments` for the kernel, such as nohz_full=1")
 	flags.DurationVar(&o.timeout, "timeout", 15*time.Minute, "kill the VM and fail after this long")
 	flags.StringVar(&o.run, "run", "", "run only the tests that match this `regexp`")
 	flags.StringVar(&o.bench, "bench", "", "run the benchmarks that match this `regexp`")
@@ -166,7 +168,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err := writeInitramfs(ctx, initrd, root, kernel, o, suites, payloadScript(o, suites, nonce), stderr); err != nil {
 		return err
 	}
-	vm := machine{kernel: kernel.image, initrd: initrd, smp: o.smp, mem: o.mem, dir: tmp, nonce: nonce}
+	vm := machine{kernel: kernel.image, initrd: initrd, smp: o.smp, mem: o.mem, kernelArgs: o.args, dir: tmp, nonce: nonce}
 	ctx, cancel := context.WithTimeoutCause(ctx, o.timeout, fmt.Errorf("no end within %v (-timeout)", o.timeout))
 	defer cancel()
 	if o.command != nil {

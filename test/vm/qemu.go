@@ -20,6 +20,7 @@ type machine struct {
 	kernel, initrd string
 	smp            int
 	mem            string
+	kernelArgs     string
 	dir            string // for the console's log
 	nonce          string // of the payload's marks
 }
@@ -82,7 +83,7 @@ func (vm machine) args() []string {
 		"-serial", "stdio", // ttyS1: the payload
 		"-kernel", vm.kernel, "-initrd", vm.initrd,
 		// panic=-1 with -no-reboot: a panic ends qemu at once.
-		"-append", "console=ttyS0 quiet panic=-1 oops=panic mitigations=off",
+		"-append", "console=ttyS0 quiet panic=-1 oops=panic mitigations=off " + vm.kernelArgs,
 	}
 }
 
