@@ -27,22 +27,22 @@ func (o *opened) fill() error {
 	if err != nil {
 		return err
 	}
-	maps := map[string]*libbpf.Map{}
+	maps := o.obj.Maps()
 	var names []string
-	for _, m := range o.obj.Maps() {
-		maps[m.Name()] = m
+	for _, m := range maps {
 		names = append(names, m.Name())
 	}
 	for _, e := range o.spec.Contents {
-		m := maps[e.Map]
-		if m == nil {
+		i := slices.Index(names, e.Map)
+		if i < 0 {
 			return &Error{Kind: ErrInvalid, Msg: fmt.Sprintf("%s has no map %q", o.spec.File, e.Map), Remedy: fmt.Sprintf("its maps: %q", names)}
 		}
+		m := maps[i]
 		if len(e.Key) != m.KeySize() || len(e.Value) != m.ValueSize() {
 			return &Error{Kind: ErrInvalid, Msg: fmt.Sprintf("map %q has keys of %d bytes and values of %d, not of %d and %d",
 				e.Map, m.KeySize(), m.ValueSize(), len(e.Key), len(e.Value))}
 		}
-		if o.kept[e.Map] != 0 || m.PinPath() != "" && !slices.ContainsFunc(o.pins.maps, func(made *libbpf.Map) bool { return made.Name() == e.Map }) {
+		if o.keeps(i) || m.PinPath() != "" && !slices.ContainsFunc(o.pins.maps, func(made *libbpf.Map) bool { return made.Name() == e.Map }) {
 			continue
 		}
 		value := e.Value

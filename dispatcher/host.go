@@ -119,7 +119,35 @@ func (h *host) load(open func(string) (*libbpf.Program, *dispatcherFile, error),
 	if err != nil {
 		return err
 	}
+	if info.Name != dispatcherProgram {
+		// libbpf leaves names out after a failed check of whether the kernel takes any.
+		return &Error{Kind: ErrSystem, Msg: "the kernel has loaded a dispatcher without the name that it is known by", Remedy: "try again"}
+	}
 	h.Loaded = Loaded{ID: info.ID, Name: info.Name, Tag: info.Tag.String()}
+	return nil
+}
+
+// Writable says whether a [Transaction] can write the chain: its dispatcher has to be
+// of the version that the installed libxdp writes. Errors: [ErrVersion],
+// [ErrNoDispatcher].
+func (c *Chain) Writable() error {
+	if c.Dispatcher == nil {
+		return nil
+	}
+	libxdpLock.Lock()
+	defer libxdpLock.Unlock()
+	_, file, err := openDispatcher(dispatcherProgram)
+	if err != nil {
+		return noDispatcher("libxdp's "+dispatcherObject+" can't be opened", err)
+	}
+	defer file.Close()
+	version, err := file.version()
+	if err != nil {
+		return noDispatcher("libxdp's "+dispatcherObject+" isn't as expected", err)
+	}
+	if c.Version != version {
+		return otherVersion(c.Version, version)
+	}
 	return nil
 }
 
@@ -194,6 +222,9 @@ func (o *opened) load(dispatcherFD int, function string) error {
 	err := o.obj.Load()
 	if err == nil {
 		o.loaded = true
+		if err := o.nameMaps(); err != nil {
+			return err
+		}
 		return o.fill()
 	}
 	return o.explainLoad(err)
@@ -201,6 +232,7 @@ func (o *opened) load(dispatcherFD int, function string) error {
 
 // reopen opens the object once more, as libbpf loads one only once, failed or not.
 func (o *opened) reopen() error {
+	o.pins.undo() // libbpf takes its pins back, but not the directory that it has made
 	again, err := o.spec.open()
 	if err != nil {
 		return err

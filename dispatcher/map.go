@@ -69,16 +69,11 @@ func noMap(msg string, names []string) error {
 }
 
 // shortName is a map's name as the kernel keeps it.
-func shortName(name string) string { return name[:min(len(name), 15)] }
+func shortName(name string) string { return name[:min(len(name), maxKernelName)] }
 
 // mapIDs are the maps of a loaded program.
 func mapIDs(progID uint32) ([]uint32, error) {
-	fd, err := libbpf.ProgByID(progID)
-	if err != nil {
-		return nil, err
-	}
-	defer fd.Close()
-	info, err := libbpf.ProgInfoByFD(fd.Int())
+	info, err := progInfo(progID)
 	if err != nil {
 		return nil, err
 	}

@@ -40,9 +40,11 @@ type opened struct {
 	prog *libxdp.Program
 	pins mapPins
 
-	frags  bool              // as asked for, before the load of a chain's program clears the flag
-	loaded bool              // as a program of chains
-	kept   map[string]uint32 // ids of the maps to use instead of new ones, by name
+	frags  bool     // as asked for, before the load of a chain's program clears the flag
+	loaded bool     // as a program of chains
+	kept   []uint32 // for each map the id of the one to use instead; 0: a new one; nil: all new
+
+	keptMaps, newMaps []string // names, once loaded as a program of chains
 }
 
 // open opens the object, picks the program and sets it up as p says.

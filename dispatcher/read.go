@@ -34,12 +34,7 @@ var errNotDispatcher = errors.New("not a dispatcher")
 // interface of that index. The error is errNotDispatcher for any other program,
 // and ENOENT for one that is gone.
 func readDispatcher(ifindex int, id uint32) (*state, error) {
-	fd, err := libbpf.ProgByID(id)
-	if err != nil {
-		return nil, err
-	}
-	defer fd.Close()
-	info, err := libbpf.ProgInfoByFD(fd.Int())
+	info, err := progInfo(id)
 	if err != nil {
 		return nil, err
 	}
@@ -143,12 +138,7 @@ func (s *state) findByLinks() error {
 // functions maps the BTF type ids of the functions that component programs
 // replace to their slots.
 func (s *state) functions() (map[uint32]int, error) {
-	fd, err := libbpf.ProgByID(s.ID)
-	if err != nil {
-		return nil, err
-	}
-	defer fd.Close()
-	info, err := libbpf.ProgInfoByFD(fd.Int())
+	info, err := progInfo(s.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -186,15 +176,10 @@ func eachLink(f func(*libbpf.LinkInfo) error) error {
 			return err
 		}
 		id = next
-		fd, err := libbpf.LinkByID(id)
-		if errors.Is(err, syscall.ENOENT) {
-			continue // gone meanwhile
+		info, err := linkInfo(id)
+		if errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.EAGAIN) {
+			continue // gone meanwhile, or not made yet
 		}
-		if err != nil {
-			return err
-		}
-		info, err := libbpf.LinkInfoByFD(fd.Int())
-		fd.Close()
 		if err == nil {
 			err = f(info)
 		}

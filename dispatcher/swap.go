@@ -75,24 +75,31 @@ func (s *swap) apply() error {
 
 // attach makes the swap itself.
 func (s *swap) attach(main *libbpf.Program) error {
-	return s.explained(func() error { return attachXDP(s.link.Index, main, s.old.main, s.mode) })
+	var becomes uint32
+	if s.host != nil {
+		becomes = s.host.ID
+	}
+	return s.explained(becomes, func() error { return attachXDP(s.link.Index, main, s.old.main, s.mode) })
 }
 
-// explained calls f, which changes what is on the interface, and tells a lost race
-// from other failures.
-func (s *swap) explained(f func() error) error {
+// explained calls f, which puts the program becomes (0: none) on the interface, and
+// tells a lost race from other failures. The kernel can make the change and then have
+// no memory for the message that says so: what the interface has is what counts.
+func (s *swap) explained(becomes uint32, f func() error) error {
 	said, err := recorded(f)
-	if errors.Is(err, syscall.EEXIST) || errors.Is(err, syscall.EBUSY) {
-		if now, lookErr := s.link.again(); lookErr != nil {
-			return lookErr
-		} else if now.progID != s.link.progID {
-			return errLostRace
-		}
+	if err == nil {
+		return nil
 	}
-	if err != nil {
-		return explainSwap(s.link, s.mode, err, said)
+	now, lookErr := s.link.again()
+	switch {
+	case lookErr != nil:
+		return lookErr
+	case (errors.Is(err, syscall.EEXIST) || errors.Is(err, syscall.EBUSY)) && now.progID != s.link.progID:
+		return errLostRace
+	case now.progID == becomes:
+		return nil
 	}
-	return nil
+	return explainSwap(s.link, s.mode, err, said)
 }
 
 // attachXDP puts a dispatcher on the interface, or takes it away with a nil main,
@@ -183,12 +190,9 @@ func unpin(ifindex int, id uint32) error {
 
 // revert puts the old dispatcher back after apply and before finish.
 func (s *swap) revert() error {
-	var old *libbpf.FD
-	if s.old.state != nil {
-		old = s.old.main
-	}
 	flags := s.mode.flag() | libbpf.XDPReplace
-	if err := s.explained(func() error { return libbpf.XDPAttach(s.link.Index, old.Int(), flags, s.host.main.FD()) }); err != nil {
+	put := func() error { return libbpf.XDPAttach(s.link.Index, s.old.main.Int(), flags, s.host.main.FD()) }
+	if err := s.explained(s.link.progID, put); err != nil {
 		return err
 	}
 	waitForPackets()

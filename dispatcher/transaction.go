@@ -25,8 +25,9 @@ type Replacement struct {
 	Program Program // the one that comes; nil Priority and Actions: those of the one that goes
 
 	// KeepMaps makes the program that comes use the maps of the one that goes where
-	// they have the same name and layout. It does not reach global variables. A map
-	// of the same name and another layout is an error.
+	// they have the same name and layout, those of its global variables (.data, .bss)
+	// included; constants (.rodata) are always new. A map of the same name and another
+	// layout is an error, and so are other variables in a section.
 	KeepMaps bool
 }
 
@@ -50,8 +51,8 @@ type Committed struct {
 type Replaced struct {
 	Old      uint32
 	New      Component
-	KeptMaps []string // maps of the old program that the new one uses
-	NewMaps  []string // maps that are new
+	KeptMaps []string // maps of the old program that the new one uses; ".bss" and ".data" are global variables
+	NewMaps  []string // the other maps of its object
 }
 
 // Commit makes the changes: all of them, or none on an error, which then leaves the
@@ -166,7 +167,7 @@ func (c *commit) try(ctx context.Context, l link) (*Committed, error) {
 		return nil, err
 	}
 	s.finish()
-	return c.committed(s)
+	return c.committed(s), nil
 }
 
 // prepare gets the swap ready that makes the changes to the chain as it is now.
@@ -201,26 +202,16 @@ func (c *commit) prepare(ctx context.Context, l link) (_ *swap, err error) {
 	return s, s.prepare()
 }
 
-// committed is the result after a swap.
-func (c *commit) committed(s *swap) (*Committed, error) {
+// committed is the result after a swap, which nothing may fail after.
+func (c *commit) committed(s *swap) *Committed {
 	done := &Committed{Chain: s.chain(), Changed: true}
 	for _, o := range c.adds {
 		done.Added = append(done.Added, s.component(o))
 	}
 	for i, o := range c.replaces {
-		r := Replaced{Old: c.Replace[i].ID, New: s.component(o), KeptMaps: []string{}, NewMaps: []string{}}
-		for _, m := range o.obj.Maps() {
-			switch {
-			case m.Internal():
-			case o.kept[m.Name()] != 0:
-				r.KeptMaps = append(r.KeptMaps, m.Name())
-			default:
-				r.NewMaps = append(r.NewMaps, m.Name())
-			}
-		}
-		done.Replaced = append(done.Replaced, r)
+		done.Replaced = append(done.Replaced, Replaced{Old: c.Replace[i].ID, New: s.component(o), KeptMaps: o.keptMaps, NewMaps: o.newMaps})
 	}
-	return done, nil
+	return done
 }
 
 // noSuchProgram lists what there is instead.

@@ -144,6 +144,14 @@ func CreateMap(t MapType, name string, keySize, valueSize, maxEntries int, flags
 	return newFD("bpf_map_create", C.xm_map_create(C.int(t), n, C.__u32(keySize), C.__u32(valueSize), C.__u32(maxEntries), C.__u32(flags)))
 }
 
+// CreateMapOfMaps makes an array of maps that are like inner. Its values are their
+// descriptors. It stands for bpf_map_create.
+func CreateMapOfMaps(name string, inner *FD, maxEntries int) (*FD, error) {
+	n := cString(name)
+	defer freeString(n)
+	return newFD("bpf_map_create", C.xm_map_of_maps_create(n, C.int(inner.Int()), C.__u32(maxEntries)))
+}
+
 // MapLookup copies the value of key into value, which for a per-CPU map holds a
 // value for each possible CPU, each rounded up to 8 bytes. ENOENT: no such key.
 // It stands for bpf_map_lookup_elem.

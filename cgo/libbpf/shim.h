@@ -65,6 +65,13 @@ static inline int xm_map_create(int type, const char *name, __u32 key, __u32 val
 	return bpf_map_create(type, name, key, value, max, &opts);
 }
 
+static inline int xm_map_of_maps_create(const char *name, int inner_fd, __u32 max)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, opts, .inner_map_fd = inner_fd);
+
+	return bpf_map_create(BPF_MAP_TYPE_ARRAY_OF_MAPS, name, 4, 4, max, &opts);
+}
+
 static inline int xm_map_lookup_batch(int fd, void *in, void *out, void *keys, void *values,
 				      __u32 *count)
 {

@@ -11,14 +11,18 @@ import (
 
 func replaceCommand(out *output) *cli.Command {
 	return &cli.Command{
-		Name:      "replace",
-		Usage:     "put a program in the place of one that runs, in one step",
+		Name:  "replace",
+		Usage: "put a program in the place of one that runs, in one step",
+		Description: "The new program takes the old one's priority and actions. With --keep-maps it goes on with the old\n" +
+			"one's maps: those of the same name and layout, and so its global variables (.bss, .data) if they are\n" +
+			"the same ones, in whatever file. Constants (.rodata) are the new file's. A map of the same name and\n" +
+			"another layout, or other variables, are an error, and the old program stays.",
 		ArgsUsage: "<ifname> <file>",
 		Flags: append(targetFlags("replace"),
 			sectionFlag, progNameFlag, pinPathFlag,
 			prioFlag("what the old program has"),
 			actionsFlag("what the old program has"),
-			&cli.BoolFlag{Name: "keep-maps", Usage: "go on with the old program's maps of the same name and layout"},
+			&cli.BoolFlag{Name: "keep-maps", Usage: "go on with the old program's maps and global variables, and say which"},
 		),
 		Action: func(c *cli.Context) error { return replace(c, out) },
 	}

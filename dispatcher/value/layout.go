@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"strings"
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
 )
@@ -173,6 +174,34 @@ func structure(types Types, t *libbpf.Type, depth int) (*Layout, error) {
 		l.fields = append(l.fields, f)
 	}
 	return l, nil
+}
+
+// Difference is the path of the first member in which another layout differs from
+// this one, such as "flow.port"; empty where they differ as a whole. Names of an
+// enum's values don't count: what is stored is the number.
+func (l *Layout) Difference(other *Layout) (member string, differ bool) {
+	for i := range max(len(l.fields), len(other.fields)) {
+		if i >= len(other.fields) {
+			return l.fields[i].name, true
+		}
+		theirs := other.fields[i]
+		if i >= len(l.fields) {
+			return theirs.name, true
+		}
+		ours := l.fields[i]
+		if ours.name != theirs.name || ours.offset != theirs.offset || ours.bits != theirs.bits {
+			return ours.name, true
+		}
+		if inner, differ := ours.layout.Difference(theirs.layout); differ {
+			return strings.Trim(ours.name+"."+inner, "."), true
+		}
+	}
+	if l.elem != nil && other.elem != nil {
+		if inner, differ := l.elem.Difference(other.elem); differ {
+			return inner, true
+		}
+	}
+	return "", l.form != other.form || l.size != other.size || l.len != other.len
 }
 
 // Decode reads a value. Bytes that are too few for the layout stay bytes.
