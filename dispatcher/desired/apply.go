@@ -18,7 +18,7 @@ type Options struct {
 // Plan is what is between the state and one interface.
 type Plan struct {
 	Interface string `json:"interface"`
-	Steps     []Step `json:"steps"` // nothing to do: none
+	Steps     []Step `json:"steps"` // what is to be done, or was; nothing: none
 	Err       error  `json:"-"`     // why this interface can't be as the state wants it; nil: it can
 
 	mode  dispatcher.Mode
@@ -37,9 +37,7 @@ func (s *State) Plan(ctx context.Context, opts Options) ([]*Plan, error) {
 	o := newObjects()
 	plans := make([]*Plan, len(all))
 	for i, t := range all {
-		if plans[i], err = t.plan(ctx, o, defaultRecords, opts); err != nil {
-			plans[i] = &Plan{Interface: t.name, Steps: []Step{}, Err: err}
-		}
+		plans[i] = t.plan(ctx, o, defaultRecords, opts)
 	}
 	return plans, nil
 }
@@ -52,26 +50,36 @@ func (s *State) targetsHere() ([]*target, error) {
 	return s.targets(names)
 }
 
-func (t *target) plan(ctx context.Context, o *objects, r records, opts Options) (*Plan, error) {
+func (t *target) plan(ctx context.Context, o *objects, r records, opts Options) *Plan {
+	plan := &Plan{Interface: t.name, Steps: []Step{}, mode: t.attachMode()}
+	plan.Err = t.compare(ctx, o, r, opts, plan)
+	return plan
+}
+
+// compare fills the plan in. Steps that are not possible are told nonetheless.
+func (t *target) compare(ctx context.Context, o *objects, r records, opts Options, plan *Plan) error {
 	chain, runs, err := runningOn(ctx, r, t.name)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	var want []*wanted
 	for _, p := range t.programs {
 		w, err := o.resolve(p)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		want = append(want, w)
 	}
 	if err := o.findTags(want, runs); err != nil {
-		return nil, err
+		return err
 	}
-	plan := &Plan{Interface: t.name, Steps: []Step{}, mode: t.attachMode()}
 	steps, adopt := diff(want, runs, opts.Prune)
 	plan.Steps, plan.adopt = append(plan.Steps, steps...), adopt
-	return plan, possible(chain, plan.mode, want, plan.Steps)
+	err = possible(chain, plan.mode, want, plan.Steps)
+	if err != nil || len(steps) == 0 || programsAfter(chain, steps) == 0 {
+		return err // then nothing is written
+	}
+	return chain.Writable()
 }
 
 // runningOn is the chain of an interface, each program with its record.
@@ -131,11 +139,12 @@ func (s *State) apply(ctx context.Context, r records, opts Options) ([]*Plan, er
 
 func (t *target) apply(ctx context.Context, o *objects, r records, opts Options) *Plan {
 	for try := 1; ; try++ {
-		plan, err := t.plan(ctx, o, r, opts)
-		if err != nil {
-			return &Plan{Interface: t.name, Steps: []Step{}, Err: err}
+		plan := t.plan(ctx, o, r, opts)
+		if plan.Err != nil {
+			plan.Steps = []Step{}
+			return plan
 		}
-		err = plan.do(ctx, r)
+		err := plan.do(ctx, r)
 		if errors.Is(err, dispatcher.ErrNoProgram) && try < tries {
 			continue // another tool took it away meanwhile
 		}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
@@ -109,6 +110,9 @@ func (f *stateFile) readProgram(n ast.Node) (p Program, err error) {
 			return f.list(func(n ast.Node) error {
 				var word string
 				return f.text(&word, func() error {
+					if strings.Contains(word, ",") { // as on the command line
+						return errors.New("each action is an element of the list")
+					}
 					action, err := dispatcher.ParseActions(word)
 					*p.Actions |= action
 					return err

@@ -213,6 +213,16 @@ func possible(chain *dispatcher.Chain, mode dispatcher.Mode, want []*wanted, ste
 			Msg:    fmt.Sprintf("the chain on %s is attached in %s mode, and the file wants %s", name, *chain.Mode, mode),
 			Remedy: fmt.Sprintf("say mode: %s in the file, or unload the chain first: xdpmux unload -a %s", *chain.Mode, name)}
 	}
+	if n := programsAfter(chain, steps); n > dispatcher.MaxPrograms {
+		return &dispatcher.Error{Kind: dispatcher.ErrChainFull,
+			Msg:    fmt.Sprintf("%s would have %d programs, and a chain takes %d", name, n, dispatcher.MaxPrograms),
+			Remedy: "take some out of the file, or unload others"}
+	}
+	return nil
+}
+
+// programsAfter is how many programs the chain has when the steps are done.
+func programsAfter(chain *dispatcher.Chain, steps []Step) int {
 	n := len(chain.Programs)
 	for _, s := range steps {
 		switch s.Action {
@@ -222,10 +232,5 @@ func possible(chain *dispatcher.Chain, mode dispatcher.Mode, want []*wanted, ste
 			n--
 		}
 	}
-	if n > dispatcher.MaxPrograms {
-		return &dispatcher.Error{Kind: dispatcher.ErrChainFull,
-			Msg:    fmt.Sprintf("%s would have %d programs, and a chain takes %d", name, n, dispatcher.MaxPrograms),
-			Remedy: "take some out of the file, or unload others"}
-	}
-	return nil
+	return n
 }

@@ -75,8 +75,13 @@ func (t *target) add(iface Interface) error {
 	return nil
 }
 
+// attachMode is how a chain that is new is attached, and what a chain that is there
+// must be in. Where no program is wanted, that doesn't matter.
 func (t *target) attachMode() dispatcher.Mode {
-	if t.mode == nil {
+	switch {
+	case len(t.programs) == 0:
+		return dispatcher.ModeUnspecified
+	case t.mode == nil:
 		return dispatcher.ModeNative
 	}
 	return *t.mode
