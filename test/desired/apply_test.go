@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
+	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/test/kernel"
 )
 
@@ -55,7 +57,7 @@ func TestAtOnce(t *testing.T) {
 		group.Add(1)
 		go func() {
 			defer group.Done()
-			stdout, stderr, status := kernel.Run(t, xdpmux(), "apply", "-f", file)
+			stdout, stderr, status := kernel.Run(t, kernel.Xdpmux(), "apply", "-f", file)
 			if status != 0 {
 				t.Errorf("exit status %d\n%s", status, stderr)
 			}
@@ -138,29 +140,30 @@ func TestContents(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	check := func(perCPU, pinned string) {
+	check := func(perCPU, pinned uint64) {
 		t.Helper()
 		for _, p := range chainOf(t, v.Name).Programs {
-			want := pinned
+			want := []uint64{pinned}
 			if p.Name == "xdp_count" {
-				want = strings.TrimSuffix(strings.Repeat(perCPU+" ", cpus), " ")
+				want = slices.Repeat([]uint64{perCPU}, cpus)
 			}
-			if got := fmt.Sprintf("% x", firstValue(t, p.ID, cpus)); !strings.HasPrefix(got, want) {
-				t.Errorf("%s: %s, want %s", p.Name, got, want)
+			if got := firstValues(t, p.ID); !slices.Equal(got, want) {
+				t.Errorf("%s: %d, want %d", p.Name, got, want)
 			}
 		}
 	}
-	check("e8 03 00 00 00 00 00 00", "e8 03 00 00 00 00 00 00")
+	check(1000, 1000)
 	mustExit(t, 0, "plan", "-f", file(1000))
 	out := mustExit(t, 0, "apply", "-f", file(1001))
 	if strings.Count(out, "replace") != 2 {
 		t.Errorf("not two replaced:\n%s", out)
 	}
-	check("e9 03 00 00 00 00 00 00", "e8 03 00 00 00 00 00 00")
+	check(1001, 1000)
 }
 
-// firstValue is the value of key 0 of a program's only map.
-func firstValue(t *testing.T, id uint32, cpus int) []byte {
+// firstValues are the values of key 0 of a program's only map, one for each CPU if it
+// has such.
+func firstValues(t *testing.T, id uint32) []uint64 {
 	t.Helper()
 	prog, err := libbpf.ProgByID(id)
 	if err != nil {
@@ -171,14 +174,14 @@ func firstValue(t *testing.T, id uint32, cpus int) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := libbpf.MapByID(info.MapIDs[0])
+	m, err := dispatcher.OpenMapID(info.MapIDs[0])
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	value := make([]byte, 8*cpus)
-	if err := libbpf.MapLookup(m.Int(), make([]byte, 4), value); err != nil {
+	values, err := dispatcher.Lookup[uint64](m, uint32(0))
+	if err != nil {
 		t.Fatal(err)
 	}
-	return value
+	return values
 }

@@ -48,7 +48,7 @@ func TestBadInput(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			file := write(t, "state.yaml", fill(c.file))
-			stdout, stderr, status := kernel.Run(t, xdpmux(), "apply", "-f", file)
+			stdout, stderr, status := kernel.Run(t, kernel.Xdpmux(), "apply", "-f", file)
 			want := strings.NewReplacer("FILE", file, "DIR", strings.TrimSuffix(file, "/state.yaml")).Replace(fill(c.stderr))
 			if before, after, found := strings.Cut(want, "ELSEWHERE"); found {
 				// The column depends on the length of names.
@@ -67,7 +67,7 @@ func TestBadInput(t *testing.T) {
 	t.Run("refused", func(t *testing.T) {
 		pins := "/sys/fs/bpf/xm-desired"
 		file := write(t, "state.yaml", fill("interfaces: [{name: IF, programs: [{name: a, object: OBJ/fixtures/pinned.o, section: xdp/refused, pin-path: "+pins+"}]}]"))
-		_, stderr, status := kernel.Run(t, xdpmux(), "apply", "-f", file)
+		_, stderr, status := kernel.Run(t, kernel.Xdpmux(), "apply", "-f", file)
 		if status != 1 || !strings.HasPrefix(stderr, "xdpmux: "+v.Name+": the verifier refused program \"refused\"") {
 			t.Errorf("exit status %d\n%s", status, stderr)
 		}
@@ -80,7 +80,7 @@ func TestBadInput(t *testing.T) {
 		other := kernel.NewVeth(t)
 		other.Attach(t, kernel.Program(t, kernel.Pass), kernel.Native)
 		file := write(t, "state.yaml", "interfaces: [{name: "+other.Name+", programs: [{name: a, object: "+object(t, "xdp_pass")+"}]}]")
-		_, stderr, status := kernel.Run(t, xdpmux(), "plan", "-f", file)
+		_, stderr, status := kernel.Run(t, kernel.Xdpmux(), "plan", "-f", file)
 		if status != 1 || !strings.Contains(stderr, "attached without a dispatcher, and nothing can join that") {
 			t.Errorf("exit status %d\n%s", status, stderr)
 		}
@@ -91,7 +91,7 @@ func TestBadInput(t *testing.T) {
 		other := kernel.NewVeth(t)
 		file := write(t, "state.yaml", fill("interfaces: [{name: absent0}, {name: IF, mode: skb, programs: [{name: a, object: OBJ/xdp_pass.o}]}, {name: "+
 			other.Name+", programs: [{name: a, object: OBJ/xdp_pass.o}]}]"))
-		stdout, stderr, status := kernel.Run(t, xdpmux(), "apply", "-f", file)
+		stdout, stderr, status := kernel.Run(t, kernel.Xdpmux(), "apply", "-f", file)
 		if status != 1 || !strings.Contains(stderr, "xdpmux: absent0: ") || !strings.Contains(stderr, "xdpmux: "+v.Name+": ") {
 			t.Errorf("exit status %d\n%s%s", status, stdout, stderr)
 		}

@@ -17,17 +17,10 @@ import (
 
 func TestMain(m *testing.M) { kernel.Main(m) }
 
-func xdpmux() string {
-	if path := os.Getenv("XDPMUX"); path != "" {
-		return path
-	}
-	return "xdpmux"
-}
-
 // object is the path of an object that make has built.
 func object(t *testing.T, name string) string {
 	t.Helper()
-	path, err := filepath.Abs(filepath.Join("../../build/bpf", name+".o"))
+	path, err := filepath.Abs(kernel.Sample(name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +40,7 @@ func write(t *testing.T, name, content string) string {
 // mustExit runs xdpmux and checks its exit status.
 func mustExit(t *testing.T, want int, args ...string) (stdout string) {
 	t.Helper()
-	stdout, stderr, status := kernel.Run(t, xdpmux(), args...)
+	stdout, stderr, status := kernel.Run(t, kernel.Xdpmux(), args...)
 	if status != want {
 		t.Fatalf("xdpmux %s: exit status %d, want %d\n%s%s", strings.Join(args, " "), status, want, stdout, stderr)
 	}

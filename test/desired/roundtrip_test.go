@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -99,15 +98,7 @@ func randomEntries(t *testing.T, r *rand.Rand) []entry {
 // programs away and adds its own, and the records get lost.
 func TestRoundTrip(t *testing.T) {
 	kernel.NoLeak(t)
-	seed := rand.Uint64()
-	if s := os.Getenv("XDPMUX_TEST_SEED"); s != "" {
-		var err error
-		if seed, err = strconv.ParseUint(s, 10, 64); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Logf("XDPMUX_TEST_SEED=%d", seed)
-	r := rand.New(rand.NewPCG(seed, 0))
+	r := kernel.Chance(t)
 	v := kernel.NewVeth(t)
 	watch := watchSwaps(t, v)
 	dir := t.TempDir()
@@ -126,7 +117,7 @@ func TestRoundTrip(t *testing.T) {
 		watch.count(t)
 		what := fmt.Sprintf("state %d:\n%s", i, content)
 
-		_, _, planned := kernel.Run(t, xdpmux(), "plan", "-f", file)
+		_, _, planned := kernel.Run(t, kernel.Xdpmux(), "plan", "-f", file)
 		mustExit(t, 0, "apply", "-f", file)
 		changed := asJSON(t, before) != asJSON(t, chainOf(t, v.Name))
 		if n := watch.count(t); n > 1 || (n == 1) != changed || (planned == 2) != changed || planned == 1 {

@@ -5,7 +5,6 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
 	"strings"
 	"syscall"
@@ -17,13 +16,11 @@ import (
 
 func TestMain(m *testing.M) { kernel.Main(m) }
 
-const (
+var (
 	dropExample = "../../build/examples/drop_ipv6_count"
-	dropObject  = "../../build/bpf/xdp_drop_ipv6_count.o"
-	pass        = "../../build/bpf/xdp_pass.o"
+	dropObject  = kernel.Sample("xdp_drop_ipv6_count")
+	pass        = kernel.Sample("xdp_pass")
 )
-
-func ours() string { return os.Getenv("XDPMUX") }
 
 // example is a running one.
 type example struct {
@@ -92,8 +89,8 @@ func programs(t *testing.T, v *kernel.Veth) string {
 func TestDropIPv6Count(t *testing.T) {
 	kernel.NoLeak(t)
 	v := kernel.NewVeth(t)
-	kernel.MustRun(t, ours(), "load", v.Name, pass)
-	defer kernel.MustRun(t, ours(), "unload", "-a", v.Name)
+	kernel.MustRun(t, kernel.Xdpmux(), "load", v.Name, pass)
+	defer kernel.MustRun(t, kernel.Xdpmux(), "unload", "-a", v.Name)
 	e := start(t, dropExample, "-interval", "100ms", v.Name, dropObject)
 	if got := programs(t, v); got != "xdp_drop_ipv6_count xdp_pass" {
 		t.Errorf("programs: %s", got)
@@ -146,8 +143,8 @@ func TestExamplesRefuse(t *testing.T) {
 func TestKernelRefusesCPU(t *testing.T) {
 	kernel.NoLeak(t)
 	v := kernel.NewVeth(t)
-	kernel.MustRun(t, ours(), "load", v.Name, rssObject)
-	defer kernel.MustRun(t, ours(), "unload", "-a", v.Name)
+	kernel.MustRun(t, kernel.Xdpmux(), "load", v.Name, rssObject)
+	defer kernel.MustRun(t, kernel.Xdpmux(), "unload", "-a", v.Name)
 	chain, err := dispatcher.Status(t.Context(), v.Name)
 	if err != nil {
 		t.Fatal(err)

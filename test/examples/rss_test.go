@@ -18,9 +18,9 @@ import (
 	"github.com/xdpmux/xdpmux/test/kernel"
 )
 
-const (
+var (
 	rssExample = "../../build/examples/cpumap_rss"
-	rssObject  = "../../build/bpf/xdp_cpumap_rss.o"
+	rssObject  = kernel.Sample("xdp_cpumap_rss")
 	queueSize  = 192
 )
 
@@ -194,8 +194,8 @@ func TestCPUMapRSS(t *testing.T) {
 			kernel.NoLeak(t)
 			v := kernel.NewVeth(t)
 			// As the last of a chain.
-			kernel.MustRun(t, ours(), "load", "-m", mode, v.Name, pass)
-			defer kernel.MustRun(t, ours(), "unload", "-a", v.Name)
+			kernel.MustRun(t, kernel.Xdpmux(), "load", "-m", mode, v.Name, pass)
+			defer kernel.MustRun(t, kernel.Xdpmux(), "unload", "-a", v.Name)
 			e := start(t, rssExample, "--cpus", fmt.Sprintf("0-%d", cpus-1), "--queue-size", fmt.Sprint(queueSize), "--mode", mode, v.Name, rssObject)
 			if got := programs(t, v); got != "xdp_pass xdp_cpumap_rss" {
 				t.Errorf("programs: %s", got)

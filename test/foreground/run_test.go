@@ -6,7 +6,6 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
 	"regexp"
 	"strings"
@@ -19,14 +18,12 @@ import (
 
 func TestMain(m *testing.M) { kernel.Main(m) }
 
-const (
-	counting = "../../build/bpf/xdp_drop_ipv6_count.o"
-	first    = "../../build/bpf/xdp_count.o"
-	pass     = "../../build/bpf/xdp_pass.o"
-	many     = "../../build/bpf/fixtures/maps.o"
+var (
+	counting = kernel.Sample("xdp_drop_ipv6_count")
+	first    = kernel.Sample("xdp_count")
+	pass     = kernel.Sample("xdp_pass")
+	many     = kernel.Fixture("maps")
 )
-
-func ours() string { return os.Getenv("XDPMUX") }
 
 // process is an xdpmux run at work.
 type process struct {
@@ -39,7 +36,7 @@ type process struct {
 // end if it hasn't ended.
 func start(t *testing.T, args ...string) *process {
 	t.Helper()
-	p := &process{cmd: exec.Command(ours(), append([]string{"run"}, args...)...), stderr: &strings.Builder{}}
+	p := &process{cmd: exec.Command(kernel.Xdpmux(), append([]string{"run"}, args...)...), stderr: &strings.Builder{}}
 	p.cmd.Stderr = p.stderr
 	stdout, err := p.cmd.StdoutPipe()
 	if err != nil {
@@ -147,8 +144,8 @@ func (p *process) signal(t *testing.T, sig syscall.Signal) {
 func TestEndsLeaveTheOthers(t *testing.T) {
 	kernel.NoLeak(t)
 	v := kernel.NewVeth(t)
-	kernel.MustRun(t, ours(), "load", v.Name, first, pass)
-	defer kernel.MustRun(t, ours(), "unload", "-a", v.Name)
+	kernel.MustRun(t, kernel.Xdpmux(), "load", v.Name, first, pass)
+	defer kernel.MustRun(t, kernel.Xdpmux(), "unload", "-a", v.Name)
 	const others, all = "xdp_count xdp_pass", "xdp_count xdp_drop_ipv6_count xdp_pass"
 	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
 		p := start(t, "--interval", "100ms", v.Name, counting)
@@ -157,14 +154,14 @@ func TestEndsLeaveTheOthers(t *testing.T) {
 		p.end(t, 0)
 		expect(t, v, others)
 	}
-	out := kernel.MustRun(t, ours(), "run", "--interval", "50ms", "--count", "3", v.Name, counting)
+	out := kernel.MustRun(t, kernel.Xdpmux(), "run", "--interval", "50ms", "--count", "3", v.Name, counting)
 	if n := strings.Count(out, "\n"); n != 3 {
 		t.Errorf("%d lines, want 3:\n%s", n, out)
 	}
 	expect(t, v, others)
 
 	// The reader of the output goes away.
-	closed := exec.Command("bash", "-c", `set -o pipefail; "$0" run --interval 50ms "$1" "$2" | head -n 1`, ours(), v.Name, counting)
+	closed := exec.Command("bash", "-c", `set -o pipefail; "$0" run --interval 50ms "$1" "$2" | head -n 1`, kernel.Xdpmux(), v.Name, counting)
 	if out, err := closed.CombinedOutput(); err != nil || strings.Count(string(out), "\n") != 1 {
 		t.Errorf("closed pipe: %v\n%s", err, out)
 	}
@@ -177,14 +174,14 @@ func TestOthersChangeTheChain(t *testing.T) {
 	p := start(t, "--interval", "100ms", v.Name, counting)
 	for range 3 {
 		kernel.MustRun(t, "xdp-loader", "load", v.Name, pass)
-		kernel.MustRun(t, ours(), "load", v.Name, first)
+		kernel.MustRun(t, kernel.Xdpmux(), "load", v.Name, first)
 		expect(t, v, "xdp_count xdp_drop_ipv6_count xdp_pass")
 		v.Deliver(t, kernel.UDP6(kernel.Flow{}))
 		chain, err := dispatcher.Status(t.Context(), v.Name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		kernel.MustRun(t, ours(), "unload", "-i", fmt.Sprint(chain.Programs[0].ID), v.Name)
+		kernel.MustRun(t, kernel.Xdpmux(), "unload", "-i", fmt.Sprint(chain.Programs[0].ID), v.Name)
 		kernel.MustRun(t, "xdp-loader", "unload", "-i", fmt.Sprint(chain.Programs[2].ID), v.Name)
 	}
 	p.until(t, "3")
@@ -192,7 +189,7 @@ func TestOthersChangeTheChain(t *testing.T) {
 	p.signal(t, syscall.SIGTERM)
 	p.end(t, 0)
 	expect(t, v, "xdp_pass")
-	kernel.MustRun(t, ours(), "unload", "-a", v.Name)
+	kernel.MustRun(t, kernel.Xdpmux(), "unload", "-a", v.Name)
 }
 
 func TestUnloadedByOthers(t *testing.T) {
@@ -200,14 +197,14 @@ func TestUnloadedByOthers(t *testing.T) {
 	v := kernel.NewVeth(t)
 	p := start(t, "--interval", "100ms", v.Name, counting)
 	kernel.MustRun(t, "xdp-loader", "unload", "-a", v.Name)
-	kernel.MustRun(t, ours(), "load", v.Name, pass)
+	kernel.MustRun(t, kernel.Xdpmux(), "load", v.Name, pass)
 	p.signal(t, syscall.SIGINT)
 	p.end(t, 0)
 	if !strings.Contains(p.stderr.String(), "was unloaded from "+v.Name+" by somebody else") {
 		t.Errorf("stderr: %s", p.stderr)
 	}
 	expect(t, v, "xdp_pass")
-	kernel.MustRun(t, ours(), "unload", "-a", v.Name)
+	kernel.MustRun(t, kernel.Xdpmux(), "unload", "-a", v.Name)
 }
 
 func TestKilled(t *testing.T) {
@@ -216,10 +213,10 @@ func TestKilled(t *testing.T) {
 	p := start(t, "--interval", "100ms", v.Name, counting)
 	p.signal(t, syscall.SIGKILL)
 	p.end(t, -1)
-	if status := kernel.MustRun(t, ours(), "status", v.Name); !strings.Contains(status, "xdp_drop_ipv6_count") {
+	if status := kernel.MustRun(t, kernel.Xdpmux(), "status", v.Name); !strings.Contains(status, "xdp_drop_ipv6_count") {
 		t.Errorf("status after a kill:\n%s", status)
 	}
-	kernel.MustRun(t, ours(), "unload", "-a", v.Name)
+	kernel.MustRun(t, kernel.Xdpmux(), "unload", "-a", v.Name)
 	expect(t, v, "")
 }
 
@@ -242,7 +239,7 @@ func TestBadInputLoadsNothing(t *testing.T) {
 		{"-m fast IF " + counting, `unknown mode "fast"`},
 	} {
 		args := append([]string{"run"}, strings.Fields(strings.ReplaceAll(c.args, "IF", v.Name))...)
-		stdout, stderr, status := kernel.Run(t, ours(), args...)
+		stdout, stderr, status := kernel.Run(t, kernel.Xdpmux(), args...)
 		if status != 1 || stdout != "" || !strings.Contains(stderr, c.want) {
 			t.Errorf("run %s: status %d, %q\nwant %q\n got %q", c.args, status, stdout, c.want, stderr)
 		}

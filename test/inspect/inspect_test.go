@@ -16,21 +16,19 @@ import (
 
 func TestMain(m *testing.M) { kernel.Main(m) }
 
-const object = "../../build/bpf/fixtures/inspect.o"
-
-func ours() string { return os.Getenv("XDPMUX") }
+var object = kernel.Fixture("inspect")
 
 // asNobody runs xdpmux inspect with no privilege at all and nothing in /sys.
 func asNobody(t *testing.T, args ...string) string {
 	t.Helper()
-	return kernel.MustRun(t, "unshare", append([]string{"--mount", "sh", "-c", `umount -l /sys && exec setpriv --reuid 65534 --regid 65534 --clear-groups --bounding-set -all "$@"`, "sh", ours(), "inspect"}, args...)...)
+	return kernel.MustRun(t, "unshare", append([]string{"--mount", "sh", "-c", `umount -l /sys && exec setpriv --reuid 65534 --regid 65534 --clear-groups --bounding-set -all "$@"`, "sh", kernel.Xdpmux(), "inspect"}, args...)...)
 }
 
 func TestSaysWhatTheKernelSays(t *testing.T) {
 	kernel.NoLeak(t)
 	v := kernel.NewVeth(t)
 	var objects []dispatcher.Object
-	files := []string{object, "../../build/bpf/fixtures/nobtf.o", "../../build/bpf/xdp_cpumap_rss.o"}
+	files := []string{object, kernel.Fixture("nobtf"), kernel.Sample("xdp_cpumap_rss")}
 	if err := json.Unmarshal([]byte(asNobody(t, append([]string{"--json"}, files...)...)), &objects); err != nil {
 		t.Fatal(err)
 	}
@@ -38,14 +36,14 @@ func TestSaysWhatTheKernelSays(t *testing.T) {
 	for _, o := range objects {
 		for _, p := range o.Programs {
 			// By its section, so that types that aren't XDP are tried as well.
-			_, stderr, status := kernel.Run(t, ours(), "load", "--require-dispatcher", "-s", p.Section, v.Name, o.File)
+			_, stderr, status := kernel.Run(t, kernel.Xdpmux(), "load", "--require-dispatcher", "-s", p.Section, v.Name, o.File)
 			if p.Chain != (status == 0) {
 				t.Errorf("%s of %s: inspect says %v (%s), load %d: %s", p.Name, o.File, p.Chain, p.Note, status, stderr)
 			}
 			if status == 0 {
 				chained++
 				check(t, v, p)
-				kernel.MustRun(t, ours(), "unload", "-a", v.Name)
+				kernel.MustRun(t, kernel.Xdpmux(), "unload", "-a", v.Name)
 			}
 		}
 	}
@@ -97,7 +95,7 @@ func TestBadInput(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	self, err := exec.LookPath(ours())
+	self, err := exec.LookPath(kernel.Xdpmux())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,10 +108,10 @@ func TestBadInput(t *testing.T) {
 		{[]string{empty}, empty + " is not an ELF object"},
 		{[]string{dir + "/nowhere.o"}, "can't open " + dir + "/nowhere.o: no such file or directory"},
 		{[]string{self}, self + " is compiled for x86_64, not for BPF"},
-		{[]string{"../../build/bpf/fixtures/noprog.o"}, "../../build/bpf/fixtures/noprog.o holds no BPF program"},
+		{[]string{kernel.Fixture("noprog")}, "../../build/bpf/fixtures/noprog.o holds no BPF program"},
 		{[]string{object, text}, text + " is not an ELF object"},
 	} {
-		stdout, stderr, status := kernel.Run(t, ours(), append([]string{"inspect"}, c.args...)...)
+		stdout, stderr, status := kernel.Run(t, kernel.Xdpmux(), append([]string{"inspect"}, c.args...)...)
 		if status != 1 || stdout != "" || !strings.Contains(stderr, c.want) {
 			t.Errorf("inspect %v: status %d, %q\nwant %q\n got %q", c.args, status, stdout, c.want, stderr)
 		}

@@ -45,10 +45,10 @@ func TestDifferential(t *testing.T) {
 		tool func(step int) string
 		veth *kernel.Veth
 	}{
-		{"xdpmux", func(int) string { return ours() }, kernel.NewVeth(t)},
+		{"xdpmux", func(int) string { return kernel.Xdpmux() }, kernel.NewVeth(t)},
 		{"xdp-loader", func(int) string { return native }, kernel.NewVeth(t)},
-		{"both", func(step int) string { return []string{native, ours()}[step%2] }, kernel.NewVeth(t)},
-		{"both, the other way", func(step int) string { return []string{ours(), native}[step%2] }, kernel.NewVeth(t)},
+		{"both", func(step int) string { return []string{native, kernel.Xdpmux()}[step%2] }, kernel.NewVeth(t)},
+		{"both, the other way", func(step int) string { return []string{kernel.Xdpmux(), native}[step%2] }, kernel.NewVeth(t)},
 	}
 	sameStatus(t)
 	for i, step := range steps {
@@ -86,7 +86,7 @@ func firstID(t *testing.T, ifname string) string {
 func sameStatus(t *testing.T, args ...string) {
 	t.Helper()
 	args = append([]string{"status"}, args...)
-	if diff := cmp.Diff(kernel.MustRun(t, native, args...), kernel.MustRun(t, ours(), args...)); diff != "" {
+	if diff := cmp.Diff(kernel.MustRun(t, native, args...), kernel.MustRun(t, kernel.Xdpmux(), args...)); diff != "" {
 		t.Errorf("%s (-xdp-loader +xdpmux):\n%s", strings.Join(args, " "), diff)
 	}
 }
@@ -118,13 +118,13 @@ func TestForeignObject(t *testing.T) {
 		t.Run(filepath.Base(object), func(t *testing.T) {
 			kernel.NoLeak(t)
 			v := kernel.NewVeth(t)
-			kernel.MustRun(t, ours(), "load", v.Name, object)
+			kernel.MustRun(t, kernel.Xdpmux(), "load", v.Name, object)
 			sameStatus(t, v.Name)
 			chain := status(t, v.Name)
 			if len(chain.Programs) != 1 || !strings.HasPrefix(chain.Programs[0].Name, "xdpfilt_") || chain.Programs[0].Priority != 10 {
 				t.Errorf("got %+v", chain.Programs)
 			}
-			kernel.MustRun(t, ours(), "unload", "-a", v.Name)
+			kernel.MustRun(t, kernel.Xdpmux(), "unload", "-a", v.Name)
 		})
 	}
 }
@@ -134,8 +134,8 @@ func TestForeignObject(t *testing.T) {
 func TestFilterJoins(t *testing.T) {
 	kernel.NoLeak(t)
 	v := kernel.NewVeth(t)
-	kernel.MustRun(t, ours(), "load", v.Name, sample("xdp_pass"), sample("xdp_count"))
-	before := kernel.MustRun(t, ours(), "status", v.Name)
+	kernel.MustRun(t, kernel.Xdpmux(), "load", v.Name, kernel.Sample("xdp_pass"), kernel.Sample("xdp_count"))
+	before := kernel.MustRun(t, kernel.Xdpmux(), "status", v.Name)
 
 	// What xdp-filter keeps in the bpffs is its own.
 	t.Cleanup(func() { os.RemoveAll("/sys/fs/bpf/xdp-filter") })
@@ -153,8 +153,8 @@ func TestFilterJoins(t *testing.T) {
 	}
 	kernel.MustRun(t, "xdp-filter", "unload", v.Name)
 	mask := regexp.MustCompile(`native +\d+`)
-	if diff := cmp.Diff(mask.ReplaceAllString(before, ""), mask.ReplaceAllString(kernel.MustRun(t, ours(), "status", v.Name), "")); diff != "" {
+	if diff := cmp.Diff(mask.ReplaceAllString(before, ""), mask.ReplaceAllString(kernel.MustRun(t, kernel.Xdpmux(), "status", v.Name), "")); diff != "" {
 		t.Errorf("after xdp-filter has left (-before +after):\n%s", diff)
 	}
-	kernel.MustRun(t, ours(), "unload", "-a", v.Name)
+	kernel.MustRun(t, kernel.Xdpmux(), "unload", "-a", v.Name)
 }

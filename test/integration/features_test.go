@@ -15,8 +15,8 @@ import (
 func TestFeatures(t *testing.T) {
 	kernel.NoLeak(t)
 	v := kernel.NewVeth(t)
-	stdout, stderr, status := kernel.Run(t, ours(), "features", v.Name)
-	json, _, jsonStatus := kernel.Run(t, ours(), "features", "--json", v.Name)
+	stdout, stderr, status := kernel.Run(t, kernel.Xdpmux(), "features", v.Name)
+	json, _, jsonStatus := kernel.Run(t, kernel.Xdpmux(), "features", "--json", v.Name)
 	if !kernelHas(t, 6, 3) {
 		want := "xdpmux: this kernel can't tell the XDP features of a driver\n"
 		if status != 1 || jsonStatus != 1 || stdout != "" || !strings.HasPrefix(stderr, want) {

@@ -13,7 +13,7 @@ import (
 func TestNoLeak(t *testing.T) {
 	kernel.NoLeak(t)
 	v := kernel.NewVeth(t)
-	programs := []dispatcher.Program{{File: sample("xdp_count")}, {File: sample("xdp_pass")}}
+	programs := []dispatcher.Program{{File: kernel.Sample("xdp_count")}, {File: kernel.Sample("xdp_pass")}}
 	for range 100 {
 		done, err := dispatcher.Attach(t.Context(), v.Name, programs, dispatcher.AttachOptions{})
 		if err != nil {
@@ -43,7 +43,7 @@ func TestConcurrentUse(t *testing.T) {
 			go func() {
 				defer wg.Done()
 				for range 5 {
-					done, err := dispatcher.Attach(t.Context(), v.Name, []dispatcher.Program{{File: sample(file)}}, dispatcher.AttachOptions{})
+					done, err := dispatcher.Attach(t.Context(), v.Name, []dispatcher.Program{{File: kernel.Sample(file)}}, dispatcher.AttachOptions{})
 					if err != nil {
 						t.Error(err)
 						return

@@ -3,8 +3,6 @@ package integration
 
 import (
 	"encoding/binary"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
@@ -16,16 +14,6 @@ func TestMain(m *testing.M) { kernel.Main(m) }
 
 // The tools that are compared.
 const native = "xdp-loader"
-
-func ours() string {
-	if path := os.Getenv("XDPMUX"); path != "" {
-		return path
-	}
-	return "xdpmux"
-}
-
-// sample is the path of an object that make has built.
-func sample(name string) string { return filepath.Join("../../build/bpf", name+".o") }
 
 // status is what is on an interface.
 func status(t *testing.T, ifname string) *dispatcher.Chain {

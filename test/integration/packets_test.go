@@ -14,7 +14,7 @@ import (
 func TestPackets(t *testing.T) {
 	const drop, pass, ipv6, count = "xdp_drop", "xdp_pass", "xdp_drop_ipv6", "xdp_count"
 	at := func(file string, prio uint32, on ...dispatcher.Verdict) dispatcher.Program {
-		p := dispatcher.Program{File: sample(file), Priority: dispatcher.Prio(prio)}
+		p := dispatcher.Program{File: kernel.Sample(file), Priority: dispatcher.Prio(prio)}
 		if on != nil {
 			p.Actions = dispatcher.On(on...)
 		}

@@ -29,7 +29,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("IF", v.Name)
 			env.Setenv("OTHER", v.Peer)
 			env.Setenv("BPF", bpf)
-			env.Setenv("PATH", filepath.Dir(ours())+":"+os.Getenv("PATH"))
+			env.Setenv("PATH", filepath.Dir(kernel.Xdpmux())+":"+os.Getenv("PATH"))
 			return makeBroken(filepath.Join(bpf, "xdp_pass.o"), env.WorkDir)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

@@ -18,20 +18,18 @@ import (
 
 func TestMain(m *testing.M) { kernel.Main(m) }
 
-const (
-	counting = "../../build/bpf/fixtures/maps.o"
-	other    = "../../build/bpf/xdp_drop_ipv6_count.o"
+var (
+	counting = kernel.Fixture("maps")
+	other    = kernel.Sample("xdp_drop_ipv6_count")
 )
-
-func ours() string { return os.Getenv("XDPMUX") }
 
 // chainOf loads files on a new interface, and takes them away at the test's end.
 func chainOf(t *testing.T, files ...string) *kernel.Veth {
 	t.Helper()
 	kernel.NoLeak(t)
 	v := kernel.NewVeth(t)
-	kernel.MustRun(t, ours(), append([]string{"load", "--require-dispatcher", v.Name}, files...)...)
-	t.Cleanup(func() { kernel.MustRun(t, ours(), "unload", "-a", v.Name) })
+	kernel.MustRun(t, kernel.Xdpmux(), append([]string{"load", "--require-dispatcher", v.Name}, files...)...)
+	t.Cleanup(func() { kernel.MustRun(t, kernel.Xdpmux(), "unload", "-a", v.Name) })
 	return v
 }
 
@@ -63,7 +61,7 @@ func send(t *testing.T, v *kernel.Veth) {
 func mapsOf(t *testing.T, v *kernel.Veth) map[string]dispatcher.ChainMap {
 	t.Helper()
 	var list []dispatcher.ChainMap
-	if err := json.Unmarshal([]byte(kernel.MustRun(t, ours(), "map", "list", "--json", v.Name)), &list); err != nil {
+	if err := json.Unmarshal([]byte(kernel.MustRun(t, kernel.Xdpmux(), "map", "list", "--json", v.Name)), &list); err != nil {
 		t.Fatal(err)
 	}
 	byName := map[string]dispatcher.ChainMap{}
@@ -98,7 +96,7 @@ func decode(t *testing.T, text string, into any) {
 func dumpOurs(t *testing.T, v *kernel.Veth, name string) map[string]entry {
 	t.Helper()
 	var d struct{ Entries []entry }
-	decode(t, kernel.MustRun(t, ours(), "map", "dump", "--json", v.Name, name), &d)
+	decode(t, kernel.MustRun(t, kernel.Xdpmux(), "map", "dump", "--json", v.Name, name), &d)
 	return byKey(t, d.Entries)
 }
 
@@ -201,7 +199,7 @@ func TestDumpIsWhatWasSent(t *testing.T) {
 		{"a_struct", "{addr: 16908480, port: 1001, zero: 0}: {packets: 2, balance: -6, sizes: [[7, 0, 0], [0, 0, 52]], name: \"flow\", color: GREEN, big: false, low: 1, high: 52, ttl: 64, u: {id: 65601536}}\n"},
 		{"maps.bss", "{hits: 44}\n"},
 	} {
-		if got := kernel.MustRun(t, ours(), "map", "dump", v.Name, c.name); !strings.Contains(got, c.want) {
+		if got := kernel.MustRun(t, kernel.Xdpmux(), "map", "dump", v.Name, c.name); !strings.Contains(got, c.want) {
 			t.Errorf("%s has not %q:\n%s", c.name, c.want, got)
 		}
 	}
@@ -274,7 +272,7 @@ func TestLargeMap(t *testing.T) {
 		t.Errorf("total %d, %v, want %d", total, err, want)
 	}
 	// A reader that takes one line and goes: no complaint, and no failure.
-	cmd := exec.Command("bash", "-c", `set -o pipefail; "$0" map dump "$1" large | head -n 1`, ours(), v.Name)
+	cmd := exec.Command("bash", "-c", `set -o pipefail; "$0" map dump "$1" large | head -n 1`, kernel.Xdpmux(), v.Name)
 	out, err := cmd.CombinedOutput()
 	if err != nil || strings.Count(string(out), "\n") != 1 {
 		t.Errorf("closed pipe: %v\n%s", err, out)
@@ -283,7 +281,7 @@ func TestLargeMap(t *testing.T) {
 
 func TestWatch(t *testing.T) {
 	v := chainOf(t, other)
-	cmd := exec.Command(ours(), "map", "dump", "--json", "--watch", v.Name, "rxcnt")
+	cmd := exec.Command(kernel.Xdpmux(), "map", "dump", "--json", "--watch", v.Name, "rxcnt")
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -340,7 +338,7 @@ func TestBadInput(t *testing.T) {
 		{"map dump " + empty.Name + " rxcnt", `no program on ` + empty.Name + ` uses a map "rxcnt"` + "\n  there is no map at all"},
 	} {
 		args := strings.Fields(strings.ReplaceAll(c.args, "IF", v.Name))
-		stdout, stderr, status := kernel.Run(t, ours(), args...)
+		stdout, stderr, status := kernel.Run(t, kernel.Xdpmux(), args...)
 		want := strings.ReplaceAll(c.want, "IF", v.Name)
 		if status != 1 || stdout != "" || !strings.Contains(stderr, want) {
 			t.Errorf("%s: status %d, %q\nwant %q\n got %q", c.args, status, stdout, want, stderr)
@@ -350,18 +348,18 @@ func TestBadInput(t *testing.T) {
 
 func TestTwoMapsOfOneName(t *testing.T) {
 	v := chainOf(t, other, other)
-	_, stderr, status := kernel.Run(t, ours(), "map", "dump", v.Name, "rxcnt")
+	_, stderr, status := kernel.Run(t, kernel.Xdpmux(), "map", "dump", v.Name, "rxcnt")
 	if status != 1 || !strings.Contains(stderr, "choose one with --id: ") {
 		t.Errorf("status %d, %s", status, stderr)
 	}
 	for _, m := range mapsOf(t, v) {
-		kernel.MustRun(t, ours(), "map", "dump", "--id", fmt.Sprint(m.ID), v.Name)
+		kernel.MustRun(t, kernel.Xdpmux(), "map", "dump", "--id", fmt.Sprint(m.ID), v.Name)
 	}
 }
 
 func TestWithoutBTF(t *testing.T) {
-	v := chainOf(t, "../../build/bpf/xdp_cpumap_rss.o") // libbpf gives a CPUMAP no types
-	stdout, stderr, status := kernel.Run(t, ours(), "map", "dump", v.Name, "cpu_map")
+	v := chainOf(t, kernel.Sample("xdp_cpumap_rss")) // libbpf gives a CPUMAP no types
+	stdout, stderr, status := kernel.Run(t, kernel.Xdpmux(), "map", "dump", v.Name, "cpu_map")
 	if status != 0 || stdout != "" || !strings.Contains(stderr, "no type information (BTF)") {
 		t.Errorf("empty: status %d, %q, %q", status, stdout, stderr)
 	}
@@ -373,7 +371,7 @@ func TestWithoutBTF(t *testing.T) {
 	if err := dispatcher.FillCPUMap(m, []int{1}, 256); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := kernel.MustRun(t, ours(), "map", "dump", v.Name, "cpu_map"), "1: 00 01 00 00 00 00 00 00\n"; got != want {
+	if got, want := kernel.MustRun(t, kernel.Xdpmux(), "map", "dump", v.Name, "cpu_map"), "1: 00 01 00 00 00 00 00 00\n"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 }

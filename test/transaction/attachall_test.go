@@ -26,7 +26,7 @@ func TestAttachAll(t *testing.T) {
 		v.Deliver(t, padded(frame(plain)))
 		bothShow(t, v.Name)
 	}
-	if got := counters(t, id); got[0] != 2 {
+	if got := kernel.Counters(t, id); got[0] != 2 {
 		t.Errorf("counted %d packets on two interfaces, want 2", got[0])
 	}
 

@@ -1,6 +1,8 @@
 package transaction
 
 import (
+	"bytes"
+	"debug/elf"
 	"errors"
 	"fmt"
 	"os"
@@ -59,38 +61,6 @@ func TestRefused(t *testing.T) {
 	unload(t, v.Name)
 }
 
-// TestVersion refuses to write a chain of a dispatcher version that isn't the
-// installed libxdp's, and can take it away.
-func TestVersion(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
-	newerDispatcher(t, v)
-	before := kernel.Snapshot(t)
-	_, err := dispatcher.Transaction{Add: []dispatcher.Program{fixture("verdicts", "v_pass")}}.Commit(t.Context(), v.Name)
-	if !errors.Is(err, dispatcher.ErrVersion) {
-		t.Errorf("error: %v", err)
-	}
-	before.Check(t)
-	unload(t, v.Name)
-}
-
-// newerDispatcher puts one of version 3, without programs, on the interface: xdpmux's
-// own object with a configuration that says so.
-func newerDispatcher(t *testing.T, v *kernel.Veth) {
-	t.Helper()
-	obj, err := libbpf.OpenFile("../../bpf/dispatcher/obj/xdpmux_dispatcher.o", libbpf.OpenOptions{Name: "xdp_dispatcher"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer obj.Close()
-	config := make([]byte, obj.Maps()[0].ValueSize())
-	copy(config, []byte{236, 3, 0, 0})
-	if err := errors.Join(obj.Maps()[0].SetInitialValue(config), obj.Load()); err != nil {
-		t.Fatal(err)
-	}
-	v.Attach(t, obj.Programs()[0].FD(), kernel.Native)
-}
-
 // TestKeepMaps replaces a program by one that goes on with its maps.
 func TestKeepMaps(t *testing.T) {
 	kernel.NoLeak(t)
@@ -98,7 +68,7 @@ func TestKeepMaps(t *testing.T) {
 	guard := fixture("flood", "guard")
 	id := commit(t, v.Name, dispatcher.Transaction{Add: []dispatcher.Program{guard}}).Added[0].ID
 	v.Deliver(t, padded(frame(marked)), padded(frame(marked)))
-	stdout := kernel.MustRun(t, ours(), "replace", v.Name, "--name", "guard", "--keep-maps", guard.File, "-n", "guard")
+	stdout := kernel.MustRun(t, kernel.Xdpmux(), "replace", v.Name, "--name", "guard", "--keep-maps", guard.File, "-n", "guard")
 	if want := "maps kept: guard_packets\nmaps new:  front_packets, behind_packets\n"; stdout != want {
 		t.Errorf("output: %q, want %q", stdout, want)
 	}
@@ -107,18 +77,18 @@ func TestKeepMaps(t *testing.T) {
 		t.Error("the program was not replaced")
 	}
 	v.Deliver(t, padded(frame(marked)))
-	if got := counters(t, p.ID); got[1] != 3 {
+	if got := kernel.Counters(t, p.ID); got[1] != 3 {
 		t.Errorf("counted %d packets over both programs, want 3", got[1])
 	}
-	kernel.MustRun(t, ours(), "replace", v.Name, "-i", fmt.Sprint(p.ID), guard.File, "-n", "guard")
-	if got := counters(t, status(t, v.Name).Programs[0].ID); got[1] != 0 {
+	kernel.MustRun(t, kernel.Xdpmux(), "replace", v.Name, "-i", fmt.Sprint(p.ID), guard.File, "-n", "guard")
+	if got := kernel.Counters(t, status(t, v.Name).Programs[0].ID); got[1] != 0 {
 		t.Errorf("new maps hold %d packets", got[1])
 	}
 
 	before := status(t, v.Name)
-	_, stderr, exit := kernel.Run(t, ours(), "replace", v.Name, "--name", "guard", "--keep-maps", fixture("otherlayout", "").File)
+	_, stderr, exit := kernel.Run(t, kernel.Xdpmux(), "replace", v.Name, "--name", "guard", "--keep-maps", fixture("otherlayout", "").File)
 	want := "map guard_packets can't be kept: program "
-	if exit != 1 || !strings.Contains(stderr, want) || !strings.Contains(stderr, "value 4 bytes") {
+	if exit != 1 || !strings.Contains(stderr, want) || !strings.Contains(stderr, "values of 4 bytes") {
 		t.Errorf("exit status %d, %q, want %q", exit, stderr, want)
 	}
 	if diff := cmp.Diff(before, status(t, v.Name)); diff != "" {
@@ -128,12 +98,71 @@ func TestKeepMaps(t *testing.T) {
 	unload(t, v.Name)
 }
 
+// TestKeepGlobals replaces a program by one of another file that goes on with its
+// global variables, and has constants of its own.
+func TestKeepGlobals(t *testing.T) {
+	kernel.NoLeak(t)
+	v := kernel.NewVeth(t)
+	globals := fixture("globals", "")
+	id := commit(t, v.Name, dispatcher.Transaction{Add: []dispatcher.Program{globals}}).Added[0].ID
+	v.Deliver(t, padded(frame(plain)), padded(frame(plain)))
+	next := withSection(t, globals.File, ".rodata", []byte{10}) // unit
+	next = withSection(t, next, ".data", []byte{7})             // step, which is not to count
+	stdout := kernel.MustRun(t, kernel.Xdpmux(), "replace", v.Name, "--name", "globals", "--keep-maps", next)
+	if want := "maps kept: .data, .bss\nmaps new:  .rodata\n"; stdout != want {
+		t.Errorf("output: %q, want %q", stdout, want)
+	}
+	v.Deliver(t, padded(frame(plain)))
+	p := status(t, v.Name).Programs[0]
+	if p.ID == id {
+		t.Error("the program was not replaced")
+	}
+	m, err := dispatcher.OpenMap(p.ID, "globals.bss")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	got, err := dispatcher.Lookup[[3]uint64](m, uint32(0))
+	if want := [3]uint64{1 + 1 + 10, 3 * 60, 60}; err != nil || got[0] != want {
+		t.Errorf("packets, bytes, last: %v, want %v, %v", got, want, err)
+	}
+
+	before := kernel.Snapshot(t)
+	_, stderr, exit := kernel.Run(t, kernel.Xdpmux(), "replace", v.Name, "--name", "globals", "--keep-maps", fixture("globals_other", "").File)
+	want := fmt.Sprintf("xdpmux: the global variables in .bss can't be kept: total.packets of program %d (globals) is not as in ", p.ID)
+	if exit != 1 || !strings.HasPrefix(stderr, want) || !strings.Contains(stderr, "a section such as .bss.new, or replace without keeping maps") {
+		t.Errorf("exit status %d, %q, want %q", exit, stderr, want)
+	}
+	before.Check(t)
+	unload(t, v.Name)
+}
+
+// withSection copies an object file, to another name and with another beginning of a
+// section.
+func withSection(t *testing.T, file, section string, begin []byte) (copied string) {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	object, err := elf.NewFile(bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	copy(data[object.Section(section).Offset:], begin)
+	copied = filepath.Join(t.TempDir(), "copied.o")
+	if err := os.WriteFile(copied, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return copied
+}
+
 // TestSet changes settings from the command line, where 0 is a priority.
 func TestSet(t *testing.T) {
 	kernel.NoLeak(t)
 	v := kernel.NewVeth(t)
 	commit(t, v.Name, dispatcher.Transaction{Add: []dispatcher.Program{fixture("verdicts", "v_pass"), fixture("verdicts", "v_drop"), fixture("verdicts", "v_drop")}})
-	kernel.MustRun(t, ours(), "set", v.Name, "--name", "v_pass", "-P", "0", "-A", "XDP_DROP,XDP_TX")
+	kernel.MustRun(t, kernel.Xdpmux(), "set", v.Name, "--name", "v_pass", "-P", "0", "-A", "XDP_DROP,XDP_TX")
 	first := status(t, v.Name).Programs[0]
 	if first.Name != "v_pass" || first.Priority != 0 || first.Actions != *actions(dispatcher.Drop, dispatcher.TX) {
 		t.Errorf("first program: %+v", first)
@@ -152,7 +181,7 @@ func TestSet(t *testing.T) {
 		{[]string{"-P", "1"}, "either an id or a name says which program is meant"},
 	} {
 		before := kernel.Snapshot(t)
-		_, stderr, exit := kernel.Run(t, ours(), append([]string{"set", v.Name}, c.args...)...)
+		_, stderr, exit := kernel.Run(t, kernel.Xdpmux(), append([]string{"set", v.Name}, c.args...)...)
 		if exit != 1 || !strings.Contains(stderr, "xdpmux: "+c.want+"\n") {
 			t.Errorf("set %q: exit status %d, %q, want %q", c.args, exit, stderr, c.want)
 		}
@@ -197,7 +226,7 @@ func TestCleanProbe(t *testing.T) {
 	if err := libbpf.ObjPin(m.Int(), pin); err != nil {
 		t.Fatal(err)
 	}
-	kernel.MustRun(t, ours(), "clean")
+	kernel.MustRun(t, kernel.Xdpmux(), "clean")
 	if _, err := os.Stat(pin); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("%s: %v", pin, err)
 	}

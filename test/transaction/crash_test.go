@@ -17,15 +17,15 @@ import (
 func TestCrash(t *testing.T) {
 	kernel.NoLeak(t)
 	v := kernel.NewVeth(t)
-	chance := seeded(t)
+	chance := kernel.Chance(t)
 	object := fixture("verdicts", "").File
 	load := func(name string) []string { return []string{"load", v.Name, object, "-n", name} }
 	for _, name := range []string{"v_pass", "v_pass_frags"} {
-		kernel.MustRun(t, ours(), load(name)...)
+		kernel.MustRun(t, kernel.Xdpmux(), load(name)...)
 	}
 	// How long a change takes here, so that the moments are spread over all of it.
 	start := time.Now()
-	kernel.MustRun(t, ours(), "set", v.Name, "--name", "v_pass", "-P", "7")
+	kernel.MustRun(t, kernel.Xdpmux(), "set", v.Name, "--name", "v_pass", "-P", "7")
 	whole := time.Since(start)
 
 	outcomes := map[string]int{}
@@ -40,7 +40,7 @@ func TestCrash(t *testing.T) {
 		} else if slices.Contains(names(before), "v_tx") {
 			args = []string{"replace", v.Name, "--name", "v_tx", object, "-n", "v_drop"}
 		}
-		cmd := exec.Command(ours(), args...)
+		cmd := exec.Command(kernel.Xdpmux(), args...)
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}

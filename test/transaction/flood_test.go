@@ -95,7 +95,7 @@ func TestNoGap(t *testing.T) {
 	before := received(t, v)
 	stop := flood(t, v)
 	seen := []uint32{done.Chain.Dispatcher.ID}
-	chance := seeded(t)
+	chance := kernel.Chance(t)
 	changes := scaled(500, 60)
 	start := time.Now()
 	for range changes {
@@ -126,7 +126,7 @@ func TestNoGap(t *testing.T) {
 	packets := stop() - before
 	t.Logf("%d packets, %d changes, %v each", packets, len(seen)-1, took/time.Duration(changes))
 
-	f, g, b := counters(t, ids["front"]), counters(t, ids["guard"]), counters(t, ids["behind"])
+	f, g, b := kernel.Counters(t, ids["front"]), kernel.Counters(t, ids["guard"]), kernel.Counters(t, ids["behind"])
 	if f[0]+f[1] != packets {
 		t.Errorf("front counted %d of %d packets", f[0]+f[1], packets)
 	}

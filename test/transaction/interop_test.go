@@ -20,7 +20,7 @@ var passing = []string{"v_pass", "v_drop", "v_tx", "v_pass_frags", "v_pass_with_
 func TestRandomInterop(t *testing.T) {
 	kernel.NoLeak(t)
 	v := kernel.NewVeth(t)
-	chance := seeded(t)
+	chance := kernel.Chance(t)
 	want := 0
 	for i := range scaled(200, 25) {
 		chain := status(t, v.Name)
@@ -117,7 +117,7 @@ func TestConcurrent(t *testing.T) {
 	var wg sync.WaitGroup
 	failures := make([]int, 8)
 	for w := range failures {
-		tool := []string{ours(), native}[w%2]
+		tool := []string{kernel.Xdpmux(), native}[w%2]
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
@@ -126,11 +126,6 @@ func TestConcurrent(t *testing.T) {
 	}
 	wg.Wait()
 	t.Logf("failures of %d changes each, ours and native in turn: %v", changes, failures)
-	for w, n := range failures {
-		if w%2 == 0 && n > 0 {
-			t.Errorf("%d changes of ours failed", n)
-		}
-	}
 	if err := dispatcher.DetachAll(t.Context(), v.Name); err != nil && status(t, v.Name).Dispatcher != nil {
 		t.Error(err)
 	}
@@ -138,7 +133,7 @@ func TestConcurrent(t *testing.T) {
 }
 
 // worker loads and unloads a program of that priority in turn, and returns how many
-// of the changes failed.
+// of the changes failed. None of ours may: it has the patience.
 func worker(t *testing.T, ifname, tool string, priority uint32, changes int) (failed int) {
 	var id uint32 // of the program that is loaded; 0: none is
 	for range changes {
@@ -151,6 +146,9 @@ func worker(t *testing.T, ifname, tool string, priority uint32, changes int) (fa
 		switch {
 		case exit != 0 && (len(found) > 0) == (id != 0):
 			failed++
+			if tool == kernel.Xdpmux() {
+				t.Errorf("%s %s: exit status %d\n%s", tool, strings.Join(args, " "), exit, stderr)
+			}
 		case exit == 0 && id == 0 && len(found) == 1:
 			id = found[0]
 		case exit == 0 && id != 0 && len(found) == 0:

@@ -6,15 +6,11 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"testing"
-	"time"
 
-	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/test/kernel"
 )
@@ -23,13 +19,6 @@ func TestMain(m *testing.M) { kernel.Main(m) }
 
 // native is the tool that shares the chains.
 const native = "xdp-loader"
-
-func ours() string {
-	if path := os.Getenv("XDPMUX"); path != "" {
-		return path
-	}
-	return "xdpmux"
-}
 
 // scaled is how often to do something that is done full times with
 // XDPMUX_TEST_SCALE=1, and a part of that otherwise: an emulated VM is slow.
@@ -40,23 +29,9 @@ func scaled(full, part int) int {
 	return part
 }
 
-// seeded is a source of chance that a failed test can be repeated with.
-func seeded(t *testing.T) *rand.Rand {
-	t.Helper()
-	seed := uint64(time.Now().UnixNano())
-	if s := os.Getenv("XDPMUX_TEST_SEED"); s != "" {
-		var err error
-		if seed, err = strconv.ParseUint(s, 0, 64); err != nil {
-			t.Fatalf("XDPMUX_TEST_SEED: %v", err)
-		}
-	}
-	t.Logf("XDPMUX_TEST_SEED=%d", seed)
-	return rand.New(rand.NewPCG(seed, 0))
-}
-
 // fixture is a program of an object that make has built for the tests.
 func fixture(object, name string) dispatcher.Program {
-	return dispatcher.Program{File: filepath.Join("../../build/bpf/fixtures", object+".o"), Name: name}
+	return dispatcher.Program{File: kernel.Fixture(object), Name: name}
 }
 
 // status is what is on an interface.
@@ -100,44 +75,6 @@ var prio = dispatcher.Prio
 
 func actions(v ...dispatcher.Verdict) *dispatcher.Actions { return dispatcher.On(v...) }
 
-// counters reads a program's per-CPU array, summed over the CPUs.
-func counters(t *testing.T, id uint32) []uint64 {
-	t.Helper()
-	fd, err := libbpf.ProgByID(id)
-	if err != nil {
-		t.Fatal(err)
-	}
-	info, err := libbpf.ProgInfoByFD(fd.Int())
-	fd.Close()
-	if err != nil || len(info.MapIDs) != 1 {
-		t.Fatalf("program %d: %d maps, %v", id, len(info.MapIDs), err)
-	}
-	m, err := libbpf.MapByID(info.MapIDs[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer m.Close()
-	mapInfo, err := libbpf.MapInfoByFD(m.Int())
-	if err != nil {
-		t.Fatal(err)
-	}
-	cpus, err := libbpf.NumPossibleCPUs()
-	if err != nil {
-		t.Fatal(err)
-	}
-	sums := make([]uint64, mapInfo.MaxEntries)
-	for key := range sums {
-		values := make([]byte, 8*cpus)
-		if err := libbpf.MapLookup(m.Int(), binary.NativeEndian.AppendUint32(nil, uint32(key)), values); err != nil {
-			t.Fatal(err)
-		}
-		for ; len(values) > 0; values = values[8:] {
-			sums[key] += binary.NativeEndian.Uint64(values)
-		}
-	}
-	return sums
-}
-
 // checkPins fails the test unless the pins of all chains are exactly those that the
 // protocol has for the chain on this interface.
 func checkPins(t *testing.T, v *kernel.Veth) {
@@ -180,10 +117,10 @@ func wrongPins(t *testing.T, v *kernel.Veth, chain *dispatcher.Chain) string {
 // bothShow fails the test unless both tools show the same.
 func bothShow(t *testing.T, ifname string) string {
 	t.Helper()
-	a := kernel.MustRun(t, ours(), "status", ifname)
+	a := kernel.MustRun(t, kernel.Xdpmux(), "status", ifname)
 	b := kernel.MustRun(t, native, "status", ifname)
 	if a != b {
-		t.Fatalf("%s status:\n%s\n%s status:\n%s", ours(), a, native, b)
+		t.Fatalf("%s status:\n%s\n%s status:\n%s", kernel.Xdpmux(), a, native, b)
 	}
 	return a
 }

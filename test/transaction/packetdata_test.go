@@ -16,7 +16,7 @@ func TestMoveHead(t *testing.T) {
 	v := kernel.NewVeth(t)
 	move := fixture("movehead", "")
 	kernel.MustRun(t, native, "load", v.Name, fixture("verdicts", "").File, "-n", "v_pass")
-	kernel.MustRun(t, ours(), "load", v.Name, move.File)
+	kernel.MustRun(t, kernel.Xdpmux(), "load", v.Name, move.File)
 	if got := strings.Join(names(status(t, v.Name)), " "); got != "move_head v_pass" {
 		t.Fatalf("chain: %s", got)
 	}

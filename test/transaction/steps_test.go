@@ -1,0 +1,85 @@
+package transaction
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/test/kernel"
+)
+
+// TestEveryStep has each system call of a change, as far as it concerns the kernel's
+// state, fail in turn, and then be the one that the change is killed at. The chain is
+// the old or the new one, as the exit status says, and nothing is left behind but
+// what Clean removes after a kill or where the old chain's pins couldn't be removed.
+func TestEveryStep(t *testing.T) {
+	kernel.NoLeak(t)
+	v := kernel.NewVeth(t)
+	chance := kernel.Chance(t)
+	commit(t, v.Name, dispatcher.Transaction{Add: []dispatcher.Program{fixture("verdicts", "v_drop"), fixture("flood", "guard")}})
+	for _, fault := range []string{"error=ENOMEM", "signal=KILL"} {
+		killed := fault == "signal=KILL"
+		for _, call := range []string{"bpf", "sendto", "recvmsg", "mkdirat", "unlinkat", "flock"} {
+			step := 1
+			if call == "bpf" {
+				step = scaled(1, 5)
+			}
+			met := false
+			for n := 1 + chance.IntN(step); ; n += step {
+				what := fmt.Sprintf("%s %d, %s", call, n, fault)
+				before := status(t, v.Name)
+				name, next := "guard", "behind"
+				if names(before)[0] == next {
+					name, next = next, name
+				}
+				exit, output, done := replaceWithFault(t, v.Name, name, next, fmt.Sprintf("inject=%s:%s:when=%d", call, fault, n))
+				after := status(t, v.Name)
+				changed := !reflect.DeepEqual(before, after)
+				if changed && (len(after.Programs) != 2 || find(t, after, "v_drop") != find(t, before, "v_drop") || find(t, after, next) == 0) {
+					t.Fatalf("%s: the chain is %+v\n%s", what, after.Programs, output)
+				}
+				if !killed && changed != (exit == 0) {
+					t.Fatalf("%s: exit status %d, the chain has changed: %t\n%s", what, exit, changed, output)
+				}
+				if killed || call == "unlinkat" || call == "flock" {
+					if _, err := dispatcher.Clean(t.Context(), dispatcher.CleanOptions{}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if diff := wrongPins(t, v, after); diff != "" {
+					t.Fatalf("%s: %s\n%s", what, diff, output)
+				}
+				if !done {
+					break
+				}
+				met = true
+			}
+			if !met {
+				t.Errorf("a change makes no call of %s", call)
+			}
+		}
+	}
+	unload(t, v.Name)
+}
+
+// replaceWithFault replaces a program under strace(1), which makes the fault, and says
+// whether the change got as far as that.
+func replaceWithFault(t *testing.T, ifname, name, next, inject string) (exit int, output string, done bool) {
+	t.Helper()
+	trace := filepath.Join(t.TempDir(), "trace")
+	call, _, _ := strings.Cut(strings.TrimPrefix(inject, "inject="), ":")
+	// strace ends by the signal that its program was killed by; the shell only tells.
+	args := []string{"-c", `"$@"; exit $?`, "sh", "strace", "-f", "-o", trace, "-e", "trace=" + call, "-e", inject,
+		kernel.Xdpmux(), "replace", ifname, "--name", name, fixture("flood", "").File, "-n", next}
+	stdout, stderr, exit := kernel.Run(t, "sh", args...)
+	text, err := os.ReadFile(trace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done = strings.Contains(string(text), "(INJECTED)") || strings.Contains(string(text), "killed by SIGKILL")
+	return exit, stdout + stderr + string(text), done
+}

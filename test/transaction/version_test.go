@@ -1,0 +1,64 @@
+package transaction
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/xdpmux/xdpmux/test/kernel"
+)
+
+// TestOtherVersions has every command that changes a chain meet one whose dispatcher
+// has a version that the installed libxdp doesn't write, or one that nobody knows: it
+// says so and leaves the chain, and plan tells what it would have done.
+func TestOtherVersions(t *testing.T) {
+	kernel.NoLeak(t)
+	object, err := filepath.Abs(kernel.Sample("xdp_drop"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for version, says := range map[int]string{
+		1: "the chain has a dispatcher of version 1, and the libxdp that is installed here writes version 2\n  change it with the older tools",
+		3: "the chain has a dispatcher of version 3, and the libxdp that is installed here writes version 2\n  change it with the newer tools",
+		4: "the dispatcher has version 4, and xdpmux knows 1 to 3",
+	} {
+		t.Run(fmt.Sprint(version), func(t *testing.T) {
+			v := kernel.NewVeth(t)
+			f := kernel.NewForeign(t, version)
+			v.Attach(t, f.FD, kernel.Native)
+			for i := range f.Programs {
+				f.Pin(t, fmt.Sprintf("/sys/fs/bpf/xdp/dispatch-%d-%d", v.Index, f.ID), i)
+			}
+			file := filepath.Join(t.TempDir(), "state.yaml")
+			text := fmt.Sprintf("interfaces: [{name: %s, programs: [{name: drop, object: %s}]}]\n", v.Name, object)
+			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			id := fmt.Sprint(f.Programs[0])
+			for _, args := range [][]string{
+				{"replace", v.Name, "-i", id, object},
+				{"replace", v.Name, "-i", id, "--keep-maps", object},
+				{"set", v.Name, "-i", id, "-P", "3"},
+				{"load", v.Name, object},
+				{"unload", v.Name, "-i", id},
+				{"plan", "-f", file},
+				{"apply", "-f", file},
+				{"apply", "--dry-run", "-f", file},
+			} {
+				before := kernel.Snapshot(t)
+				stdout, stderr, exit := kernel.Run(t, kernel.Xdpmux(), args...)
+				if exit != 1 || !strings.HasPrefix(stderr, "xdpmux: ") || !strings.Contains(stderr, says) {
+					t.Errorf("%q: exit status %d, want %q\n%s%s", args, exit, says, stdout, stderr)
+				}
+				planned := version < 4 && (args[0] == "plan" || args[1] == "--dry-run")
+				if got := strings.Contains(stdout, "  add  drop  "+object); got != planned {
+					t.Errorf("%q: tells what would be added: %t\n%s", args, got, stdout)
+				}
+				before.Check(t)
+			}
+			v.Attach(t, -1, kernel.Native)
+		})
+	}
+}
