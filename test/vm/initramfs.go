@@ -25,10 +25,10 @@ var (
 	guestPrograms = []string{"ip", "bash", "ethtool", "bpftool", "xdp-loader", "xdp-filter", "xdpdump", "nsenter", "unshare"}
 	guestExtras   = []string{
 		"dash", "env", "timeout", "xargs", "find", "setsid", "nohup", "nice", "chroot", "time", "setpriv", "capsh", "getcap", "setcap",
-		"tc", "tcpdump", "ss", "xdp-monitor", "xdp-bench", "xdp-trafficgen", "strace", "perf", "jq",
+		"tc", "tcpdump", "ss", "xdp-monitor", "xdp-bench", "xdp-trafficgen", "strace", "perf", "jq", "systemctl",
 	}
 	guestDirs      = []string{"/dev", "/proc", "/sys", "/tmp", "/run", "/root", "/etc", "/var/lib", "/var/tmp", "/repo", "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib64"}
-	repoParts      = []string{"go.mod", "README.md", "LICENSE", "Makefile", "docs", "bpf", "examples", "build", "test/demo.sh"}
+	repoParts      = []string{"go.mod", "README.md", "LICENSE", "Makefile", "docs", "bpf", "examples", "build", "systemd", "test/demo.sh"}
 	requiredOnHost = []struct{ program, pkg string }{
 		{"qemu-system-x86_64", "qemu-system-x86"}, {"busybox", "busybox-static"}, {"zstd", "zstd"},
 		{"ip", "iproute2"}, {"xz", "xz-utils"}, {"ldd", "libc-bin"}, {"go", "golang"},
@@ -147,6 +147,12 @@ func addPrograms(ctx context.Context, a archive, stderr io.Writer) error {
 			if err := a.file(object, object); err != nil {
 				return err
 			}
+		}
+	}
+	// systemd, for the test of the unit. It doesn't start in the VM by itself.
+	for _, path := range []string{"/usr/lib/systemd/systemd", "/usr/lib/systemd/systemd-executor", "/usr/lib/systemd/system"} {
+		if err := addTree(a, path, path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
 		}
 	}
 	return nil

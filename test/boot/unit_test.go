@@ -1,0 +1,141 @@
+// Package boot has systemd start xdpmux's unit, as it does at boot, and reload it.
+package boot
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/test/kernel"
+)
+
+func TestMain(m *testing.M) { kernel.Main(m) }
+
+// systemd is one that runs in namespaces of its own, as in a container.
+type systemd struct{ pid int }
+
+// boot starts systemd with a unit and returns when it has nothing more to start.
+func boot(t *testing.T, units, unit string) systemd {
+	t.Helper()
+	ready := filepath.Join(t.TempDir(), "ready")
+	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: ready, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	cmd := exec.Command("sh", "-c", `mount --make-rprivate / && mount -t proc proc /proc && mount -t tmpfs tmpfs /run &&
+exec /usr/lib/systemd/systemd --system --unit="$0" --log-target=console --show-status=no`, unit)
+	cmd.Env = append(os.Environ(), "container=test", "NOTIFY_SOCKET="+ready, "SYSTEMD_UNIT_PATH="+units+":")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS | syscall.CLONE_NEWCGROUP}
+	var output strings.Builder
+	cmd.Stdout, cmd.Stderr = &output, &output
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill() // and with it all that it has started
+		_ = cmd.Wait()
+		if t.Failed() {
+			t.Logf("systemd said:\n%s", output.String())
+		}
+	})
+	if err := socket.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	for message := make([]byte, 4096); ; {
+		n, err := socket.Read(message)
+		if err != nil {
+			t.Fatalf("systemd doesn't get ready: %v", err)
+		}
+		if strings.Contains("\n"+string(message[:n]), "\nREADY=1") {
+			return systemd{cmd.Process.Pid}
+		}
+	}
+}
+
+// ctl runs systemctl where that systemd is.
+func (s systemd) ctl(t *testing.T, args ...string) (stdout string, status int) {
+	t.Helper()
+	stdout, stderr, status := kernel.Run(t, "nsenter", append([]string{"-t", fmt.Sprint(s.pid), "-p", "-m", "-C", "systemctl"}, args...)...)
+	return stdout + stderr, status
+}
+
+// TestUnit boots with a state file, reloads another and one with a fault, and stops.
+func TestUnit(t *testing.T) {
+	kernel.NoLeak(t)
+	v := kernel.NewVeth(t)
+	t.Cleanup(func() { _ = dispatcher.DetachAll(t.Context(), v.Name) })
+	xdpmux, err := exec.LookPath(kernel.Xdpmux())
+	if err != nil {
+		t.Fatal(err)
+	}
+	unit, err := os.ReadFile("../../systemd/xdpmux-apply.service.in")
+	if err != nil {
+		t.Fatal(err)
+	}
+	units, config := t.TempDir(), t.TempDir()
+	write := func(dir, name, text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(units, "xdpmux-apply.service", strings.NewReplacer("@BINDIR@", filepath.Dir(xdpmux), "@CONFDIR@", config).Replace(string(unit)))
+	write(units, "boot.target", "[Unit]\nWants=xdpmux-apply.service\n")
+	state := func(programs ...string) string {
+		text := "interfaces:\n- name: " + v.Name + "\n  programs:\n"
+		for _, name := range programs {
+			object, err := filepath.Abs(kernel.Sample(name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			text += fmt.Sprintf("  - {name: %s, object: %s}\n", name, object)
+		}
+		return text
+	}
+	check := func(what, want string) {
+		t.Helper()
+		chain, err := dispatcher.Status(t.Context(), v.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, p := range chain.Programs {
+			names = append(names, p.Name)
+		}
+		if got := strings.Join(names, " "); got != want {
+			t.Errorf("%s: %s runs %q, want %q", what, v.Name, got, want)
+		}
+	}
+
+	write(config, "a.yaml", state("xdp_pass"))
+	s := boot(t, units, "boot.target")
+	check("booted", "xdp_pass")
+	for _, c := range []struct {
+		what, verb, state string
+		status            int
+		runs, active      string
+	}{
+		{"another state", "reload", state("xdp_drop", "xdp_pass"), 0, "xdp_drop xdp_pass", "active"},
+		{"a fault", "reload", "interfaces: [", 1, "xdp_drop xdp_pass", "active"},
+		{"the fault is gone", "reload-or-restart", state("xdp_pass"), 0, "xdp_pass", "active"},
+		{"stopped", "stop", state("xdp_drop"), 0, "xdp_pass", "inactive"},
+		{"started again", "start", state("xdp_drop"), 0, "xdp_drop", "active"},
+	} {
+		write(config, "a.yaml", c.state)
+		if output, status := s.ctl(t, c.verb, "xdpmux-apply"); status != c.status {
+			t.Errorf("%s: systemctl %s: exit status %d, want %d\n%s", c.what, c.verb, status, c.status, output)
+		}
+		check(c.what, c.runs)
+		if active, _ := s.ctl(t, "is-active", "xdpmux-apply"); strings.TrimSpace(active) != c.active {
+			t.Errorf("%s: the unit is %s", c.what, active)
+		}
+	}
+}
