@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"reflect"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 
@@ -66,6 +67,47 @@ func TestCrash(t *testing.T) {
 	t.Logf("a change takes %v; chains after the kill: %v", whole, outcomes)
 	unload(t, v.Name)
 	checkPins(t, v)
+}
+
+// TestInterrupt asks changes to end at random moments: each is made or isn't, as its
+// exit status says, and leaves nothing behind.
+func TestInterrupt(t *testing.T) {
+	kernel.NoLeak(t)
+	v := kernel.NewVeth(t)
+	chance := kernel.Chance(t)
+	commit(t, v.Name, dispatcher.Transaction{Add: []dispatcher.Program{fixture("verdicts", "v_pass"), fixture("verdicts", "v_drop")}})
+	replace := func(name, next string) *exec.Cmd {
+		return exec.Command(kernel.Xdpmux(), "replace", v.Name, "--name", name, fixture("verdicts", "").File, "-n", next)
+	}
+	start := time.Now()
+	if out, err := replace("v_drop", "v_tx").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	whole := time.Since(start)
+	outcomes := map[bool]int{}
+	for range scaled(100, 15) {
+		before := status(t, v.Name)
+		name, next := "v_drop", "v_tx"
+		if slices.Contains(names(before), next) {
+			name, next = next, name
+		}
+		cmd := replace(name, next)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Duration(chance.Int64N(int64(whole)))) // the moment, not a wait
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		_ = cmd.Wait()
+		after := status(t, v.Name)
+		changed := slices.Contains(names(after), next)
+		if changed != cmd.ProcessState.Success() || !changed && !reflect.DeepEqual(before, after) {
+			t.Fatalf("%v, and the chain is %+v, was %+v", cmd.ProcessState, after.Programs, before.Programs)
+		}
+		checkPins(t, v)
+		outcomes[changed]++
+	}
+	t.Logf("a change takes %v; changes made: %v", whole, outcomes)
+	unload(t, v.Name)
 }
 
 func find(t *testing.T, chain *dispatcher.Chain, name string) uint32 {
