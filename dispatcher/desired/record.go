@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -60,6 +61,9 @@ func (r records) lock(ctx context.Context) (unlock func(), err error) {
 	return func() { f.Close() }, nil
 }
 
+// unfinished is the end of the name of a record that is being written.
+const unfinished = ".new"
+
 func (r records) path(id uint32) string {
 	return filepath.Join(string(r), fmt.Sprintf("%d.json", id))
 }
@@ -106,7 +110,7 @@ func (r records) write(id uint32, tag string, p Program, digest string) error {
 		return err
 	}
 	// Renamed into place, so that nobody ever reads half of it.
-	tmp := r.path(id) + ".new"
+	tmp := r.path(id) + unfinished
 	if err := os.WriteFile(tmp, data, 0o644); err != nil {
 		return err
 	}
@@ -128,13 +132,20 @@ func same(a, b Program) bool {
 	return errX == nil && errY == nil && bytes.Equal(x, y)
 }
 
-// clean removes the records of programs that are gone.
+// clean removes the records of programs that are gone, and those that were being
+// written when their writer was killed.
 func (r records) clean() error {
-	files, err := filepath.Glob(filepath.Join(string(r), "*.json"))
+	files, err := filepath.Glob(filepath.Join(string(r), "*.json*"))
 	if err != nil {
 		return err
 	}
 	for _, file := range files {
+		if strings.HasSuffix(file, unfinished) {
+			if err := os.Remove(file); err != nil {
+				return err
+			}
+			continue
+		}
 		id, err := strconv.ParseUint(filepath.Base(file[:len(file)-len(".json")]), 10, 32)
 		if err != nil {
 			continue // not a record

@@ -113,10 +113,16 @@ func TestRecordOfAnother(t *testing.T) {
 	if err := os.WriteFile(record, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	half := record + ".new" // as a killed apply leaves it
+	if err := os.WriteFile(half, data[:10], 0o600); err != nil {
+		t.Fatal(err)
+	}
 	mustExit(t, 2, "plan", "-f", none)
 	mustExit(t, 0, "apply", "-f", none)
-	if _, err := os.Stat(record); !os.IsNotExist(err) {
-		t.Errorf("the record is still there: %v", err)
+	for _, file := range []string{record, half} {
+		if _, err := os.Stat(file); !os.IsNotExist(err) {
+			t.Errorf("%s is still there: %v", file, err)
+		}
 	}
 }
 

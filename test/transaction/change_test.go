@@ -169,11 +169,12 @@ func TestSet(t *testing.T) {
 	}
 	bothShow(t, v.Name)
 	checkPins(t, v)
+	there := status(t, v.Name).Programs
 	for _, c := range []struct {
 		args []string
 		want string
 	}{
-		{[]string{"--name", "v_drop", "-P", "1"}, "2 programs on " + v.Name + " are called v_drop"},
+		{[]string{"--name", "v_drop", "-P", "1"}, fmt.Sprintf("2 programs on %s are called v_drop\n  name one by its id: %d (v_drop), %d (v_drop)", v.Name, there[1].ID, there[2].ID)},
 		{[]string{"--name", "nothing", "-P", "1"}, "no program nothing in the chain on " + v.Name},
 		{[]string{"-i", "999999", "-P", "1"}, "program 999999 is not loaded on " + v.Name},
 		{[]string{"-i", "x", "-P", "1"}, `"x" is not a program's id`},
