@@ -71,13 +71,19 @@ func Attach(ctx context.Context, ifname string, programs []Program, opts AttachO
 		return attachByLibxdp(ctx, ifname, programs, opts.Mode)
 	}
 	done, err := Transaction{Mode: opts.Mode, Add: programs}.Commit(ctx, ifname)
-	if errors.Is(err, ErrNoDispatcher) && !opts.RequireDispatcher {
+	if errors.Is(err, ErrNoDispatcher) && !opts.RequireDispatcher && nothingAttached(ifname) {
 		return attachByLibxdp(ctx, ifname, programs, opts.Mode)
 	}
 	if err != nil {
 		return nil, err
 	}
 	return &Attachment{Interface: done.Chain.Interface, Programs: done.Added}, nil
+}
+
+// nothingAttached says whether an interface can take a program without a dispatcher.
+func nothingAttached(ifname string) bool {
+	l, err := linkByName(ifname)
+	return err == nil && l.progID == 0
 }
 
 // attachByLibxdp attaches a program without a dispatcher, to the interface or its

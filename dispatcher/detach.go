@@ -23,6 +23,11 @@ func Detach(ctx context.Context, ifname string, id uint32) error {
 	if !notInChain(err) {
 		return err
 	}
+	// A chain has been looked through. libxdp isn't asked to do that once more: up to
+	// 1.4 it leaves descriptors open.
+	if l, lookErr := linkByName(ifname); lookErr == nil && errors.Is(err, ErrNoProgram) && l.progID != 0 && l.hwID == 0 {
+		return err
+	}
 	return detach(ctx, ifname, func(l link, mp *libxdp.Multiprog) error {
 		prog, mode, err := find(l, mp, id)
 		if err != nil {

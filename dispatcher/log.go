@@ -79,5 +79,6 @@ func recorded(f func() error) (said []string, err error) {
 		}
 	})
 	defer hook(nil)
-	return said, f()
+	err = f()
+	return said, err
 }

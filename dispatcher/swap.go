@@ -52,11 +52,25 @@ func (s *swap) close() {
 	}
 }
 
-// apply makes the swap if the interface still has the old dispatcher. The lock is
-// held from the first pin to the swap, so that nobody takes the pins for leftovers.
-func (s *swap) apply() error {
+// apply makes the swap if the interface still has the old dispatcher.
+func (s *swap) apply() error { return s.explained(s.pinAndAttach) }
+
+// explained calls f, which changes what is on the interface, and finds the fault
+// behind its error. It takes libxdpLock before f takes that of the pins: so do the
+// calls of libxdp.
+func (s *swap) explained(f func() error) error {
+	said, err := recorded(f)
+	if err != nil {
+		return explainSwap(s.link, s.mode, err, said)
+	}
+	return nil
+}
+
+// pinAndAttach holds the lock from the first pin to the swap, so that nobody takes the
+// pins for leftovers.
+func (s *swap) pinAndAttach() error {
 	if s.host == nil {
-		return s.attach(nil)
+		return s.outcome(0, attachXDP(s.link.Index, nil, s.old.main, s.mode))
 	}
 	unlock, err := lockPins()
 	if err != nil {
@@ -67,39 +81,37 @@ func (s *swap) apply() error {
 	if err := s.pin(dir); err != nil {
 		return errors.Join(&Error{Kind: ErrSystem, Err: err, Msg: fmt.Sprintf("can't pin the chain below %s: %s", dir, cause(err))}, removePins(dir))
 	}
-	if err := s.attach(s.host.main); err != nil {
+	err = s.outcome(s.host.ID, attachXDP(s.link.Index, s.host.main, s.old.main, s.mode))
+	if err != nil && !errors.Is(err, errUnclear) {
 		return errors.Join(err, removePins(dir))
 	}
-	return nil
+	return err
 }
 
-// attach makes the swap itself.
-func (s *swap) attach(main *libbpf.Program) error {
-	var becomes uint32
-	if s.host != nil {
-		becomes = s.host.ID
-	}
-	return s.explained(becomes, func() error { return attachXDP(s.link.Index, main, s.old.main, s.mode) })
-}
+// errUnclear says that nobody knows whether a swap was made: its pins have to stay.
+var errUnclear = errors.New("no answer of the kernel")
 
-// explained calls f, which puts the program becomes (0: none) on the interface, and
-// tells a lost race from other failures. The kernel can make the change and then have
-// no memory for the message that says so: what the interface has is what counts.
-func (s *swap) explained(becomes uint32, f func() error) error {
-	said, err := recorded(f)
+// outcome looks at an error of a swap to the program becomes (0: to none). The kernel
+// can make a change and then have no memory for the message that says so: what the
+// interface has is what counts.
+func (s *swap) outcome(becomes uint32, err error) error {
 	if err == nil {
 		return nil
 	}
 	now, lookErr := s.link.again()
 	switch {
-	case lookErr != nil:
+	case errors.Is(lookErr, ErrNoInterface):
 		return lookErr
+	case lookErr != nil:
+		return &Error{Kind: ErrSystem, Err: errors.Join(errUnclear, err, lookErr),
+			Msg:    fmt.Sprintf("can't tell whether the chain on %s was changed: %s", s.link.Name, cause(err)),
+			Remedy: "xdpmux status shows what runs, and xdpmux clean removes pins that are left"}
 	case (errors.Is(err, syscall.EEXIST) || errors.Is(err, syscall.EBUSY)) && now.progID != s.link.progID:
 		return errLostRace
 	case now.progID == becomes:
 		return nil
 	}
-	return explainSwap(s.link, s.mode, err, said)
+	return err
 }
 
 // attachXDP puts a dispatcher on the interface, or takes it away with a nil main,
@@ -191,8 +203,9 @@ func unpin(ifindex int, id uint32) error {
 // revert puts the old dispatcher back after apply and before finish.
 func (s *swap) revert() error {
 	flags := s.mode.flag() | libbpf.XDPReplace
-	put := func() error { return libbpf.XDPAttach(s.link.Index, s.old.main.Int(), flags, s.host.main.FD()) }
-	if err := s.explained(s.link.progID, put); err != nil {
+	if err := s.explained(func() error {
+		return s.outcome(s.link.progID, libbpf.XDPAttach(s.link.Index, s.old.main.Int(), flags, s.host.main.FD()))
+	}); err != nil {
 		return err
 	}
 	waitForPackets()

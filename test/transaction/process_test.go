@@ -1,0 +1,59 @@
+package transaction
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/test/kernel"
+)
+
+// TestOneProcess changes one chain while changes of another one are refused, in one
+// process that lives on: they don't wait for each other, and what is refused leaves
+// no descriptor open.
+func TestOneProcess(t *testing.T) {
+	kernel.NoLeak(t)
+	a, b := kernel.NewVeth(t), kernel.NewVeth(t)
+	var ids []uint32
+	for _, v := range []*kernel.Veth{a, b} {
+		ids = append(ids, commit(t, v.Name, dispatcher.Transaction{Add: []dispatcher.Program{fixture("verdicts", "v_pass")}}).Added[0].ID)
+	}
+	done := make(chan error, 2)
+	go func() {
+		for i := range uint32(40) {
+			_, err := dispatcher.Transaction{Mode: dispatcher.ModeUnspecified, Set: []dispatcher.Setting{{ID: ids[0], Priority: &i}}}.Commit(t.Context(), a.Name)
+			if err != nil {
+				done <- err
+				return
+			}
+		}
+		done <- nil
+	}()
+	go func() {
+		for range 40 {
+			if err := dispatcher.Detach(t.Context(), b.Name, ids[0]); !errors.Is(err, dispatcher.ErrNoProgram) {
+				done <- err
+				return
+			}
+			without := []dispatcher.Program{fixture("nobtf", "")}
+			if _, err := dispatcher.Attach(t.Context(), b.Name, without, dispatcher.AttachOptions{}); !errors.Is(err, dispatcher.ErrNoDispatcher) {
+				done <- err
+				return
+			}
+		}
+		done <- nil
+	}()
+	for range cap(done) {
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Error(err)
+			}
+		case <-time.After(time.Minute):
+			t.Fatal("they wait for each other")
+		}
+	}
+	unload(t, a.Name)
+	unload(t, b.Name)
+}
