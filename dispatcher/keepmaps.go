@@ -41,8 +41,11 @@ func (o *opened) chooseMaps(from member) error {
 	kept := make([]uint32, len(maps))
 	for i, m := range maps {
 		name := o.mapName(m)
-		there := theirs[shortName(name)]
-		if there == nil || isConstant(name) {
+		if !m.Internal() {
+			name = shortName(name)
+		}
+		there := theirs[name]
+		if there == nil || isConstant(name) || m.Internal() != (there.variables != nil) {
 			continue
 		}
 		if err := o.canKeep(m, there, from); err != nil {

@@ -136,7 +136,7 @@ func TestCheckOfInterfaces(t *testing.T) {
 		t.Errorf("a full chain: %+v", c["attached"])
 	}
 	newer := kernel.NewVeth(t)
-	newer.Attach(t, newForeign(t, 3).fd, kernel.SKB)
+	newer.Attach(t, kernel.NewForeign(t, 3).FD, kernel.SKB)
 	if c := checks(t, nil, 1, newer.Name); c["attached"].State != dispatcher.CheckMissing || !strings.Contains(c["attached"].Detail, "version 3") {
 		t.Errorf("a chain of version 3: %+v", c["attached"])
 	}

@@ -37,7 +37,7 @@ func chain(t *testing.T, v *kernel.Veth, args ...string) {
 
 func foreignChain(version int, args ...string) func(*testing.T, *kernel.Veth) []string {
 	return func(t *testing.T, v *kernel.Veth) []string {
-		v.Attach(t, newForeign(t, version).fd, kernel.SKB)
+		v.Attach(t, kernel.NewForeign(t, version).FD, kernel.SKB)
 		return append([]string{args[0], v.Name}, args[1:]...)
 	}
 }
@@ -119,9 +119,9 @@ var faults = map[string]fault{
 		return []string{"unload", "-a", v.Name}
 	}, remedy: "bpftool link detach id"},
 	"unload-newer": {prepare: func(t *testing.T, v *kernel.Veth) []string {
-		f := newForeign(t, 3)
-		v.Attach(t, f.fd, kernel.SKB)
-		return []string{"unload", "-i", fmt.Sprint(f.partID(t, 0)), v.Name}
+		f := kernel.NewForeign(t, 3)
+		v.Attach(t, f.FD, kernel.SKB)
+		return []string{"unload", "-i", fmt.Sprint(f.Programs[0]), v.Name}
 	}, remedy: "unload -a"},
 	"unload-nothing": {prepare: func(_ *testing.T, v *kernel.Veth) []string { return []string{"unload", "-a", v.Name} }},
 	"unload-not-there": {prepare: func(t *testing.T, v *kernel.Veth) []string {

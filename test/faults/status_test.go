@@ -31,23 +31,23 @@ func TestStatusOfEveryVersion(t *testing.T) {
 			t.Run(fmt.Sprintf("version %d, pinned %s", version, pinned), func(t *testing.T) {
 				kernel.NoLeak(t)
 				v := kernel.NewVeth(t)
-				f := newForeign(t, version)
-				v.Attach(t, f.fd, kernel.SKB)
+				f := kernel.NewForeign(t, version)
+				v.Attach(t, f.FD, kernel.SKB)
 				want := ""
-				libxdp := fmt.Sprintf("/sys/fs/bpf/xdp/dispatch-%d-%d", v.Index, f.id)
+				libxdp := fmt.Sprintf("/sys/fs/bpf/xdp/dispatch-%d-%d", v.Index, f.ID)
 				switch pinned {
 				case "as libxdp does":
 					want = libxdp
-					f.pin(t, want, 0)
-					f.pin(t, want, 1)
+					f.Pin(t, want, 0)
+					f.Pin(t, want, 1)
 				case "elsewhere":
-					f.pin(t, filepath.Join("/sys/fs/bpf", t.TempDir()), 0)
+					f.Pin(t, filepath.Join("/sys/fs/bpf", t.TempDir()), 0)
 				case "half":
 					want = libxdp
-					f.pin(t, want, 1)
+					f.Pin(t, want, 1)
 				}
 				c := status(t, v.Name, 0)
-				if c.Version != version || c.Dispatcher == nil || c.Dispatcher.ID != uint32(f.id) || *c.Mode != dispatcher.ModeSKB || c.Pins != want || c.Problem != "" {
+				if c.Version != version || c.Dispatcher == nil || c.Dispatcher.ID != f.ID || *c.Mode != dispatcher.ModeSKB || c.Pins != want || c.Problem != "" {
 					t.Errorf("chain: %+v", c)
 				}
 				frags := version > 1
@@ -56,7 +56,7 @@ func TestStatusOfEveryVersion(t *testing.T) {
 					{Priority: 9, Actions: *dispatcher.On(dispatcher.Pass, dispatcher.TX), Frags: frags},
 				} {
 					got := c.Programs[i]
-					if got.ID != f.partID(t, i) || got.Name != "xdp_pass" || got.Tag == "" {
+					if got.ID != f.Programs[i] || got.Name != "xdp_pass" || got.Tag == "" {
 						t.Errorf("program %d: %+v", i, got)
 					}
 					got.Loaded = dispatcher.Loaded{}
@@ -74,7 +74,7 @@ func TestStatusOfTheUnknown(t *testing.T) {
 	kernel.NoLeak(t)
 	kernel.InNetns(t, func() {
 		bad, good := kernel.NewVeth(t), kernel.NewVeth(t)
-		bad.Attach(t, newForeign(t, 4).fd, kernel.SKB)
+		bad.Attach(t, kernel.NewForeign(t, 4).FD, kernel.SKB)
 		good.Attach(t, kernel.Program(t, kernel.Pass), kernel.Native)
 		stdout, stderr, exit := kernel.Run(t, ours(), "status")
 		if exit != 1 || !strings.Contains(stderr, "version 4, and xdpmux knows 1 to 3") {
@@ -116,7 +116,7 @@ func TestStatusOfLinks(t *testing.T) {
 	kernel.NoLeak(t)
 	a, b := kernel.NewVeth(t), kernel.NewVeth(t)
 	linkTo(t, kernel.Program(t, kernel.Pass), a.Index)
-	linkTo(t, newForeign(t, 2).fd, b.Index)
+	linkTo(t, kernel.NewForeign(t, 2).FD, b.Index)
 	if c := status(t, a.Name, 0); c.Link == 0 || c.Legacy == nil {
 		t.Errorf("legacy program: %+v", c)
 	}
