@@ -34,7 +34,12 @@ var errNotDispatcher = errors.New("not a dispatcher")
 // interface of that index. The error is errNotDispatcher for any other program,
 // and ENOENT for one that is gone.
 func readDispatcher(ifindex int, id uint32) (*state, error) {
-	info, err := progInfo(id)
+	fd, err := libbpf.ProgByID(id)
+	if err != nil {
+		return nil, err
+	}
+	defer fd.Close() // until all is read: nothing of it can go meanwhile
+	info, err := libbpf.ProgInfoByFD(fd.Int())
 	if err != nil {
 		return nil, err
 	}
