@@ -159,9 +159,29 @@ func holdingLinks() map[holding]uint32 {
 	return held
 }
 
-// chainOf reads what sits on an interface. What disappears while it is read
-// counts as not there.
+// chainOf reads what sits on an interface. What it can't read whole it reads again if
+// the interface has got another program meanwhile.
 func chainOf(l link) *Chain {
+	for {
+		c := readChain(l)
+		if c.complete(l) {
+			return c
+		}
+		now, err := l.again()
+		if err != nil || now.progID == l.progID && now.hwID == l.hwID {
+			return c
+		}
+		l = now
+	}
+}
+
+// complete says whether all that the interface had was there to be read.
+func (c *Chain) complete(l link) bool {
+	return c.Problem == "" && (l.progID == 0 || c.Dispatcher != nil || c.Legacy != nil) && (l.hwID == 0 || c.Hardware != nil)
+}
+
+// readChain counts what disappears while it is read as not there.
+func readChain(l link) *Chain {
 	c := &Chain{Interface: l.Interface, Programs: []Component{}}
 	err := errors.Join(c.readMain(l), c.readHardware(l))
 	if err != nil {
