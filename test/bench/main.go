@@ -50,7 +50,7 @@ func main() {
 // document writes the whole document, once everything is measured.
 func document(ctx context.Context, path string) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# Benchmarks\n\nWritten by `make bench`: one run, xdpmux and the native tool in turn.\n\n%s\n", machine())
+	fmt.Fprintf(&b, "# Benchmarks\n\nWritten by `make bench`: one run, xdpmux and the native tool in turn.\n\n%s", machine())
 	if err := inNetns(func() error { return statusOfMany(ctx, &b) }); err != nil {
 		return err
 	}
