@@ -23,7 +23,7 @@ func statsCommand(out *output) *cli.Command {
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "interval", Aliases: []string{"i"}, Value: "1s", Usage: "report every `TIME`, such as 500ms or 10s"},
 			&cli.UintFlag{Name: "count", Aliases: []string{"c"}, Usage: "end after `N` reports (default: when interrupted)"},
-			&cli.BoolFlag{Name: "latency", Usage: "measure how long each program takes, which about doubles the cost of counting"},
+			&cli.BoolFlag{Name: "latency", Usage: "measure how long each program takes, which takes two to three times what counting alone does"},
 			&cli.BoolFlag{Name: "json", Usage: "print each report as one line of JSON"},
 			&cli.BoolFlag{Name: "prometheus", Usage: "print what one interval counts as a Prometheus scrape, and end"},
 			&cli.StringFlag{Name: "listen", Usage: "serve Prometheus scrapes at http://`ADDRESS`/metrics, such as 127.0.0.1:9435; without a host on loopback only"},
@@ -39,7 +39,7 @@ func topCommand(out *output) *cli.Command {
 		ArgsUsage: "[ifname]",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "interval", Aliases: []string{"i"}, Value: "1s", Usage: "refresh every `TIME`, such as 500ms or 10s"},
-			&cli.BoolFlag{Name: "latency", Usage: "measure how long each program takes, which about doubles the cost of counting"},
+			&cli.BoolFlag{Name: "latency", Usage: "measure how long each program takes, which takes two to three times what counting alone does"},
 		},
 		Action: func(c *cli.Context) error { return top(c, out) },
 	}

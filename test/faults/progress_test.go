@@ -82,13 +82,15 @@ func TestProgress(t *testing.T) {
 // its new chain, all get it.
 func TestInterrupted(t *testing.T) {
 	kernel.NoLeak(t)
-	_, names := pairs(t, 8)
+	// Many, as the signal has to arrive before the last is reached: a processor of the
+	// VM goes on for up to 100 ms before the other gets its turn.
+	_, names := pairs(t, 40)
 	kernel.MustRun(t, ours(), "load", names[0], pass)
 	list := strings.Join(names, ",")
 	for _, signal := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, os.Kill} {
 		before := kernel.Snapshot(t)
 		chain := status(t, names[0], 0)
-		output, state := onTerminal(t, "prepare 2 of 8", signal, "load", list, sample("xdp_drop"), pass)
+		output, state := onTerminal(t, "prepare 2 of 40", signal, "load", list, sample("xdp_drop"), pass)
 		if signal == os.Kill {
 			if state.ExitCode() != -1 {
 				t.Errorf("not killed: %v", state)
@@ -101,7 +103,7 @@ func TestInterrupted(t *testing.T) {
 			t.Errorf("%v: the chain was %+v, and is %+v", signal, chain, now)
 		}
 	}
-	if output, state := onTerminal(t, "swap 2 of 8", os.Interrupt, "load", list, sample("xdp_drop")); !state.Success() {
+	if output, state := onTerminal(t, "swap 2 of 40", os.Interrupt, "load", list, sample("xdp_drop")); !state.Success() {
 		t.Errorf("%v, %q", state, output)
 	}
 	for _, name := range names {
@@ -110,11 +112,11 @@ func TestInterrupted(t *testing.T) {
 		}
 	}
 	// What is done is done, and the rest stays.
-	output, state := onTerminal(t, "unload 2 of 8", os.Interrupt, "unload", "-a", list)
+	output, state := onTerminal(t, "unload 2 of 40", os.Interrupt, "unload", "-a", list)
 	if state.ExitCode() != 1 || !strings.HasSuffix(output, clearLine+"xdpmux: interrupted\r\n") {
 		t.Errorf("%v, %q", state, output)
 	}
-	if first, last := status(t, names[0], 0), status(t, names[7], 0); first.Dispatcher != nil || last.Dispatcher == nil {
+	if first, last := status(t, names[0], 0), status(t, names[39], 0); first.Dispatcher != nil || last.Dispatcher == nil {
 		t.Errorf("first: %+v\nlast: %+v", first, last)
 	}
 	kernel.Run(t, ours(), "unload", "-a", list)

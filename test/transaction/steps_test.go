@@ -43,6 +43,9 @@ func TestEveryStep(t *testing.T) {
 				}
 				exit, output, done := replaceWithFault(t, v.Name, name, next, fmt.Sprintf("inject=%s:%s:when="+when, call, fault, n))
 				after := status(t, v.Name)
+				// strace counts the calls of each thread: the change and the look at what
+				// became of it can both fail.
+				unclear := unclear || strings.Contains(output, "can't tell whether the chain")
 				changed := !reflect.DeepEqual(before, after)
 				if changed && (len(after.Programs) != 2 || find(t, after, "v_drop") != find(t, before, "v_drop") || find(t, after, next) == 0) {
 					t.Fatalf("%s: the chain is %+v\n%s", what, after.Programs, output)
