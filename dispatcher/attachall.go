@@ -89,8 +89,8 @@ func (c *commit) tryAll(ctx context.Context, all []link, progress func(Step, int
 		}
 	}
 	var done []*Attachment
+	finish(swaps...)
 	for _, s := range swaps {
-		s.finish()
 		a := &Attachment{Interface: s.link.Interface}
 		for _, o := range c.adds {
 			a.Programs = append(a.Programs, s.component(o))
@@ -106,7 +106,7 @@ func (c *commit) revertAll(ctx context.Context, swaps []*swap, err error) error 
 	for _, s := range swaps {
 		failed := s.revert()
 		if errors.Is(failed, errLostRace) {
-			s.finish()
+			finish(s)
 			remove := Transaction{Mode: ModeUnspecified}
 			for _, o := range c.adds {
 				remove.Remove = append(remove.Remove, s.component(o).ID)

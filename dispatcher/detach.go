@@ -80,7 +80,7 @@ func detachChain(ctx context.Context, ifname string) error {
 		if err := s.apply(); err != nil {
 			return err
 		}
-		s.finish()
+		finish(s)
 		return nil
 	})
 }

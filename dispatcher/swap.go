@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"syscall"
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
@@ -14,7 +15,7 @@ import (
 //	prepare      loads and links; nothing of it can be seen yet
 //	apply        pins it and puts it on the interface, or undoes all that
 //	revert       takes it back
-//	finish       removes the pins of the old one
+//	finish       removes the pins of the old one, for several swaps at once
 //	close        lets go of what isn't pinned
 type swap struct {
 	link    link
@@ -179,16 +180,19 @@ func removePins(dir string) error {
 	return err
 }
 
-// finish removes the old chain, which no packet enters any more. What fails now
+// finish removes the old chains, which no packet enters any more. What fails now
 // leaves pins that Clean removes.
-func (s *swap) finish() {
-	if s.old.state == nil {
-		return
-	}
-	if s.host != nil {
+func finish(swaps ...*swap) {
+	// Where no chain comes, a packet that still skips a program is as good as one that
+	// came later.
+	if slices.ContainsFunc(swaps, func(s *swap) bool { return s.old.state != nil && s.host != nil }) {
 		waitForPackets()
-	} // else a packet that still skips a program is as good as one that came later
-	unpin(s.link.Index, s.old.state.ID)
+	}
+	for _, s := range swaps {
+		if s.old.state != nil {
+			unpin(s.link.Index, s.old.state.ID)
+		}
+	}
 }
 
 func unpin(ifindex int, id uint32) error {

@@ -166,7 +166,7 @@ func (c *commit) try(ctx context.Context, l link) (*Committed, error) {
 	if err := s.apply(); err != nil {
 		return nil, err
 	}
-	s.finish()
+	finish(s)
 	return c.committed(s), nil
 }
 

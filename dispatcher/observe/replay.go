@@ -130,14 +130,17 @@ func (r *Replay) Run(packet []byte) (*Trace, error) {
 
 // Close ends the tracing.
 func (r *Replay) Close() error {
+	if r.fd == nil {
+		return nil
+	}
 	defer runtime.UnlockOSThread()
-	r.fd.Close()
-	var err error
+	err := r.fd.Close()
 	if r.event != nil {
-		err = os.NewSyscallError("munmap", unix.Munmap(r.event))
+		err = errors.Join(err, os.NewSyscallError("munmap", unix.Munmap(r.event)))
 	}
-	if r.tracer == nil {
-		return err
+	if r.tracer != nil {
+		err = errors.Join(err, r.tracer.close())
 	}
-	return errors.Join(err, r.tracer.close())
+	*r = Replay{}
+	return err
 }

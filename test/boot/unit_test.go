@@ -102,15 +102,7 @@ func TestUnit(t *testing.T) {
 	}
 	check := func(what, want string) {
 		t.Helper()
-		chain, err := dispatcher.Status(t.Context(), v.Name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var names []string
-		for _, p := range chain.Programs {
-			names = append(names, p.Name)
-		}
-		if got := strings.Join(names, " "); got != want {
+		if got := kernel.Programs(t, v); got != want {
 			t.Errorf("%s: %s runs %q, want %q", what, v.Name, got, want)
 		}
 	}

@@ -72,27 +72,13 @@ func (e *example) stop(t *testing.T, sig syscall.Signal) string {
 	return string(rest)
 }
 
-// programs are the names of the chain's programs.
-func programs(t *testing.T, v *kernel.Veth) string {
-	t.Helper()
-	chain, err := dispatcher.Status(t.Context(), v.Name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var names []string
-	for _, p := range chain.Programs {
-		names = append(names, p.Name)
-	}
-	return strings.Join(names, " ")
-}
-
 func TestDropIPv6Count(t *testing.T) {
 	kernel.NoLeak(t)
 	v := kernel.NewVeth(t)
 	kernel.MustRun(t, kernel.Xdpmux(), "load", v.Name, pass)
 	defer kernel.MustRun(t, kernel.Xdpmux(), "unload", "-a", v.Name)
 	e := start(t, dropExample, "-interval", "100ms", v.Name, dropObject)
-	if got := programs(t, v); got != "xdp_drop_ipv6_count xdp_pass" {
+	if got := kernel.Programs(t, v); got != "xdp_drop_ipv6_count xdp_pass" {
 		t.Errorf("programs: %s", got)
 	}
 	var frames [][]byte
@@ -108,7 +94,7 @@ func TestDropIPv6Count(t *testing.T) {
 		}
 	}
 	e.stop(t, syscall.SIGTERM)
-	if got := programs(t, v); got != "xdp_pass" {
+	if got := kernel.Programs(t, v); got != "xdp_pass" {
 		t.Errorf("programs after the end: %s", got)
 	}
 }
@@ -133,7 +119,7 @@ func TestExamplesRefuse(t *testing.T) {
 		if status != 1 || stdout != "" || !strings.Contains(stderr, c.want) {
 			t.Errorf("%s %s: status %d, %q\nwant %q\n got %q", c.name, c.args, status, stdout, c.want, stderr)
 		}
-		if got := programs(t, v); got != "" {
+		if got := kernel.Programs(t, v); got != "" {
 			t.Errorf("%s %s left %s", c.name, c.args, got)
 		}
 	}

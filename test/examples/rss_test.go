@@ -197,7 +197,7 @@ func TestCPUMapRSS(t *testing.T) {
 			kernel.MustRun(t, kernel.Xdpmux(), "load", "-m", mode, v.Name, pass)
 			defer kernel.MustRun(t, kernel.Xdpmux(), "unload", "-a", v.Name)
 			e := start(t, rssExample, "--cpus", fmt.Sprintf("0-%d", cpus-1), "--queue-size", fmt.Sprint(queueSize), "--mode", mode, v.Name, rssObject)
-			if got := programs(t, v); got != "xdp_pass xdp_cpumap_rss" {
+			if got := kernel.Programs(t, v); got != "xdp_pass xdp_cpumap_rss" {
 				t.Errorf("programs: %s", got)
 			}
 			c := newCapture(t, v, cpus)
@@ -236,7 +236,7 @@ func TestCPUMapRSS(t *testing.T) {
 					t.Errorf("CPU %d: %d packets, %d dropped, want %d and none", cpu, packets[cpu], dropped[cpu], want[cpu])
 				}
 			}
-			if got := programs(t, v); got != "xdp_pass" {
+			if got := kernel.Programs(t, v); got != "xdp_pass" {
 				t.Errorf("programs after the end: %s", got)
 			}
 		})

@@ -97,23 +97,9 @@ func (p *process) end(t *testing.T, status int) {
 	}
 }
 
-// programs are the names of the chain's programs, in order.
-func programs(t *testing.T, v *kernel.Veth) string {
-	t.Helper()
-	chain, err := dispatcher.Status(t.Context(), v.Name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var names []string
-	for _, p := range chain.Programs {
-		names = append(names, p.Name)
-	}
-	return strings.Join(names, " ")
-}
-
 func expect(t *testing.T, v *kernel.Veth, want string) {
 	t.Helper()
-	if got := programs(t, v); got != want {
+	if got := kernel.Programs(t, v); got != want {
 		t.Errorf("programs on %s: %q, want %q", v.Name, got, want)
 	}
 }

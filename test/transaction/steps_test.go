@@ -3,6 +3,7 @@ package transaction
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -72,6 +73,36 @@ func TestEveryStep(t *testing.T) {
 		}
 	}
 	unload(t, v.Name)
+}
+
+// TestStatusMeanwhile holds a status between asking for the interface's program and
+// opening that, and swaps the chain meanwhile: it has to show the chain, not that there
+// is none.
+func TestStatusMeanwhile(t *testing.T) {
+	kernel.NoLeak(t)
+	v := kernel.NewVeth(t)
+	pass := fixture("verdicts", "v_pass")
+	id := commit(t, v.Name, dispatcher.Transaction{Add: []dispatcher.Program{pass}}).Chain.Programs[0].ID
+	var output strings.Builder
+	cmd := exec.Command("strace", "-f", "-o", "/dev/null", "-e", "trace=bpf", "-e", "inject=bpf:delay_enter=2s:when=1", kernel.Xdpmux(), "status", v.Name)
+	cmd.Stdout, cmd.Stderr = &output, &output
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- cmd.Wait() }()
+	for n := uint32(0); ; n++ {
+		select {
+		case err := <-done:
+			if err != nil || !strings.Contains(output.String(), "v_pass") {
+				t.Errorf("after %d swaps: %v\n%s", n, err, output.String())
+			}
+			unload(t, v.Name)
+			return
+		default:
+			commit(t, v.Name, dispatcher.Transaction{Mode: dispatcher.ModeUnspecified, Set: []dispatcher.Setting{{ID: id, Priority: &n}}})
+		}
+	}
 }
 
 // replaceWithFault replaces a program under strace(1), which makes the fault, and says
