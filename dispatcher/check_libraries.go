@@ -34,7 +34,11 @@ func checkLibraries(ours int) Check {
 
 // versionOf reads the version of the protocol that a dispatcher's object is for.
 func versionOf(file string) (int, error) {
-	obj, err := libbpf.OpenFile(file, libbpf.OpenOptions{})
+	data, err := readObject(file)
+	if err != nil {
+		return 0, err
+	}
+	obj, err := openObject(file, data, libbpf.OpenOptions{})
 	if err != nil {
 		return 0, err
 	}

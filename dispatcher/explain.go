@@ -1,11 +1,10 @@
 package dispatcher
 
 import (
+	"bytes"
 	"debug/elf"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"strings"
 	"syscall"
 
@@ -15,23 +14,18 @@ import (
 
 // explainObject says what is wrong with an object file that libbpf or libxdp
 // couldn't open.
-func explainObject(file string, err error) error {
+func explainObject(file string, data []byte, err error) error {
 	e := &Error{Kind: ErrObject, Err: err}
 	const compile = "compile it with: clang -O2 -g -target bpf -c prog.c -o prog.o"
-	f, openErr := elf.Open(file)
-	var path *fs.PathError
+	f, openErr := elf.NewFile(bytes.NewReader(data))
 	switch {
-	case errors.As(openErr, &path):
-		e.Msg = fmt.Sprintf("can't open %s: %v", file, path.Err)
-		return e
-	case openErr != nil && !hasELFMagic(file):
+	case openErr != nil && !bytes.HasPrefix(data, []byte(elf.ELFMAG)):
 		e.Msg, e.Remedy = file+" is not an ELF object", compile
 		return e
 	case openErr != nil:
 		e.Msg, e.Remedy = fmt.Sprintf("%s is a broken ELF object, perhaps truncated (%v)", file, openErr), compile
 		return e
 	}
-	defer f.Close()
 	switch {
 	case f.Machine != elf.EM_BPF && f.Machine != elf.EM_NONE:
 		e.Msg, e.Remedy = fmt.Sprintf("%s is compiled for %s, not for BPF", file, machine(f.Machine)), compile
@@ -39,7 +33,7 @@ func explainObject(file string, err error) error {
 		e.Msg, e.Remedy = fmt.Sprintf("%s has the byte order of another machine", file), compile
 	case f.Section(".maps") != nil && f.Section(".BTF") == nil:
 		e.Msg, e.Remedy = file+" has maps, but no type information (BTF) that describes them", compile
-	case truncated(f, file):
+	case truncated(f, len(data)):
 		e.Msg, e.Remedy = fmt.Sprintf("%s is a truncated ELF object", file), compile
 	default:
 		e.Msg = fmt.Sprintf("libbpf can't read %s: %s", file, cause(err))
@@ -48,29 +42,14 @@ func explainObject(file string, err error) error {
 	return e
 }
 
-func hasELFMagic(file string) bool {
-	f, err := os.Open(file)
-	if err != nil {
-		return false
-	}
-	defer f.Close()
-	magic := make([]byte, len(elf.ELFMAG))
-	n, _ := f.Read(magic)
-	return string(magic[:n]) == elf.ELFMAG
-}
-
 func machine(m elf.Machine) string {
 	return strings.ToLower(strings.TrimPrefix(m.String(), "EM_"))
 }
 
 // truncated says whether a section lies past the end of the file.
-func truncated(f *elf.File, file string) bool {
-	info, err := os.Stat(file)
-	if err != nil {
-		return false
-	}
+func truncated(f *elf.File, size int) bool {
 	for _, s := range f.Sections {
-		if s.Type != elf.SHT_NOBITS && s.Offset+s.FileSize > uint64(info.Size()) {
+		if s.Type != elf.SHT_NOBITS && s.Offset+s.FileSize > uint64(size) {
 			return true
 		}
 	}

@@ -55,20 +55,24 @@ type ObjectMap struct {
 }
 
 // Inspect reads an object file. It needs no privilege and no kernel that knows BPF.
-// Errors: [ErrObject]. It stands for bpf_object__open_file.
+// Errors: [ErrObject]. It stands for bpf_object__open_mem.
 func Inspect(file string) (*Object, error) {
-	obj, err := libbpf.OpenFile(file, libbpf.OpenOptions{})
+	data, err := readObject(file)
 	if err != nil {
-		return nil, explainObject(file, err)
+		return nil, err
+	}
+	obj, err := openObject(file, data, libbpf.OpenOptions{})
+	if err != nil {
+		return nil, err
 	}
 	defer obj.Close()
 	btf := obj.BTF()
-	o := &Object{File: file, License: license(file), BTF: btf != nil, Programs: []ObjectProgram{}, Maps: []ObjectMap{}}
+	o := &Object{File: file, License: license(data), BTF: btf != nil, Programs: []ObjectProgram{}, Maps: []ObjectMap{}}
 	first := true
 	for _, p := range obj.Programs() {
 		r, err := inspectProgram(obj, p, btf)
 		if err != nil {
-			return nil, explainObject(file, err)
+			return nil, explainObject(file, data, err)
 		}
 		if p.Type() == libbpf.ProgTypeXDP {
 			if r.Chain && !first {
@@ -89,12 +93,11 @@ func Inspect(file string) (*Object, error) {
 }
 
 // license is the text in the section of that name.
-func license(file string) string {
-	f, err := elf.Open(file)
+func license(data []byte) string {
+	f, err := elf.NewFile(bytes.NewReader(data))
 	if err != nil {
 		return ""
 	}
-	defer f.Close()
 	s := f.Section("license")
 	if s == nil {
 		return ""

@@ -11,9 +11,13 @@ type Listed struct {
 // Listing lists the programs of an object file that can be XDP. Errors:
 // [ErrObject].
 func Listing(file string) ([]Listed, error) {
-	obj, err := libbpf.OpenFile(file, libbpf.OpenOptions{})
+	data, err := readObject(file)
 	if err != nil {
-		return nil, explainObject(file, err)
+		return nil, err
+	}
+	obj, err := openObject(file, data, libbpf.OpenOptions{})
+	if err != nil {
+		return nil, err
 	}
 	defer obj.Close()
 	var all []Listed

@@ -2,6 +2,8 @@ package dispatcher
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
@@ -12,12 +14,17 @@ import (
 // place in the chain. Only File is needed.
 type Program struct {
 	File     string   // the object file
+	Data     []byte   // its bytes, where File is only what to call it; nil: they are read from File
 	Section  string   // the ELF section that holds the program; not together with Name
 	Name     string   // the function's name; neither: the first program of the file that can be XDP
 	Priority *uint32  // run priority, lower runs earlier; nil: what the object says, else 50
 	Actions  *Actions // chain call actions; nil: what the object says, else XDP_PASS
 	Frags    *bool    // the program takes packets of several buffers; nil: what its section says
 	PinPath  string   // maps that ask for pinning are pinned below it; empty: no map is pinned
+
+	// MapSizes are the maximum numbers of entries of maps, by name, instead of those of
+	// the object. A map that others use already has the size that it has.
+	MapSizes map[string]uint32
 
 	// Contents are entries that its maps have before it sees a packet. Maps that
 	// others use already, found at their pin or kept by a [Replacement], keep what
@@ -52,9 +59,14 @@ func (p Program) open() (_ *opened, err error) {
 	if p.Section != "" && p.Name != "" {
 		return nil, &Error{Kind: ErrInvalid, Msg: "both a section and a program name are given", Remedy: "give only one of --section and --prog-name"}
 	}
-	obj, err := libbpf.OpenFile(p.File, libbpf.OpenOptions{PinRoot: p.PinPath, LogSize: logSize})
+	if p.Data == nil {
+		if p.Data, err = readObject(p.File); err != nil {
+			return nil, err
+		}
+	}
+	obj, err := openObject(p.File, p.Data, libbpf.OpenOptions{PinRoot: p.PinPath, LogSize: logSize})
 	if err != nil {
-		return nil, explainObject(p.File, err)
+		return nil, err
 	}
 	o := &opened{spec: p, obj: obj}
 	defer func() {
@@ -78,6 +90,9 @@ func (p Program) open() (_ *opened, err error) {
 			return nil, err
 		}
 	}
+	if err := p.sizeMaps(obj); err != nil {
+		return nil, err
+	}
 	if o.pins, err = preparePins(obj, p.PinPath); err != nil {
 		return nil, err
 	}
@@ -89,7 +104,7 @@ func (o *opened) configure() error {
 	defer libxdpLock.Unlock()
 	prog, err := libxdp.FromObject(o.obj, o.bpf.Name())
 	if err != nil {
-		return explainObject(o.spec.File, err)
+		return explainObject(o.spec.File, o.spec.Data, err)
 	}
 	o.prog = prog
 	if o.spec.Priority != nil {
@@ -152,6 +167,26 @@ func (p Program) pick(obj *libbpf.Object) (*libbpf.Program, error) {
 		e.Remedy = "its sections with programs: " + strings.Join(sections, ", ")
 	}
 	return nil, e
+}
+
+// sizeMaps gives maps the sizes that were asked for.
+func (p Program) sizeMaps(obj *libbpf.Object) error {
+	names := map[string]bool{}
+	for _, m := range obj.Maps() {
+		names[m.Name()] = true
+		if size, ok := p.MapSizes[m.Name()]; ok {
+			if err := m.SetMaxEntries(int(size)); err != nil {
+				return err
+			}
+		}
+	}
+	for name := range p.MapSizes {
+		if !names[name] {
+			return &Error{Kind: ErrInvalid, Msg: fmt.Sprintf("%s has no map %q", p.File, name),
+				Remedy: fmt.Sprintf("its maps: %q", slices.Sorted(maps.Keys(names)))}
+		}
+	}
+	return nil
 }
 
 func (o *opened) close() {

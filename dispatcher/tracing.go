@@ -21,9 +21,13 @@ type Tracing struct {
 // Errors: [ErrObject], [ErrNoProgram], [ErrVerifier], [ErrPermission], [ErrSystem].
 // It stands for bpf_raw_tracepoint_open.
 func AttachTracing(progID uint32, file, name string) (_ *Tracing, err error) {
-	obj, err := libbpf.OpenFile(file, libbpf.OpenOptions{LogSize: logSize})
+	data, err := readObject(file)
 	if err != nil {
-		return nil, explainObject(file, err)
+		return nil, err
+	}
+	obj, err := openObject(file, data, libbpf.OpenOptions{LogSize: logSize})
+	if err != nil {
+		return nil, err
 	}
 	t := &Tracing{obj: obj}
 	defer func() {

@@ -47,6 +47,7 @@ func TestRefused(t *testing.T) {
 		{"hw mode", dispatcher.Transaction{Mode: dispatcher.ModeHW, Add: []dispatcher.Program{pass}}, dispatcher.ErrInvalid, "hw mode"},
 		{"refused by the verifier", replace(pinning), dispatcher.ErrVerifier, `the verifier refused program "refused"`},
 		{"no such program", replace(notThere), dispatcher.ErrObject, `has no program "v_nothing"`},
+		{"no such map", replace(dispatcher.Program{File: pass.File, Name: pass.Name, MapSizes: map[string]uint32{"nothing": 1}}), dispatcher.ErrInvalid, `has no map "nothing"`},
 		{"a good one and a bad one", dispatcher.Transaction{Remove: []uint32{id}, Add: []dispatcher.Program{pass, pinning}}, dispatcher.ErrVerifier, "refused"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -59,6 +60,29 @@ func TestRefused(t *testing.T) {
 		})
 	}
 	unload(t, v.Name)
+}
+
+// TestProgramFromMemory loads an object from its bytes, with maps of other sizes.
+func TestProgramFromMemory(t *testing.T) {
+	kernel.NoLeak(t)
+	v := kernel.NewVeth(t)
+	defer unload(t, v.Name)
+	data, err := os.ReadFile(kernel.Fixture("maps"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	program := dispatcher.Program{File: "not there.o", Data: data, MapSizes: map[string]uint32{"an_array": 7}}
+	id := commit(t, v.Name, dispatcher.Transaction{Add: []dispatcher.Program{program}}).Added[0].ID
+	for name, want := range map[string]int{"an_array": 7, "a_hash": 100} {
+		m, err := dispatcher.OpenMap(id, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.MaxEntries != want {
+			t.Errorf("%s has %d entries, want %d", name, m.MaxEntries, want)
+		}
+		m.Close()
+	}
 }
 
 // TestKeepMaps replaces a program by one that goes on with its maps.

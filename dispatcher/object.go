@@ -1,0 +1,54 @@
+package dispatcher
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/xdpmux/xdpmux/cgo/libbpf"
+)
+
+// objectLimit is how large an object file may be, in bytes.
+const objectLimit = 64 << 20
+
+// readObject reads an object file whole, so that what is looked at, loaded and hashed
+// are the same bytes.
+func readObject(file string) ([]byte, error) {
+	data, err := readLimited(file, objectLimit)
+	if err != nil {
+		var path *fs.PathError
+		if errors.As(err, &path) {
+			err = path.Err
+		}
+		return nil, &Error{Kind: ErrObject, Err: err, Msg: fmt.Sprintf("can't open %s: %v", file, err)}
+	}
+	if len(data) > objectLimit {
+		return nil, &Error{Kind: ErrObject, Msg: fmt.Sprintf("%s has more than %d MiB, which no object file has", file, objectLimit>>20)}
+	}
+	return data, nil
+}
+
+// readLimited reads at most a byte more than limit.
+func readLimited(file string, limit int64) ([]byte, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, limit+1))
+}
+
+// openObject opens an object file that has been read. Its maps of global variables get
+// the names that they would have from the file. It stands for bpf_object__open_mem.
+func openObject(file string, data []byte, opts libbpf.OpenOptions) (*libbpf.Object, error) {
+	opts.Name, _, _ = strings.Cut(filepath.Base(file), ".")
+	obj, err := libbpf.OpenMem(data, opts)
+	if err != nil {
+		return nil, explainObject(file, data, err)
+	}
+	return obj, nil
+}
