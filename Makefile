@@ -8,6 +8,8 @@ UNITDIR ?= $(PREFIX)/lib/systemd/system
 GO      ?= go
 CLANG   ?= clang
 KERNEL  ?= 6.1 6.12
+MUTANTS ?= 20000
+SEEDS   ?= 1 2 3
 
 # Without cli's writer of man pages, whose parser costs each start a millisecond.
 TAGS = urfave_cli_no_docs
@@ -40,7 +42,7 @@ EXAMPLES  := $(patsubst examples/%/main.go,build/examples/%,$(wildcard examples/
 UNIT      := xdpmux-apply.service
 
 .DELETE_ON_ERROR:
-.PHONY: build static deps demo test test-unit test-vm test-native bench lint man install uninstall clean help
+.PHONY: build static deps demo test test-unit test-vm test-native test-mutants bench lint man install uninstall clean help
 
 build: build/xdpmux build/xdpmux-observe $(BPFOBJ) $(EXAMPLES) ## build build/xdpmux, build/bpf/*.o and build/examples/*
 
@@ -106,6 +108,10 @@ test-vm: build $(FIXTURES)
 
 test-native: build $(FIXTURES) ## the integration tests on the running kernel, as root, without a VM
 	XDPMUX_KERNEL_TESTS=1 XDPMUX=$(CURDIR)/build/xdpmux $(GO) test -count=1 -p 1 ./...
+
+# A thousand of one seed are part of test-unit.
+test-mutants: build $(FIXTURES) ## read MUTANTS damaged object files of each seed of SEEDS
+	$(foreach s,$(SEEDS),XDPMUX_TEST_SEED=$(s) XDPMUX_TEST_MUTANTS=$(MUTANTS) $(GO) test -count=1 -v -run '^TestMutants$$' ./dispatcher &&) true
 
 bench: build ## measure beside the native tools, as root; writes docs/benchmarks.md
 	$(GO) build -ldflags '$(LDFLAGS)' -o build/bench ./test/bench

@@ -24,7 +24,7 @@ type member struct {
 func newMember(o *opened) member {
 	m := member{
 		Loaded:     Loaded{Name: o.bpf.Name()},
-		layoutSlot: layoutSlot{Priority: o.prog.RunPrio(), Actions: actionsOf(o.prog)},
+		layoutSlot: layoutSlot{Priority: o.priority, Actions: o.actions},
 		comes:      o,
 		insns:      o.bpf.Insns(),
 	}

@@ -106,7 +106,9 @@ func attachByLibxdp(ctx context.Context, ifname string, programs []Program, mode
 	}
 	progs := make([]*libxdp.Program, len(all))
 	for i, o := range all {
-		progs[i] = o.prog
+		if progs[i], err = o.xdpProgram(); err != nil {
+			return nil, err
+		}
 	}
 	said, err := recorded(func() error { return libxdp.AttachMulti(progs, l.Index, mode.libxdp()) })
 	if err != nil {
@@ -155,9 +157,9 @@ func attachment(l link, all []*opened, mode Mode, said []string) (*Attachment, e
 	for _, o := range all {
 		result.Programs = append(result.Programs, Component{
 			Loaded:   *loadedOf(o.prog),
-			Priority: o.prog.RunPrio(),
-			Actions:  actionsOf(o.prog),
-			Frags:    o.prog.FragsSupport(),
+			Priority: o.priority,
+			Actions:  o.actions,
+			Frags:    o.frags,
 		})
 	}
 	if len(all) > 1 || mode == ModeHW {
@@ -172,14 +174,4 @@ func attachment(l link, all []*opened, mode Mode, said []string) (*Attachment, e
 
 func loadedOf(p *libxdp.Program) *Loaded {
 	return &Loaded{ID: p.ID(), Name: p.Name(), Tag: p.Tag().String()}
-}
-
-func actionsOf(p *libxdp.Program) Actions {
-	var a Actions
-	for v := range numVerdicts {
-		if p.ChainCallEnabled(uint32(v)) {
-			a |= 1 << v
-		}
-	}
-	return a
 }

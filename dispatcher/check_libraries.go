@@ -42,7 +42,7 @@ func versionOf(file string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	f := &dispatcherFile{Object: obj}
+	f := &dispatcherFile{Object: obj.Object}
 	defer f.Close()
 	return f.version()
 }

@@ -1,8 +1,6 @@
 package dispatcher
 
 import (
-	"bytes"
-	"debug/elf"
 	"errors"
 	"fmt"
 	"strings"
@@ -11,50 +9,6 @@ import (
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/cgo/libxdp"
 )
-
-// explainObject says what is wrong with an object file that libbpf or libxdp
-// couldn't open.
-func explainObject(file string, data []byte, err error) error {
-	e := &Error{Kind: ErrObject, Err: err}
-	const compile = "compile it with: clang -O2 -g -target bpf -c prog.c -o prog.o"
-	f, openErr := elf.NewFile(bytes.NewReader(data))
-	switch {
-	case openErr != nil && !bytes.HasPrefix(data, []byte(elf.ELFMAG)):
-		e.Msg, e.Remedy = file+" is not an ELF object", compile
-		return e
-	case openErr != nil:
-		e.Msg, e.Remedy = fmt.Sprintf("%s is a broken ELF object, perhaps truncated (%v)", file, openErr), compile
-		return e
-	}
-	switch {
-	case f.Machine != elf.EM_BPF && f.Machine != elf.EM_NONE:
-		e.Msg, e.Remedy = fmt.Sprintf("%s is compiled for %s, not for BPF", file, machine(f.Machine)), compile
-	case errors.Is(err, libbpf.ErrnoEndian):
-		e.Msg, e.Remedy = fmt.Sprintf("%s has the byte order of another machine", file), compile
-	case f.Section(".maps") != nil && f.Section(".BTF") == nil:
-		e.Msg, e.Remedy = file+" has maps, but no type information (BTF) that describes them", compile
-	case truncated(f, len(data)):
-		e.Msg, e.Remedy = fmt.Sprintf("%s is a truncated ELF object", file), compile
-	default:
-		e.Msg = fmt.Sprintf("libbpf can't read %s: %s", file, cause(err))
-		e.Remedy = "-vv shows libbpf's own words"
-	}
-	return e
-}
-
-func machine(m elf.Machine) string {
-	return strings.ToLower(strings.TrimPrefix(m.String(), "EM_"))
-}
-
-// truncated says whether a section lies past the end of the file.
-func truncated(f *elf.File, size int) bool {
-	for _, s := range f.Sections {
-		if s.Type != elf.SHT_NOBITS && s.Offset+s.FileSize > uint64(size) {
-			return true
-		}
-	}
-	return false
-}
 
 // explainAttach finds the fault behind a failed attach. libxdp answers EBUSY,
 // EINVAL and EPERM to several faults each, so it looks at the chain, the

@@ -216,7 +216,7 @@ func (o *opened) load(dispatcherFD int, function string) error {
 			return refused
 		}
 		if err != nil {
-			return explainObject(o.spec.File, o.spec.Data, err)
+			return explainObject(o.spec.File, err)
 		}
 	}
 	err := o.obj.Load()

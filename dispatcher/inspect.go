@@ -1,12 +1,9 @@
 package dispatcher
 
 import (
-	"bytes"
-	"debug/elf"
 	"fmt"
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
-	"github.com/xdpmux/xdpmux/cgo/libxdp"
 	"github.com/xdpmux/xdpmux/dispatcher/value"
 )
 
@@ -67,13 +64,10 @@ func Inspect(file string) (*Object, error) {
 	}
 	defer obj.Close()
 	btf := obj.BTF()
-	o := &Object{File: file, License: license(data), BTF: btf != nil, Programs: []ObjectProgram{}, Maps: []ObjectMap{}}
+	o := &Object{File: file, License: obj.file.License(), BTF: btf != nil, Programs: []ObjectProgram{}, Maps: []ObjectMap{}}
 	first := true
 	for _, p := range obj.Programs() {
-		r, err := inspectProgram(obj, p, btf)
-		if err != nil {
-			return nil, explainObject(file, data, err)
-		}
+		r := inspectProgram(file, obj, p, btf)
 		if p.Type() == libbpf.ProgTypeXDP {
 			if r.Chain && !first {
 				r.Note = "with -n " + r.Name
@@ -83,7 +77,7 @@ func Inspect(file string) (*Object, error) {
 		o.Programs = append(o.Programs, r)
 	}
 	if len(o.Programs) == 0 {
-		_, err := Program{File: file}.pick(obj)
+		_, err := Program{File: file}.pick(nil)
 		return nil, err
 	}
 	for _, m := range obj.Maps() {
@@ -92,52 +86,31 @@ func Inspect(file string) (*Object, error) {
 	return o, nil
 }
 
-// license is the text in the section of that name.
-func license(data []byte) string {
-	f, err := elf.NewFile(bytes.NewReader(data))
-	if err != nil {
-		return ""
-	}
-	s := f.Section("license")
-	if s == nil {
-		return ""
-	}
-	text, err := s.Data()
-	if err != nil {
-		return ""
-	}
-	text, _, _ = bytes.Cut(text, []byte{0})
-	return string(text)
-}
-
-func inspectProgram(obj *libbpf.Object, p *libbpf.Program, btf *libbpf.BTF) (ObjectProgram, error) {
-	r := ObjectProgram{Section: p.Section(), Name: p.Name(), Type: p.Type().String(), Instructions: p.Insns()}
+func inspectProgram(file string, obj *object, p *libbpf.Program, btf *libbpf.BTF) (r ObjectProgram) {
+	r = ObjectProgram{Section: p.Section(), Name: p.Name(), Type: p.Type().String(), Instructions: p.Insns()}
 	if !r.XDP() {
 		r.Note = fmt.Sprintf("not an XDP program but %s", r.Type)
-		return r, nil
+		return r
 	}
 	if p.Type() == libbpf.ProgTypeUnspec {
 		r.Note = "with -s " + r.Section
 	}
-	libxdpLock.Lock()
-	defer libxdpLock.Unlock()
-	x, err := libxdp.FromObject(obj, p.Name())
-	if err != nil {
-		return r, err
+	r.Frags = wantsFrags(p)
+	var err error
+	if r.Priority, r.Actions, err = obj.place(file, p.Name()); err != nil {
+		r.Note = err.Error()
+		return r
 	}
-	defer x.Close()
-	r.Priority, r.Actions = x.RunPrio(), actionsOf(x)
-	r.Frags = x.FragsSupport() || fragsSection(r.Section)
 	if btf == nil {
 		r.Note = "no BTF, so only alone, without a dispatcher; compile it with -g"
-		return r, nil
+		return r
 	}
 	if fault := signatureFault(btf, p.Name()); fault != "" {
 		r.Note = fault
-		return r, nil
+		return r
 	}
 	r.Chain = true
-	return r, nil
+	return r
 }
 
 // signatureFault says how the function differs from those of the dispatcher that

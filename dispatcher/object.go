@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/objectfile"
 )
 
 // objectLimit is how large an object file may be, in bytes.
@@ -42,13 +43,33 @@ func readLimited(file string, limit int64) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, limit+1))
 }
 
-// openObject opens an object file that has been read. Its maps of global variables get
-// the names that they would have from the file. It stands for bpf_object__open_mem.
-func openObject(file string, data []byte, opts libbpf.OpenOptions) (*libbpf.Object, error) {
+// object is an object file that is open.
+type object struct {
+	*libbpf.Object
+	file *objectfile.File
+}
+
+// openObject opens an object file that has been read and looked through. Its maps of
+// global variables get the names that they would have from the file. It stands for
+// bpf_object__open_mem.
+func openObject(file string, data []byte, opts libbpf.OpenOptions) (*object, error) {
+	parsed, err := objectfile.Parse(data)
+	if err != nil {
+		return nil, explainObject(file, err)
+	}
 	opts.Name, _, _ = strings.Cut(filepath.Base(file), ".")
 	obj, err := libbpf.OpenMem(data, opts)
 	if err != nil {
-		return nil, explainObject(file, data, err)
+		return nil, explainObject(file, err)
 	}
-	return obj, nil
+	return &object{obj, parsed}, nil
+}
+
+// place is where the object wants a program of that function to run in a chain.
+func (o *object) place(file, function string) (priority uint32, actions Actions, err error) {
+	c, err := o.file.RunConfig(function, VerdictNames())
+	if err != nil {
+		return 0, 0, explainObject(file, err)
+	}
+	return c.Priority, Actions(c.Actions), nil
 }

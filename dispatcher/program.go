@@ -1,6 +1,7 @@
 package dispatcher
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -42,12 +43,15 @@ const logSize = 16<<20 - 1
 // opened is a program that is ready to be loaded, or loaded.
 type opened struct {
 	spec Program
-	obj  *libbpf.Object
+	obj  *object
 	bpf  *libbpf.Program
-	prog *libxdp.Program
+	prog *libxdp.Program // of one that is attached by libxdp
 	pins mapPins
 
-	frags  bool     // as asked for, before the load of a chain's program clears the flag
+	priority uint32
+	actions  Actions
+	frags    bool // as asked for, before the load of a chain's program clears the flag
+
 	loaded bool     // as a program of chains
 	kept   []uint32 // for each map the id of the one to use instead; 0: a new one; nil: all new
 
@@ -74,7 +78,8 @@ func (p Program) open() (_ *opened, err error) {
 			o.close()
 		}
 	}()
-	if o.bpf, err = p.pick(obj); err != nil {
+	all := obj.Programs()
+	if o.bpf, err = p.pick(all); err != nil {
 		return nil, err
 	}
 	if o.bpf.Type() != libbpf.ProgTypeXDP { // a section name that libbpf doesn't know
@@ -85,45 +90,62 @@ func (p Program) open() (_ *opened, err error) {
 			return nil, err
 		}
 	}
-	for _, sibling := range obj.Programs() {
-		if err := sibling.SetAutoload(sibling.Name() == o.bpf.Name()); err != nil {
+	for _, sibling := range all {
+		if err := sibling.SetAutoload(sibling == o.bpf); err != nil {
 			return nil, err
 		}
 	}
 	if err := p.sizeMaps(obj); err != nil {
 		return nil, err
 	}
-	if o.pins, err = preparePins(obj, p.PinPath); err != nil {
+	if o.pins, err = preparePins(obj.Object, p.PinPath); err != nil {
 		return nil, err
 	}
 	return o, o.configure()
 }
 
-func (o *opened) configure() error {
-	libxdpLock.Lock()
-	defer libxdpLock.Unlock()
-	prog, err := libxdp.FromObject(o.obj, o.bpf.Name())
-	if err != nil {
-		return explainObject(o.spec.File, o.spec.Data, err)
+// configure finds out how the program takes its place in a chain.
+func (o *opened) configure() (err error) {
+	if o.priority, o.actions, err = o.obj.place(o.spec.File, o.bpf.Name()); err != nil {
+		return err
 	}
-	o.prog = prog
 	if o.spec.Priority != nil {
-		if err := prog.SetRunPrio(*o.spec.Priority); err != nil {
-			return err
-		}
+		o.priority = *o.spec.Priority
 	}
 	if o.spec.Actions != nil {
-		for v := range numVerdicts {
-			if err := prog.SetChainCallEnabled(uint32(v), o.spec.Actions.Has(v)); err != nil {
-				return err
-			}
-		}
+		o.actions = *o.spec.Actions
 	}
-	o.frags = prog.FragsSupport() || fragsSection(o.bpf.Section())
+	o.frags = wantsFrags(o.bpf)
 	if o.spec.Frags != nil {
 		o.frags = *o.spec.Frags
 	}
-	return prog.SetFragsSupport(o.frags)
+	flags := o.bpf.Flags() &^ libbpf.FlagXDPHasFrags
+	if o.frags {
+		flags |= libbpf.FlagXDPHasFrags
+	}
+	return o.bpf.SetFlags(flags)
+}
+
+// xdpProgram is the program as libxdp takes it.
+func (o *opened) xdpProgram() (*libxdp.Program, error) {
+	libxdpLock.Lock()
+	defer libxdpLock.Unlock()
+	prog, err := libxdp.FromObject(o.obj.Object, o.bpf.Name())
+	if err != nil {
+		return nil, explainObject(o.spec.File, err)
+	}
+	o.prog = prog
+	errs := []error{prog.SetRunPrio(o.priority), prog.SetFragsSupport(o.frags)}
+	for v := range numVerdicts {
+		errs = append(errs, prog.SetChainCallEnabled(uint32(v), o.actions.Has(v)))
+	}
+	return prog, errors.Join(errs...)
+}
+
+// wantsFrags says whether a program that isn't loaded yet takes packets of several
+// buffers.
+func wantsFrags(p *libbpf.Program) bool {
+	return p.Flags()&libbpf.FlagXDPHasFrags != 0 || fragsSection(p.Section())
 }
 
 // fragsSection says whether a section's name asks for frags. libbpf acts on the
@@ -138,9 +160,8 @@ func canBeXDP(p *libbpf.Program) bool {
 	return p.Type() == libbpf.ProgTypeXDP || p.Type() == libbpf.ProgTypeUnspec
 }
 
-// pick finds the program that p names, or the first that can be XDP.
-func (p Program) pick(obj *libbpf.Object) (*libbpf.Program, error) {
-	all := obj.Programs()
+// pick finds the program of an object that p names, or the first that can be XDP.
+func (p Program) pick(all []*libbpf.Program) (*libbpf.Program, error) {
 	var sections, names []string
 	for _, prog := range all {
 		sections = append(sections, prog.Section())
@@ -170,7 +191,7 @@ func (p Program) pick(obj *libbpf.Object) (*libbpf.Program, error) {
 }
 
 // sizeMaps gives maps the sizes that were asked for.
-func (p Program) sizeMaps(obj *libbpf.Object) error {
+func (p Program) sizeMaps(obj *object) error {
 	names := map[string]bool{}
 	for _, m := range obj.Maps() {
 		names[m.Name()] = true

@@ -29,7 +29,7 @@ func AttachTracing(progID uint32, file, name string) (_ *Tracing, err error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Tracing{obj: obj}
+	t := &Tracing{obj: obj.Object}
 	defer func() {
 		if err != nil {
 			t.Close()
@@ -49,7 +49,7 @@ func AttachTracing(progID uint32, file, name string) (_ *Tracing, err error) {
 	if prog == nil {
 		return nil, &Error{Kind: ErrObject, Msg: fmt.Sprintf("%s has no program %q", file, name), Remedy: "its programs: " + strings.Join(names, ", ")}
 	}
-	if err := shareMaps(obj, progID); err != nil {
+	if err := shareMaps(obj.Object, progID); err != nil {
 		return nil, err
 	}
 	if err := obj.Load(); err != nil {

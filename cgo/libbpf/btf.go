@@ -33,7 +33,7 @@ func (b *BTF) Close() error {
 // Find is the id of the type with that name and kind. ENOENT: there is none. It
 // stands for btf__find_by_name_kind.
 func (b *BTF) Find(name string, kind Kind) (uint32, error) {
-	n := cString(name)
+	n := C.CString(name)
 	defer freeString(n)
 	id := C.btf__find_by_name_kind(b.ptr, n, C.__u32(kind))
 	return uint32(max(id, 0)), check("btf__find_by_name_kind", C.int(id))

@@ -21,6 +21,7 @@ type Types interface {
 type Layout struct {
 	form   form
 	size   int // bytes
+	nodes  int // this and all below it
 	fields []field
 	elem   *Layout          // of an array
 	len    int              // of an array
@@ -65,22 +66,51 @@ func (l *Layout) Size() int { return l.size }
 
 // FromBTF makes the layout of a type. What isn't a value, such as a function, and
 // a type that contradicts itself are errors.
-func FromBTF(types Types, id uint32) (*Layout, error) { return fromBTF(types, id, 0) }
+func FromBTF(types Types, id uint32) (*Layout, error) {
+	b := builder{types, map[uint32]*Layout{}}
+	return b.layout(id, 0)
+}
 
-// maxDepth is how deep types may nest; the kernel takes 32.
-const maxDepth = 64
+// Limits of what a type may be made of.
+const (
+	maxDepth = 64      // of nesting; the kernel takes 32
+	maxNodes = 1 << 18 // numbers, structs and arrays in it, those of an array's first element only
+	maxSize  = 1 << 30 // bytes
+)
 
-func fromBTF(types Types, id uint32, depth int) (*Layout, error) {
-	t, err := types.Type(id)
+// builder makes a layout of each type once.
+type builder struct {
+	types Types
+	done  map[uint32]*Layout
+}
+
+func (b builder) layout(id uint32, depth int) (*Layout, error) {
+	if l := b.done[id]; l != nil {
+		return l, nil
+	}
+	t, err := b.types.Type(id)
 	if err != nil {
 		return nil, err
 	}
 	if depth > maxDepth {
 		return nil, fmt.Errorf("type %d is nested too deeply", id)
 	}
+	l, err := b.make(t, depth)
+	if err != nil {
+		return nil, err
+	}
+	l.countNodes()
+	if l.nodes > maxNodes || l.size > maxSize {
+		return nil, fmt.Errorf("type %d (%s) is too large: %d bytes", id, t.Name, l.size)
+	}
+	b.done[id] = l
+	return l, nil
+}
+
+func (b builder) make(t *libbpf.Type, depth int) (*Layout, error) {
 	switch t.Kind {
 	case libbpf.KindTypedef, libbpf.KindVolatile, libbpf.KindConst, libbpf.KindRestrict, libbpf.KindTypeTag, libbpf.KindVar:
-		return fromBTF(types, t.Ref, depth+1)
+		return b.layout(t.Ref, depth+1)
 	case libbpf.KindInt:
 		return number(t), nil
 	case libbpf.KindFloat:
@@ -93,24 +123,45 @@ func fromBTF(types Types, id uint32, depth int) (*Layout, error) {
 	case libbpf.KindEnum, libbpf.KindEnum64:
 		return enum(t), nil
 	case libbpf.KindArray:
-		elem, err := fromBTF(types, t.Ref, depth+1)
-		if err != nil {
-			return nil, err
-		}
-		l := &Layout{form: formArray, elem: elem, len: t.Len, size: t.Len * elem.size}
-		if isChar(types, t.Ref) {
-			l.form = formText
-		}
-		return l, nil
+		return b.array(t, depth)
 	case libbpf.KindStruct, libbpf.KindUnion, libbpf.KindDatasec:
-		return structure(types, t, depth)
+		return b.structure(t, depth)
 	}
-	return nil, fmt.Errorf("type %d (%s) is not that of a value", id, t.Name)
+	return nil, fmt.Errorf("type %d (%s) is not that of a value", t.ID, t.Name)
+}
+
+func (b builder) array(t *libbpf.Type, depth int) (*Layout, error) {
+	elem, err := b.layout(t.Ref, depth+1)
+	if err != nil {
+		return nil, err
+	}
+	if elem.size == 0 {
+		return Bytes(0), nil // however many there are
+	}
+	if t.Len > maxSize/elem.size {
+		return nil, fmt.Errorf("type %d (%s) is too large: %d elements of %d bytes", t.ID, t.Name, t.Len, elem.size)
+	}
+	l := &Layout{form: formArray, elem: elem, len: t.Len, size: t.Len * elem.size}
+	if isChar(b.types, t.Ref) {
+		l.form = formText
+	}
+	return l, nil
+}
+
+// countNodes counts what a walk through the layout meets.
+func (l *Layout) countNodes() {
+	l.nodes = 1
+	for _, f := range l.fields {
+		l.nodes += f.layout.nodes
+	}
+	if l.elem != nil {
+		l.nodes += l.elem.nodes
+	}
 }
 
 func number(t *libbpf.Type) *Layout {
 	switch {
-	case t.Size != 1 && t.Size != 2 && t.Size != 4 && t.Size != 8:
+	case !isWord(t.Size):
 		return Bytes(t.Size) // __int128
 	case t.Bool:
 		return &Layout{form: formBool, size: t.Size}
@@ -120,7 +171,13 @@ func number(t *libbpf.Type) *Layout {
 	return Uint(t.Size)
 }
 
+// isWord says whether a number can have that many bytes.
+func isWord(size int) bool { return size == 1 || size == 2 || size == 4 || size == 8 }
+
 func enum(t *libbpf.Type) *Layout {
+	if !isWord(t.Size) {
+		return Bytes(t.Size)
+	}
 	l := &Layout{form: formEnum, size: t.Size, names: map[int64]string{}}
 	for _, v := range t.Values {
 		n := v.Value
@@ -151,16 +208,16 @@ func isChar(types Types, id uint32) bool {
 	return false
 }
 
-func structure(types Types, t *libbpf.Type, depth int) (*Layout, error) {
+func (b builder) structure(t *libbpf.Type, depth int) (*Layout, error) {
 	l := &Layout{form: formStruct, size: t.Size}
 	for _, m := range t.Members {
 		f := field{name: m.Name, offset: m.BitOffset, bits: m.BitSize}
 		var err error
-		if f.layout, err = fromBTF(types, m.Type, depth+1); err != nil {
+		if f.layout, err = b.layout(m.Type, depth+1); err != nil {
 			return nil, err
 		}
 		if t.Kind == libbpf.KindDatasec {
-			if v, err := types.Type(m.Type); err == nil {
+			if v, err := b.types.Type(m.Type); err == nil {
 				f.name = v.Name
 			}
 		}
