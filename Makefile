@@ -36,8 +36,8 @@ MULTIARCH := $(shell gcc -print-multiarch 2>/dev/null)
 BPFFLAGS   = -O2 -g -Wall -Werror -target bpf $(if $(MULTIARCH),-I/usr/include/$(MULTIARCH))
 BPFOBJ    := $(patsubst bpf/samples/%.bpf.c,build/bpf/%.o,$(wildcard bpf/samples/*.bpf.c))
 FIXTURES  := $(patsubst bpf/%.bpf.c,build/bpf/%.o,$(wildcard bpf/fixtures/*.bpf.c)) build/bpf/fixtures/bigendian.o \
-	$(foreach v,1 2 3 4,build/bpf/fixtures/dispatcher-$(v).o)
-EMBEDDED  := bpf/dispatcher/obj/xdpmux_dispatcher.o $(patsubst bpf/probe/%.bpf.c,bpf/probe/obj/%.o,$(wildcard bpf/probe/*.bpf.c))
+	$(foreach v,1 4,build/bpf/fixtures/dispatcher-$(v).o)
+EMBEDDED  := $(foreach v,2 3,bpf/dispatcher/obj/xdpmux_dispatcher-$(v).o) $(patsubst bpf/probe/%.bpf.c,bpf/probe/obj/%.o,$(wildcard bpf/probe/*.bpf.c))
 EXAMPLES  := $(patsubst examples/%/main.go,build/examples/%,$(wildcard examples/*/main.go))
 UNIT      := xdpmux-apply.service
 
@@ -75,8 +75,8 @@ build/bpf/fixtures/bigendian.o: bpf/samples/xdp_pass.bpf.c
 build/bpf/fixtures/nobtf.o: BPFFLAGS := $(filter-out -g,$(BPFFLAGS))
 
 # Embedded in the binary.
-bpf/dispatcher/obj/%.o: bpf/dispatcher/%.bpf.c
-	$(CLANG) $(BPFFLAGS) -c $< -o $@
+bpf/dispatcher/obj/xdpmux_dispatcher-%.o: bpf/dispatcher/xdpmux_dispatcher.bpf.c
+	$(CLANG) $(BPFFLAGS) -DVERSION=$* -c $< -o $@
 
 bpf/probe/obj/%.o: bpf/probe/%.bpf.c $(wildcard bpf/probe/*.h)
 	$(CLANG) $(BPFFLAGS) -c $< -o $@
@@ -84,7 +84,7 @@ bpf/probe/obj/%.o: bpf/probe/%.bpf.c $(wildcard bpf/probe/*.h)
 build/examples/%: examples/%/main.go $(GOSRC) $(EMBEDDED)
 	$(GO) build -tags '$(TAGS)' -o $@ ./$(<D)
 
-# Chains as other versions of libxdp, and of other loaders, leave them.
+# Chains of versions of which no distribution has the libxdp.
 build/bpf/fixtures/dispatcher-%.o: bpf/fixtures/dispatcher.c
 	@mkdir -p $(@D)
 	$(CLANG) $(BPFFLAGS) -DVERSION=$* -c $< -o $@

@@ -90,8 +90,8 @@ func checkAttached(l link) Check {
 	case c.Dispatcher == nil:
 		return ok("attached", "an offloaded program")
 	}
-	if ours, err := dispatcherVersion(); err == nil && c.Version != ours {
-		return found("attached", "", CheckMissing, "", otherVersion(c.Version, ours))
+	if err := c.Writable(); err != nil {
+		return found("attached", "", CheckMissing, "", err)
 	}
 	if len(c.Programs) >= MaxPrograms {
 		return Check{Name: "attached", State: CheckLimited, Detail: fmt.Sprintf("a chain of %d in %s mode, which takes no more", len(c.Programs), l.mode),

@@ -26,28 +26,43 @@ type cantHost struct{ error }
 func (e cantHost) Unwrap() error { return e.error }
 
 // hostPrograms loads a dispatcher for the programs and links them into it, in their
-// order; those that come are loaded. It is libxdp's own dispatcher if that can host
-// them all.
+// order; those that come are loaded. A chain keeps its version, and a new one gets that
+// of libxdp. The dispatcher is libxdp's own if that has the version and can host them
+// all, and else xdpmux's own.
 func hostPrograms(wanted []member, old *state) (*host, error) {
-	h, err := hostIn(openDispatcher, wanted, old)
-	if !errors.As(err, &cantHost{}) {
-		return h, err
-	}
-	for _, m := range wanted {
-		if m.comes != nil && !m.comes.loaded {
-			if err := m.comes.reopen(); err != nil {
-				return nil, err
-			}
+	want := 0 // any
+	if old != nil {
+		if want = old.config.Version; old.config.DeviceBound {
+			return nil, deviceBound()
 		}
 	}
-	own, ownErr := hostIn(func(string) (*libbpf.Program, *dispatcherFile, error) { return openOwnDispatcher() }, wanted, old)
+	h, err := hostIn(openDispatcher, wanted, want)
+	switch {
+	case errors.As(err, &cantHost{}):
+		if theirs, err := dispatcherVersion(); err == nil {
+			want = theirs
+		}
+		for _, m := range wanted {
+			if m.comes != nil && !m.comes.loaded {
+				if err := m.comes.reopen(); err != nil {
+					return nil, err
+				}
+			}
+		}
+	case !errors.As(err, &otherVersion{}):
+		return h, err
+	}
+	if !ownVersion(want) {
+		return nil, err
+	}
+	own, ownErr := hostIn(func(string) (*libbpf.Program, *dispatcherFile, error) { return openOwnDispatcher(want) }, wanted, want)
 	if errors.Is(ownErr, errNoOwnDispatcher) {
 		return nil, err
 	}
 	return own, ownErr
 }
 
-func hostIn(open func(string) (*libbpf.Program, *dispatcherFile, error), wanted []member, old *state) (_ *host, err error) {
+func hostIn(open func(string) (*libbpf.Program, *dispatcherFile, error), wanted []member, version int) (_ *host, err error) {
 	h := &host{config: layoutConfig{Count: len(wanted), Frags: true}}
 	for i, m := range wanted {
 		h.config.Slots[i] = m.layoutSlot
@@ -58,7 +73,7 @@ func hostIn(open func(string) (*libbpf.Program, *dispatcherFile, error), wanted 
 			h.close()
 		}
 	}()
-	if err := h.load(open, old); err != nil {
+	if err := h.load(open, version); err != nil {
 		return nil, err
 	}
 	btf := h.file.BTF()
@@ -77,9 +92,9 @@ func hostIn(open func(string) (*libbpf.Program, *dispatcherFile, error), wanted 
 	return h, nil
 }
 
-// load loads the dispatcher, with frags support if all its programs have that and
-// the kernel knows it.
-func (h *host) load(open func(string) (*libbpf.Program, *dispatcherFile, error), old *state) (err error) {
+// load loads the dispatcher if it is of that version, 0 for any, with frags support if
+// all its programs have that and the kernel knows it.
+func (h *host) load(open func(string) (*libbpf.Program, *dispatcherFile, error), version int) (err error) {
 	libxdpLock.Lock()
 	h.main, h.file, err = open(dispatcherProgram)
 	libxdpLock.Unlock()
@@ -92,8 +107,8 @@ func (h *host) load(open func(string) (*libbpf.Program, *dispatcherFile, error),
 	if h.config.Version, err = h.file.version(); err != nil {
 		return noDispatcher("libxdp's "+dispatcherObject+" isn't as expected", err)
 	}
-	if old != nil && old.config.Version != h.config.Version {
-		return otherVersion(old.config.Version, h.config.Version)
+	if version != 0 && h.config.Version != version {
+		return otherVersion{there: version, theirs: h.config.Version}
 	}
 	if err := h.file.Maps()[0].SetInitialValue(h.config.encode()); err != nil {
 		return noDispatcher("libxdp's "+dispatcherObject+" isn't as expected", err)
@@ -107,7 +122,7 @@ func (h *host) load(open func(string) (*libbpf.Program, *dispatcherFile, error),
 	if errors.Is(err, syscall.EINVAL) && h.config.Frags {
 		h.file.Close()
 		h.config.Frags = false
-		return h.load(open, old)
+		return h.load(open, version)
 	}
 	if refused := denied(err); refused != nil {
 		return refused
@@ -125,41 +140,6 @@ func (h *host) load(open func(string) (*libbpf.Program, *dispatcherFile, error),
 	}
 	h.Loaded = Loaded{ID: info.ID, Name: info.Name, Tag: info.Tag.String()}
 	return nil
-}
-
-// Writable says whether a [Transaction] can write the chain: its dispatcher has to be
-// of the version that the installed libxdp writes. Errors: [ErrVersion],
-// [ErrNoDispatcher].
-func (c *Chain) Writable() error {
-	if c.Dispatcher == nil {
-		return nil
-	}
-	libxdpLock.Lock()
-	defer libxdpLock.Unlock()
-	_, file, err := openDispatcher(dispatcherProgram)
-	if err != nil {
-		return noDispatcher("libxdp's "+dispatcherObject+" can't be opened", err)
-	}
-	defer file.Close()
-	version, err := file.version()
-	if err != nil {
-		return noDispatcher("libxdp's "+dispatcherObject+" isn't as expected", err)
-	}
-	if c.Version != version {
-		return otherVersion(c.Version, version)
-	}
-	return nil
-}
-
-func otherVersion(there, ours int) error {
-	e := &Error{Kind: ErrVersion,
-		Msg: fmt.Sprintf("the chain has a dispatcher of version %d, and the libxdp that is installed here writes version %d", there, ours)}
-	if there > ours {
-		e.Remedy = "change it with the newer tools that made it, or unload the whole chain first: unload -a"
-	} else {
-		e.Remedy = "change it with the older tools that made it, or unload the whole chain first: unload -a"
-	}
-	return e
 }
 
 // link puts a program in the place of the dispatcher's function, which has that

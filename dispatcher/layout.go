@@ -17,19 +17,26 @@ const (
 	alwaysContinue = 1 << 31
 )
 
-// The sizes in bytes of the configuration: version 1 has no header and no flags.
-const (
-	configSizeV1 = 4 + 2*4*MaxPrograms
-	configSizeV2 = 4 + 3*4*MaxPrograms // and version 3
-)
+// configSizes are how many bytes the configuration has in each version. Version 1 has
+// no header and no flags. Version 3 ends with is_xdp_devbound and padding.
+var configSizes = map[int]int{
+	1: 4 + 2*4*MaxPrograms,
+	2: 4 + 3*4*MaxPrograms,
+	3: 4 + 3*4*MaxPrograms + 4,
+}
+
+// maxVersion is the newest dispatcher version whose layout is known: libxdp up to
+// 1.2 writes 1, up to 1.5 writes 2, from 1.6 on 3.
+const maxVersion = 3
 
 // layoutConfig is the configuration of a dispatcher (struct
 // xdp_dispatcher_config), of whichever version.
 type layoutConfig struct {
-	Version int
-	Count   int  // of component programs
-	Frags   bool // the dispatcher was loaded with frags support
-	Slots   [MaxPrograms]layoutSlot
+	Version     int
+	Count       int  // of component programs
+	Frags       bool // the dispatcher was loaded with frags support
+	DeviceBound bool // the dispatcher and its programs are bound to the device, for its metadata kfuncs
+	Slots       [MaxPrograms]layoutSlot
 }
 
 // layoutSlot is what the configuration says of one component program.
@@ -40,20 +47,24 @@ type layoutSlot struct {
 }
 
 // decodeConfig reads the value of a dispatcher's map, which is in the byte order
-// of the machine.
+// of the machine. Each version has a size of its own, which libxdp insists on too.
 func decodeConfig(value []byte) (layoutConfig, error) {
 	var c layoutConfig
 	u32 := func(i int) uint32 { return binary.NativeEndian.Uint32(value[4+4*i:]) }
 	switch {
-	case len(value) == configSizeV1:
+	case len(value) == configSizes[1]:
 		c.Version, c.Count = 1, int(value[0])
-	case len(value) >= configSizeV2 && value[0] == dispatcherMagic:
+	case len(value) >= configSizes[2] && value[0] == dispatcherMagic:
 		c.Version, c.Count, c.Frags = int(value[1]), int(value[2]), value[3] != 0
 		if c.Version < 2 || c.Version > maxVersion {
 			return c, fmt.Errorf("the dispatcher has version %d, and xdpmux knows 1 to %d", c.Version, maxVersion)
 		}
-	default:
+	}
+	if c.Version == 0 || len(value) != configSizes[c.Version] {
 		return c, fmt.Errorf("a configuration of %d bytes is not of a libxdp dispatcher", len(value))
+	}
+	if c.Version == 3 {
+		c.DeviceBound = value[configSizes[2]] != 0
 	}
 	if c.Count > MaxPrograms {
 		return c, fmt.Errorf("the dispatcher's configuration speaks of %d programs", c.Count)
@@ -67,13 +78,9 @@ func decodeConfig(value []byte) (layoutConfig, error) {
 	return c, nil
 }
 
-// maxVersion is the newest dispatcher version whose layout is known: libxdp up to
-// 1.2 writes 1, up to 1.5 writes 2, from 1.6 on 3.
-const maxVersion = 3
-
 // encode is the map value for c, the reverse of decodeConfig.
 func (c layoutConfig) encode() []byte {
-	value := make([]byte, 4, configSizeV2)
+	value := make([]byte, 4, configSizes[maxVersion])
 	if c.Version == 1 {
 		value[0] = byte(c.Count)
 	} else {
@@ -95,6 +102,12 @@ func (c layoutConfig) encode() []byte {
 	add(func(s layoutSlot) uint32 { return s.Priority })
 	if c.Version > 1 {
 		add(func(s layoutSlot) uint32 { return s.Flags })
+	}
+	if c.Version == 3 {
+		value = append(value, 0, 0, 0, 0)
+		if c.DeviceBound {
+			value[configSizes[2]] = 1
+		}
 	}
 	return value
 }

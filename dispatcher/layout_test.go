@@ -8,7 +8,8 @@ import (
 )
 
 // TestConfig writes the configuration of every version and reads it back, and
-// compares the bytes of one with what libxdp 1.3.1 was seen to write.
+// compares the bytes of one with what libxdp 1.3.1 was seen to write. TestNativeVersions
+// of test/transaction compares with the objects of other versions of libxdp.
 func TestConfig(t *testing.T) {
 	for version := 1; version <= maxVersion; version++ {
 		c := layoutConfig{Version: version, Count: 2}
@@ -21,8 +22,12 @@ func TestConfig(t *testing.T) {
 			c.Frags = true
 			c.Slots[0].Flags = 32
 		}
+		if version > 2 {
+			c.DeviceBound = true
+			c.Slots[1].Flags = 64
+		}
 		value := c.encode()
-		if want := map[int]int{1: 84, 2: 124, 3: 124}[version]; len(value) != want {
+		if want := map[int]int{1: 84, 2: 124, 3: 128}[version]; len(value) != want {
 			t.Errorf("version %d has %d bytes, want %d", version, len(value), want)
 		}
 		back, err := decodeConfig(value)
@@ -52,6 +57,8 @@ func TestConfigRefused(t *testing.T) {
 		{newer, "the dispatcher has version 9, and xdpmux knows 1 to 3"},
 		{foreign, "a configuration of 124 bytes is not of a libxdp dispatcher"},
 		{nil, "a configuration of 0 bytes is not of a libxdp dispatcher"},
+		{layoutConfig{Version: 3}.encode()[:124], "a configuration of 124 bytes is not of a libxdp dispatcher"},
+		{append(layoutConfig{Version: 2}.encode(), 0, 0, 0, 0), "a configuration of 128 bytes is not of a libxdp dispatcher"},
 		{crowded, "the dispatcher's configuration speaks of 11 programs"},
 	} {
 		if _, err := decodeConfig(c.value); err == nil || !strings.Contains(err.Error(), c.want) {

@@ -38,16 +38,21 @@ type Component struct {
 // Chain is what runs on an interface: a dispatcher with its component programs,
 // or a legacy program, or neither; and perhaps an offloaded program beside it.
 type Chain struct {
-	Interface  Interface   `json:"interface"`
-	Mode       *Mode       `json:"mode,omitempty"`       // of the dispatcher or legacy program; nil without one
-	Dispatcher *Loaded     `json:"dispatcher,omitempty"` // nil without one
-	Version    int         `json:"version,omitempty"`    // of the dispatcher: 1 to 3; 0 without one
-	Pins       string      `json:"pins,omitempty"`       // where libxdp's pins of the dispatcher lie; empty: it has none there
-	Legacy     *Loaded     `json:"legacy,omitempty"`     // a program attached without a dispatcher
-	Hardware   *Loaded     `json:"hardware,omitempty"`   // an offloaded program
-	Link       uint32      `json:"link,omitempty"`       // id of the bpf_link that holds the dispatcher or legacy program; 0: none does
-	Frags      bool        `json:"frags"`                // the chain takes packets of several buffers
-	Programs   []Component `json:"programs"`             // in the order they run
+	Interface  Interface `json:"interface"`
+	Mode       *Mode     `json:"mode,omitempty"`       // of the dispatcher or legacy program; nil without one
+	Dispatcher *Loaded   `json:"dispatcher,omitempty"` // nil without one
+	Version    int       `json:"version,omitempty"`    // of the dispatcher: 1 to 3; 0 without one
+	Pins       string    `json:"pins,omitempty"`       // where libxdp's pins of the dispatcher lie; empty: it has none there
+	Legacy     *Loaded   `json:"legacy,omitempty"`     // a program attached without a dispatcher
+	Hardware   *Loaded   `json:"hardware,omitempty"`   // an offloaded program
+	Link       uint32    `json:"link,omitempty"`       // id of the bpf_link that holds the dispatcher or legacy program; 0: none does
+	Frags      bool      `json:"frags"`                // the chain takes packets of several buffers
+
+	// DeviceBound says that the dispatcher and its programs are bound to the device,
+	// whose metadata they may ask for (BPF_F_XDP_DEV_BOUND_ONLY).
+	DeviceBound bool `json:"device_bound,omitempty"`
+
+	Programs []Component `json:"programs"` // in the order they run
 
 	// Problem says what is wrong with the chain: programs that are gone, or why it
 	// could not be read, and then Err is that too.
@@ -207,6 +212,7 @@ func (c *Chain) readMain(l link) error {
 		return unlessGone(err)
 	}
 	c.Mode, c.Dispatcher, c.Version, c.Pins, c.Frags = &l.mode, &s.Loaded, s.config.Version, s.pins, s.config.Frags
+	c.DeviceBound = s.config.DeviceBound
 	gone := 0
 	for _, p := range s.slots {
 		c.Programs = append(c.Programs, Component{Loaded: p.Loaded, Priority: p.Priority, Actions: p.Actions,

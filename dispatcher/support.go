@@ -104,9 +104,9 @@ type probeTarget struct {
 	prog *libbpf.Program
 }
 
-// probeConfig is for two programs: with fewer, the kernel leaves out the functions
-// of the slots.
-var probeConfig = layoutConfig{Version: 2, Count: 2}
+// probeCount is of programs: with fewer, the kernel leaves out the functions of the
+// slots.
+const probeCount = 2
 
 // loadProbeTarget is called with libxdpLock held, as are its methods.
 func loadProbeTarget(open func(string) (*libbpf.Program, *dispatcherFile, error)) (*probeTarget, error) {
@@ -115,7 +115,11 @@ func loadProbeTarget(open func(string) (*libbpf.Program, *dispatcherFile, error)
 		return nil, noDispatcher("libxdp's "+dispatcherObject+" can't be opened", err)
 	}
 	target := &probeTarget{obj, prog}
-	if err := obj.Maps()[0].SetInitialValue(probeConfig.encode()); err != nil {
+	version, err := obj.version()
+	if err == nil {
+		err = obj.Maps()[0].SetInitialValue(layoutConfig{Version: version, Count: probeCount}.encode())
+	}
+	if err != nil {
 		target.Close()
 		return nil, noDispatcher("libxdp's "+dispatcherObject+" isn't as expected", err)
 	}
@@ -129,7 +133,7 @@ func loadProbeTarget(open func(string) (*libbpf.Program, *dispatcherFile, error)
 // replace puts a program in place of a slot's function: these instructions, or
 // libxdp's own with none.
 func (t *probeTarget) replace(insns []libbpf.Insn) error {
-	err := t.try(libbpf.ProgTypeExt, 0, slotFunction(0, probeConfig.Count), insns)
+	err := t.try(libbpf.ProgTypeExt, 0, slotFunction(0, probeCount), insns)
 	if err != nil {
 		return noDispatcher("the kernel can't replace a function of a running program ("+cause(err)+")", err)
 	}
@@ -191,10 +195,10 @@ func findDispatcher() (*libxdp.Program, error) {
 	return libxdp.FindFile(dispatcherObject, "", "")
 }
 
-// openOwnDispatcher does the same with xdpmux's own, which hosts programs that
-// change packet data where libxdp's doesn't.
-func openOwnDispatcher() (*libbpf.Program, *dispatcherFile, error) {
-	data, err := bpfdispatcher.Object()
+// openOwnDispatcher does the same with xdpmux's own of that version, which hosts
+// programs that change packet data where libxdp's doesn't.
+func openOwnDispatcher(version int) (*libbpf.Program, *dispatcherFile, error) {
+	data, err := bpfdispatcher.Object(version)
 	if err != nil {
 		return nil, nil, errors.Join(errNoOwnDispatcher, err)
 	}

@@ -1,21 +1,41 @@
 //go:build ignore
 
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* A dispatcher of libxdp's protocol whose functions may be replaced by programs
- * that change packet data.
+/* A dispatcher of libxdp's protocol, of version VERSION: 2 or 3. It is compiled for
+ * each, so that xdpmux can write both, whichever libxdp is installed.
  *
- * From Linux 6.12 on, the kernel lets a program that changes packet data (moves the
- * packet's head or tail, for instance) replace a function only if that function
- * might do so too. The functions of libxdp's dispatcher before 1.5.5 never do. Here
- * each holds a call that changes packet data. It is never made: a function that is
- * on an interface has been replaced.
+ * Its functions may be replaced by programs that change packet data. From Linux 6.12
+ * on, the kernel lets a program that changes packet data (moves the packet's head or
+ * tail, for instance) replace a function only if that function might do so too. The
+ * functions of libxdp's dispatcher before 1.5.5 never do. Here each holds a call that
+ * changes packet data. It is never made: a function that is on an interface has been
+ * replaced.
  *
- * Name, configuration and version are those of the libxdp that it is compiled with,
- * so that libxdp takes it for one of its own.
+ * Name, configuration and version are those of libxdp, so that libxdp takes it for one
+ * of its own. The layout is part of the protocol, and libxdp's header has only that of
+ * the installed version: hence it is here.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
-#include <xdp/prog_dispatcher.h>
+
+#define MAX_PROGRAMS 10
+
+/* What a function returns that no program has replaced. This bit is set in all chain
+ * call actions, so that the next program runs. */
+#define CONTINUE 31
+
+struct xdp_dispatcher_config {
+	__u8 magic;
+	__u8 dispatcher_version;
+	__u8 num_progs_enabled;
+	__u8 is_xdp_frags;
+	__u32 chain_call_actions[MAX_PROGRAMS];
+	__u32 run_prios[MAX_PROGRAMS];
+	__u32 program_flags[MAX_PROGRAMS];
+#if VERSION >= 3
+	__u8 is_xdp_devbound;
+#endif
+};
 
 /* Written before the load. Constant, so that the verifier knows it and leaves out
  * the calls behind the last program; volatile, so that the compiler doesn't. */
@@ -24,11 +44,11 @@ static volatile const struct xdp_dispatcher_config config = {};
 #define SLOT(n)                                              \
 	__attribute__((noinline)) int prog##n(struct xdp_md *ctx) \
 	{                                                    \
-		volatile int verdict = XDP_DISPATCHER_RETVAL; \
+		volatile int verdict = CONTINUE;             \
                                                              \
 		if (!ctx)                                    \
 			return XDP_ABORTED;                  \
-		if (verdict != XDP_DISPATCHER_RETVAL)        \
+		if (verdict != CONTINUE)                     \
 			bpf_xdp_adjust_head(ctx, 0);         \
 		return verdict;                              \
 	}
@@ -71,6 +91,6 @@ int xdp_dispatcher(struct xdp_md *ctx)
 }
 
 /* Where libxdp looks for the version, by the type. */
-__uint(dispatcher_version, XDP_DISPATCHER_VERSION) SEC(XDP_METADATA_SECTION);
+__uint(dispatcher_version, VERSION) SEC("xdp_metadata");
 
 char _license[] SEC("license") = "Dual BSD/GPL";

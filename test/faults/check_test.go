@@ -135,10 +135,14 @@ func TestCheckOfInterfaces(t *testing.T) {
 	if c := checks(t, nil, 0, full.Name); c["attached"].State != dispatcher.CheckLimited {
 		t.Errorf("a full chain: %+v", c["attached"])
 	}
-	newer := kernel.NewVeth(t)
-	newer.Attach(t, kernel.NewForeign(t, 3).FD, kernel.SKB)
-	if c := checks(t, nil, 1, newer.Name); c["attached"].State != dispatcher.CheckMissing || !strings.Contains(c["attached"].Detail, "version 3") {
-		t.Errorf("a chain of version 3: %+v", c["attached"])
+	older, bound := kernel.NewVeth(t), kernel.NewVeth(t)
+	older.Attach(t, kernel.NewForeign(t, 1).FD, kernel.SKB)
+	if c := checks(t, nil, 1, older.Name); c["attached"].State != dispatcher.CheckMissing || !strings.Contains(c["attached"].Detail, "version 1") {
+		t.Errorf("a chain of version 1: %+v", c["attached"])
+	}
+	bound.Attach(t, kernel.NewBound(t).FD, kernel.SKB)
+	if c := checks(t, nil, 1, bound.Name); c["attached"].State != dispatcher.CheckMissing || !strings.Contains(c["attached"].Detail, "bound to its device") {
+		t.Errorf("a chain that is bound to its device: %+v", c["attached"])
 	}
 	if _, stderr, status := kernel.Run(t, ours(), "check", "nonesuch"); status != 1 || stderr == "" {
 		t.Errorf("no interface: exit status %d", status)

@@ -68,8 +68,11 @@ var faults = map[string]fault{
 		check(t, pinLink(t, link.Int()))
 		return load(v, pass)
 	}, remedy: fmt.Sprintf("the pin %s and process %d (", linkPin, os.Getpid())},
-	"newer-dispatcher": {prepare: foreignChain(3, "load", "-m", "skb", pass), remedy: "newer tools"},
-	"older-dispatcher": {prepare: foreignChain(1, "load", "-m", "skb", pass), remedy: "older tools"},
+	"older-dispatcher": {prepare: foreignChain(1, "load", "-m", "skb", pass), remedy: "the tools that made it"},
+	"device-bound": {prepare: func(t *testing.T, v *kernel.Veth) []string {
+		v.Attach(t, kernel.NewBound(t).FD, kernel.SKB)
+		return load(v, "-m", "skb", pass)
+	}, remedy: "the tools that made it"},
 	"full": {prepare: func(t *testing.T, v *kernel.Veth) []string {
 		chain(t, v, strings.Fields(strings.Repeat(pass+" ", 10))...)
 		return load(v, pass)
@@ -118,8 +121,8 @@ var faults = map[string]fault{
 		linkTo(t, kernel.Program(t, kernel.Pass), v.Index)
 		return []string{"unload", "-a", v.Name}
 	}, remedy: "bpftool link detach id"},
-	"unload-newer": {prepare: func(t *testing.T, v *kernel.Veth) []string {
-		f := kernel.NewForeign(t, 3)
+	"unload-older": {prepare: func(t *testing.T, v *kernel.Veth) []string {
+		f := kernel.NewForeign(t, 1)
 		v.Attach(t, f.FD, kernel.SKB)
 		return []string{"unload", "-i", fmt.Sprint(f.Programs[0]), v.Name}
 	}, remedy: "unload -a"},
@@ -177,7 +180,7 @@ func changeAllTheTime(t *testing.T, v *kernel.Veth) (stop func()) {
 				done <- err
 				return
 			}
-			err := errors.Join(putEmptyChain(v.Index),
+			err := errors.Join(putEmptyChain(t, v.Index),
 				binary.Write(watch, binary.NativeEndian, unix.FanotifyResponse{Fd: event.Fd, Response: unix.FAN_ALLOW}),
 				unix.Close(int(event.Fd)))
 			if err != nil {
@@ -195,8 +198,8 @@ func changeAllTheTime(t *testing.T, v *kernel.Veth) (stop func()) {
 	}
 }
 
-func putEmptyChain(ifindex int) error {
-	obj, err := libbpf.OpenFile(object("dispatcher-2"), libbpf.OpenOptions{})
+func putEmptyChain(t *testing.T, ifindex int) error {
+	obj, main, err := kernel.OpenDispatcher(t, 2)
 	if err != nil {
 		return err
 	}
@@ -204,7 +207,7 @@ func putEmptyChain(ifindex int) error {
 	return errors.Join(
 		obj.Maps()[0].SetInitialValue(append([]byte{236, 2, 0, 0}, make([]byte, 3*4*10)...)),
 		obj.Load(),
-		libbpf.XDPAttach(ifindex, obj.Programs()[0].FD(), libbpf.XDPNative, -1))
+		libbpf.XDPAttach(ifindex, main.FD(), libbpf.XDPNative, -1))
 }
 
 var row = regexp.MustCompile(`(?m)^\| ([a-z-]+) \| (.*?) ?\| (.+?) \| .*\|$`)

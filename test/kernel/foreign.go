@@ -26,19 +26,29 @@ type Foreign struct {
 // for the second.
 func NewForeign(t testing.TB, version int) *Foreign {
 	t.Helper()
-	f, err := newForeign(t, version)
+	f, err := newForeign(t, version, false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return f
 }
 
-func newForeign(t testing.TB, version int) (*Foreign, error) {
-	obj, err := libbpf.OpenFile(Fixture(fmt.Sprintf("dispatcher-%d", version)), libbpf.OpenOptions{})
+// NewBound is NewForeign of version 3 whose configuration says that it is bound to a
+// device.
+func NewBound(t testing.TB) *Foreign {
+	t.Helper()
+	f, err := newForeign(t, 3, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func newForeign(t testing.TB, version int, bound bool) (*Foreign, error) {
+	obj, main, err := OpenDispatcher(t, version)
 	if err != nil {
 		return nil, err
 	}
-	t.Cleanup(func() { obj.Close() })
 	value := []byte{2, 0, 0, 0}
 	fields := [][10]uint32{{1 << 2, 1<<2 | 1<<3}, {7, 9}}
 	if version > 1 {
@@ -50,10 +60,16 @@ func newForeign(t testing.TB, version int) (*Foreign, error) {
 			value = binary.NativeEndian.AppendUint32(value, v)
 		}
 	}
+	if version == 3 {
+		value = append(value, 0, 0, 0, 0)
+		if bound {
+			value[len(value)-4] = 1
+		}
+	}
 	if err := errors.Join(obj.Maps()[0].SetInitialValue(value), obj.Load()); err != nil {
 		return nil, err
 	}
-	f := &Foreign{FD: obj.Programs()[0].FD()}
+	f := &Foreign{FD: main.FD()}
 	if f.ID, err = progID(f.FD); err != nil {
 		return nil, err
 	}
@@ -63,6 +79,29 @@ func newForeign(t testing.TB, version int) (*Foreign, error) {
 		}
 	}
 	return f, nil
+}
+
+// OpenDispatcher opens a dispatcher of that version, libxdp's own where a distribution has
+// it, with only xdp_dispatcher to be loaded.
+func OpenDispatcher(t testing.TB, version int) (*libbpf.Object, *libbpf.Program, error) {
+	file := Fixture(fmt.Sprintf("dispatcher-%d", version))
+	if version == 2 || version == 3 {
+		file = DispatcherObject(t, version)
+	}
+	obj, err := libbpf.OpenFile(file, libbpf.OpenOptions{})
+	if err != nil {
+		return nil, nil, err
+	}
+	t.Cleanup(func() { obj.Close() })
+	for _, p := range obj.Programs() {
+		if p.Name() == "xdp_dispatcher" {
+			return obj, p, nil
+		}
+		if err := p.SetAutoload(false); err != nil {
+			return nil, nil, err
+		}
+	}
+	return nil, nil, fmt.Errorf("%s has no dispatcher", file)
 }
 
 // join loads a program and links it into the dispatcher.

@@ -11,22 +11,29 @@ import (
 )
 
 // TestOtherVersions has every command that changes a chain meet one whose dispatcher
-// has a version that the installed libxdp doesn't write, or one that nobody knows: it
-// says so and leaves the chain, and plan tells what it would have done.
+// has a version that is not written any more, or one that nobody knows, or that is bound
+// to its device: it says so and leaves the chain, and plan tells what it would have done.
 func TestOtherVersions(t *testing.T) {
 	kernel.NoLeak(t)
 	object, err := filepath.Abs(kernel.Sample("xdp_drop"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for version, says := range map[int]string{
-		1: "the chain has a dispatcher of version 1, and the libxdp that is installed here writes version 2\n  change it with the older tools",
-		3: "the chain has a dispatcher of version 3, and the libxdp that is installed here writes version 2\n  change it with the newer tools",
-		4: "the dispatcher has version 4, and xdpmux knows 1 to 3",
+	foreign := func(version int) func(testing.TB) *kernel.Foreign {
+		return func(t testing.TB) *kernel.Foreign { return kernel.NewForeign(t, version) }
+	}
+	for name, c := range map[string]struct {
+		chain func(testing.TB) *kernel.Foreign
+		says  string
+		known bool // what is in the chain
+	}{
+		"1":     {foreign(1), "the chain has a dispatcher of version 1, and xdpmux writes versions 2 and 3, libxdp ", true},
+		"bound": {kernel.NewBound, "the chain is bound to its device, and xdpmux can't change such a chain\n  change it with the tools that made it", true},
+		"4":     {foreign(4), "the dispatcher has version 4, and xdpmux knows 1 to 3", false},
 	} {
-		t.Run(fmt.Sprint(version), func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			v := kernel.NewVeth(t)
-			f := kernel.NewForeign(t, version)
+			f := c.chain(t)
 			v.Attach(t, f.FD, kernel.Native)
 			for i := range f.Programs {
 				f.Pin(t, fmt.Sprintf("/sys/fs/bpf/xdp/dispatch-%d-%d", v.Index, f.ID), i)
@@ -49,10 +56,10 @@ func TestOtherVersions(t *testing.T) {
 			} {
 				before := kernel.Snapshot(t)
 				stdout, stderr, exit := kernel.Run(t, kernel.Xdpmux(), args...)
-				if exit != 1 || !strings.HasPrefix(stderr, "xdpmux: ") || !strings.Contains(stderr, says) {
-					t.Errorf("%q: exit status %d, want %q\n%s%s", args, exit, says, stdout, stderr)
+				if exit != 1 || !strings.HasPrefix(stderr, "xdpmux: ") || !strings.Contains(stderr, c.says) {
+					t.Errorf("%q: exit status %d, want %q\n%s%s", args, exit, c.says, stdout, stderr)
 				}
-				planned := version < 4 && (args[0] == "plan" || args[1] == "--dry-run")
+				planned := c.known && (args[0] == "plan" || args[1] == "--dry-run")
 				if got := strings.Contains(stdout, "  add  drop  "+object); got != planned {
 					t.Errorf("%q: tells what would be added: %t\n%s", args, got, stdout)
 				}

@@ -64,7 +64,7 @@ func lookPath(name string) string {
 }
 
 // writeInitramfs packs the whole system of the VM into one compressed file.
-func writeInitramfs(ctx context.Context, file, root string, k kernelFiles, o options, suites []suite, payload string, stderr io.Writer) error {
+func writeInitramfs(ctx context.Context, file, root string, k kernelFiles, native []string, o options, suites []suite, payload string, stderr io.Writer) error {
 	a := archive{}
 	a.mkdir(guestDirs...)
 	a.link("/var/run", "/run")
@@ -90,6 +90,10 @@ func writeInitramfs(ctx context.Context, file, root string, k kernelFiles, o opt
 		return err
 	}
 	if err := addLibraries(ctx, a); err != nil {
+		return err
+	}
+	// Their programs have libraries of their own.
+	if err := addNative(a, native); err != nil {
 		return err
 	}
 	return compress(ctx, a, file)

@@ -60,6 +60,7 @@ type options struct {
 	bench   string        // -test.bench
 	count   int           // -test.count
 	add     []addition    // further files
+	native  string        // Debian suites whose native tools the VM gets beside this host's
 
 	patterns []string // packages to test
 	command  []string // what to run instead of tests
@@ -78,6 +79,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	}
 	flags.StringVar(&o.kernel, "kernel", "6.12", "kernel `series` to fetch through apt, or the path of an image")
 	flags.StringVar(&o.modules, "modules", "", "`directory` with the modules of an image given by path (default: /lib/modules/RELEASE beside it or on this host)")
+	flags.StringVar(&o.native, "native", "trixie sid", "Debian `suites` whose native tools are in the VM too, as xdp-loader-SUITE")
 	flags.IntVar(&o.smp, "smp", 2, "`processors` of the VM")
 	flags.StringVar(&o.mem, "mem", "2G", "`memory` of the VM")
 	flags.StringVar(&o.args, "append", "", "further `arguments` for the kernel, such as nohz_full=1")
@@ -145,6 +147,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	var native []string
+	for _, suite := range strings.Fields(o.native) {
+		root, err := findNative(ctx, suite, stderr)
+		if err != nil {
+			return err
+		}
+		native = append(native, root)
+	}
 	tmp, err := os.MkdirTemp("", "xdpmux-vm-")
 	if err != nil {
 		return err
@@ -165,7 +175,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	initrd := filepath.Join(tmp, "initrd")
-	if err := writeInitramfs(ctx, initrd, root, kernel, o, suites, payloadScript(o, suites, nonce), stderr); err != nil {
+	if err := writeInitramfs(ctx, initrd, root, kernel, native, o, suites, payloadScript(o, suites, nonce), stderr); err != nil {
 		return err
 	}
 	vm := machine{kernel: kernel.image, initrd: initrd, smp: o.smp, mem: o.mem, kernelArgs: o.args, dir: tmp, nonce: nonce}
