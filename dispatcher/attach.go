@@ -106,6 +106,9 @@ func attachByLibxdp(ctx context.Context, ifname string, programs []Program, mode
 	}
 	progs := make([]*libxdp.Program, len(all))
 	for i, o := range all {
+		if err := o.checkMaps(); err != nil {
+			return nil, err
+		}
 		if progs[i], err = o.xdpProgram(); err != nil {
 			return nil, err
 		}

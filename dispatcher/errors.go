@@ -32,6 +32,7 @@ var (
 	ErrNoProgram        = errors.New("no such program")                   // not on the interface
 	ErrNoMap            = errors.New("no such map")                       // not used by the program or chain
 	ErrObject           = errors.New("unusable object file")              // missing, no ELF, for another machine, no XDP program in it
+	ErrMapSize          = errors.New("unusable size of a map")            // none, or one that there is no memory for; Program.MapSizes gives another
 	ErrVerifier         = errors.New("program refused by the verifier")   // VerifierLog has its words
 	ErrChainFull        = errors.New("chain is full")                     // ten programs run
 	ErrModeMismatch     = errors.New("chain is attached in another mode") // two modes on one interface don't mix

@@ -20,6 +20,9 @@ func explainAttach(l link, all []*opened, mode Mode, err error, said []string) e
 		}
 	}
 	for _, o := range all {
+		if fault := explainKernelFunctions(o, err); fault != nil {
+			return fault
+		}
 		if fault := explainPinnedMaps(o, err); fault != nil {
 			return fault
 		}

@@ -199,6 +199,9 @@ func (o *opened) load(dispatcherFD int, function string) error {
 			return explainObject(o.spec.File, err)
 		}
 	}
+	if err := o.checkMaps(); err != nil {
+		return err
+	}
 	err := o.obj.Load()
 	if err == nil {
 		o.loaded = true
@@ -228,6 +231,9 @@ func (o *opened) reopen() error {
 func (o *opened) explainLoad(err error) error {
 	if refused := denied(err); refused != nil {
 		return refused
+	}
+	if fault := explainKernelFunctions(o, err); fault != nil {
+		return fault
 	}
 	if fault := explainPinnedMaps(o, err); fault != nil {
 		return fault

@@ -65,14 +65,21 @@ func Inspect(file string) (*Object, error) {
 	defer obj.Close()
 	btf := obj.BTF()
 	o := &Object{File: file, License: obj.file.License(), BTF: btf != nil, Programs: []ObjectProgram{}, Maps: []ObjectMap{}}
-	first := true
-	for _, p := range obj.Programs() {
+	sizes := ""
+	for _, m := range obj.Maps() {
+		if fault := sizeFault(m); fault != "" && sizes == "" {
+			sizes = fmt.Sprintf("map %q %s", m.Name(), fault)
+		}
+	}
+	all := obj.Programs()
+	first, _ := Program{File: file}.pick(all)
+	for _, p := range all {
 		r := inspectProgram(file, obj, p, btf)
-		if p.Type() == libbpf.ProgTypeXDP {
-			if r.Chain && !first {
-				r.Note = "with -n " + r.Name
-			}
-			first = false
+		switch {
+		case r.Chain && sizes != "":
+			r.Chain, r.Note = false, sizes
+		case r.Chain && p != first:
+			r.Note = "with -n " + r.Name
 		}
 		o.Programs = append(o.Programs, r)
 	}
@@ -92,9 +99,6 @@ func inspectProgram(file string, obj *object, p *libbpf.Program, btf *libbpf.BTF
 		r.Note = fmt.Sprintf("not an XDP program but %s", r.Type)
 		return r
 	}
-	if p.Type() == libbpf.ProgTypeUnspec {
-		r.Note = "with -s " + r.Section
-	}
 	r.Frags = wantsFrags(p)
 	var err error
 	if r.Priority, r.Actions, err = obj.place(file, p.Name()); err != nil {
@@ -109,9 +113,16 @@ func inspectProgram(file string, obj *object, p *libbpf.Program, btf *libbpf.BTF
 		r.Note = fault
 		return r
 	}
+	if obj.file.ReadsContext(p.Name(), egressIfindex) {
+		r.Note = "it reads egress_ifindex, which only a program of a device map may"
+		return r
+	}
 	r.Chain = true
 	return r
 }
+
+// egressIfindex is where struct xdp_md has it.
+const egressIfindex = 20
 
 // signatureFault says how the function differs from those of the dispatcher that
 // it would replace: int prog(struct xdp_md *). The kernel compares them by BTF.

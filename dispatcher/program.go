@@ -3,8 +3,6 @@ package dispatcher
 import (
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
@@ -169,6 +167,9 @@ func (p Program) pick(all []*libbpf.Program) (*libbpf.Program, error) {
 		if p.Section != "" && prog.Section() == p.Section ||
 			p.Name != "" && prog.Name() == p.Name ||
 			p.Section == "" && p.Name == "" && canBeXDP(prog) {
+			if !canBeXDP(prog) {
+				return nil, p.notXDP(prog, all)
+			}
 			return prog, nil
 		}
 	}
@@ -190,24 +191,19 @@ func (p Program) pick(all []*libbpf.Program) (*libbpf.Program, error) {
 	return nil, e
 }
 
-// sizeMaps gives maps the sizes that were asked for.
-func (p Program) sizeMaps(obj *object) error {
-	names := map[string]bool{}
-	for _, m := range obj.Maps() {
-		names[m.Name()] = true
-		if size, ok := p.MapSizes[m.Name()]; ok {
-			if err := m.SetMaxEntries(int(size)); err != nil {
-				return err
-			}
+// notXDP refuses a program that was asked for and is for something else.
+func (p Program) notXDP(prog *libbpf.Program, all []*libbpf.Program) error {
+	var names []string
+	for _, other := range all {
+		if canBeXDP(other) {
+			names = append(names, other.Name())
 		}
 	}
-	for name := range p.MapSizes {
-		if !names[name] {
-			return &Error{Kind: ErrInvalid, Msg: fmt.Sprintf("%s has no map %q", p.File, name),
-				Remedy: fmt.Sprintf("its maps: %q", slices.Sorted(maps.Keys(names)))}
-		}
+	e := &Error{Kind: ErrObject, Msg: fmt.Sprintf("program %q of %s is not an XDP program but %s", prog.Name(), p.File, prog.Type())}
+	if len(names) > 0 {
+		e.Remedy = "its programs that are: " + strings.Join(names, ", ")
 	}
-	return nil
+	return e
 }
 
 func (o *opened) close() {

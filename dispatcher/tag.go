@@ -14,9 +14,15 @@ func (p Program) Tag() (string, error) {
 		return "", err
 	}
 	defer o.close()
+	if err := o.checkMaps(); err != nil {
+		return "", err
+	}
 	if _, err := recorded(o.obj.Load); err != nil {
 		if log := o.obj.VerifierLog(); log != "" {
 			return "", explainVerifier(o, log, err)
+		}
+		if fault := explainKernelFunctions(o, err); fault != nil {
+			return "", fault
 		}
 		return "", explainPermission(err)
 	}

@@ -61,6 +61,10 @@ func (m *Map) ValueSize() int { return int(C.bpf_map__value_size(m.ptr)) }
 // MaxEntries stands for bpf_map__max_entries.
 func (m *Map) MaxEntries() int { return int(C.bpf_map__max_entries(m.ptr)) }
 
+// Flags are the BPF_F_ flags that the map is made with. It stands for
+// bpf_map__map_flags.
+func (m *Map) Flags() uint32 { return uint32(C.bpf_map__map_flags(m.ptr)) }
+
 // BTFValueTypeID is the type of the map's values in the object's BTF; 0: unknown.
 // It stands for bpf_map__btf_value_type_id.
 func (m *Map) BTFValueTypeID() uint32 { return uint32(C.bpf_map__btf_value_type_id(m.ptr)) }

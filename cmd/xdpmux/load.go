@@ -18,7 +18,7 @@ func loadCommand(out *output) *cli.Command {
 			"On several interfaces the programs are loaded once and share their maps: on all, or on none.",
 		ArgsUsage: "<ifname>[,...] <file>[@setting,...]...",
 		Flags:     loadFlags(),
-		Action:    func(c *cli.Context) error { return load(c, out) },
+		Action:    func(c *cli.Context) error { return withMapSize(load(c, out)) },
 	}
 }
 
@@ -29,6 +29,7 @@ func loadFlags() []cli.Flag {
 		pinPathFlag, sectionFlag, progNameFlag,
 		prioFlag("what the file says, else 50"),
 		actionsFlag("what the file says, else XDP_PASS"),
+		mapSizeFlag,
 		&cli.BoolFlag{Name: "require-dispatcher", Usage: "fail where only a single program without a dispatcher could be loaded"},
 	}
 }
@@ -39,6 +40,9 @@ func loadOptions(c *cli.Context) (dispatcher.Program, dispatcher.AttachOptions, 
 	opts := dispatcher.AttachOptions{RequireDispatcher: c.Bool("require-dispatcher")}
 	var err error
 	if opts.Mode, err = dispatcher.ParseMode(c.String("mode")); err != nil {
+		return program, opts, err
+	}
+	if program.MapSizes, err = mapSizes(c); err != nil {
 		return program, opts, err
 	}
 	if program.Priority, err = parsePrio(c.String("prio")); err != nil {
@@ -69,6 +73,9 @@ func load(c *cli.Context, out *output) error {
 			return err
 		}
 		programs = append(programs, p)
+	}
+	if err := shareMapSizes(programs); err != nil {
+		return err
 	}
 	ifnames := splitNames(c.Args().First())
 	if len(ifnames) > 1 {

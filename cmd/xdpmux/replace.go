@@ -19,12 +19,12 @@ func replaceCommand(out *output) *cli.Command {
 			"another layout, or other variables, are an error, and the old program stays.",
 		ArgsUsage: "<ifname> <file>",
 		Flags: append(targetFlags("replace"),
-			sectionFlag, progNameFlag, pinPathFlag,
+			sectionFlag, progNameFlag, pinPathFlag, mapSizeFlag,
 			prioFlag("what the old program has"),
 			actionsFlag("what the old program has"),
 			&cli.BoolFlag{Name: "keep-maps", Usage: "go on with the old program's maps and global variables, and say which"},
 		),
-		Action: func(c *cli.Context) error { return replace(c, out) },
+		Action: func(c *cli.Context) error { return withMapSize(replace(c, out)) },
 	}
 }
 
@@ -40,6 +40,9 @@ func replace(c *cli.Context, out *output) error {
 	}
 	var err error
 	if r.Program.Priority, r.Program.Actions, err = settings(c); err != nil {
+		return err
+	}
+	if r.Program.MapSizes, err = mapSizes(c); err != nil {
 		return err
 	}
 	if r.ID, err = target(c, ifname, usage); err != nil {

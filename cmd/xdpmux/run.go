@@ -24,7 +24,7 @@ func runCommand(out *output) *cli.Command {
 			&cli.DurationFlag{Name: "interval", Value: 2 * time.Second, Usage: "print a line each `TIME`"},
 			&cli.IntFlag{Name: "count", Usage: "end after `N` lines (default: go on)"},
 		),
-		Action: func(c *cli.Context) error { return runForeground(c, out) },
+		Action: func(c *cli.Context) error { return withMapSize(runForeground(c, out)) },
 	}
 }
 

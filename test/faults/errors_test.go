@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -109,8 +110,22 @@ var faults = map[string]fault{
 		kernel.MustRun(t, "bpftool", "map", "create", dir+"/pinned_packets", "type", "hash", "key", "4", "value", "8", "entries", "7", "name", "pinned_packets")
 		return load(v, "-p", dir, "-s", "xdp/good", object("pinned"))
 	}, remedy: "remove the pin"},
+	"map-size":     {prepare: plain(object("unsized")), remedy: "--map-size NAME=N"},
+	"map-memory":   {prepare: plain("--map-size", "flows=2000000000", object("unsized")), remedy: "give it a smaller size"},
+	"kfunc":        {prepare: plain(object("kfunc")), remedy: "modprobe nf_conntrack"},
+	"run-config":   {prepare: plain("-n", "unknown_member", object("runconfig")), remedy: "priority, XDP_ABORTED"},
+	"not-xdp":      {prepare: plain("-s", "tc", object("inspect")), remedy: "its programs that are"},
 	"no-interface": {prepare: func(*testing.T, *kernel.Veth) []string { return []string{"load", "nonesuch", pass} }, remedy: "ip link"},
 	"no-file":      {prepare: plain("nonesuch.o")},
+	"damaged": {prepare: func(t *testing.T, v *kernel.Veth) []string {
+		data, err := os.ReadFile(pass)
+		check(t, err)
+		btf := bytes.Index(data, []byte{0x9f, 0xeb, 1, 0})
+		copy(data[btf+24:], "\xff\xff\xff\xff") // the name of type 1
+		file := t.TempDir() + "/damaged.o"
+		check(t, os.WriteFile(file, data, 0o600))
+		return load(v, file)
+	}, remedy: "compile it with"},
 	"not-bpf": {prepare: func(t *testing.T, v *kernel.Veth) []string {
 		self, err := os.Executable()
 		check(t, err)

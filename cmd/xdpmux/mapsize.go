@@ -1,0 +1,71 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/xdpmux/xdpmux/dispatcher"
+)
+
+var mapSizeFlag = &cli.StringSliceFlag{Name: "map-size", Usage: "make the map of this name with N entries, whatever the file says, as `NAME=N`; repeatable"}
+
+// mapSizes reads the flag; nil: it isn't given.
+func mapSizes(c *cli.Context) (map[string]uint32, error) {
+	var sizes map[string]uint32
+	for _, arg := range c.StringSlice("map-size") {
+		name, text, ok := strings.Cut(arg, "=")
+		n, err := strconv.ParseUint(text, 0, 32)
+		if !ok || name == "" || err != nil || n == 0 {
+			return nil, usageError(fmt.Sprintf("%q is not a map and its size", arg), "such as --map-size flows=65536")
+		}
+		if sizes == nil {
+			sizes = map[string]uint32{}
+		}
+		sizes[name] = uint32(n)
+	}
+	return sizes, nil
+}
+
+// shareMapSizes gives each of several files the sizes of the maps that it has. Those
+// that no file has stay with all, of which the first will be refused for it.
+func shareMapSizes(programs []dispatcher.Program) error {
+	if len(programs) < 2 || programs[0].MapSizes == nil {
+		return nil
+	}
+	asked := programs[0].MapSizes
+	found := map[string]bool{}
+	for i := range programs {
+		object, err := dispatcher.Inspect(programs[i].File)
+		if err != nil {
+			return err
+		}
+		own := map[string]uint32{}
+		for _, m := range object.Maps {
+			if size, ok := asked[m.Name]; ok {
+				own[m.Name], found[m.Name] = size, true
+			}
+		}
+		programs[i].MapSizes = own
+	}
+	for name, size := range asked {
+		if !found[name] {
+			programs[0].MapSizes[name] = size
+		}
+	}
+	return nil
+}
+
+// withMapSize adds to a remedy how this command gives a map a size.
+func withMapSize(err error) error {
+	var e *dispatcher.Error
+	if errors.As(err, &e) && e.Kind == dispatcher.ErrMapSize {
+		told := *e
+		told.Remedy += ": --map-size NAME=N"
+		return &told
+	}
+	return err
+}
