@@ -18,7 +18,7 @@ func AttachAll(ctx context.Context, ifnames []string, programs []Program, opts A
 	if opts.Progress == nil {
 		opts.Progress = func(Step, int) {}
 	}
-	c := &commit{Transaction: Transaction{Mode: opts.Mode, Add: programs}}
+	c := &commit{Transaction: Transaction{Mode: opts.Mode, Add: programs, NativeCompatible: opts.NativeCompatible, Warn: opts.Warn}}
 	if err := c.check(); err != nil {
 		return nil, err
 	}

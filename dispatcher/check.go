@@ -179,7 +179,7 @@ func checkPacketData(target *probeTarget) Check {
 	if target.replace(moveHead) == nil {
 		return ok(name, "programs in a chain may move the packet's head and tail")
 	}
-	own, err := loadProbeTarget(func(string) (*libbpf.Program, *dispatcherFile, error) { return openOwnDispatcher(maxVersion) })
+	own, err := loadProbeTarget(func(string) (*libbpf.Program, *dispatcherFile, error) { return openOwnDispatcher(maxVersion, false) })
 	if err == nil {
 		defer own.Close()
 		err = own.replace(moveHead)

@@ -93,6 +93,11 @@ func checkAttached(l link) Check {
 	if err := c.Writable(); err != nil {
 		return found("attached", "", CheckMissing, "", err)
 	}
+	if c.NativeLocked {
+		return Check{Name: "attached", State: CheckLimited,
+			Detail: fmt.Sprintf("a chain of %d in %s mode, which tools of libxdp before 1.5.5 can't change: a program in it changes packet data", len(c.Programs), l.mode),
+			Remedy: "xdpmux can; so can they once that program is unloaded by xdpmux"}
+	}
 	if len(c.Programs) >= MaxPrograms {
 		return Check{Name: "attached", State: CheckLimited, Detail: fmt.Sprintf("a chain of %d in %s mode, which takes no more", len(c.Programs), l.mode),
 			Remedy: "unload one first"}

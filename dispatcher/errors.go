@@ -42,6 +42,7 @@ var (
 	ErrNoDispatcher     = errors.New("no dispatcher possible")            // the kernel or the system can't run chains
 	ErrModeNotSupported = errors.New("attach mode not supported")         // by the driver
 	ErrBusy             = errors.New("chain is being changed by others")  // the race was lost too often
+	ErrNativeLocked     = errors.New("native tools locked out")           // of the installed libxdp, for a program that changes packet data
 	ErrKernel           = errors.New("kernel too old")                    // for this call
 	ErrPermission       = errors.New("permission denied")                 // a capability is missing
 	ErrSystem           = errors.New("unexpected failure")                // what none of the others is

@@ -16,6 +16,7 @@ type host struct {
 	file   *dispatcherFile
 	main   *libbpf.Program
 	links  []*libbpf.FD // as many as programs
+	locked error        // why libxdp's dispatcher can't host the programs; nil: it can
 }
 
 // cantHost is the error of a program that the kernel refused in this dispatcher with
@@ -37,8 +38,10 @@ func hostPrograms(wanted []member, old *state) (*host, error) {
 		}
 	}
 	h, err := hostIn(openDispatcher, wanted, want)
+	locked := old != nil && old.locked
 	switch {
 	case errors.As(err, &cantHost{}):
+		locked = true
 		if theirs, err := dispatcherVersion(); err == nil {
 			want = theirs
 		}
@@ -55,9 +58,12 @@ func hostPrograms(wanted []member, old *state) (*host, error) {
 	if !ownVersion(want) {
 		return nil, err
 	}
-	own, ownErr := hostIn(func(string) (*libbpf.Program, *dispatcherFile, error) { return openOwnDispatcher(want) }, wanted, want)
+	own, ownErr := hostIn(func(string) (*libbpf.Program, *dispatcherFile, error) { return openOwnDispatcher(want, locked) }, wanted, want)
 	if errors.Is(ownErr, errNoOwnDispatcher) {
 		return nil, err
+	}
+	if ownErr == nil && locked {
+		own.locked = err
 	}
 	return own, ownErr
 }

@@ -15,6 +15,7 @@ import (
 type state struct {
 	Loaded
 	config layoutConfig
+	locked bool   // a program of it is such that tools of libxdp before 1.5.5 can't change the chain
 	pins   string // the directory of its pins; empty: there is none where libxdp has it
 	slots  []slot // as many as the configuration says
 }
@@ -47,32 +48,33 @@ func readDispatcher(ifindex int, id uint32) (*state, error) {
 		return nil, errNotDispatcher
 	}
 	s := &state{Loaded: Loaded{ID: id, Name: info.Name, Tag: info.Tag.String()}}
-	value, err := readConfigMap(info.MapIDs[0])
+	value, name, err := readConfigMap(info.MapIDs[0])
 	if err != nil {
 		return nil, err
 	}
+	s.locked = name == lockedMap
 	if s.config, err = decodeConfig(value); err != nil {
 		return nil, err
 	}
 	return s, s.findPrograms(ifindex)
 }
 
-// readConfigMap is the only value of a dispatcher's map.
-func readConfigMap(id uint32) ([]byte, error) {
+// readConfigMap is the only value of a dispatcher's map, and the map's name.
+func readConfigMap(id uint32) (value []byte, name string, err error) {
 	fd, err := libbpf.MapByID(id)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	defer fd.Close()
 	info, err := libbpf.MapInfoByFD(fd.Int())
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	if info.Type != libbpf.MapTypeArray || info.MaxEntries != 1 {
-		return nil, errNotDispatcher
+		return nil, "", errNotDispatcher
 	}
-	value := make([]byte, info.ValueSize)
-	return value, libbpf.MapLookup(fd.Int(), make([]byte, info.KeySize), value)
+	value = make([]byte, info.ValueSize)
+	return value, info.Name, libbpf.MapLookup(fd.Int(), make([]byte, info.KeySize), value)
 }
 
 // findPrograms finds the component programs by the pins of the protocol, and

@@ -98,6 +98,7 @@ func (r *running) chain(l link) *Chain {
 	}
 	c.Mode, c.Dispatcher, c.Frags = &l.mode, &r.state.Loaded, r.state.config.Frags
 	c.Version, c.Pins, c.DeviceBound = r.state.config.Version, r.state.pins, r.state.config.DeviceBound
+	c.NativeLocked = r.state.locked
 	for _, m := range r.members() {
 		c.Programs = append(c.Programs, m.component())
 	}

@@ -52,6 +52,10 @@ type Chain struct {
 	// whose metadata they may ask for (BPF_F_XDP_DEV_BOUND_ONLY).
 	DeviceBound bool `json:"device_bound,omitempty"`
 
+	// NativeLocked says that tools of libxdp before 1.5.5 can't change the chain: a
+	// program in it changes packet data.
+	NativeLocked bool `json:"native_locked,omitempty"`
+
 	Programs []Component `json:"programs"` // in the order they run
 
 	// Problem says what is wrong with the chain: programs that are gone, or why it
@@ -212,7 +216,7 @@ func (c *Chain) readMain(l link) error {
 		return unlessGone(err)
 	}
 	c.Mode, c.Dispatcher, c.Version, c.Pins, c.Frags = &l.mode, &s.Loaded, s.config.Version, s.pins, s.config.Frags
-	c.DeviceBound = s.config.DeviceBound
+	c.DeviceBound, c.NativeLocked = s.config.DeviceBound, s.locked
 	gone := 0
 	for _, p := range s.slots {
 		c.Programs = append(c.Programs, Component{Loaded: p.Loaded, Priority: p.Priority, Actions: p.Actions,

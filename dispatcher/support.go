@@ -196,13 +196,17 @@ func findDispatcher() (*libxdp.Program, error) {
 }
 
 // openOwnDispatcher does the same with xdpmux's own of that version, which hosts
-// programs that change packet data where libxdp's doesn't.
-func openOwnDispatcher(version int) (*libbpf.Program, *dispatcherFile, error) {
+// programs that change packet data where libxdp's doesn't. locked marks it as such.
+func openOwnDispatcher(version int, locked bool) (*libbpf.Program, *dispatcherFile, error) {
 	data, err := bpfdispatcher.Object(version)
 	if err != nil {
 		return nil, nil, errors.Join(errNoOwnDispatcher, err)
 	}
-	obj, err := libbpf.OpenMem(data, libbpf.OpenOptions{Name: dispatcherProgram})
+	name := ownObject
+	if locked {
+		name = lockedObject
+	}
+	obj, err := libbpf.OpenMem(data, libbpf.OpenOptions{Name: name})
 	if err != nil {
 		return nil, nil, err
 	}

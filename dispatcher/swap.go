@@ -230,6 +230,7 @@ func (s *swap) chain() *Chain {
 	}
 	c.Mode, c.Dispatcher, c.Frags = &mode, &s.host.Loaded, s.host.config.Frags
 	c.Version, c.Pins = s.host.config.Version, pinDir(s.link.Index, s.host.ID)
+	c.NativeLocked = s.host.locked != nil
 	for _, m := range s.members {
 		c.Programs = append(c.Programs, m.component())
 	}

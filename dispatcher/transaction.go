@@ -17,6 +17,14 @@ type Transaction struct {
 	Remove  []uint32      // ids of programs to take away
 	Replace []Replacement // programs that take another's place
 	Set     []Setting     // new settings of programs that stay
+
+	// NativeCompatible refuses what would keep tools of the installed libxdp from
+	// changing the chain afterwards ([ErrNativeLocked]): where libxdp is older than 1.5.5
+	// and the kernel 6.12 or newer, a program that changes packet data.
+	NativeCompatible bool
+
+	// Warn, if there is one, is told the same before it is done.
+	Warn func(error)
 }
 
 // Replacement is a program that takes the place of one that runs.
@@ -94,6 +102,7 @@ func (t Transaction) Commit(ctx context.Context, ifname string) (*Committed, err
 // commit is a transaction under way.
 type commit struct {
 	Transaction
+	warned   bool      // Warn was told
 	adds     []*opened // of Add
 	replaces []*opened // of Replace
 }
@@ -199,7 +208,10 @@ func (c *commit) prepare(ctx context.Context, l link) (_ *swap, err error) {
 	if err := ctx.Err(); err != nil || !s.needed {
 		return s, err
 	}
-	return s, s.prepare()
+	if err := s.prepare(); err != nil {
+		return s, err
+	}
+	return s, c.checkNative(s)
 }
 
 // committed is the result after a swap, which nothing may fail after.

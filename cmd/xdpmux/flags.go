@@ -17,6 +17,9 @@ var (
 	pinPathFlag  = &cli.StringFlag{Name: "pin-path", Aliases: []string{"p"}, Usage: "pin maps that ask for it below `PATH`, on a bpffs"}
 )
 
+// nativeFlag keeps a chain one that the installed native tools can change.
+var nativeFlag = &cli.BoolFlag{Name: "native-compatible", Usage: "fail where tools of the installed libxdp could not change the chain afterwards; without it there is a warning"}
+
 func prioFlag(otherwise string) cli.Flag {
 	return &cli.StringFlag{Name: "prio", Aliases: []string{"P"}, Usage: "run priority, lower runs earlier (default: " + otherwise + ")"}
 }

@@ -29,7 +29,7 @@ func loadFlags() []cli.Flag {
 		pinPathFlag, sectionFlag, progNameFlag,
 		prioFlag("what the file says, else 50"),
 		actionsFlag("what the file says, else XDP_PASS"),
-		mapSizeFlag,
+		mapSizeFlag, nativeFlag,
 		&cli.BoolFlag{Name: "require-dispatcher", Usage: "fail where only a single program without a dispatcher could be loaded"},
 	}
 }
@@ -37,7 +37,7 @@ func loadFlags() []cli.Flag {
 // loadOptions reads them; the program lacks its file.
 func loadOptions(c *cli.Context) (dispatcher.Program, dispatcher.AttachOptions, error) {
 	program := dispatcher.Program{Section: c.String("section"), Name: c.String("prog-name"), PinPath: c.String("pin-path")}
-	opts := dispatcher.AttachOptions{RequireDispatcher: c.Bool("require-dispatcher")}
+	opts := dispatcher.AttachOptions{RequireDispatcher: c.Bool("require-dispatcher"), NativeCompatible: c.Bool("native-compatible")}
 	var err error
 	if opts.Mode, err = dispatcher.ParseMode(c.String("mode")); err != nil {
 		return program, opts, err
@@ -77,6 +77,7 @@ func load(c *cli.Context, out *output) error {
 	if err := shareMapSizes(programs); err != nil {
 		return err
 	}
+	opts.Warn = out.warnOf
 	ifnames := splitNames(c.Args().First())
 	if len(ifnames) > 1 {
 		each, end := out.progress(ifnames)

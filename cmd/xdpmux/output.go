@@ -55,6 +55,15 @@ func (o *output) warn(format string, args ...any) {
 	fmt.Fprintf(o.stderr, "xdpmux: warning: "+format+"\n", args...)
 }
 
+// warnOf warns of what a change will bring.
+func (o *output) warnOf(err error) {
+	o.warn("%v", err)
+	var e *dispatcher.Error
+	if errors.As(err, &e) && e.Remedy != "" {
+		fmt.Fprintf(o.stderr, "  %s\n", e.Remedy)
+	}
+}
+
 // verifierLines is how much of a verifier's log is shown without -v: the reason
 // stands at its end.
 const verifierLines = 8

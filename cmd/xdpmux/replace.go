@@ -19,7 +19,7 @@ func replaceCommand(out *output) *cli.Command {
 			"another layout, or other variables, are an error, and the old program stays.",
 		ArgsUsage: "<ifname> <file>",
 		Flags: append(targetFlags("replace"),
-			sectionFlag, progNameFlag, pinPathFlag, mapSizeFlag,
+			sectionFlag, progNameFlag, pinPathFlag, mapSizeFlag, nativeFlag,
 			prioFlag("what the old program has"),
 			actionsFlag("what the old program has"),
 			&cli.BoolFlag{Name: "keep-maps", Usage: "go on with the old program's maps and global variables, and say which"},
@@ -48,7 +48,8 @@ func replace(c *cli.Context, out *output) error {
 	if r.ID, err = target(c, ifname, usage); err != nil {
 		return err
 	}
-	done, err := dispatcher.Transaction{Mode: dispatcher.ModeUnspecified, Replace: []dispatcher.Replacement{r}}.Commit(c.Context, ifname)
+	done, err := dispatcher.Transaction{Mode: dispatcher.ModeUnspecified, Replace: []dispatcher.Replacement{r},
+		NativeCompatible: c.Bool("native-compatible"), Warn: out.warnOf}.Commit(c.Context, ifname)
 	if err != nil {
 		return err
 	}

@@ -43,6 +43,7 @@ func runForeground(c *cli.Context, out *output) (err error) {
 	if err != nil {
 		return err
 	}
+	opts.Warn = out.warnOf
 	ifname := c.Args().First()
 	program.File = c.Args().Get(1)
 	// Before anything is loaded: a wrong name leaves the chain alone.

@@ -23,7 +23,7 @@ func statusCommand(out *output) *cli.Command {
 			&cli.GenericFlag{Name: "watch", Value: &every, Usage: "show them again and again, each `INTERVAL` (default: 1s)"},
 		},
 		Action: func(c *cli.Context) error {
-			print := func(w io.Writer) error { return status(c, w) }
+			print := func(w io.Writer) error { return status(c, out, w) }
 			if c.IsSet("watch") {
 				return watch(c.Context, out.stdout, time.Duration(every), print)
 			}
@@ -32,7 +32,16 @@ func statusCommand(out *output) *cli.Command {
 	}
 }
 
-func status(c *cli.Context, w io.Writer) error {
+// noteLocked tells, beside the table, of chains that native tools can't change.
+func noteLocked(out *output, chains []*dispatcher.Chain) {
+	for _, c := range chains {
+		if c.NativeLocked {
+			fmt.Fprintf(out.stderr, "xdpmux: note: tools of libxdp before 1.5.5 can't change the chain on %s: a program in it changes packet data\n", c.Interface.Name)
+		}
+	}
+}
+
+func status(c *cli.Context, out *output, w io.Writer) error {
 	chains, err := dispatcher.StatusAll(c.Context, c.Args().Slice()...)
 	if err != nil {
 		return err
@@ -41,6 +50,9 @@ func status(c *cli.Context, w io.Writer) error {
 		err = printJSON(w, chains)
 	} else {
 		err = renderStatus(w, chains)
+		if !c.IsSet("watch") {
+			noteLocked(out, chains)
+		}
 	}
 	if err != nil || c.IsSet("watch") {
 		return err // a watch goes on; the rows say what can't be read

@@ -25,6 +25,7 @@ type fault struct {
 	during  func(t *testing.T, v *kernel.Veth) (stop func()) // what goes on meanwhile, and leaves all as it was
 	wrap    []string
 	remedy  string // part of the line that says what to do
+	since   string // the first kernel that has it
 }
 
 func load(v *kernel.Veth, args ...string) []string { return append([]string{"load", v.Name}, args...) }
@@ -110,13 +111,14 @@ var faults = map[string]fault{
 		kernel.MustRun(t, "bpftool", "map", "create", dir+"/pinned_packets", "type", "hash", "key", "4", "value", "8", "entries", "7", "name", "pinned_packets")
 		return load(v, "-p", dir, "-s", "xdp/good", object("pinned"))
 	}, remedy: "remove the pin"},
-	"map-size":     {prepare: plain(object("unsized")), remedy: "--map-size NAME=N"},
-	"map-memory":   {prepare: plain("--map-size", "flows=2000000000", object("unsized")), remedy: "give it a smaller size"},
-	"kfunc":        {prepare: plain(object("kfunc")), remedy: "modprobe nf_conntrack"},
-	"run-config":   {prepare: plain("-n", "unknown_member", object("runconfig")), remedy: "priority, XDP_ABORTED"},
-	"not-xdp":      {prepare: plain("-s", "tc", object("inspect")), remedy: "its programs that are"},
-	"no-interface": {prepare: func(*testing.T, *kernel.Veth) []string { return []string{"load", "nonesuch", pass} }, remedy: "ip link"},
-	"no-file":      {prepare: plain("nonesuch.o")},
+	"native-compatible": {prepare: plain("--native-compatible", object("movehead")), remedy: "1.5.5 and newer", since: "6.12"},
+	"map-size":          {prepare: plain(object("unsized")), remedy: "--map-size NAME=N"},
+	"map-memory":        {prepare: plain("--map-size", "flows=2000000000", object("unsized")), remedy: "give it a smaller size"},
+	"kfunc":             {prepare: plain(object("kfunc")), remedy: "modprobe nf_conntrack"},
+	"run-config":        {prepare: plain("-n", "unknown_member", object("runconfig")), remedy: "priority, XDP_ABORTED"},
+	"not-xdp":           {prepare: plain("-s", "tc", object("inspect")), remedy: "its programs that are"},
+	"no-interface":      {prepare: func(*testing.T, *kernel.Veth) []string { return []string{"load", "nonesuch", pass} }, remedy: "ip link"},
+	"no-file":           {prepare: plain("nonesuch.o")},
 	"damaged": {prepare: func(t *testing.T, v *kernel.Veth) []string {
 		data, err := os.ReadFile(pass)
 		check(t, err)
@@ -240,6 +242,9 @@ func TestErrors(t *testing.T) {
 			f, ok := faults[name]
 			if !ok {
 				t.Fatal("docs/errors.md has this row, and no test provokes it")
+			}
+			if older(t, f.since) {
+				return // there is no such fault
 			}
 			v := kernel.NewVeth(t)
 			args := f.prepare(t, v)

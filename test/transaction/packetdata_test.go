@@ -2,6 +2,7 @@ package transaction
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -49,5 +50,68 @@ func TestMoveHead(t *testing.T) {
 	}
 	checkPins(t, v)
 	kernel.MustRun(t, native, "unload", v.Name, "-a")
+	checkPins(t, v)
+}
+
+// TestNativeLock loads a program after which native tools can change nothing where the
+// kernel and their libxdp are such: whoever loads it is told before, and whoever looks
+// is told after.
+func TestNativeLock(t *testing.T) {
+	kernel.NoLeak(t)
+	v := kernel.NewVeth(t)
+	move, pass := fixture("movehead", "").File, fixture("verdicts", "").File
+
+	// Whether it is such, native tools themselves tell.
+	kernel.MustRun(t, kernel.Xdpmux(), "load", v.Name, move)
+	_, _, exit := kernel.Run(t, native, "load", v.Name, pass, "-n", "v_pass")
+	locks := exit != 0
+	kernel.MustRun(t, kernel.Xdpmux(), "unload", v.Name, "-a")
+	t.Logf("native tools are locked out: %t", locks)
+
+	kernel.MustRun(t, kernel.Xdpmux(), "load", v.Name, pass, "-n", "v_pass")
+	told := func(want bool, text string, args ...string) {
+		t.Helper()
+		stdout, stderr, exit := kernel.Run(t, kernel.Xdpmux(), args...)
+		if got := strings.Contains(stdout+stderr, text); got != want {
+			t.Errorf("%q: exit status %d, %q there: %t, want %t\n%s%s", args, exit, text, got, want, stdout, stderr)
+		}
+	}
+	const note, warning = "note: tools of libxdp before 1.5.5 can't change the chain", "can't change the chain on "
+	told(false, note, "status", v.Name)
+
+	before := kernel.Snapshot(t)
+	stdout, stderr, exit := kernel.Run(t, kernel.Xdpmux(), "load", "--native-compatible", v.Name, move)
+	if locks {
+		if exit != 1 || !strings.HasPrefix(stderr, "xdpmux: tools of libxdp ") || !strings.Contains(stderr, warning) {
+			t.Errorf("exit status %d\n%s%s", exit, stdout, stderr)
+		}
+		before.Check(t)
+	} else if exit != 0 {
+		t.Errorf("exit status %d\n%s%s", exit, stdout, stderr)
+	} else {
+		kernel.MustRun(t, native, "unload", v.Name, "-i", fmt.Sprint(status(t, v.Name).Programs[0].ID))
+	}
+
+	told(locks, "warning: tools of libxdp", "load", v.Name, move)
+	if got := strings.Join(names(status(t, v.Name)), " "); got != "move_head v_pass" {
+		t.Fatalf("chain: %s", got)
+	}
+	told(locks, note, "status", v.Name)
+	told(locks, `"native_locked": true`, "status", "--json", v.Name)
+	told(locks, "which tools of libxdp before 1.5.5 can't change", "check", v.Name)
+	bothShow(t, v.Name)
+	// It has been said once.
+	told(false, "warning", "load", v.Name, pass, "-n", "v_tx")
+	told(false, "warning", "set", v.Name, "-n", "v_tx", "-P", "60")
+	if got := status(t, v.Name); got.NativeLocked != locks {
+		t.Errorf("%+v", got)
+	}
+
+	// Without the program all is as before.
+	kernel.MustRun(t, kernel.Xdpmux(), "unload", v.Name, "-i", fmt.Sprint(status(t, v.Name).Programs[0].ID))
+	told(false, note, "status", v.Name)
+	kernel.MustRun(t, native, "load", v.Name, pass, "-n", "v_pass")
+	told(locks, "warning: tools of libxdp", "replace", v.Name, "--name", "v_tx", move)
+	kernel.MustRun(t, kernel.Xdpmux(), "unload", v.Name, "-a")
 	checkPins(t, v)
 }
