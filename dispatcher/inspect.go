@@ -58,6 +58,11 @@ func Inspect(file string) (*Object, error) {
 	if err != nil {
 		return nil, err
 	}
+	return InspectData(file, data)
+}
+
+// InspectData is Inspect of what has been read already; file is only what to call it.
+func InspectData(file string, data []byte) (*Object, error) {
 	obj, err := openObject(file, data, libbpf.OpenOptions{})
 	if err != nil {
 		return nil, err

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
+	"os"
 	"text/tabwriter"
 
 	"github.com/urfave/cli/v2"
@@ -13,7 +16,7 @@ import (
 func inspectCommand(out *output) *cli.Command {
 	return &cli.Command{
 		Name:      "inspect",
-		Usage:     "show the programs and maps of object files, and what would load into a chain; needs no root",
+		Usage:     "show the programs and maps of object files (- is standard input), and what would load into a chain; needs no root",
 		ArgsUsage: "<file>...",
 		Flags:     []cli.Flag{&cli.BoolFlag{Name: "json", Usage: jsonUsage("the files")}},
 		Action:    func(c *cli.Context) error { return inspect(c, out) },
@@ -25,15 +28,17 @@ func inspect(c *cli.Context, out *output) error {
 		return usageError("inspect needs at least one file", "xdpmux inspect <file>...")
 	}
 	objects := []*dispatcher.Object{}
+	var errs []error // what is good is shown all the same
 	for _, file := range c.Args().Slice() {
-		o, err := dispatcher.Inspect(file)
+		o, err := inspectFile(c.Context, file)
 		if err != nil {
-			return err
+			errs = append(errs, err)
+			continue
 		}
 		objects = append(objects, o)
 	}
 	if c.Bool("json") {
-		return out.printJSON(objects)
+		return errors.Join(append(errs, out.printJSON(objects))...)
 	}
 	for i, o := range objects {
 		if i > 0 {
@@ -43,8 +48,39 @@ func inspect(c *cli.Context, out *output) error {
 			return err
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
+
+// inspectFile takes - for standard input.
+func inspectFile(ctx context.Context, file string) (*dispatcher.Object, error) {
+	if file != "-" {
+		return dispatcher.Inspect(file)
+	}
+	type input struct {
+		data []byte
+		err  error
+	}
+	read := make(chan input, 1)
+	go func() { // it ends with the process, whoever writes
+		data, err := io.ReadAll(io.LimitReader(os.Stdin, maxObject+1))
+		read <- input{data, err}
+	}()
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case in := <-read:
+		switch {
+		case in.err != nil:
+			return nil, in.err
+		case len(in.data) > maxObject:
+			return nil, usageError(fmt.Sprintf("standard input has more than %d MiB, which no object file has", maxObject>>20), "")
+		}
+		return dispatcher.InspectData("standard input", in.data)
+	}
+}
+
+// maxObject is how large an object on standard input may be, in bytes.
+const maxObject = 64 << 20
 
 func renderObject(w io.Writer, o *dispatcher.Object) error {
 	license := o.License

@@ -129,6 +129,23 @@ func TestText(t *testing.T) {
 	}
 }
 
+// TestSomeGood shows what is good beside what isn't, and standard input.
+func TestSomeGood(t *testing.T) {
+	stdout, stderr, status := kernel.Run(t, kernel.Xdpmux(), "inspect", "nowhere.o", object, "neither.o")
+	if status != 1 || !strings.HasPrefix(stdout, object+": license") || !strings.Contains(stderr, "can't open nowhere.o") || !strings.Contains(stderr, "can't open neither.o") {
+		t.Errorf("exit status %d\n%s%s", status, stdout, stderr)
+	}
+	stdout, _, status = kernel.Run(t, kernel.Xdpmux(), "inspect", "--json", "nowhere.o", object)
+	var objects []dispatcher.Object
+	if err := json.Unmarshal([]byte(stdout), &objects); status != 1 || err != nil || len(objects) != 1 || objects[0].File != object {
+		t.Errorf("exit status %d, %v\n%s", status, err, stdout)
+	}
+	want := strings.Replace(kernel.MustRun(t, kernel.Xdpmux(), "inspect", object), object, "standard input", 1)
+	if got := kernel.MustRun(t, "sh", "-c", "exec "+kernel.Xdpmux()+" inspect - <"+object); got != want {
+		t.Errorf("standard input:\n%s\nwant:\n%s", got, want)
+	}
+}
+
 func TestBadInput(t *testing.T) {
 	dir := t.TempDir()
 	empty, text := dir+"/empty.o", dir+"/text.o"
@@ -151,7 +168,7 @@ func TestBadInput(t *testing.T) {
 		{[]string{dir + "/nowhere.o"}, "can't open " + dir + "/nowhere.o: no such file or directory"},
 		{[]string{self}, self + " is compiled for x86_64, not for BPF"},
 		{[]string{kernel.Fixture("noprog")}, "../../build/bpf/fixtures/noprog.o holds no BPF program"},
-		{[]string{object, text}, text + " is not an ELF object"},
+		{[]string{"-"}, "standard input is not an ELF object"}, // it is empty
 	} {
 		stdout, stderr, status := kernel.Run(t, kernel.Xdpmux(), append([]string{"inspect"}, c.args...)...)
 		if status != 1 || stdout != "" || !strings.Contains(stderr, c.want) {
