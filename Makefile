@@ -10,6 +10,7 @@ CLANG   ?= clang
 KERNEL  ?= 6.1 6.12
 MUTANTS ?= 20000
 SEEDS   ?= 1 2 3
+FUZZTIME ?= 10s
 
 # Without cli's writer of man pages, whose parser costs each start a millisecond.
 TAGS = urfave_cli_no_docs
@@ -42,7 +43,7 @@ EXAMPLES  := $(patsubst examples/%/main.go,build/examples/%,$(wildcard examples/
 UNIT      := xdpmux-apply.service
 
 .DELETE_ON_ERROR:
-.PHONY: build static deps demo test test-unit test-vm test-native test-mutants bench lint man install uninstall clean help
+.PHONY: build static deps demo test test-unit test-vm test-native test-mutants fuzz bench lint man install uninstall clean help
 
 build: build/xdpmux build/xdpmux-observe $(BPFOBJ) $(EXAMPLES) ## build build/xdpmux, build/bpf/*.o and build/examples/*
 
@@ -112,6 +113,9 @@ test-native: build $(FIXTURES) ## the integration tests on the running kernel, a
 # A thousand of one seed are part of test-unit.
 test-mutants: build $(FIXTURES) ## read MUTANTS damaged object files of each seed of SEEDS
 	$(foreach s,$(SEEDS),XDPMUX_TEST_SEED=$(s) XDPMUX_TEST_MUTANTS=$(MUTANTS) $(GO) test -count=1 -v -run '^TestMutants$$' ./dispatcher &&) true
+
+fuzz: build $(FIXTURES) ## go test -fuzz, FUZZTIME for each decoder of what comes from outside
+	GO='$(GO)' test/fuzz.sh $(FUZZTIME)
 
 bench: build ## measure beside the native tools, as root; writes docs/benchmarks.md
 	$(GO) build -ldflags '$(LDFLAGS)' -o build/bench ./test/bench

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -76,7 +77,12 @@ func fdLinkID(fdinfo string) uint32 {
 	if err != nil {
 		return 0
 	}
-	for line := range strings.Lines(string(text)) {
+	return linkIDIn(string(text))
+}
+
+// linkIDIn reads the text of /proc/PID/fdinfo/FD (proc_pid_fdinfo(5)).
+func linkIDIn(fdinfo string) uint32 {
+	for line := range strings.Lines(fdinfo) {
 		if value, ok := strings.CutPrefix(line, "link_id:"); ok {
 			id, _ := strconv.ParseUint(strings.TrimSpace(value), 10, 32)
 			return uint32(id)
@@ -95,14 +101,20 @@ func bpffsMounts() []string {
 }
 
 // bpffsIn reads the text of /proc/PID/mountinfo (proc_pid_mountinfo(5)): the mount
-// point is the fifth field, the type of file system follows a lone hyphen.
+// point is the fifth field, the type of file system follows a lone hyphen, which ends
+// the optional fields from the seventh on. A mount point may be called "-" itself.
 func bpffsIn(mountinfo string) []string {
+	const mountPoint, optional = 4, 6
 	var dirs []string
 	for line := range strings.Lines(mountinfo) {
-		before, after, _ := strings.Cut(line, " - ")
-		fields := strings.Fields(before)
-		if len(fields) > 4 && strings.HasPrefix(after, "bpf ") {
-			dirs = append(dirs, unescapeMount.Replace(fields[4]))
+		fields := strings.Split(line, " ") // the kernel escapes no other white space than the four below
+		if len(fields) <= optional || fields[mountPoint] == "" {
+			continue
+		}
+		rest := fields[optional:]
+		hyphen := slices.Index(rest, "-")
+		if hyphen >= 0 && hyphen+1 < len(rest) && rest[hyphen+1] == "bpf" {
+			dirs = append(dirs, unescapeMount.Replace(fields[mountPoint]))
 		}
 	}
 	return dirs
