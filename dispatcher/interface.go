@@ -61,6 +61,19 @@ func noInterface(name string, err error) error {
 		Err:    err}
 }
 
+// Interfaces lists those of the calling thread's network namespace, in the kernel's order.
+func Interfaces() ([]Interface, error) {
+	all, err := links()
+	if err != nil {
+		return nil, err
+	}
+	list := make([]Interface, len(all))
+	for i, l := range all {
+		list[i] = l.Interface
+	}
+	return list, nil
+}
+
 // links asks for all interfaces in one dump, in the kernel's order. A dump that
 // the kernel marks as interrupted by a change is asked for again.
 func links() ([]link, error) {

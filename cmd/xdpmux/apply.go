@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	"github.com/urfave/cli/v2"
 )
 
@@ -25,6 +27,7 @@ func apply(c *cli.Context, out *output) error {
 	if err != nil {
 		return err
 	}
+	opts.Waiting = func(holder string) { fmt.Fprintf(out.stderr, "xdpmux: waiting for %s to finish\n", holder) }
 	done, err := state.Apply(c.Context, opts)
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
 )
@@ -13,6 +14,10 @@ type Options struct {
 	// Prune takes away what the state doesn't know, on the interfaces that it
 	// names: without it, the programs of other tools stay.
 	Prune bool
+
+	// Waiting, if there is one, is told whom Apply waits for, such as "process 12
+	// (xdpmux)", from another goroutine.
+	Waiting func(holder string)
 }
 
 // Plan is what is between the state and one interface.
@@ -35,17 +40,29 @@ func (s *State) Plan(ctx context.Context, opts Options) ([]*Plan, error) {
 		return nil, err
 	}
 	o := newObjects()
-	plans := make([]*Plan, len(all))
-	for i, t := range all {
-		plans[i] = t.plan(ctx, o, defaultRecords, opts)
-	}
-	return plans, nil
+	return planEach(all, func(t *target) *Plan { return t.plan(ctx, o, defaultRecords, opts) }), nil
 }
 
+// planEach leaves out the interfaces that only a pattern has named, and that are gone
+// by now.
+func planEach(all []*target, plan func(*target) *Plan) []*Plan {
+	plans := []*Plan{}
+	for _, t := range all {
+		if p := plan(t); t.named || !errors.Is(p.Err, dispatcher.ErrNoInterface) {
+			plans = append(plans, p)
+		}
+	}
+	return plans
+}
+
+// targetsHere lists interfaces only if a pattern asks for it.
 func (s *State) targetsHere() ([]*target, error) {
-	names, err := interfaceNames()
-	if err != nil {
-		return nil, err
+	var names []string
+	if slices.ContainsFunc(s.Interfaces, Interface.pattern) {
+		var err error
+		if names, err = interfaceNames(); err != nil {
+			return nil, err
+		}
 	}
 	return s.targets(names)
 }
@@ -110,7 +127,8 @@ const tries = 5
 // interface that failed has [Plan.Err] set, is as it was, and keeps no other from
 // being changed. The error is about all of them, and nothing was done then.
 //
-// Only one process at a time applies; another waits.
+// Only one process at a time applies; another waits for at most a minute, and then
+// fails with [dispatcher.ErrBusy].
 func (s *State) Apply(ctx context.Context, opts Options) ([]*Plan, error) {
 	return s.apply(ctx, defaultRecords, opts)
 }
@@ -120,21 +138,16 @@ func (s *State) apply(ctx context.Context, r records, opts Options) ([]*Plan, er
 	if err != nil {
 		return nil, err
 	}
-	unlock, err := r.lock(ctx)
+	unlock, err := r.lock(ctx, patience, opts.Waiting)
 	if err != nil {
-		return nil, &dispatcher.Error{Kind: dispatcher.ErrSystem, Err: err,
-			Msg: fmt.Sprintf("can't keep records in %s: %v", r, err), Remedy: "apply needs to write there, to know its own programs later"}
+		return nil, err
 	}
 	defer unlock()
 	if err := r.clean(); err != nil {
 		return nil, err
 	}
 	o := newObjects()
-	plans := make([]*Plan, len(all))
-	for i, t := range all {
-		plans[i] = t.apply(ctx, o, r, opts)
-	}
-	return plans, nil
+	return planEach(all, func(t *target) *Plan { return t.apply(ctx, o, r, opts) }), nil
 }
 
 func (t *target) apply(ctx context.Context, o *objects, r records, opts Options) *Plan {

@@ -2,6 +2,7 @@ package desired
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,6 +18,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
+	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/flock"
 )
 
 // record is what is kept of a program that Apply has loaded.
@@ -34,31 +37,85 @@ type records string
 
 const defaultRecords records = "/run/xdpmux"
 
+// patience is how long an apply waits for another.
+const patience = time.Minute
+
+// quiet is how long an apply waits before it says for whom.
+const quiet = time.Second
+
 // lock keeps other processes from applying until unlock is called. It makes the
 // directory, so that a system where nothing can be recorded fails before anything
-// is changed.
-func (r records) lock(ctx context.Context) (unlock func(), err error) {
+// is changed. While another process has the lock, it waits, as long as limit and ctx
+// allow, and after a moment tells waiting, if there is one, for whom.
+func (r records) lock(ctx context.Context, limit time.Duration, waiting func(holder string)) (unlock func(), err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(string(r), 0o755); err != nil {
-		return nil, err
-	}
-	f, err := os.OpenFile(filepath.Join(string(r), "lock"), os.O_CREATE|os.O_RDWR, 0o644)
+	f, err := r.openLock()
 	if err != nil {
+		return nil, &dispatcher.Error{Kind: dispatcher.ErrSystem, Err: err,
+			Msg: fmt.Sprintf("can't keep records in %s: %v", r, err), Remedy: "apply needs to write there, to know its own programs later"}
+	}
+	limited, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	if waiting != nil {
+		waits := time.AfterFunc(quiet, func() { waiting(holderOf(f)) })
+		defer waits.Stop()
+	}
+	err = flock.Lock(limited, int(f.Fd()))
+	switch {
+	case err == nil:
+		return func() { f.Close() }, nil
+	case ctx.Err() != nil:
+		err = ctx.Err()
+	case errors.Is(err, context.DeadlineExceeded):
+		err = &dispatcher.Error{Kind: dispatcher.ErrBusy, Err: err,
+			Msg:    fmt.Sprintf("%s holds %s, and %v of waiting were not enough", holderOf(f), f.Name(), limit),
+			Remedy: "only one apply can run at a time: end the other, or try again"}
+	default:
+		err = fmt.Errorf("lock %s: %w", f.Name(), err)
+	}
+	f.Close()
+	return nil, err
+}
+
+func holderOf(f *os.File) string { return cmp.Or(flock.Holder(int(f.Fd())), "another process") }
+
+// openLock opens the file that is locked. Nobody but its owner can open it, nor read
+// the records: else any user could keep apply waiting, and read what maps hold. What an
+// older xdpmux has left open to others is closed to them.
+func (r records) openLock() (*os.File, error) {
+	if err := os.MkdirAll(string(r), 0o700); err != nil {
 		return nil, err
 	}
-	for {
-		err = unix.Flock(int(f.Fd()), unix.LOCK_EX)
-		if !errors.Is(err, unix.EINTR) {
-			break
+	if err := r.restrict(); err != nil {
+		return nil, err
+	}
+	return os.OpenFile(filepath.Join(string(r), "lock"), os.O_CREATE|os.O_RDWR|unix.O_NOFOLLOW, 0o600)
+}
+
+// restrict takes the rights of others away from the directory and what is in it.
+func (r records) restrict() error {
+	dir, err := os.Stat(string(r))
+	if err != nil || dir.Mode().Perm()&0o077 == 0 {
+		return err
+	}
+	if err := os.Chmod(string(r), 0o700); err != nil {
+		return err
+	}
+	files, err := os.ReadDir(string(r))
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		if !f.Type().IsRegular() {
+			continue
+		}
+		if err := os.Chmod(filepath.Join(string(r), f.Name()), 0o600); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
 		}
 	}
-	if err != nil {
-		f.Close()
-		return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
-	}
-	return func() { f.Close() }, nil
+	return nil
 }
 
 // unfinished is the end of the name of a record that is being written.
@@ -111,7 +168,7 @@ func (r records) write(id uint32, tag string, p Program, digest string) error {
 	}
 	// Renamed into place, so that nobody ever reads half of it.
 	tmp := r.path(id) + unfinished
-	if err := os.WriteFile(tmp, data, 0o644); err != nil {
+	if err := os.WriteFile(tmp, data, 0o600); err != nil {
 		return err
 	}
 	return os.Rename(tmp, r.path(id))

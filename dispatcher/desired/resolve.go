@@ -12,8 +12,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/vishvananda/netlink"
-
 	"github.com/xdpmux/xdpmux/dispatcher"
 )
 
@@ -21,6 +19,7 @@ import (
 // that the state wants of it.
 type target struct {
 	name     string
+	named    bool             // itself, not only by a pattern
 	mode     *dispatcher.Mode // nil: the state doesn't say
 	programs []Program
 }
@@ -33,7 +32,7 @@ func (s *State) targets(names []string) ([]*target, error) {
 	byName := map[string]*target{}
 	for _, iface := range s.Interfaces {
 		matches := []string{iface.Name}
-		if strings.ContainsAny(iface.Name, `*?[\`) {
+		if iface.pattern() {
 			matches = slices.DeleteFunc(slices.Clone(names), func(name string) bool {
 				ok, err := path.Match(iface.Name, name)
 				return !ok || err != nil
@@ -45,6 +44,7 @@ func (s *State) targets(names []string) ([]*target, error) {
 				t = &target{name: name}
 				all, byName[name] = append(all, t), t
 			}
+			t.named = t.named || !iface.pattern()
 			if err := t.add(iface); err != nil {
 				return nil, err
 			}
@@ -52,6 +52,9 @@ func (s *State) targets(names []string) ([]*target, error) {
 	}
 	return all, nil
 }
+
+// pattern says whether the name is one, of path.Match.
+func (i Interface) pattern() bool { return strings.ContainsAny(i.Name, `*?[\`) }
 
 // add adds what an entry of the state says of the interface.
 func (t *target) add(iface Interface) error {
@@ -89,13 +92,13 @@ func (t *target) attachMode() dispatcher.Mode {
 
 // interfaceNames are those of the calling thread's network namespace.
 func interfaceNames() ([]string, error) {
-	links, err := netlink.LinkList()
+	all, err := dispatcher.Interfaces()
 	if err != nil {
 		return nil, err
 	}
-	var names []string
-	for _, l := range links {
-		names = append(names, l.Attrs().Name)
+	names := make([]string, len(all))
+	for i, iface := range all {
+		names[i] = iface.Name
 	}
 	return names, nil
 }

@@ -1,0 +1,79 @@
+// Package flock waits for a lock of flock(2) as long as a context lasts, and tells who
+// holds it.
+package flock
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// How long to wait before asking for a lock again, at first and at most.
+const (
+	firstWait = time.Millisecond
+	longWait  = 50 * time.Millisecond
+)
+
+// Lock takes the exclusive lock on the file behind fd. While another holds it, Lock
+// asks for it again and again, until ctx ends: its error is that of ctx then.
+func Lock(ctx context.Context, fd int) error {
+	for wait := firstWait; ; wait = min(2*wait, longWait) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil || !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+		}
+	}
+}
+
+// Holder names the process that holds a lock on the file behind fd, such as
+// "process 12 (xdpmux)"; empty: nobody does, or it can't be found out.
+func Holder(fd int) string {
+	var file unix.Stat_t
+	if err := unix.Fstat(fd, &file); err != nil {
+		return ""
+	}
+	locks, err := os.ReadFile("/proc/locks")
+	if err != nil {
+		return ""
+	}
+	pid, found := holderIn(string(locks), unix.Major(file.Dev), unix.Minor(file.Dev), file.Ino)
+	switch {
+	case !found:
+		return ""
+	case pid <= 0: // the kernel has no number for it here
+		return "a process of another PID namespace"
+	}
+	comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	if err != nil { // a child that has inherited the descriptor goes on holding the lock
+		return fmt.Sprintf("process %d, or a child of it", pid)
+	}
+	return fmt.Sprintf("process %d (%s)", pid, strings.TrimSpace(string(comm)))
+}
+
+// holderIn reads the text of /proc/locks (proc_locks(5)): "1: FLOCK  ADVISORY  WRITE
+// 1234 00:2a:5678 0 EOF". Those that wait have "->" after the first field.
+func holderIn(locks string, major, minor uint32, inode uint64) (pid int, found bool) {
+	const kind, process, file = 1, 4, 5
+	for line := range strings.Lines(locks) {
+		fields := strings.Fields(line)
+		if len(fields) <= file || fields[kind] != "FLOCK" || fields[file] != fmt.Sprintf("%02x:%02x:%d", major, minor, inode) {
+			continue
+		}
+		pid, err := strconv.Atoi(fields[process])
+		return pid, err == nil
+	}
+	return 0, false
+}
