@@ -59,6 +59,6 @@ func renderChecks(out *output, checks []dispatcher.Check) {
 		if check.Remedy != "" {
 			line += "; " + check.Remedy
 		}
-		fmt.Fprintf(out.stdout, "%s  %-14s %s\n", out.paint(check.State, fmt.Sprintf("%-7s", check.State)), check.Name, line)
+		fmt.Fprintf(out.stdout, "%s  %-14s %s\n", out.paint(check.State, fmt.Sprintf("%-7s", check.State)), check.Name, shown(line))
 	}
 }

@@ -26,7 +26,7 @@ func clean(c *cli.Context, out *output) error {
 	if ifname != "" {
 		what = ifname
 	}
-	fmt.Fprintf(out.stdout, "Cleaning up detached XDP program links for %s\n", what)
+	fmt.Fprintf(out.stdout, "Cleaning up detached XDP program links for %s\n", shown(what))
 	opts := dispatcher.CleanOptions{Interface: ifname, DryRun: c.Bool("dry-run")}
 	done, err := dispatcher.Clean(c.Context, opts)
 	if err != nil {
@@ -34,11 +34,11 @@ func clean(c *cli.Context, out *output) error {
 	}
 	if opts.DryRun {
 		for _, dir := range done.Removed {
-			fmt.Fprintf(out.stdout, "would remove %s\n", dir)
+			fmt.Fprintf(out.stdout, "would remove %s\n", shown(dir))
 		}
 	}
 	for _, k := range done.Kept {
-		fmt.Fprintf(out.stdout, "kept %s, the chain on %s in %s\n", k.Dir, k.Interface.Name, k.Netns)
+		fmt.Fprintf(out.stdout, "kept %s, the chain on %s in %s\n", shown(k.Dir), shown(k.Interface.Name), shown(k.Netns))
 	}
 	return nil
 }

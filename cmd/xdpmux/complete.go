@@ -28,7 +28,7 @@ const statusFile = 1
 const placeholder = "\x00"
 
 // complete prints what the last word could be, one candidate a line, and returns
-// the exit status.
+// the exit status. What a terminal can't print is left out.
 func complete(ctx context.Context, app *cli.App, words []string, w io.Writer) int {
 	if len(words) == 0 {
 		words = []string{""}
@@ -40,7 +40,7 @@ func complete(ctx context.Context, app *cli.App, words []string, w io.Writer) in
 	}
 	slices.Sort(found)
 	for _, candidate := range slices.Compact(found) {
-		if strings.HasPrefix(candidate, last) {
+		if strings.HasPrefix(candidate, last) && printable(candidate) {
 			fmt.Fprintln(w, candidate)
 		}
 	}

@@ -87,7 +87,7 @@ func renderObject(w io.Writer, o *dispatcher.Object) error {
 	if license == "" {
 		license = "none given"
 	}
-	fmt.Fprintf(w, "%s: license %s, %s\n\n", o.File, license, map[bool]string{true: "with BTF", false: "without BTF"}[o.BTF])
+	fmt.Fprintf(w, "%s: license %s, %s\n\n", shown(o.File), shown(license), map[bool]string{true: "with BTF", false: "without BTF"}[o.BTF])
 	table := newTable(w)
 	fmt.Fprintln(table, "Section\tProgram\tType\tInsns\tPrio\tChain actions\tFrags\tLoads into a chain")
 	for _, p := range o.Programs {
@@ -99,7 +99,7 @@ func renderObject(w io.Writer, o *dispatcher.Object) error {
 		if p.Note != "" {
 			loads += ", " + p.Note
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\n", p.Section, p.Name, p.Type, p.Instructions, prio, actions, yesNo(p.Frags), loads)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\n", shown(p.Section), shown(p.Name), p.Type, p.Instructions, prio, actions, yesNo(p.Frags), shown(loads))
 	}
 	if err := table.Flush(); err != nil || len(o.Maps) == 0 {
 		return err
@@ -107,7 +107,7 @@ func renderObject(w io.Writer, o *dispatcher.Object) error {
 	fmt.Fprintln(w)
 	fmt.Fprintln(table, "Map\tType\tKey\tValue\tMax entries\tPinning")
 	for _, m := range o.Maps {
-		fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%s\n", m.Name, m.Type, m.KeySize, m.ValueSize, m.MaxEntries, m.Pinning)
+		fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%s\n", shown(m.Name), m.Type, m.KeySize, m.ValueSize, m.MaxEntries, m.Pinning)
 	}
 	return table.Flush()
 }

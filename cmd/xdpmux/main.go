@@ -87,6 +87,7 @@ func newApp(out *output) *cli.App {
 		},
 		Writer:         out.stdout,
 		ErrWriter:      out.stderr,
+		OnUsageError:   usageErrorOf("help"),
 		ExitErrHandler: func(*cli.Context, error) {}, // run prints and maps errors, cli would exit
 		// A comma can be part of a file's name.
 		DisableSliceFlagSeparator: true,
@@ -103,6 +104,14 @@ func newApp(out *output) *cli.App {
 	return app
 }
 
+// usageErrorOf makes an error of what cli says of options; help is the command that
+// lists them.
+func usageErrorOf(help string) cli.OnUsageErrorFunc {
+	return func(_ *cli.Context, err error, _ bool) error {
+		return usageError(err.Error(), "xdpmux "+help+" lists the options")
+	}
+}
+
 // prepare gives a command what all have: the options on verbosity and version,
 // and errors that are returned, not printed by cli.
 func prepare(command *cli.Command, out *output) {
@@ -111,9 +120,7 @@ func prepare(command *cli.Command, out *output) {
 		&cli.BoolFlag{Name: "version", Usage: "print the versions of xdpmux, libxdp and libbpf"},
 		&cli.StringFlag{Name: "netns", Usage: "act in the network namespace `NAME`, or that of a path, with the bpffs of this one"},
 	)
-	command.OnUsageError = func(_ *cli.Context, err error, _ bool) error {
-		return usageError(err.Error(), "xdpmux "+fullName(command)+" --help lists the options")
-	}
+	command.OnUsageError = usageErrorOf(fullName(command) + " --help")
 	for _, sub := range command.Subcommands {
 		prepare(sub, out)
 	}

@@ -59,9 +59,9 @@ func mapList(c *cli.Context, out *output) error {
 	for _, m := range maps {
 		var users []string
 		for _, p := range m.Programs {
-			users = append(users, fmt.Sprintf("%s (%d)", p.Name, p.ID))
+			users = append(users, fmt.Sprintf("%s (%d)", shown(p.Name), p.ID))
 		}
-		fmt.Fprintf(table, "%d\t%s\t%s\t%d\t%d\t%d\t%s\t%s\n", m.ID, m.Name, m.Type, m.KeySize, m.ValueSize, m.MaxEntries, yesNo(m.BTF), strings.Join(users, ", "))
+		fmt.Fprintf(table, "%d\t%s\t%s\t%d\t%d\t%d\t%s\t%s\n", m.ID, shown(m.Name), m.Type, m.KeySize, m.ValueSize, m.MaxEntries, yesNo(m.BTF), strings.Join(users, ", "))
 	}
 	return table.Flush()
 }

@@ -147,16 +147,16 @@ func (d *dump) text(e dispatcher.Entry, change value.Value) error {
 		suffix = "  " + change.String()
 	}
 	if !d.m.PerCPU {
-		_, err := fmt.Fprintf(d.w, "%v: %v%s\n", e.Key, e.Values[0], suffix)
+		_, err := fmt.Fprintf(d.w, "%s: %s%s\n", shown(e.Key.String()), shown(e.Values[0].String()), shown(suffix))
 		return err
 	}
-	fmt.Fprintf(d.w, "%v:\n", e.Key)
+	fmt.Fprintf(d.w, "%s:\n", shown(e.Key.String()))
 	for cpu, v := range e.Values {
-		fmt.Fprintf(d.w, "  cpu %d: %v\n", cpu, v)
+		fmt.Fprintf(d.w, "  cpu %d: %s\n", cpu, shown(v.String()))
 	}
 	var err error
 	if sum := value.Sum(e.Values); sum != nil {
-		_, err = fmt.Fprintf(d.w, "  sum: %v%s\n", sum, suffix)
+		_, err = fmt.Fprintf(d.w, "  sum: %s%s\n", shown(sum.String()), shown(suffix))
 	}
 	return err
 }

@@ -29,7 +29,7 @@ func (o *output) printVersion() {
 func (o *output) connectLog() {
 	show := func(library string, _ dispatcher.LogLevel, text string) {
 		for line := range strings.SplitSeq(text, "\n") {
-			fmt.Fprintf(o.stderr, "%s\n", strings.TrimSpace(prefixed(library, line)))
+			fmt.Fprintf(o.stderr, "%s\n", shown(strings.TrimSpace(prefixed(library, line))))
 		}
 	}
 	switch o.verbosity {
@@ -51,8 +51,11 @@ func prefixed(library, line string) string {
 	return library + ": " + line
 }
 
+// say prints a line of a diagnostic, whose text may hold names from outside.
+func (o *output) say(before, text string) { fmt.Fprintf(o.stderr, "%s%s\n", before, shown(text)) }
+
 func (o *output) warn(format string, args ...any) {
-	fmt.Fprintf(o.stderr, "xdpmux: warning: "+format+"\n", args...)
+	o.say("xdpmux: warning: ", fmt.Sprintf(format, args...))
 }
 
 // warnOf warns of what a change will bring.
@@ -60,7 +63,7 @@ func (o *output) warnOf(err error) {
 	o.warn("%v", err)
 	var e *dispatcher.Error
 	if errors.As(err, &e) && e.Remedy != "" {
-		fmt.Fprintf(o.stderr, "  %s\n", e.Remedy)
+		o.say("  ", e.Remedy)
 	}
 }
 
@@ -83,7 +86,7 @@ func (o *output) printError(err error) {
 		fmt.Fprintln(o.stderr, "xdpmux: interrupted")
 		return
 	}
-	fmt.Fprintf(o.stderr, "xdpmux: %v\n", err)
+	o.say("xdpmux: ", err.Error())
 	if log := strings.TrimSpace(dispatcher.VerifierLog(err)); log != "" {
 		lines := strings.Split(log, "\n")
 		if o.verbosity == 0 && len(lines) > verifierLines {
@@ -91,7 +94,7 @@ func (o *output) printError(err error) {
 			fmt.Fprintf(o.stderr, "  the end of the verifier's log (-v shows all of it):\n")
 		}
 		for _, line := range lines {
-			fmt.Fprintf(o.stderr, "  | %s\n", line)
+			o.say("  | ", line)
 		}
 	}
 	var e *dispatcher.Error
@@ -99,10 +102,10 @@ func (o *output) printError(err error) {
 		return
 	}
 	if e.Remedy != "" {
-		fmt.Fprintf(o.stderr, "  %s\n", e.Remedy)
+		o.say("  ", e.Remedy)
 	}
 	if o.verbosity > 0 && e.Err != nil {
-		fmt.Fprintf(o.stderr, "  cause: %v\n", e.Err)
+		o.say("  cause: ", e.Err.Error())
 	}
 }
 
@@ -114,9 +117,10 @@ func printJSON(w io.Writer, v any) error {
 	return enc.Encode(v)
 }
 
-// newJSON writes a document a line, with < and > as they are.
+// newJSON writes a document a line, with < and > as they are, and what a terminal can't
+// print escaped.
 func newJSON(w io.Writer) *json.Encoder {
-	enc := json.NewEncoder(w)
+	enc := json.NewEncoder(jsonWriter{w})
 	enc.SetEscapeHTML(false)
 	return enc
 }

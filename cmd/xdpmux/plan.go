@@ -106,9 +106,9 @@ func renderPlans(w io.Writer, plans []*desired.Plan) error {
 		fmt.Fprintf(t, "nothing to do: the state names no interface that is here\n")
 	}
 	for _, p := range plans {
-		fmt.Fprintf(t, "%s\n", p.Interface)
+		fmt.Fprintf(t, "%s\n", shown(p.Interface))
 		for _, s := range p.Steps {
-			fmt.Fprintf(t, "  %s\t%s\t%s\n", s.Action, s.Name, describe(s))
+			fmt.Fprintf(t, "  %s\t%s\t%s\n", s.Action, shown(s.Name), shown(describe(s)))
 		}
 		switch {
 		case p.Err != nil:

@@ -17,6 +17,6 @@ func (o *output) progress(ifnames []string) (each func(step dispatcher.Step, i i
 	}
 	const clearLine = "\r\x1b[K"
 	return func(step dispatcher.Step, i int) {
-		fmt.Fprintf(o.stderr, clearLine+"%s %d of %d: %s", step, i+1, len(ifnames), ifnames[i])
+		fmt.Fprintf(o.stderr, clearLine+"%s %d of %d: %s", step, i+1, len(ifnames), shown(ifnames[i]))
 	}, func() { fmt.Fprint(o.stderr, clearLine) }
 }

@@ -63,5 +63,5 @@ func listOrNone(names []string) string {
 	if len(names) == 0 {
 		return "none"
 	}
-	return strings.Join(names, ", ")
+	return strings.Join(shownAll(names), ", ")
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode/utf8"
 
 	"github.com/urfave/cli/v2"
 
@@ -181,7 +182,7 @@ func programStatsOf(before, now observe.Program, seconds float64) programStats {
 // one for every verdict that it has given.
 func renderStats(w io.Writer, s statsJSON, opts observe.Options) error {
 	for _, c := range s.Chains {
-		fmt.Fprintf(w, "%s at %s\n", c.Interface.Name, s.Time.Format(time.TimeOnly))
+		fmt.Fprintf(w, "%s at %s\n", shown(c.Interface.Name), s.Time.Format(time.TimeOnly))
 		if err := renderChainStats(w, c, opts); err != nil {
 			return err
 		}
@@ -194,7 +195,7 @@ func renderChainStats(w io.Writer, c chainStats, opts observe.Options) error {
 	// Numbers stand to the right, and so would names: they are filled up first.
 	width := len("  XDP_REDIRECT")
 	for _, p := range c.Programs {
-		width = max(width, len(shownName(p)))
+		width = max(width, utf8.RuneCountInString(shownName(p)))
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	columns := 4
@@ -214,7 +215,7 @@ func renderChainStats(w io.Writer, c chainStats, opts observe.Options) error {
 		}
 		if p.NotObserved != "" {
 			row(prio, id, name)
-			fmt.Fprintf(t, "\t\t    not observed: %s\n", p.NotObserved)
+			fmt.Fprintf(t, "\t\t    not observed: %s\n", shown(p.NotObserved))
 			continue
 		}
 		row(prio, id, name, p.cells()...)
@@ -232,9 +233,9 @@ func renderChainStats(w io.Writer, c chainStats, opts observe.Options) error {
 
 func shownName(p programStats) string {
 	if p.Gone {
-		return p.Name + " (gone)"
+		return shown(p.Name) + " (gone)"
 	}
-	return p.Name
+	return shown(p.Name)
 }
 
 func (p programStats) cells() []string {

@@ -36,7 +36,7 @@ func statusCommand(out *output) *cli.Command {
 func noteLocked(out *output, chains []*dispatcher.Chain) {
 	for _, c := range chains {
 		if c.NativeLocked {
-			fmt.Fprintf(out.stderr, "xdpmux: note: tools of libxdp before 1.5.5 can't change the chain on %s: a program in it changes packet data\n", c.Interface.Name)
+			out.say("xdpmux: note: ", fmt.Sprintf("tools of libxdp before 1.5.5 can't change the chain on %s: a program in it changes packet data", c.Interface.Name))
 		}
 	}
 }
@@ -83,10 +83,16 @@ func unread(chains []*dispatcher.Chain) error {
 // The columns of xdp-loader's table, whose text this is byte for byte.
 const (
 	statusHead = "%-16s %-5s %-17s Mode     ID   %-17s %s\n"
-	statusMain = "%-16s %-5s %-17s %-8s %-4d %-17s\n"
-	statusPart = "%-16s %-5d  %-16s %-8s %-4d %-17s %s\n"
-	statusNone = "%-16s %-5s %s\n"
+	statusMain = "%s %-5s %s %-8s %-4d %-17s\n"
+	statusPart = "%-16s %-5d  %s %-8s %-4d %-17s %s\n"
+	statusNone = "%s %-5s %s\n"
 )
+
+// column is a name in a column of so many bytes, which is how C counts.
+func column(name string, width int) string {
+	name = shown(name)
+	return name + strings.Repeat(" ", max(width-len(name), 0))
+}
 
 // renderStatus prints the table of xdp-loader.
 func renderStatus(w io.Writer, chains []*dispatcher.Chain) error {
@@ -104,24 +110,24 @@ func renderStatus(w io.Writer, chains []*dispatcher.Chain) error {
 
 func renderChain(b *strings.Builder, c *dispatcher.Chain) {
 	main := func(p *dispatcher.Loaded, mode dispatcher.Mode) {
-		fmt.Fprintf(b, statusMain, c.Interface.Name, "", p.Name, mode, p.ID, p.Tag)
+		fmt.Fprintf(b, statusMain, column(c.Interface.Name, 16), "", column(p.Name, 17), mode, p.ID, p.Tag)
 	}
 	switch {
 	case c.Err != nil && c.Dispatcher == nil:
-		fmt.Fprintf(b, statusNone, c.Interface.Name, "", "<"+c.Problem+">")
+		fmt.Fprintf(b, statusNone, column(c.Interface.Name, 16), "", "<"+shown(c.Problem)+">")
 	case c.Dispatcher != nil:
 		main(c.Dispatcher, *c.Mode)
 	case c.Legacy != nil:
 		main(c.Legacy, *c.Mode)
 	case c.Hardware == nil:
-		fmt.Fprintf(b, statusNone, c.Interface.Name, "", "<No XDP program loaded!>")
+		fmt.Fprintf(b, statusNone, column(c.Interface.Name, 16), "", "<No XDP program loaded!>")
 	}
 	for _, p := range c.Programs {
 		if p.ID == 0 {
 			p.Name = "<gone>"
 		}
 		// xdp-loader takes the number for a signed one; --json has it as it is.
-		fmt.Fprintf(b, statusPart, " =>", int32(p.Priority), p.Name, "", p.ID, p.Tag, p.Actions)
+		fmt.Fprintf(b, statusPart, " =>", int32(p.Priority), column(p.Name, 16), "", p.ID, p.Tag, p.Actions)
 	}
 	if c.Hardware != nil {
 		main(c.Hardware, dispatcher.ModeHW)

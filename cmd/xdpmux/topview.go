@@ -92,7 +92,7 @@ func (s *topScreen) chainLines() []string {
 		if i > 0 {
 			lines = append(lines, "")
 		}
-		lines = append(lines, fit(c.Interface.Name, s.width))
+		lines = append(lines, fit(shown(c.Interface.Name), s.width))
 		programs := slices.Clone(c.Programs)
 		if len(programs) > 0 && programs[0].Role == observe.RoleDispatcher {
 			slices.SortStableFunc(programs[1:], topOrders[s.order].compare)
@@ -114,7 +114,7 @@ func (s *topScreen) programLine(c chainStats, p programStats) string {
 	}
 	name := fit(shownName(p), 24)
 	if p.NotObserved != "" {
-		return fmt.Sprintf("%5s %s not observed: %s", prio, name, p.NotObserved)
+		return fmt.Sprintf("%5s %s not observed: %s", prio, name, shown(p.NotObserved))
 	}
 	line := fmt.Sprintf("%5s %s %12.1f %s", prio, name, p.PerSecond, sparkline(s.history[keyOf(c, p)]))
 	if s.opts.Latency {

@@ -244,7 +244,7 @@ func (p *tracePrinter) newWay(t *observe.Trace) (*way, error) {
 	line := wayJSON{Steps: []stepJSON{}, Verdict: t.Verdict.String()}
 	for _, s := range t.Steps {
 		w.verdicts = append(w.verdicts, &p.total(s.Loaded).verdicts[min(int(s.Verdict), observe.Other)])
-		steps = append(steps, s.Name+" "+s.Verdict.String())
+		steps = append(steps, shown(s.Name)+" "+s.Verdict.String())
 		line.Steps = append(line.Steps, stepJSON{s.ID, s.Name, s.Verdict.String()})
 	}
 	if t.DecidedBy != nil {
@@ -253,7 +253,7 @@ func (p *tracePrinter) newWay(t *observe.Trace) (*way, error) {
 	}
 	w.verdicts = append(w.verdicts, decided)
 	if !p.json {
-		w.line = fmt.Appendf(nil, "%s => %v by %s\n", strings.Join(steps, ", "), t.Verdict, by)
+		w.line = fmt.Appendf(nil, "%s => %v by %s\n", strings.Join(steps, ", "), t.Verdict, shown(by))
 		return w, nil
 	}
 	var object bytes.Buffer
@@ -298,7 +298,7 @@ func (p *tracePrinter) totals() error {
 		if total.ID != 0 {
 			id = fmt.Sprint(total.ID)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%d\t", id, total.Name, total.Packets)
+		fmt.Fprintf(t, "%s\t%s\t%d\t", id, shown(total.Name), total.Packets)
 		for _, name := range observe.VerdictNames() {
 			fmt.Fprintf(t, "%d\t", total.Verdicts[name])
 		}

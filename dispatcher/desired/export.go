@@ -3,6 +3,8 @@ package desired
 import (
 	"context"
 	"errors"
+	"fmt"
+	"unicode/utf8"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
 )
@@ -57,7 +59,26 @@ func export(ctx context.Context, r records, ifnames []string) (*State, []Strange
 			p.Priority, p.Actions, p.Frags = &place.Priority, &place.Actions, &place.Frags
 			iface.Programs = append(iface.Programs, p)
 		}
+		if err := sayable(iface); err != nil {
+			return nil, nil, err
+		}
 		s.Interfaces = append(s.Interfaces, iface)
 	}
 	return s, strangers, nil
+}
+
+// sayable says whether a file can hold the texts of an interface, which the kernel and
+// file systems take for bytes.
+func sayable(i Interface) error {
+	texts := []string{i.Name}
+	for _, p := range i.Programs {
+		texts = append(texts, p.Name, p.Object, p.Section, p.Program, p.PinPath)
+	}
+	for _, text := range texts {
+		if !utf8.ValidString(text) {
+			return &dispatcher.Error{Kind: dispatcher.ErrInvalid, Msg: fmt.Sprintf("interface %s can't be exported: %q isn't UTF-8, and a state file is", i.Name, text),
+				Remedy: "export the other interfaces by their names"}
+		}
+	}
+	return nil
 }

@@ -7,8 +7,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
 )
@@ -122,7 +125,8 @@ func invalid(where, format string, args ...any) *dispatcher.Error {
 	return &dispatcher.Error{Kind: dispatcher.ErrInvalid, Msg: msg}
 }
 
-// YAML is the state as a file.
+// YAML is the state as a file. What can't be printed in its texts is escaped. Errors:
+// a text that isn't UTF-8, which neither YAML nor JSON can hold.
 func (s *State) YAML() ([]byte, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
@@ -130,5 +134,27 @@ func (s *State) YAML() ([]byte, error) {
 	if err := enc.Encode(s); err != nil {
 		return nil, err
 	}
-	return yaml.JSONToYAML(b.Bytes())
+	var tree any
+	if err := yaml.UnmarshalWithOptions(b.Bytes(), &tree, yaml.UseOrderedMap()); err != nil {
+		return nil, err
+	}
+	node, err := yaml.ValueToNode(tree)
+	if err != nil {
+		return nil, err
+	}
+	ast.Walk(quoter{}, node)
+	return []byte(node.String() + "\n"), nil
+}
+
+// quoter quotes the texts of a tree that can't be printed as they are, and those such as
+// .inf, which the writer leaves as they are and the parser takes for numbers.
+type quoter struct{}
+
+// Visit is for ast.Walk.
+func (q quoter) Visit(n ast.Node) ast.Visitor {
+	text, ok := n.(*ast.StringNode)
+	if ok && (strings.HasPrefix(strings.TrimLeft(text.Value, "+-"), ".") || strings.ContainsFunc(text.Value, func(r rune) bool { return !strconv.IsPrint(r) })) {
+		text.Value = strconv.Quote(text.Value) // its escapes are YAML's too
+	}
+	return q
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -55,6 +56,37 @@ var fullState = &State{Interfaces: []Interface{
 }}
 
 var ignorePlaces = cmpopts.IgnoreUnexported(Interface{}, Program{})
+
+// What export writes is printable, and read back as it was, whatever names are.
+func TestOddNames(t *testing.T) {
+	for _, name := range []string{
+		"\x1b[31m", "\u202ex", "\u009b2J", "\u0085", "\u2028", "\ufeff", "\U000e0041", "\x7f", "\a\b\f\v\x01\x00", // not printable
+		"a\nb", "a\n", "|\nb", "#\n", "a\tb", "\t", "a\r", "\"\n'\\", // several lines
+		" lead", "null", "~", "0x10", "010", "1.0", ".inf", "-.Inf", ".nan", "Inf", "NaN", "0b1", "0o7", "1_000", "1e3", "+1", "12:30:45", "2001-01-01", "<<", "=", "---", "...", "true", "off", "yes", "- a", "#x", "a #b", "a: b", "{a}", "[a", "*a", "&a", "!a", "%a", "@a", "`a", "?", "|", ">", "\\x1b", "é", "😀",
+	} {
+		want := &State{Interfaces: []Interface{{Name: "eth0", Programs: []Program{
+			{Name: name, Object: "/" + name, Section: name, Maps: map[string][]Entry{name: {{Key: "0a", Value: json.Number("1")}}}},
+		}}}}
+		file, err := want.YAML()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range string(file) {
+			if r != '\n' && !strconv.IsPrint(r) {
+				t.Errorf("%q: the file has %q", name, r)
+			}
+		}
+		got, err := parse("/f.yaml", file)
+		if diff := cmp.Diff(want, got, ignorePlaces); err != nil || diff != "" {
+			t.Errorf("%q: %v\n%s\n%s", name, err, file, diff)
+		}
+	}
+	for _, i := range []Interface{{Name: "x\xff"}, {Name: "x", Programs: []Program{{Object: "/x\xff"}}}} {
+		if err := sayable(i); err == nil {
+			t.Errorf("%+v can be said in a file", i)
+		}
+	}
+}
 
 func TestParse(t *testing.T) {
 	s, err := parse("/etc/xdpmux/a.yaml", []byte(full))
