@@ -3,156 +3,230 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
-	"path/filepath"
-	"time"
+	"slices"
+	"strings"
 
-	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
-	"github.com/gopacket/gopacket/pcapgo"
 
+	"github.com/xdpmux/xdpmux/cmd/internal/capture"
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/observe"
 )
 
-// capture reads the packets of a pcap or pcapng file.
-type capture struct {
-	gopacket.ZeroCopyPacketDataSource
+// captureFile is a capture whose packets have all been looked at.
+type captureFile struct {
 	name string
 	file *os.File
+	part *io.SectionReader // of the file: what was there when it was looked at
+
+	packets int
+	cut     int            // packets of which the capture has only the beginning
+	other   map[uint32]int // packets that are no Ethernet frames, by their link type
 }
 
-func openCapture(name string) (_ *capture, err error) {
-	f, err := os.Open(name)
-	if err != nil {
+// maxSpool is how much of a pipe is kept in a temporary file, to be read twice.
+const maxSpool = 1 << 30
+
+// openCapture looks at every packet of a capture, and only then returns it: the programs'
+// maps change with each packet that runs, so a fault in the middle would leave half a
+// replay behind. Packets that run have observe.MinLen to maxLen bytes. The name - is
+// standard input.
+func openCapture(ctx context.Context, name string, maxLen int) (*captureFile, error) {
+	type opened struct {
+		c   *captureFile
+		err error
+	}
+	// A pipe may stay silent for ever.
+	result := make(chan opened, 1)
+	go func() {
+		c, err := lookAtCapture(ctx, name, maxLen)
+		result <- opened{c, err}
+	}()
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case r := <-result:
+		return r.c, r.err
+	}
+}
+
+func lookAtCapture(ctx context.Context, name string, maxLen int) (_ *captureFile, err error) {
+	c := &captureFile{name: name, other: map[uint32]int{}}
+	if name == "-" {
+		c.name, c.file = "standard input", os.Stdin
+	} else if c.file, err = os.Open(name); err != nil {
 		var path *os.PathError
 		if errors.As(err, &path) {
 			err = path.Err
 		}
 		return nil, &dispatcher.Error{Kind: dispatcher.ErrInvalid, Err: err, Msg: fmt.Sprintf("can't open %s: %v", name, err)}
 	}
-	c := &capture{name: name, file: f}
 	defer func() {
 		if err != nil {
-			f.Close()
+			c.close()
 		}
 	}()
-	magic := make([]byte, 4)
-	if _, err := io.ReadFull(f, magic); err != nil {
-		return nil, notCapture(name, err)
+	info, err := c.file.Stat()
+	if err != nil {
+		return nil, err
 	}
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return nil, notCapture(name, err) // a pipe
-	}
-	buffered := bufio.NewReaderSize(f, 1<<16)
-	type linkTyped interface{ LinkType() layers.LinkType }
-	var source linkTyped
-	if bytes.Equal(magic, []byte{0x0a, 0x0d, 0x0d, 0x0a}) { // a section header block
-		r, err := pcapgo.NewNgReader(buffered, pcapgo.DefaultNgReaderOptions)
+	if info.Mode().IsRegular() {
+		at, err := c.file.Seek(0, io.SeekCurrent)
 		if err != nil {
-			return nil, notCapture(name, err)
+			return nil, err
 		}
-		c.ZeroCopyPacketDataSource, source = r, r
-	} else {
-		r, err := pcapgo.NewReader(buffered)
-		if err != nil {
-			return nil, notCapture(name, err)
-		}
-		c.ZeroCopyPacketDataSource, source = r, r
+		c.part = io.NewSectionReader(c.file, at, info.Size()-at)
+		return c, c.look(ctx, c.part, maxLen)
 	}
-	if source.LinkType() != layers.LinkTypeEthernet {
-		return nil, &dispatcher.Error{Kind: dispatcher.ErrInvalid,
-			Msg:    fmt.Sprintf("%s has packets of link type %v, and XDP programs see Ethernet", name, source.LinkType()),
+	spool, err := newSpool()
+	if err != nil {
+		return nil, err
+	}
+	input := c.file
+	c.file = spool.file
+	err = c.look(ctx, io.TeeReader(input, spool), maxLen)
+	c.part = io.NewSectionReader(spool.file, 0, spool.written)
+	return c, errors.Join(err, input.Close())
+}
+
+// spool is a temporary file without a name.
+type spool struct {
+	file    *os.File
+	written int64
+}
+
+func newSpool() (*spool, error) {
+	f, err := os.CreateTemp("", "xdpmux-")
+	if err != nil {
+		return nil, err
+	}
+	return &spool{file: f}, os.Remove(f.Name())
+}
+
+func (s *spool) Write(b []byte) (int, error) {
+	if s.written+int64(len(b)) > maxSpool {
+		return 0, &dispatcher.Error{Kind: dispatcher.ErrInvalid, Msg: fmt.Sprintf("a capture of more than %d bytes doesn't go through a pipe", maxSpool), Remedy: "give it as a file"}
+	}
+	n, err := s.file.Write(b)
+	s.written += int64(n)
+	return n, err
+}
+
+// look counts what is in a capture, and says what is wrong with it.
+func (c *captureFile) look(ctx context.Context, r io.Reader, maxLen int) error {
+	err := c.read(ctx, r, func(n int, p capture.Packet) error {
+		switch {
+		case p.LinkType != capture.Ethernet:
+			c.other[p.LinkType]++
+		case len(p.Data) < observe.MinLen || len(p.Data) > maxLen:
+			return &dispatcher.Error{Kind: dispatcher.ErrInvalid,
+				Msg:    fmt.Sprintf("packet %d of %s has %d bytes, and a test run of this chain takes %d to %d", n, c.name, len(p.Data), observe.MinLen, maxLen),
+				Remedy: "leave it out of the capture; a chain whose programs all have frags support takes longer ones"}
+		case len(p.Data) < p.Length:
+			c.cut++
+		}
+		c.packets = n
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if skipped := c.skipped(); skipped > 0 && skipped == c.packets {
+		return &dispatcher.Error{Kind: dispatcher.ErrInvalid,
+			Msg:    fmt.Sprintf("%s has packets of link type %s, and XDP programs see Ethernet", c.name, c.linkTypes()),
 			Remedy: "capture on an Ethernet interface, not on any"}
 	}
-	return c, nil
+	return nil
 }
 
-func notCapture(name string, err error) error {
-	return &dispatcher.Error{Kind: dispatcher.ErrInvalid, Err: err,
-		Msg:    name + " is not a pcap or pcapng file, or is cut off in its header",
-		Remedy: "such files come from: tcpdump -w FILE, or xdpmux trace --live --write FILE"}
+// skipped is the number of packets that no XDP program sees.
+func (c *captureFile) skipped() (n int) {
+	for _, packets := range c.other {
+		n += packets
+	}
+	return n
 }
 
-// each calls f with every packet and its number, from 1. The data is f's until it
-// returns.
-func (c *capture) each(f func(n int, data []byte, info gopacket.CaptureInfo) error) error {
+func (c *captureFile) linkTypes() string {
+	var names []string
+	for typ := range c.other {
+		name := fmt.Sprint(typ)
+		if said := layers.LinkType(typ).String(); typ < 1<<16 && !strings.Contains(said, "nknown") {
+			name += " (" + said + ")"
+		}
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return strings.Join(names, ", ")
+}
+
+// warn says which packets won't run, or not whole.
+func (c *captureFile) warn(out *output) {
+	if n := c.skipped(); n > 0 {
+		out.warn("%d of %d packets of %s are skipped: they are of link type %s, and XDP programs see Ethernet", n, c.packets, c.name, c.linkTypes())
+	}
+	if c.cut > 0 {
+		out.warn("%d of %d packets of %s are cut: the programs see what was captured of them, and may decide otherwise about the whole (tcpdump -s 0 captures all)", c.cut, c.packets, c.name)
+	}
+}
+
+// each calls f with every Ethernet frame and its number in the file, from 1. The data is
+// f's until it returns.
+func (c *captureFile) each(ctx context.Context, f func(n int, p capture.Packet) error) error {
+	return c.read(ctx, c.part, func(n int, p capture.Packet) error {
+		if p.LinkType != capture.Ethernet {
+			return nil
+		}
+		return f(n, p)
+	})
+}
+
+func (c *captureFile) read(ctx context.Context, r io.Reader, f func(n int, p capture.Packet) error) error {
+	if s, ok := r.(io.Seeker); ok {
+		if _, err := s.Seek(0, io.SeekStart); err != nil {
+			return err
+		}
+	}
+	reader, err := capture.NewReader(r)
+	if err != nil {
+		return c.broken(err, c.name+" is not a pcap or pcapng file, or is cut off in its header",
+			"such files come from: tcpdump -w FILE, or xdpmux trace --live --write FILE")
+	}
 	for n := 1; ; n++ {
-		data, info, err := c.ZeroCopyReadPacketData()
-		if errors.Is(err, io.EOF) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		p, err := reader.Next()
+		if err == io.EOF {
 			return nil
 		}
 		if err != nil {
-			return &dispatcher.Error{Kind: dispatcher.ErrInvalid, Err: err,
-				Msg:    fmt.Sprintf("%s is truncated or broken after packet %d (%v)", c.name, n-1, err),
-				Remedy: "editcap of Wireshark can write the packets before into a new file"}
+			return c.broken(err, fmt.Sprintf("%s is truncated or broken after packet %d", c.name, n-1),
+				"editcap of Wireshark can write the packets before into a new file")
 		}
-		if err := f(n, data, info); err != nil {
+		if err := f(n, p); err != nil {
 			return err
 		}
 	}
 }
 
-func (c *capture) close() { c.file.Close() }
-
-// captureWriter writes a pcapng file.
-type captureWriter struct {
-	file *os.File
-	ng   *pcapgo.NgWriter
-}
-
-func createCapture(name string) (*captureWriter, error) {
-	f, err := os.Create(name)
-	if err != nil {
-		return nil, &dispatcher.Error{Kind: dispatcher.ErrInvalid, Err: err, Msg: fmt.Sprintf("can't write %s: %v", name, errors.Unwrap(err))}
+// broken tells a fault of the capture from one of reading it.
+func (c *captureFile) broken(err error, msg, remedy string) error {
+	var known *dispatcher.Error
+	var path *fs.PathError
+	switch {
+	case errors.As(err, &known):
+		return known
+	case errors.As(err, &path):
+		return &dispatcher.Error{Kind: dispatcher.ErrInvalid, Err: err, Msg: fmt.Sprintf("can't read %s: %v", c.name, path.Err)}
 	}
-	ng, err := pcapgo.NewNgWriter(f, layers.LinkTypeEthernet)
-	if err != nil {
-		f.Close()
-		return nil, err
-	}
-	return &captureWriter{f, ng}, nil
+	return &dispatcher.Error{Kind: dispatcher.ErrInvalid, Err: err, Msg: fmt.Sprintf("%s (%v)", msg, err), Remedy: remedy}
 }
 
-func (w *captureWriter) write(at time.Time, data []byte, length int) error {
-	return w.ng.WritePacket(gopacket.CaptureInfo{Timestamp: at, CaptureLength: len(data), Length: length}, data)
-}
-
-func (w *captureWriter) close() error { return errors.Join(w.ng.Flush(), w.file.Close()) }
-
-// verdictFiles writes packets into one file a verdict.
-type verdictFiles struct {
-	dir   string
-	files map[string]*captureWriter
-}
-
-func newVerdictFiles(dir string) (*verdictFiles, error) {
-	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return nil, &dispatcher.Error{Kind: dispatcher.ErrInvalid, Err: err, Msg: fmt.Sprintf("can't make directory %s: %v", dir, errors.Unwrap(err))}
-	}
-	return &verdictFiles{dir, map[string]*captureWriter{}}, nil
-}
-
-func (v *verdictFiles) write(verdict string, at time.Time, data []byte, length int) error {
-	w := v.files[verdict]
-	if w == nil {
-		var err error
-		if w, err = createCapture(filepath.Join(v.dir, verdict+".pcapng")); err != nil {
-			return err
-		}
-		v.files[verdict] = w
-	}
-	return w.write(at, data, length)
-}
-
-func (v *verdictFiles) close() error {
-	var errs []error
-	for _, w := range v.files {
-		errs = append(errs, w.close())
-	}
-	return errors.Join(errs...)
-}
+func (c *captureFile) close() { c.file.Close() }

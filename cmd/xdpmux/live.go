@@ -29,10 +29,11 @@ func traceLive(c *cli.Context, out *output) (err error) {
 	defer l.Close()
 	var file *captureWriter
 	if c.IsSet("write") {
-		if file, err = createCapture(c.String("write")); err != nil {
+		if file, err = createCapture(c.String("write"), c.Bool("force")); err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, file.close()) }()
+		// What has been on the wire doesn't come again: it stays whatever ends the trace.
+		defer func() { err = errors.Join(err, file.finish()) }()
 	}
 	d := newDissector()
 	p := newTracePrinter(out.stdout, c.Bool("json"), nil)
@@ -49,7 +50,7 @@ func traceLive(c *cli.Context, out *output) (err error) {
 				return err
 			}
 		}
-		if err := p.print(t, d.summary(t.Data), t.Length); err != nil {
+		if err := p.print(int(n)+1, t, d.summary(t.Data), t.Length, t.Length); err != nil {
 			return err
 		}
 	}

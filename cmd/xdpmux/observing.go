@@ -53,10 +53,11 @@ func traceCommand(out *output) *cli.Command {
 		Description: "With --pcap the packets of a file go through the installed chain by test run, without the wire.\n" +
 			"With --live the packets of the wire are shown, as the chain left them.",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "pcap", Usage: "trace the packets of `FILE`, pcap or pcapng"},
+			&cli.StringFlag{Name: "pcap", Usage: "trace the packets of `FILE`, pcap or pcapng; - is standard input"},
 			&cli.BoolFlag{Name: "live", Usage: "trace the packets that the interface receives"},
 			&cli.BoolFlag{Name: "json", Usage: "print each packet as one line of JSON"},
 			&cli.StringFlag{Name: "out", Usage: "with --pcap: write the packets as the chain left them to `DIR`, one pcapng per verdict"},
+			&cli.BoolFlag{Name: "force", Usage: "with --out and --write: replace files that are there"},
 			&cli.UintFlag{Name: "count", Aliases: []string{"c"}, Usage: "with --live: end after `N` packets (default: when interrupted)"},
 			&cli.StringFlag{Name: "verdict", Usage: "with --live: only packets with these final `VERDICTS`, joined by commas: " + strings.Join(observe.VerdictNames(), ", ")},
 			&cli.StringFlag{Name: "program", Usage: "with --live: only packets that the program of this `NAME` decided"},

@@ -14,9 +14,9 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/gopacket/gopacket"
 	"github.com/urfave/cli/v2"
 
+	"github.com/xdpmux/xdpmux/cmd/internal/capture"
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
 )
@@ -35,6 +35,9 @@ func trace(c *cli.Context, out *output) error {
 			return usageError(fmt.Sprintf("--%s doesn't go with this kind of trace", name), "xdpmux trace --help lists the options")
 		}
 	}
+	if c.Bool("force") && !c.IsSet("out") && !c.IsSet("write") {
+		return usageError("--force replaces files, and none is written", "it goes with --out and --write")
+	}
 	if c.Bool("live") {
 		return traceLive(c, out)
 	}
@@ -50,64 +53,48 @@ func tracePcap(c *cli.Context, out *output) (err error) {
 		return err
 	}
 	defer r.Close()
-	// All packets are looked at before the first one runs: the programs' maps
-	// change, so a fault in the middle would leave half a replay behind.
-	if err := checkCapture(c.String("pcap"), r.MaxLen()); err != nil {
+	file, err := openCapture(c.Context, c.String("pcap"), r.MaxLen())
+	if err != nil {
 		return err
 	}
+	defer file.close()
 	var files *verdictFiles
 	if c.IsSet("out") {
-		if files, err = newVerdictFiles(c.String("out")); err != nil {
+		if files, err = newVerdictFiles(c.String("out"), c.Bool("force"), file.file); err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, files.close()) }()
+		defer func() {
+			if err == nil {
+				err = files.finish()
+			} else {
+				err = errors.Join(err, files.discard())
+			}
+		}()
 	}
 	w := bufio.NewWriterSize(out.stdout, 1<<16)
 	defer func() { err = errors.Join(err, w.Flush()) }()
 	p := newTracePrinter(w, c.Bool("json"), r.Programs())
 	fmt.Fprintln(out.stderr, "xdpmux: "+replayNote)
-	file, err := openCapture(c.String("pcap"))
-	if err != nil {
-		return err
-	}
-	defer file.close()
+	file.warn(out)
 	d := newDissector()
-	err = file.each(func(_ int, data []byte, info gopacket.CaptureInfo) error {
-		if err := c.Context.Err(); err != nil {
-			return err
-		}
-		t, err := r.Run(data)
+	err = file.each(c.Context, func(n int, packet capture.Packet) error {
+		t, err := r.Run(packet.Data)
 		if err != nil {
 			return err
 		}
-		t.Time = info.Timestamp
+		t.Time = packet.Time
 		if files != nil {
-			if err := files.write(verdictName(t.Verdict), t.Time, t.Data, t.Length); err != nil {
+			missing := packet.Length - len(packet.Data)
+			if err := files.write(verdictName(t.Verdict), t.Time, t.Data, t.Length+missing); err != nil {
 				return err
 			}
 		}
-		return p.print(t, d.summary(data), len(data))
+		return p.print(n, t, d.summary(packet.Data), len(packet.Data), packet.Length)
 	})
 	if err != nil && c.Context.Err() == nil {
 		return err
 	}
 	return p.totals()
-}
-
-func checkCapture(name string, maxLen int) error {
-	file, err := openCapture(name)
-	if err != nil {
-		return err
-	}
-	defer file.close()
-	return file.each(func(n int, data []byte, _ gopacket.CaptureInfo) error {
-		if len(data) < observe.MinLen || len(data) > maxLen {
-			return &dispatcher.Error{Kind: dispatcher.ErrInvalid,
-				Msg:    fmt.Sprintf("packet %d of %s has %d bytes, and a test run of this chain takes %d to %d", n, name, len(data), observe.MinLen, maxLen),
-				Remedy: "leave it out of the capture; a chain whose programs all have frags support takes longer ones"}
-		}
-		return nil
-	})
 }
 
 // verdictName is the name of what may be no verdict.
@@ -117,9 +104,10 @@ func verdictName(v dispatcher.Verdict) string {
 
 // traceJSON is the shape of a line of trace --json. A test holds print to it.
 type traceJSON struct {
-	Packet  int       `json:"packet"` // from 1
+	Packet  int       `json:"packet"` // from 1; of a capture: its number there
 	Time    time.Time `json:"time"`
 	Length  int       `json:"length"`
+	Whole   int       `json:"original_length,omitempty"` // where the capture has only the beginning
 	Summary string    `json:"summary"`
 	wayJSON
 }
@@ -140,7 +128,6 @@ type stepJSON struct {
 type tracePrinter struct {
 	w        io.Writer
 	json     bool
-	packets  int
 	programs []*traceTotal
 	chain    traceTotal
 	ways     map[string]*way
@@ -182,19 +169,20 @@ func (p *tracePrinter) total(l dispatcher.Loaded) *traceTotal {
 	return p.programs[len(p.programs)-1]
 }
 
-func (p *tracePrinter) print(t *observe.Trace, summary []byte, length int) error {
-	p.packets++
+// print prints packet n, which had that length when it came, or was cut to it from its
+// whole one.
+func (p *tracePrinter) print(n int, t *observe.Trace, summary []byte, length, whole int) error {
 	way, err := p.wayOf(t)
 	if err != nil {
 		return err
 	}
-	for _, n := range way.verdicts {
-		*n++
+	for _, count := range way.verdicts {
+		*count++
 	}
 	if p.json {
-		p.line = p.appendJSON(p.line[:0], t.Time, summary, length)
+		p.line = appendJSON(p.line[:0], n, t.Time, summary, length, whole)
 	} else {
-		p.line = p.appendText(p.line[:0], summary, length)
+		p.line = appendText(p.line[:0], n, summary, length, whole)
 	}
 	p.line = append(p.line, way.line...)
 	_, err = p.w.Write(p.line)
@@ -203,18 +191,25 @@ func (p *tracePrinter) print(t *observe.Trace, summary []byte, length int) error
 
 // appendJSON begins a line: encoding/json would take as long for it as the packet for
 // its way. The words of a summary are plain ASCII.
-func (p *tracePrinter) appendJSON(line []byte, at time.Time, summary []byte, length int) []byte {
-	line = strconv.AppendInt(append(line, `{"packet":`...), int64(p.packets), 10)
+func appendJSON(line []byte, n int, at time.Time, summary []byte, length, whole int) []byte {
+	line = strconv.AppendInt(append(line, `{"packet":`...), int64(n), 10)
 	line = at.AppendFormat(append(line, `,"time":"`...), time.RFC3339Nano)
 	line = strconv.AppendInt(append(line, `","length":`...), int64(length), 10)
+	if whole != length {
+		line = strconv.AppendInt(append(line, `,"original_length":`...), int64(whole), 10)
+	}
 	line = append(append(line, `,"summary":"`...), summary...)
 	return append(line, `",`...)
 }
 
-func (p *tracePrinter) appendText(line, summary []byte, length int) []byte {
-	line = append(strconv.AppendInt(line, int64(p.packets), 10), "  "...)
+func appendText(line []byte, n int, summary []byte, length, whole int) []byte {
+	line = append(strconv.AppendInt(line, int64(n), 10), "  "...)
 	line = append(append(line, summary...), ", "...)
-	return append(strconv.AppendInt(line, int64(length), 10), " bytes: "...)
+	line = strconv.AppendInt(line, int64(length), 10)
+	if whole != length {
+		line = strconv.AppendInt(append(line, " of "...), int64(whole), 10)
+	}
+	return append(line, " bytes: "...)
 }
 
 func (p *tracePrinter) wayOf(t *observe.Trace) (*way, error) {

@@ -32,11 +32,12 @@ func TestTraceLines(t *testing.T) {
 
 	var text, lines bytes.Buffer
 	p, asJSON := newTracePrinter(&text, false, nil), newTracePrinter(&lines, true, nil)
-	for _, trace := range traces {
-		if err := p.print(trace, []byte(summary), 42); err != nil {
+	whole := []int{42, 42, 1500}
+	for i, trace := range traces {
+		if err := p.print(i+1, trace, []byte(summary), 42, whole[i]); err != nil {
 			t.Fatal(err)
 		}
-		if err := asJSON.print(trace, []byte(summary), 42); err != nil {
+		if err := asJSON.print(i+1, trace, []byte(summary), 42, whole[i]); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -46,7 +47,7 @@ func TestTraceLines(t *testing.T) {
 	want := strings.Join([]string{
 		"1  " + summary + ", 42 bytes: xdp_count XDP_PASS, xdp_drop XDP_DROP => XDP_DROP by xdp_drop",
 		"2  " + summary + ", 42 bytes: xdp_count XDP_PASS, xdp_drop 34 => XDP_PASS by the dispatcher",
-		"3  " + summary + ", 42 bytes: xdp_count XDP_PASS, xdp_drop XDP_DROP => XDP_DROP by xdp_drop",
+		"3  " + summary + ", 42 of 1500 bytes: xdp_count XDP_PASS, xdp_drop XDP_DROP => XDP_DROP by xdp_drop",
 		"",
 		"ID  Program    Packets  XDP_ABORTED  XDP_DROP  XDP_PASS  XDP_TX  XDP_REDIRECT  other  Decided",
 		"7   xdp_count  3        0            0         3         0       0             0      0",
@@ -64,9 +65,9 @@ func TestTraceLines(t *testing.T) {
 	enc := json.NewEncoder(&wantJSON)
 	enc.SetEscapeHTML(false)
 	for _, line := range []traceJSON{
-		{1, dropped.Time, 42, summary, wayJSON{[]stepJSON{count, drop}, "XDP_DROP", &drop}},
-		{2, handedOn.Time, 42, summary, wayJSON{[]stepJSON{count, {9, "xdp_drop", "34"}}, "XDP_PASS", nil}},
-		{3, dropped.Time, 42, summary, wayJSON{[]stepJSON{count, drop}, "XDP_DROP", &drop}},
+		{1, dropped.Time, 42, 0, summary, wayJSON{[]stepJSON{count, drop}, "XDP_DROP", &drop}},
+		{2, handedOn.Time, 42, 0, summary, wayJSON{[]stepJSON{count, {9, "xdp_drop", "34"}}, "XDP_PASS", nil}},
+		{3, dropped.Time, 42, 1500, summary, wayJSON{[]stepJSON{count, drop}, "XDP_DROP", &drop}},
 	} {
 		if err := enc.Encode(line); err != nil {
 			t.Fatal(err)
@@ -85,7 +86,7 @@ func TestTraceManyWays(t *testing.T) {
 	const n = 3 * maxWays
 	for i := range n {
 		v := dispatcher.Verdict(100 + i)
-		if err := p.print(&observe.Trace{Verdict: v, DecidedBy: &program, Steps: []observe.Step{{Loaded: program, Verdict: v}}}, nil, 60); err != nil {
+		if err := p.print(i+1, &observe.Trace{Verdict: v, DecidedBy: &program, Steps: []observe.Step{{Loaded: program, Verdict: v}}}, nil, 60, 60); err != nil {
 			t.Fatal(err)
 		}
 	}
