@@ -114,7 +114,7 @@ func inspectProgram(file string, obj *object, p *libbpf.Program, btf *libbpf.BTF
 		r.Note = "no BTF, so only alone, without a dispatcher; compile it with -g"
 		return r
 	}
-	if fault := signatureFault(btf, p.Name()); fault != "" {
+	if fault := signatureFault(btf, p.Name(), obj.file.FunctionType(p.Name())); fault != "" {
 		r.Note = fault
 		return r
 	}
@@ -130,12 +130,15 @@ func inspectProgram(file string, obj *object, p *libbpf.Program, btf *libbpf.BTF
 const egressIfindex = 20
 
 // signatureFault says how the function differs from those of the dispatcher that
-// it would replace: int prog(struct xdp_md *). The kernel compares them by BTF.
-func signatureFault(btf *libbpf.BTF, name string) string {
+// it would replace: int prog(struct xdp_md *). The kernel compares them by BTF. id is the
+// function's type there; 0: the file doesn't say which it is.
+func signatureFault(btf *libbpf.BTF, name string, id uint32) string {
 	const want = "the function has to be: int %s(struct xdp_md *ctx)"
-	id, err := btf.Find(name, libbpf.KindFunc)
-	if err != nil {
-		return fmt.Sprintf("BTF doesn't know the function %s", name)
+	if id == 0 {
+		var err error
+		if id, err = btf.Find(name, libbpf.KindFunc); err != nil {
+			return fmt.Sprintf("BTF doesn't know the function %s", name)
+		}
 	}
 	proto := follow(btf, id)
 	if proto == nil || proto.Kind != libbpf.KindFuncProto || len(proto.Members) != 1 {

@@ -29,18 +29,9 @@ const mutantBatch = 500
 // TestMutants has damaged object files read, in processes of their own: none crashes,
 // none takes more than it may, and each is read or refused by its name.
 func TestMutants(t *testing.T) {
-	seed, n := uint64(10), 1000
-	for name, set := range map[string]func(uint64){
-		"XDPMUX_TEST_SEED":    func(v uint64) { seed = v },
-		"XDPMUX_TEST_MUTANTS": func(v uint64) { n = int(v) },
-	} {
-		if text := os.Getenv(name); text != "" {
-			v, err := strconv.ParseUint(text, 0, 64)
-			if err != nil {
-				t.Fatalf("%s: %v", name, err)
-			}
-			set(v)
-		}
+	seed, n, err := mutant.Choice(1000)
+	if err != nil {
+		t.Fatal(err)
 	}
 	read := 0
 	for first := 0; first < n; {

@@ -85,16 +85,16 @@ func TestCheck(t *testing.T) {
 // A second libxdp on the machine, of another version of the protocol.
 func TestCheckOfAnotherLibxdp(t *testing.T) {
 	kernel.NoLeak(t)
-	beside := func(version string) []string {
+	beside := func(version int) []string {
 		return []string{"unshare", "--mount", "sh", "-c", `mkdir -p /usr/local && mount -t tmpfs tmpfs /usr/local && mkdir -p /usr/local/lib/bpf &&
-cp ` + object("dispatcher-"+version) + ` /usr/local/lib/bpf/xdp-dispatcher.o && exec "$@"`, "sh"}
+cp ` + kernel.DispatcherObject(t, version) + ` /usr/local/lib/bpf/xdp-dispatcher.o && exec "$@"`, "sh"}
 	}
-	if c := checks(t, beside("3"), 0)["libraries"]; c.State != dispatcher.CheckLimited ||
+	if c := checks(t, beside(3), 0)["libraries"]; c.State != dispatcher.CheckLimited ||
 		!strings.Contains(c.Detail, "dispatchers are of version 2, and that in /usr/local/lib/bpf/xdp-dispatcher.o is of version 3") ||
 		!strings.Contains(c.Remedy, "LIBXDP_OBJECT_PATH=/usr/local/lib/bpf") {
 		t.Errorf("%+v", c)
 	}
-	if c := checks(t, beside("2"), 0)["libraries"]; c.State != dispatcher.CheckOK {
+	if c := checks(t, beside(2), 0)["libraries"]; c.State != dispatcher.CheckOK {
 		t.Errorf("%+v", c)
 	}
 }

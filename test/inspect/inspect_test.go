@@ -3,6 +3,8 @@
 package inspect
 
 import (
+	"bytes"
+	"debug/elf"
 	"encoding/json"
 	"os"
 	"os/exec"
@@ -85,6 +87,38 @@ func compare(t *testing.T, v *kernel.Veth, o *dispatcher.Object) (chained, not i
 		}
 	}
 	return chained, not
+}
+
+// TestFunctionOfAnotherName has the type information call a function by another name:
+// the kernel goes by what is said of its first instruction.
+func TestFunctionOfAnotherName(t *testing.T) {
+	kernel.NoLeak(t)
+	data, err := os.ReadFile(kernel.Fixture("adjust_head"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := elf.NewFile(bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	btf := o.Section(".BTF")
+	before := bytes.Clone(data)
+	section := data[btf.Offset:][:btf.Size]
+	copy(section, bytes.ReplaceAll(section, []byte("\x00adjust_head\x00"), []byte("\x00another_one\x00")))
+	if bytes.Equal(before, data) {
+		t.Fatal("nothing renamed")
+	}
+	file := t.TempDir() + "/renamed.o"
+	if err := os.WriteFile(file, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	renamed, err := dispatcher.Inspect(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if chained, _ := compare(t, kernel.NewVeth(t), renamed); chained != 1 {
+		t.Errorf("%+v", renamed.Programs)
+	}
 }
 
 // check compares with what runs.

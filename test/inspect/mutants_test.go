@@ -4,7 +4,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -23,12 +22,9 @@ func TestMutants(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	seed := kernel.Chance(t).Uint64()
-	n := 150
-	if text := os.Getenv("XDPMUX_TEST_MUTANTS"); text != "" {
-		if n, err = strconv.Atoi(text); err != nil {
-			t.Fatal(err)
-		}
+	seed, n, err := mutant.Choice(150)
+	if err != nil {
+		t.Fatal(err)
 	}
 	loaded, refused := 0, 0
 	for i := range n {
@@ -45,9 +41,7 @@ func TestMutants(t *testing.T) {
 			}
 			continue
 		}
-		if !loadMutant(t, v, object) {
-			t.Errorf("%v: see above", m)
-		}
+		loadMutant(t, m, v, object)
 		loaded++
 		os.Remove(file)
 	}
@@ -56,21 +50,20 @@ func TestMutants(t *testing.T) {
 
 // loadMutant compares what inspect says of an object's programs with their load. A
 // kernel may refuse a damaged program for reasons that no file shows.
-func loadMutant(t *testing.T, v *kernel.Veth, o *dispatcher.Object) bool {
+func loadMutant(t *testing.T, m mutant.Mutant, v *kernel.Veth, o *dispatcher.Object) {
 	t.Helper()
 	for _, p := range o.Programs[:min(len(o.Programs), 3)] {
 		stdout, stderr, status := kernel.Run(t, kernel.Xdpmux(), "load", "--require-dispatcher", "-n", p.Name, v.Name, o.File)
 		switch {
 		case status == 0 && !p.Chain:
-			t.Errorf("%s: inspect says no (%s), and it loads", p.Name, p.Note)
+			t.Errorf("%v: inspect says no of %s (%s), and it loads", m, p.Name, p.Note)
 		case status == 0:
 			check(t, v, p)
 		case status != 1 || !strings.HasPrefix(stderr, "xdpmux: ") || !strings.Contains(stderr, o.File):
-			t.Errorf("%s: exit status %d\n%s%s", p.Name, status, stdout, stderr)
+			t.Errorf("%v: %s: exit status %d\n%s%s", m, p.Name, status, stdout, stderr)
 		}
 		if status == 0 {
 			kernel.MustRun(t, kernel.Xdpmux(), "unload", "-a", v.Name)
 		}
 	}
-	return !t.Failed()
 }

@@ -11,7 +11,26 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 )
+
+// Choice is the seed and the number of mutants that $XDPMUX_TEST_SEED and
+// $XDPMUX_TEST_MUTANTS ask for. Without, it is always the same seed: who tests something
+// else isn't to be the one who finds the next mutant.
+func Choice(number int) (seed uint64, n int, err error) {
+	seed, n = 10, number
+	if text := os.Getenv("XDPMUX_TEST_SEED"); text != "" {
+		if seed, err = strconv.ParseUint(text, 0, 64); err != nil {
+			return 0, 0, fmt.Errorf("XDPMUX_TEST_SEED: %w", err)
+		}
+	}
+	if text := os.Getenv("XDPMUX_TEST_MUTANTS"); text != "" {
+		if n, err = strconv.Atoi(text); err != nil {
+			return 0, 0, fmt.Errorf("XDPMUX_TEST_MUTANTS: %w", err)
+		}
+	}
+	return seed, n, nil
+}
 
 // Original is an object file that is whole.
 type Original struct {

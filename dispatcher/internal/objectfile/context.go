@@ -10,28 +10,36 @@ type insn struct {
 	imm      int32
 }
 
+// function finds the function of that name and its section; nil: it is not in the file.
+func (f *File) function(name string) (*symbol, *section) {
+	for i := range f.symbols {
+		sym := &f.symbols[i]
+		if sym.kind != elf.STT_FUNC || sym.section == elf.SHN_UNDEF || int(sym.section) >= len(f.sections) || stringAt(f.names, sym.name) != name {
+			continue
+		}
+		if s := &f.sections[sym.section]; s.isCode() {
+			return sym, s
+		}
+	}
+	return nil, nil
+}
+
 // code are the instructions of a function; nil: it is not in the file.
 func (f *File) code(function string) []insn {
-	for _, sym := range f.symbols {
-		if sym.kind != elf.STT_FUNC || sym.section == elf.SHN_UNDEF || int(sym.section) >= len(f.sections) || stringAt(f.names, sym.name) != function {
-			continue
-		}
-		s := &f.sections[sym.section]
-		if !s.isCode() {
-			continue
-		}
-		bytes := f.content(s)[sym.value:][:sym.size]
-		var code []insn
-		for ; len(bytes) >= instructionSize; bytes = bytes[instructionSize:] {
-			i := insn{code: bytes[0], dst: bytes[1] & 0xf, src: bytes[1] >> 4, off: int16(order.Uint16(bytes[2:])), imm: int32(order.Uint32(bytes[4:]))}
-			if order.Uint16([]byte{1, 0}) != 1 { // the registers are bit fields
-				i.dst, i.src = i.src, i.dst
-			}
-			code = append(code, i)
-		}
-		return code
+	sym, s := f.function(function)
+	if sym == nil {
+		return nil
 	}
-	return nil
+	bytes := f.content(s)[sym.value:][:sym.size]
+	var code []insn
+	for ; len(bytes) >= instructionSize; bytes = bytes[instructionSize:] {
+		i := insn{code: bytes[0], dst: bytes[1] & 0xf, src: bytes[1] >> 4, off: int16(order.Uint16(bytes[2:])), imm: int32(order.Uint32(bytes[4:]))}
+		if order.Uint16([]byte{1, 0}) != 1 { // the registers are bit fields
+			i.dst, i.src = i.src, i.dst
+		}
+		code = append(code, i)
+	}
+	return code
 }
 
 // ReadsContext says whether a function surely reads the four bytes of its context that
