@@ -54,3 +54,10 @@ func cString(s string) *C.char {
 }
 
 func freeString(s *C.char) { C.free(unsafe.Pointer(s)) }
+
+// Strerror is libxdp's text of an errno. It stands for libxdp_strerror.
+func Strerror(errno syscall.Errno) string {
+	var buf [128]C.char
+	C.libxdp_strerror(C.int(errno), &buf[0], C.size_t(len(buf)))
+	return C.GoString(&buf[0])
+}

@@ -81,6 +81,13 @@ func TestErrors(t *testing.T) {
 	}
 }
 
+// TestStrerror has texts of the system's numbers.
+func TestStrerror(t *testing.T) {
+	if got := libxdp.Strerror(syscall.ENOENT); got != "No such file or directory" {
+		t.Errorf("%q", got)
+	}
+}
+
 // TestProgram sets what can be set before the load, and finds it refused behind it.
 func TestProgram(t *testing.T) {
 	if !inChild(t) {
@@ -102,7 +109,10 @@ func TestProgram(t *testing.T) {
 	if p.RunPrio() != 7 || !p.ChainCallEnabled(1) || p.ChainCallEnabled(2) {
 		t.Error("what was set isn't there")
 	}
-	if err := p.Attach(v.Index, libxdp.ModeNative); err != nil {
+	if actions, err := p.ChainCallActions(); err != nil || actions != "XDP_DROP" {
+		t.Errorf("chain call actions %q, %v", actions, err)
+	}
+	if err := p.Attach(v.Index, libxdp.ModeNative, 0); err != nil {
 		t.Fatal(err)
 	}
 	if err := p.SetRunPrio(8); !errors.Is(err, syscall.EINVAL) {
@@ -142,6 +152,23 @@ func TestProgram(t *testing.T) {
 	same.Close()
 }
 
+// TestTestRun has libxdp put a program that isn't loaded in a dispatcher and run both.
+func TestTestRun(t *testing.T) {
+	if !inChild(t) {
+		return
+	}
+	clone, err := openPass(t).Clone()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer clone.Close()
+	frame := kernel.UDP4(kernel.Flow{PayloadLen: 64})
+	run, err := clone.TestRun(libbpf.TestRunOptions{Data: frame, Out: make([]byte, len(frame))})
+	if err != nil || run.Return != 2 || string(run.Data) != string(frame) {
+		t.Errorf("%+v, %v", run, err)
+	}
+}
+
 // TestMultiprog walks chains of one, two and ten, and sees libxdp's messages.
 func TestMultiprog(t *testing.T) {
 	if !inChild(t) {
@@ -155,7 +182,7 @@ func TestMultiprog(t *testing.T) {
 		}
 		var said []string
 		libxdp.SetLog(libbpf.LogDebug, func(_ libbpf.LogLevel, text string) { said = append(said, text) })
-		err := libxdp.AttachMulti(progs, v.Index, libxdp.ModeSKB)
+		err := libxdp.AttachMulti(progs, v.Index, libxdp.ModeSKB, 0)
 		libxdp.SetLog(0, nil)
 		if err != nil {
 			t.Fatal(err)

@@ -5,6 +5,8 @@ package libxdp
 */
 import "C"
 
+import "github.com/xdpmux/xdpmux/cgo/libbpf"
+
 // Multiprog is what runs on an interface: a dispatcher and its component
 // programs, or a legacy program, and perhaps an offloaded one.
 type Multiprog struct{ ptr *C.struct_xdp_multiprog }
@@ -69,6 +71,16 @@ func (m *Multiprog) ProgramCount() int { return int(C.xdp_multiprog__program_cou
 // FragsSupport says whether the chain takes packets of several buffers. It
 // stands for xdp_multiprog__xdp_frags_support.
 func (m *Multiprog) FragsSupport() bool { return bool(C.xdp_multiprog__xdp_frags_support(m.ptr)) }
+
+// DeviceBound says whether the dispatcher is bound to its device, so that its programs
+// may call the device's functions. [*libbpf.UnsupportedError]: libxdp is older than 1.6.
+// It stands for xdp_multiprog__xdp_dev_bound.
+func (m *Multiprog) DeviceBound() (bool, error) {
+	if !C.xm_has_dev_bound() {
+		return false, &libbpf.UnsupportedError{Op: "xdp_multiprog__xdp_dev_bound", Needs: "libxdp 1.6"}
+	}
+	return bool(C.xm_dev_bound(m.ptr)), nil
+}
 
 // Detach takes everything from the interface. It stands for
 // xdp_multiprog__detach.

@@ -6,6 +6,7 @@ package libxdp
 import "C"
 
 import (
+	"time"
 	"unsafe"
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
@@ -189,33 +190,88 @@ func (p *Program) Pin(path string) error {
 	return check("xdp_program__pin", C.xdp_program__pin(p.ptr, c))
 }
 
-// TestRun stands for bpf_prog_test_run_opts on the program; xdp_program__test_run
-// would wrap a program of a chain in a dispatcher first, which is policy.
+// ChainCallActions are the names of the verdicts after which the next program runs,
+// such as "XDP_PASS". It stands for xdp_program__print_chain_call_actions.
+func (p *Program) ChainCallActions() (string, error) {
+	var buf [128]C.char
+	ret := C.xdp_program__print_chain_call_actions(p.ptr, &buf[0], C.size_t(len(buf)))
+	return C.GoString(&buf[0]), check("xdp_program__print_chain_call_actions", ret)
+}
+
+// TestRun runs a program that isn't loaded, or is loaded for a chain, in a dispatcher
+// that libxdp makes for it. EINVAL: the program was loaded another way; that is what
+// [libbpf.TestRun] is for. ENOSPC: the packet got longer than opts.Out, the result is
+// filled all the same. It stands for xdp_program__test_run.
 func (p *Program) TestRun(opts libbpf.TestRunOptions) (*libbpf.TestRunResult, error) {
-	return libbpf.TestRun(p.FD(), opts)
+	ctx := make([]byte, len(opts.Context))
+	run := C.struct_xm_xdp_test_run{
+		in_size: C.__u32(len(opts.Data)), out_size: C.__u32(len(opts.Out)),
+		ctx_in_size: C.__u32(len(opts.Context)), ctx_out_size: C.__u32(len(ctx)),
+		repeat: C.__u32(opts.Repeat), flags: C.__u32(opts.Flags), batch: C.__u32(opts.BatchSize),
+	}
+	err := check("xdp_program__test_run", C.xm_xdp_test_run(p.ptr, &run,
+		bytesPtr(opts.Data), bytesPtr(opts.Out), bytesPtr(opts.Context), bytesPtr(ctx)))
+	return &libbpf.TestRunResult{
+		Return:   uint32(run.retval),
+		Data:     opts.Out[:min(len(opts.Out), int(run.out_size))],
+		Size:     int(run.out_size),
+		Context:  ctx[:min(len(ctx), int(run.ctx_out_size))],
+		Duration: time.Duration(run.duration),
+	}, err
+}
+
+// bytesPtr is the address of b's first byte; NULL for an empty slice.
+func bytesPtr(b []byte) unsafe.Pointer {
+	if len(b) == 0 {
+		return nil
+	}
+	return unsafe.Pointer(&b[0])
+}
+
+// AttachFlags change how programs are attached.
+type AttachFlags uint32
+
+// AttachDevBind binds the chain to its device, so that its programs may call the
+// device's functions. It needs libxdp 1.6.
+const AttachDevBind AttachFlags = 1 << 0 // XDP_ATTACH_DEVBIND
+
+// checkFlags names the version that an older libxdp, which says EINVAL, lacks.
+func checkFlags(op string, flags AttachFlags) error {
+	if flags&AttachDevBind != 0 && !bool(C.xm_has_dev_bound()) {
+		return &libbpf.UnsupportedError{Op: op + " with XDP_ATTACH_DEVBIND", Needs: "libxdp 1.6"}
+	}
+	return nil
 }
 
 // Attach adds the program to the interface's chain. It stands for
 // xdp_program__attach.
-func (p *Program) Attach(ifindex int, mode AttachMode) error {
-	return check("xdp_program__attach", C.xdp_program__attach(p.ptr, C.int(ifindex), uint32(mode), 0))
+func (p *Program) Attach(ifindex int, mode AttachMode, flags AttachFlags) error {
+	const op = "xdp_program__attach"
+	if err := checkFlags(op, flags); err != nil {
+		return err
+	}
+	return check(op, C.xdp_program__attach(p.ptr, C.int(ifindex), uint32(mode), C.uint(flags)))
 }
 
 // Detach takes the program from the interface's chain. It stands for
-// xdp_program__detach.
+// xdp_program__detach, which has no flags yet.
 func (p *Program) Detach(ifindex int, mode AttachMode) error {
 	return check("xdp_program__detach", C.xdp_program__detach(p.ptr, C.int(ifindex), uint32(mode), 0))
 }
 
 // AttachMulti adds all programs to the interface's chain in one step. It stands
 // for xdp_program__attach_multi.
-func AttachMulti(progs []*Program, ifindex int, mode AttachMode) error {
+func AttachMulti(progs []*Program, ifindex int, mode AttachMode, flags AttachFlags) error {
+	const op = "xdp_program__attach_multi"
+	if err := checkFlags(op, flags); err != nil {
+		return err
+	}
 	ptrs := pointers(progs)
-	return check("xdp_program__attach_multi", C.xdp_program__attach_multi(unsafe.SliceData(ptrs), C.size_t(len(ptrs)), C.int(ifindex), uint32(mode), 0))
+	return check(op, C.xdp_program__attach_multi(unsafe.SliceData(ptrs), C.size_t(len(ptrs)), C.int(ifindex), uint32(mode), C.uint(flags)))
 }
 
 // DetachMulti takes all these programs from the interface's chain in one step.
-// It stands for xdp_program__detach_multi.
+// It stands for xdp_program__detach_multi, which has no flags yet.
 func DetachMulti(progs []*Program, ifindex int, mode AttachMode) error {
 	ptrs := pointers(progs)
 	return check("xdp_program__detach_multi", C.xdp_program__detach_multi(unsafe.SliceData(ptrs), C.size_t(len(ptrs)), C.int(ifindex), uint32(mode), 0))
