@@ -20,21 +20,46 @@ func explainPinnedMaps(o *opened, err error) error {
 		}
 		info, infoErr := libbpf.MapInfoByFD(fd.Int())
 		fd.Close()
-		if infoErr != nil || sameLayout(m, info) {
+		if infoErr != nil || layoutOf(m) == layoutOfInfo(info) {
 			continue
 		}
 		return &Error{Kind: ErrObject, Err: err,
 			Msg: fmt.Sprintf("the map pinned at %s is not like the map %q of %s", path, m.Name(), o.spec.File),
 			Remedy: fmt.Sprintf("remove the pin if nothing needs it, or choose another --pin-path; pinned: %s; needed: %s",
-				layoutText(info.Type, info.KeySize, info.ValueSize, info.MaxEntries), layoutText(m.Type(), m.KeySize(), m.ValueSize(), m.MaxEntries()))}
+				layoutOfInfo(info), layoutOf(m))}
 	}
 	return nil
 }
 
-func sameLayout(m *libbpf.Map, info *libbpf.MapInfo) bool {
-	return info.Type == m.Type() && info.KeySize == m.KeySize() && info.ValueSize == m.ValueSize() && info.MaxEntries == m.MaxEntries()
+// mapLayout is what maps must have in common for one to be used for the other.
+type mapLayout struct {
+	typ                 libbpf.MapType
+	key, value, entries int
+	flags               uint32
 }
 
-func layoutText(t libbpf.MapType, key, value, entries int) string {
-	return fmt.Sprintf("%s with keys of %d bytes, values of %d bytes and %d entries", t, key, value, entries)
+// layoutOf is that of a map of an object.
+func layoutOf(m *libbpf.Map) mapLayout {
+	return mapLayout{m.Type(), m.KeySize(), m.ValueSize(), m.MaxEntries(), comparableFlags(m.Type(), m.Flags())}
+}
+
+// layoutOfInfo is that of a map in the kernel.
+func layoutOfInfo(m *libbpf.MapInfo) mapLayout {
+	return mapLayout{m.Type, m.KeySize, m.ValueSize, m.MaxEntries, comparableFlags(m.Type, m.Flags)}
+}
+
+// comparableFlags leaves out what the kernel sets by itself.
+func comparableFlags(t libbpf.MapType, flags uint32) uint32 {
+	if t == libbpf.MapTypeDevMap || t == libbpf.MapTypeDevMapHash {
+		flags &^= libbpf.MapFlagReadOnlyProg
+	}
+	return flags
+}
+
+func (l mapLayout) String() string {
+	text := fmt.Sprintf("%s with keys of %d bytes, values of %d bytes and %d entries", l.typ, l.key, l.value, l.entries)
+	if l.flags != 0 {
+		text += fmt.Sprintf(", flags %#x", l.flags)
+	}
+	return text
 }

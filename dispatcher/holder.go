@@ -1,6 +1,7 @@
 package dispatcher
 
 import (
+	"cmp"
 	"fmt"
 	"io/fs"
 	"os"
@@ -26,8 +27,22 @@ func checkHeld(l link) error {
 	if p, err := loadedByID(l.progID); err == nil {
 		program = p.Loaded
 	}
+	return heldByLink(l.Name, program, id)
+}
+
+// Held is the error of a change where a bpf_link holds the interface's program; nil:
+// none does. It names who holds the link. Errors: [ErrLinkHeld].
+func (c *Chain) Held() error {
+	main := cmp.Or(c.Dispatcher, c.Legacy)
+	if c.Link == 0 || main == nil {
+		return nil
+	}
+	return heldByLink(c.Interface.Name, *main, c.Link)
+}
+
+func heldByLink(ifname string, program Loaded, id uint32) error {
 	e := &Error{Kind: ErrLinkHeld,
-		Msg:    fmt.Sprintf("%s has %s, held by bpf_link %d, and only through that can it be changed", l.Name, program, id),
+		Msg:    fmt.Sprintf("%s has %s, held by bpf_link %d, and only through that can it be changed", ifname, program, id),
 		Remedy: fmt.Sprintf("to remove it all the same: bpftool link detach id %d", id)}
 	if holders := linkHolders(id); len(holders) > 0 {
 		e.Remedy = "the link belongs to " + strings.Join(holders, " and ") + "; " + e.Remedy

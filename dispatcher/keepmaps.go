@@ -1,10 +1,8 @@
 package dispatcher
 
 import (
-	"errors"
 	"fmt"
 	"strings"
-	"syscall"
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/dispatcher/value"
@@ -37,18 +35,23 @@ func (o *opened) chooseMaps(from member) error {
 	if err != nil {
 		return err
 	}
+	declared := declaredMaps(o.obj.BTF())
 	maps := o.obj.Maps()
 	kept := make([]uint32, len(maps))
 	for i, m := range maps {
-		name := o.mapName(m)
-		if !m.Internal() {
-			name = shortName(name)
-		}
-		there := theirs[name]
-		if there == nil || isConstant(name) || m.Internal() != (there.variables != nil) {
+		name := o.names[i]
+		if isConstant(name) {
 			continue
 		}
-		if err := o.canKeep(m, there, from); err != nil {
+		there, err := theirs.find(name, m.Internal())
+		if err != nil {
+			return cantKeep(name, fmt.Sprintf("of program %d (%s), %v", from.ID, from.Name, err),
+				"give maps names that differ in their first 15 characters, or replace without keeping maps")
+		}
+		if there == nil {
+			continue
+		}
+		if err := o.canKeep(m, name, there, declared[name], from); err != nil {
 			return err
 		}
 		kept[i] = there.ID
@@ -57,39 +60,47 @@ func (o *opened) chooseMaps(from member) error {
 	return o.reuseMaps()
 }
 
-// canKeep says whether a map of the object has the layout of the one that from uses.
-func (o *opened) canKeep(m *libbpf.Map, there *runningMap, from member) error {
+func cantKeep(name, why, remedy string) error {
+	return &Error{Kind: ErrInvalid, Msg: fmt.Sprintf("map %s can't be kept: %s", name, why), Remedy: remedy}
+}
+
+// canKeep says whether a map of the object is like the one that from uses.
+func (o *opened) canKeep(m *libbpf.Map, name string, there *runningMap, ours *declaredMap, from member) error {
 	if m.Internal() {
 		variable, differ, err := o.compareVariables(there, m)
 		if err != nil || !differ {
 			return err
 		}
-		section := o.mapName(m)
 		return &Error{Kind: ErrInvalid,
-			Msg:    fmt.Sprintf("the global variables in %s can't be kept: %s of program %d (%s) is not as in %s", section, variable, from.ID, from.Name, o.spec.File),
-			Remedy: fmt.Sprintf("leave them as they are and put new ones into a section such as %s.new, or replace without keeping maps", section)}
+			Msg:    fmt.Sprintf("the global variables in %s can't be kept: %s of program %d (%s) is not as in %s", name, variable, from.ID, from.Name, o.spec.File),
+			Remedy: fmt.Sprintf("leave them as they are and put new ones into a section such as %s.new, or replace without keeping maps", name)}
 	}
-	if m.MaxEntries() == 0 { // libbpf will choose
-		there.MaxEntries = 0
+	want, has := layoutOf(m), layoutOfInfo(there.MapInfo)
+	if want.entries == 0 { // libbpf will choose
+		has.entries = 0
 	}
-	if sameLayout(m, there.MapInfo) {
-		return nil
+	const remedy = "keep the layout, give the map another name, or replace without keeping maps"
+	if want != has {
+		return cantKeep(name, fmt.Sprintf("program %d (%s) has %s, %s has %s", from.ID, from.Name, has, o.spec.File, want), remedy)
 	}
-	return &Error{Kind: ErrInvalid,
-		Msg: fmt.Sprintf("map %s can't be kept: program %d (%s) has %s, %s has %s", m.Name(), from.ID, from.Name,
-			layoutText(there.Type, there.KeySize, there.ValueSize, there.MaxEntries), o.spec.File,
-			layoutText(m.Type(), m.KeySize(), m.ValueSize(), m.MaxEntries())),
-		Remedy: "keep the layout, give the map another name, or replace without keeping maps"}
+	if ours == nil {
+		return nil // declared without types
+	}
+	if difference := there.declaredMap.difference(ours, want.typ); difference != "" {
+		return cantKeep(name, fmt.Sprintf("%s of program %d (%s) is not as in %s", difference, from.ID, from.Name, o.spec.File), remedy)
+	}
+	return nil
 }
 
 // mapName is what a map is known by: one of global variables by their section, as
-// libbpf puts the object's name before it.
-func (o *opened) mapName(m *libbpf.Map) string {
+// libbpf puts the object's name before it. It is asked for before the load, which
+// gives maps that are used again the type ids of another object.
+func (o *object) mapName(m *libbpf.Map) string {
 	if !m.Internal() {
 		return m.Name()
 	}
 	if id := m.BTFValueTypeID(); id != 0 {
-		return o.obj.BTF().TypeName(id)
+		return o.BTF().TypeName(id)
 	}
 	return m.Name() // .rodata.str1.1 and the like: literals, no variables
 }
@@ -142,68 +153,11 @@ func (o *opened) nameMaps() error {
 		if err != nil {
 			return err
 		}
-		if name := o.mapName(m); o.keeps(i) && o.kept[i] == info.ID {
+		if name := o.names[i]; o.keeps(i) && o.kept[i] == info.ID {
 			o.keptMaps = append(o.keptMaps, name)
 		} else {
 			o.newMaps = append(o.newMaps, name)
 		}
 	}
 	return nil
-}
-
-// runningMap is a map of a loaded program.
-type runningMap struct {
-	*libbpf.MapInfo
-	variables *value.Layout // of one of global variables
-}
-
-// mapsOf are the maps of a program: those of global variables by their section, the
-// others by the kernel's name, which is cut. Those that share one are left out:
-// nobody could tell which is which.
-func mapsOf(progFD int) (map[string]*runningMap, error) {
-	info, err := libbpf.ProgInfoByFD(progFD)
-	if err != nil {
-		return nil, err
-	}
-	byName := map[string]*runningMap{}
-	for _, id := range info.MapIDs {
-		m, err := mapInfo(id)
-		if errors.Is(err, syscall.ENOENT) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		name, variables, err := globals(m)
-		if err != nil {
-			return nil, err
-		}
-		if variables == nil {
-			name = m.Name
-		}
-		if _, twice := byName[name]; twice {
-			byName[name] = nil
-		} else {
-			byName[name] = &runningMap{m, variables}
-		}
-	}
-	return byName, nil
-}
-
-// globals are the section and the variables of a loaded map; nil: it is another.
-func globals(m *libbpf.MapInfo) (section string, variables *value.Layout, err error) {
-	if m.BTFID == 0 || m.BTFValueTypeID == 0 || m.BTFKeyTypeID != 0 {
-		return "", nil, nil
-	}
-	btf, err := libbpf.LoadBTF(m.BTFID)
-	if err != nil {
-		return "", nil, err
-	}
-	defer btf.Close()
-	t, err := btf.Type(m.BTFValueTypeID)
-	if err != nil || t.Kind != libbpf.KindDatasec {
-		return "", nil, err
-	}
-	variables, err = value.FromBTF(btf, t.ID)
-	return t.Name, variables, err
 }

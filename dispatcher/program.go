@@ -40,11 +40,12 @@ const logSize = 16<<20 - 1
 
 // opened is a program that is ready to be loaded, or loaded.
 type opened struct {
-	spec Program
-	obj  *object
-	bpf  *libbpf.Program
-	prog *libxdp.Program // of one that is attached by libxdp
-	pins mapPins
+	spec  Program
+	obj   *object
+	names []string // of its maps, as mapName has them
+	bpf   *libbpf.Program
+	prog  *libxdp.Program // of one that is attached by libxdp
+	pins  mapPins
 
 	priority uint32
 	actions  Actions
@@ -76,6 +77,9 @@ func (p Program) open() (_ *opened, err error) {
 			o.close()
 		}
 	}()
+	for _, m := range obj.Maps() {
+		o.names = append(o.names, obj.mapName(m))
+	}
 	all := obj.Programs()
 	if o.bpf, err = p.pick(all); err != nil {
 		return nil, err

@@ -21,9 +21,16 @@ const (
 	MapTypePerCPUArray   MapType = C.BPF_MAP_TYPE_PERCPU_ARRAY
 	MapTypeLRUHash       MapType = C.BPF_MAP_TYPE_LRU_HASH
 	MapTypeLRUPerCPUHash MapType = C.BPF_MAP_TYPE_LRU_PERCPU_HASH
+	MapTypeArrayOfMaps   MapType = C.BPF_MAP_TYPE_ARRAY_OF_MAPS
+	MapTypeHashOfMaps    MapType = C.BPF_MAP_TYPE_HASH_OF_MAPS
+	MapTypeDevMap        MapType = C.BPF_MAP_TYPE_DEVMAP
+	MapTypeDevMapHash    MapType = C.BPF_MAP_TYPE_DEVMAP_HASH
 	MapTypeCPUMap        MapType = C.BPF_MAP_TYPE_CPUMAP
 	MapTypeRingBuf       MapType = C.BPF_MAP_TYPE_RINGBUF
 )
+
+// MapFlagReadOnlyProg makes a map read-only for programs.
+const MapFlagReadOnlyProg uint32 = C.BPF_F_RDONLY_PROG
 
 // PerCPU says whether each key has a value for every possible CPU.
 func (t MapType) PerCPU() bool {

@@ -35,6 +35,7 @@ func stateFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringSliceFlag{Name: "file", Aliases: []string{"f"}, Usage: "read the state from `FILE`, or from the .yaml, .yml and .json files of a directory; can be given several times"},
 		&cli.BoolFlag{Name: "prune", Usage: "remove programs of other tools from the interfaces that the state names"},
+		&cli.BoolFlag{Name: "adopt", Usage: "replace programs of other tools that have the name of one of the state, instead of adding that beside them"},
 	}
 }
 
@@ -55,7 +56,7 @@ func plan(c *cli.Context, out *output) (changes bool, err error) {
 }
 
 func readState(c *cli.Context) (*desired.State, desired.Options, error) {
-	opts := desired.Options{Prune: c.Bool("prune")}
+	opts := desired.Options{Prune: c.Bool("prune"), Adopt: c.Bool("adopt")}
 	files := append(c.StringSlice("file"), c.Args().Slice()...)
 	if len(files) == 0 {
 		return nil, opts, usageError(c.Command.Name+" needs a state file", "xdpmux "+c.Command.Name+" -f <file>...")

@@ -18,6 +18,12 @@ type Options struct {
 	// Waiting, if there is one, is told whom Apply waits for, such as "process 12
 	// (xdpmux)", from another goroutine.
 	Waiting func(holder string)
+
+	// Adopt replaces programs of other tools that have the same function's name as
+	// one of the state, where that is the only one on each side. Without it, such a
+	// program stays, and the state's runs beside it. One of the same content is taken
+	// for the state's in any case, which is a step of the plan.
+	Adopt bool
 }
 
 // Plan is what is between the state and one interface.
@@ -26,8 +32,9 @@ type Plan struct {
 	Steps     []Step `json:"steps"` // what is to be done, or was; nothing: none
 	Err       error  `json:"-"`     // why this interface can't be as the state wants it; nil: it can
 
-	mode  dispatcher.Mode
-	adopt []adoption
+	mode        dispatcher.Mode
+	corrections []correction
+	pins        func(Program) map[string]string
 }
 
 // Plan tells what Apply would do, for each interface that the state names. What is
@@ -40,6 +47,7 @@ func (s *State) Plan(ctx context.Context, opts Options) ([]*Plan, error) {
 		return nil, err
 	}
 	o := newObjects()
+	defer o.close()
 	return planEach(all, func(t *target) *Plan { return t.plan(ctx, o, defaultRecords, opts) }), nil
 }
 
@@ -87,13 +95,19 @@ func (t *target) compare(ctx context.Context, o *objects, r records, opts Option
 		}
 		want = append(want, w)
 	}
-	if err := o.findTags(want, runs); err != nil {
+	if err := o.compareOthers(want, runs); err != nil {
 		return err
 	}
-	steps, adopt := diff(want, runs, opts.Prune)
-	plan.Steps, plan.adopt = append(plan.Steps, steps...), adopt
+	if err := o.findLostPins(want, runs); err != nil {
+		return err
+	}
+	steps, corrections := diff(want, runs, opts)
+	plan.Steps, plan.corrections, plan.pins = append(plan.Steps, steps...), corrections, o.pins
+	if opts.Prune {
+		plan.Steps = append(plan.Steps, removeAlone(chain, len(want) == 0)...)
+	}
 	err = possible(chain, plan.mode, want, plan.Steps)
-	if err != nil || len(steps) == 0 || programsAfter(chain, steps) == 0 {
+	if err != nil || !swaps(steps) || programsAfter(chain, steps) == 0 {
 		return err // then nothing is written
 	}
 	return chain.Writable()
@@ -114,7 +128,7 @@ func runningOn(ctx context.Context, r records, ifname string) (*dispatcher.Chain
 		if err != nil {
 			return nil, nil, fmt.Errorf("the record of program %d: %w", c.ID, err)
 		}
-		runs = append(runs, &running{c, rec})
+		runs = append(runs, &running{Component: c, record: rec})
 	}
 	return chain, runs, nil
 }
@@ -147,6 +161,7 @@ func (s *State) apply(ctx context.Context, r records, opts Options) ([]*Plan, er
 		return nil, err
 	}
 	o := newObjects()
+	defer o.close()
 	return planEach(all, func(t *target) *Plan { return t.apply(ctx, o, r, opts) }), nil
 }
 
@@ -169,7 +184,7 @@ func (t *target) apply(ctx context.Context, o *objects, r records, opts Options)
 // do does the steps and records what runs then.
 func (p *Plan) do(ctx context.Context, r records) error {
 	var added, replaced []dispatcher.Component
-	if len(p.Steps) > 0 {
+	if swaps(p.Steps) {
 		done, err := transaction(p.mode, p.Steps).Commit(ctx, p.Interface)
 		if err != nil {
 			p.Steps = []Step{}
@@ -181,24 +196,35 @@ func (p *Plan) do(ctx context.Context, r records) error {
 		}
 	}
 	var errs []error
-	record := func(c dispatcher.Component, w *wanted) {
+	record := func(c dispatcher.Loaded, w *wanted) {
 		errs = append(errs, r.write(c.ID, c.Tag, w.entry, w.digest))
 	}
 	for i := range p.Steps {
 		switch s := &p.Steps[i]; s.Action {
 		case Add:
-			record(added[0], s.want)
+			record(added[0].Loaded, s.want)
 			added = added[1:]
 		case Replace:
-			record(replaced[0], s.want)
+			record(replaced[0].Loaded, s.want)
 			replaced = replaced[1:]
 			errs = append(errs, r.remove(s.ID))
 		case Remove:
+			if s.alone {
+				if err := dispatcher.Detach(ctx, p.Interface, s.ID); err != nil && !errors.Is(err, dispatcher.ErrNoProgram) {
+					return err
+				}
+			}
 			errs = append(errs, r.remove(s.ID))
+		case Adopt:
+			record(s.there, s.want)
+		case Pin:
+			if err := dispatcher.Repin(s.ID, p.pins(s.want.entry)); err != nil {
+				return err
+			}
 		}
 	}
-	for _, a := range p.adopt {
-		record(a.running.Component, a.want)
+	for _, c := range p.corrections {
+		record(c.running.Loaded, c.want)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("%s runs what it should, but the record of it can't be written: %w", p.Interface, err)

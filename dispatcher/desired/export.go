@@ -34,6 +34,7 @@ func export(ctx context.Context, r records, ifnames []string) (*State, []Strange
 			return nil, nil, err
 		}
 	}
+	seen := map[int]bool{} // an interface can be named twice, and has several names
 	for _, name := range ifnames {
 		chain, runs, err := runningOn(ctx, r, name)
 		if errors.Is(err, dispatcher.ErrNoInterface) && !named {
@@ -42,13 +43,18 @@ func export(ctx context.Context, r records, ifnames []string) (*State, []Strange
 		if err != nil {
 			return nil, nil, err
 		}
+		if seen[chain.Interface.Index] {
+			continue
+		}
+		seen[chain.Interface.Index] = true
+		name = chain.Interface.Name
 		if chain.Legacy != nil {
 			strangers = append(strangers, Stranger{name, *chain.Legacy})
 		}
 		if chain.Dispatcher == nil && !named {
 			continue
 		}
-		iface := Interface{Name: name, Mode: chain.Mode, Programs: []Program{}}
+		iface := Interface{Name: quotePattern(name), Mode: chain.Mode, Programs: []Program{}}
 		for _, run := range runs {
 			if run.record == nil {
 				strangers = append(strangers, Stranger{name, run.Loaded})

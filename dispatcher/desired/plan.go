@@ -3,6 +3,7 @@ package desired
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
 )
@@ -17,18 +18,22 @@ const (
 	Replace Action = "replace" // load it anew, in the place of the one that runs
 	Move    Action = "move"    // change its run priority
 	Change  Action = "change"  // change its chain call actions or its frags
+	Adopt   Action = "adopt"   // take one that runs as it should, and that Apply has not put there, for the state's
+	Pin     Action = "pin"     // pin its maps again, whose pins somebody has removed
 )
 
 // Step is one difference between what should run and what does.
 type Step struct {
-	Action Action  `json:"action"`
-	Name   string  `json:"name"`             // in the file; of a program that the file doesn't know, its function's
-	ID     uint32  `json:"id,omitempty"`     // of the program that runs now; 0: none
-	Object string  `json:"object,omitempty"` // the file that is loaded
-	From   *Place  `json:"from,omitempty"`   // where the program runs now
-	To     *Place  `json:"to,omitempty"`     // and where it will
-	Reason string  `json:"reason,omitempty"` // why it is replaced or removed
-	want   *wanted // nil: to be removed
+	Action Action            `json:"action"`
+	Name   string            `json:"name"`             // in the file; of a program that the file doesn't know, its function's
+	ID     uint32            `json:"id,omitempty"`     // of the program that runs now; 0: none
+	Object string            `json:"object,omitempty"` // the file that is loaded
+	From   *Place            `json:"from,omitempty"`   // where the program runs now
+	To     *Place            `json:"to,omitempty"`     // and where it will
+	Reason string            `json:"reason,omitempty"` // why; empty: from and to tell
+	want   *wanted           // nil: to be removed
+	there  dispatcher.Loaded // the program that runs now
+	alone  bool              // not one of a chain: a legacy or an offloaded program
 }
 
 // Place is how a program takes its place in a chain.
@@ -45,128 +50,132 @@ type wanted struct {
 	place    Place
 	function string // its name in the kernel
 	digest   string // of what it is made from
-	tag      string // empty: not known, as no program without record has its name
 	contents []dispatcher.MapEntry
+
+	// tag and unlike are known where programs of that function run that Apply has not
+	// put there: the tag it has when it is loaded, and by their ids what tells them from
+	// it although they have that tag; empty: nothing.
+	tag    string
+	unlike map[uint32]string
 }
 
 // running is a program that runs.
 type running struct {
 	dispatcher.Component
-	record *record // nil: not known to be xdpmux's
+	record *record // nil: nobody knows what it was made from
+
+	unpinned []string // its maps that have lost their pin
+	otherPin string   // one whose pin is another map's by now; empty: none
 }
 
 func (r *running) place() Place {
 	return Place{Priority: r.Priority, Actions: r.Actions, Frags: r.Frags}
 }
 
+// applied says whether the program is what a state wanted: then it goes when no
+// state wants it any more.
+func (r *running) applied() bool { return r.record != nil && r.record.Applied }
+
 // name is what people know the program by.
 func (r *running) name() string {
-	if r.record != nil {
+	if r.applied() {
 		return r.record.Program.Name
 	}
 	return r.Name
 }
 
-// adoption is a program that runs as the file wants it, but whose record says
-// otherwise or is missing.
-type adoption struct {
+// correction is the record of an applied program that says otherwise than the file,
+// of a program that runs as the file wants it.
+type correction struct {
 	running *running
 	want    *wanted
 }
 
 // diff is the planner: what has to be done to a chain for it to be what is wanted.
 // It asks nobody but its arguments.
-func diff(want []*wanted, runs []*running, prune bool) (steps []Step, adopt []adoption) {
-	pairs := match(want, runs)
+func diff(want []*wanted, runs []*running, opts Options) (steps []Step, corrections []correction) {
+	pairs := match(want, runs, opts.Adopt)
 	kept := map[*running]bool{}
+	for _, r := range pairs {
+		kept[r] = true
+	}
 	for _, w := range want {
 		r := pairs[w]
 		if r == nil {
-			steps = append(steps, Step{Action: Add, Name: w.entry.Name, Object: w.entry.Object, To: &w.place, want: w})
+			steps = append(steps, Step{Action: Add, Name: w.entry.Name, Object: w.entry.Object, To: &w.place, Reason: besides(w, runs, kept, opts.Prune), want: w})
 			continue
 		}
-		kept[r] = true
 		from := r.place()
-		step := Step{Name: w.entry.Name, ID: r.ID, From: &from, To: &w.place, want: w}
+		step := func(action Action, reason string) {
+			s := Step{Action: action, Name: w.entry.Name, ID: r.ID, From: &from, To: &w.place, Reason: reason, want: w, there: r.Loaded}
+			if action == Replace {
+				s.Object = w.entry.Object
+			}
+			steps = append(steps, s)
+		}
 		if reason := differs(w, r); reason != "" {
-			step.Action, step.Object, step.Reason = Replace, w.entry.Object, reason
-			steps = append(steps, step)
+			step(Replace, reason)
 			continue
+		}
+		if !r.applied() {
+			step(Adopt, "it is what the file wants, and apply has not put it there")
+		} else if !same(r.record.Program, w.entry) {
+			corrections = append(corrections, correction{r, w})
 		}
 		if from.Priority != w.place.Priority {
-			step.Action = Move
-			steps = append(steps, step)
+			step(Move, "")
 		}
 		if from.Actions != w.place.Actions || from.Frags != w.place.Frags {
-			step.Action = Change
-			steps = append(steps, step)
+			step(Change, "")
 		}
-		if r.record == nil || !same(r.record.Program, w.entry) {
-			adopt = append(adopt, adoption{r, w})
+		if len(r.unpinned) > 0 {
+			step(Pin, "not pinned any more: "+strings.Join(r.unpinned, ", "))
 		}
 	}
 	for _, r := range runs {
-		if kept[r] || r.record == nil && !prune {
+		if kept[r] || !r.applied() && !opts.Prune {
 			continue
 		}
 		from := r.place()
-		step := Step{Action: Remove, Name: r.name(), ID: r.ID, From: &from, Reason: "the file doesn't have it any more"}
-		if r.record == nil {
-			step.Reason = "the file doesn't have it"
+		step := Step{Action: Remove, Name: r.name(), ID: r.ID, From: &from, Reason: goneFromFile}
+		if !r.applied() {
+			step.Reason = notInFile
 		}
 		steps = append(steps, step)
 	}
-	return steps, adopt
+	return steps, corrections
 }
 
-// match finds for each wanted program the one that runs. By the record: the same
-// name, or else the same content under a name that is gone. Without: the same
-// function and tag, or else the only one of that function.
-func match(want []*wanted, runs []*running) map[*wanted]*running {
-	pairs := map[*wanted]*running{}
-	taken := map[*running]bool{}
-	pair := func(fits func(*wanted, *running) bool) {
-		for _, w := range want {
-			for _, r := range runs {
-				if pairs[w] == nil && !taken[r] && fits(w, r) {
-					pairs[w], taken[r] = r, true
-				}
-			}
+// Why a program is removed.
+const (
+	goneFromFile = "the file doesn't have it any more"
+	notInFile    = "the file doesn't have it"
+)
+
+// removeAlone are the steps that remove what isn't in a chain: an offloaded program,
+// and a legacy one where no program is wanted.
+func removeAlone(chain *dispatcher.Chain, empty bool) []Step {
+	var steps []Step
+	for _, p := range []*dispatcher.Loaded{chain.Legacy, chain.Hardware} {
+		if p != nil && (empty || p == chain.Hardware) {
+			steps = append(steps, Step{Action: Remove, Name: p.Name, ID: p.ID, Reason: notInFile, alone: true})
 		}
 	}
-	pair(func(w *wanted, r *running) bool { return r.record != nil && r.record.Program.Name == w.entry.Name })
-	pair(func(w *wanted, r *running) bool { return r.record != nil && r.record.Digest == w.digest })
-	twin := func(w *wanted, r *running) bool {
-		return r.record == nil && r.Name == w.function && r.Tag == w.tag
-	}
-	pair(func(w *wanted, r *running) bool { return twin(w, r) && r.place() == w.place })
-	pair(twin)
-	namesake := func(w *wanted, r *running) bool {
-		return pairs[w] == nil && !taken[r] && r.record == nil && r.Name == w.function
-	}
-	only := map[*wanted]*running{}
-	for _, w := range want {
-		for _, r := range runs {
-			others := slices.ContainsFunc(runs, func(o *running) bool { return o != r && namesake(w, o) }) ||
-				slices.ContainsFunc(want, func(o *wanted) bool { return o != w && namesake(o, r) })
-			if namesake(w, r) && !others {
-				only[w] = r
-			}
-		}
-	}
-	for w, r := range only {
-		pairs[w] = r
-	}
-	return pairs
+	return steps
 }
 
-// differs says why the program has to be loaded anew; empty: it hasn't.
-func differs(w *wanted, r *running) string {
-	switch {
-	case r.record != nil && r.record.Digest != w.digest:
-		return "its object, program, pin path or map contents have changed"
-	case r.record == nil && r.Tag != w.tag:
-		return "its tag is another"
+// swaps says whether steps change the chain.
+func swaps(steps []Step) bool {
+	return slices.ContainsFunc(steps, func(s Step) bool { return s.Action != Adopt && s.Action != Pin && !s.alone })
+}
+
+// besides tells of a program of another tool that has the name of one that is added,
+// and stays; empty: there is none.
+func besides(w *wanted, runs []*running, kept map[*running]bool, prune bool) string {
+	for _, r := range runs {
+		if !prune && !kept[r] && !r.applied() && r.Name == w.function {
+			return fmt.Sprintf("%v has another content, was not put there by apply, and stays", r.Loaded)
+		}
 	}
 	return ""
 }
@@ -179,10 +188,12 @@ func transaction(mode dispatcher.Mode, steps []Step) dispatcher.Transaction {
 		case Add:
 			t.Add = append(t.Add, s.want.load())
 		case Remove:
-			t.Remove = append(t.Remove, s.ID)
+			if !s.alone {
+				t.Remove = append(t.Remove, s.ID)
+			}
 		case Replace:
 			t.Replace = append(t.Replace, dispatcher.Replacement{ID: s.ID, Program: s.want.load()})
-		default: // a program that is moved and changed has two steps
+		case Move, Change: // a program that is moved and changed has two steps
 			set := dispatcher.Setting{ID: s.ID, Priority: &s.want.place.Priority, Actions: &s.want.place.Actions, Frags: &s.want.place.Frags}
 			if n := len(t.Set); n == 0 || t.Set[n-1].ID != s.ID {
 				t.Set = append(t.Set, set)
@@ -203,8 +214,11 @@ func (w *wanted) load() dispatcher.Program {
 // possible says whether the chain can be changed so.
 func possible(chain *dispatcher.Chain, mode dispatcher.Mode, want []*wanted, steps []Step) error {
 	name := chain.Interface.Name
+	blocked := chain.Legacy != nil && len(want) > 0
 	switch {
-	case chain.Legacy != nil && len(want) > 0:
+	case chain.Link != 0 && (blocked || len(steps) > 0):
+		return chain.Held()
+	case blocked:
 		return &dispatcher.Error{Kind: dispatcher.ErrLegacy,
 			Msg:    fmt.Sprintf("%s has %v, attached without a dispatcher, and nothing can join that", name, chain.Legacy),
 			Remedy: "to remove it: xdpmux unload -a " + name}
@@ -229,7 +243,9 @@ func programsAfter(chain *dispatcher.Chain, steps []Step) int {
 		case Add:
 			n++
 		case Remove:
-			n--
+			if !s.alone {
+				n--
+			}
 		}
 	}
 	return n

@@ -22,13 +22,14 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/internal/flock"
 )
 
-// record is what is kept of a program that Apply has loaded.
+// record is what is kept of a program that xdpmux has loaded.
 type record struct {
 	ID       uint32        `json:"id"`
 	Tag      string        `json:"tag"`
 	LoadTime time.Duration `json:"load_time"` // in ns since boot
 	Program  Program       `json:"program"`   // as the file had it
 	Digest   string        `json:"digest"`    // of what the program was made from
+	Applied  bool          `json:"applied"`   // it runs as a state wanted it; false: somebody loaded it by hand
 }
 
 // records is the directory of the records, one file for each program, named by its
@@ -129,7 +130,7 @@ func (r records) path(id uint32) string {
 // that had its id.
 func (r records) read(id uint32, tag string) (*record, error) {
 	data, err := os.ReadFile(r.path(id))
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.EISDIR) {
 		return nil, nil
 	}
 	if err != nil {
@@ -162,7 +163,7 @@ func (r records) write(id uint32, tag string, p Program, digest string) error {
 	if err != nil {
 		return err
 	}
-	data, err := json.Marshal(record{ID: id, Tag: tag, LoadTime: loadTime, Program: p, Digest: digest})
+	data, err := json.Marshal(record{ID: id, Tag: tag, LoadTime: loadTime, Program: p, Digest: digest, Applied: true})
 	if err != nil {
 		return err
 	}
@@ -171,11 +172,27 @@ func (r records) write(id uint32, tag string, p Program, digest string) error {
 	if err := os.WriteFile(tmp, data, 0o600); err != nil {
 		return err
 	}
+	if err := r.removeDirectory(r.path(id)); err != nil {
+		return err
+	}
 	return os.Rename(tmp, r.path(id))
+}
+
+// removeDirectory removes what stands in the way of a record that is to be renamed to
+// path, or of a file that is to be removed there. The records' directory is xdpmux's
+// alone, so that nothing of anybody else is lost.
+func (r records) removeDirectory(path string) error {
+	if info, err := os.Lstat(path); err != nil || !info.IsDir() {
+		return nil
+	}
+	return os.RemoveAll(path)
 }
 
 // remove removes the record of a program, if it has one.
 func (r records) remove(id uint32) error {
+	if err := r.removeDirectory(r.path(id)); err != nil {
+		return err
+	}
 	if err := os.Remove(r.path(id)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -197,8 +214,11 @@ func (r records) clean() error {
 		return err
 	}
 	for _, file := range files {
+		if err := r.removeDirectory(file); err != nil {
+			return err
+		}
 		if strings.HasSuffix(file, unfinished) {
-			if err := os.Remove(file); err != nil {
+			if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}
 			continue

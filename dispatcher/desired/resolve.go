@@ -31,7 +31,7 @@ func (s *State) targets(names []string) ([]*target, error) {
 	var all []*target
 	byName := map[string]*target{}
 	for _, iface := range s.Interfaces {
-		matches := []string{iface.Name}
+		matches := []string{iface.literal()}
 		if iface.pattern() {
 			matches = slices.DeleteFunc(slices.Clone(names), func(name string) bool {
 				ok, err := path.Match(iface.Name, name)
@@ -52,9 +52,6 @@ func (s *State) targets(names []string) ([]*target, error) {
 	}
 	return all, nil
 }
-
-// pattern says whether the name is one, of path.Match.
-func (i Interface) pattern() bool { return strings.ContainsAny(i.Name, `*?[\`) }
 
 // add adds what an entry of the state says of the interface.
 func (t *target) add(iface Interface) error {
@@ -108,14 +105,17 @@ func interfaceNames() ([]string, error) {
 type objects struct {
 	digests     map[string]string // of files
 	inspections map[string]*dispatcher.Object
-	tags        map[source]string
+	specimens   map[string]*dispatcher.Specimen // by what they are made from
 }
 
-// source is a program of a file.
-type source struct{ object, function string }
-
 func newObjects() *objects {
-	return &objects{map[string]string{}, map[string]*dispatcher.Object{}, map[source]string{}}
+	return &objects{map[string]string{}, map[string]*dispatcher.Object{}, map[string]*dispatcher.Specimen{}}
+}
+
+func (o *objects) close() {
+	for _, s := range o.specimens {
+		s.Close()
+	}
 }
 
 // resolve fills in what the file leaves open.
@@ -193,26 +193,6 @@ func (o *objects) digest(w *wanted) (string, error) {
 func sum(data []byte) string {
 	hash := sha256.Sum256(data)
 	return hex.EncodeToString(hash[:])
-}
-
-// findTags looks up the tags of those programs that may be the ones that run
-// without a record.
-func (o *objects) findTags(want []*wanted, runs []*running) error {
-	for _, w := range want {
-		if !slices.ContainsFunc(runs, func(r *running) bool { return r.record == nil && r.Name == w.function }) {
-			continue
-		}
-		from := source{w.entry.Object, w.function}
-		if o.tags[from] == "" {
-			tag, err := dispatcher.Program{File: from.object, Name: from.function}.Tag()
-			if err != nil {
-				return locate(w.entry.where, err)
-			}
-			o.tags[from] = tag
-		}
-		w.tag = o.tags[from]
-	}
-	return nil
 }
 
 // locate adds the place in the file to an error about what stands there.

@@ -61,8 +61,13 @@ func Uint(size int) *Layout { return &Layout{form: formUint, size: size} }
 // Numeric says whether the layout is that of one number.
 func (l *Layout) Numeric() bool { return l.form == formUint || l.form == formInt }
 
-// Size is in bytes.
-func (l *Layout) Size() int { return l.size }
+// Size is in bytes; 0 where the layout isn't known.
+func (l *Layout) Size() int {
+	if l == nil {
+		return 0
+	}
+	return l.size
+}
 
 // FromBTF makes the layout of a type. What isn't a value, such as a function, and
 // a type that contradicts itself are errors.

@@ -108,7 +108,9 @@ func TestRecordOfAnother(t *testing.T) {
 		if out := mustExit(t, 0, "plan", "-f", none); !strings.Contains(out, "nothing to do") {
 			t.Errorf("with another %s, the program is taken for xdpmux's:\n%s", key, out)
 		}
-		mustExit(t, 0, "plan", "-f", file) // its name and tag tell
+		if out := mustExit(t, 2, "plan", "-f", file); !strings.Contains(out, "adopt  a") { // its name and tag tell
+			t.Errorf("with another %s:\n%s", key, out)
+		}
 	}
 	if err := os.WriteFile(record, data, 0o600); err != nil {
 		t.Fatal(err)
