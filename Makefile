@@ -68,6 +68,8 @@ build/bpf/fixtures/%.o: bpf/fixtures/%.bpf.c
 	@mkdir -p $(@D)
 	$(CLANG) $(BPFFLAGS) -c $< -o $@
 
+build/bpf/fixtures/keepmaps_next.o: bpf/fixtures/keepmaps.bpf.c
+
 # For the tests: the byte order of another machine.
 build/bpf/fixtures/bigendian.o: bpf/samples/xdp_pass.bpf.c
 	@mkdir -p $(@D)

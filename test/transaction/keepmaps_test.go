@@ -1,0 +1,74 @@
+package transaction
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/xdpmux/xdpmux/cgo/libbpf"
+	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/test/kernel"
+)
+
+// TestKeepRightMaps: --keep-maps goes on with a map only if it is surely the one of the
+// same name and layout. What isn't sure is refused and leaves the chain as it was.
+func TestKeepRightMaps(t *testing.T) {
+	for _, c := range []struct {
+		program string
+		kept    string // all that is; empty: it is refused
+		because string
+	}{
+		{"typed", "flow_statistics_4, flow_statistics_6", ""},
+		{"declared", "packet_counters_4", ""},
+		{"nested", "outer_same", ""},
+		{"globals", ".bss", ""},
+		{"ambiguous", "", "map connection_track4 can't be kept: of program ID (ambiguous), the kernel knows only the first 15 characters of names"},
+		{"swapped", "", "map limit can't be kept: the value's member rate of program ID (swapped) is not as in "},
+		{"flags", "", "map verdict can't be kept: program ID (flags) has hash with keys of 4 bytes, values of 8 bytes and 4 entries, "},
+		{"nested_other", "", "map outer_other can't be kept: the layout of the maps in it of program ID (nested_other) is not as in "},
+	} {
+		t.Run(c.program, func(t *testing.T) {
+			kernel.NoLeak(t)
+			v := kernel.NewVeth(t)
+			id := commit(t, v.Name, dispatcher.Transaction{Add: []dispatcher.Program{fixture("keepmaps", c.program)}}).Added[0].ID
+			before := kernel.Snapshot(t)
+			maps := mapIDs(t, id)
+			stdout, stderr, exit := kernel.Run(t, kernel.Xdpmux(), "replace", v.Name, "--name", c.program, "--keep-maps", kernel.Fixture("keepmaps_next"), "-n", c.program)
+			if c.kept == "" {
+				if want := "xdpmux: " + strings.ReplaceAll(c.because, "ID", fmt.Sprint(id)); exit != 1 || !strings.HasPrefix(stderr, want) ||
+					!strings.Contains(stderr, "or replace without keeping maps") {
+					t.Errorf("exit status %d\n%s%swant: %s", exit, stdout, stderr, want)
+				}
+				before.Check(t)
+			} else {
+				first, _, _ := strings.Cut(stdout, "\n")
+				if exit != 0 || first != "maps kept: "+c.kept || strings.Contains(stdout, ", ,") {
+					t.Errorf("exit status %d\n%s%s", exit, stdout, stderr)
+				}
+				now := mapIDs(t, status(t, v.Name).Programs[0].ID)
+				for _, id := range maps {
+					if !slices.Contains(now, id) {
+						t.Errorf("map %d is not among %d", id, now)
+					}
+				}
+			}
+			unload(t, v.Name)
+		})
+	}
+}
+
+// mapIDs are the ids of the maps that a program uses.
+func mapIDs(t *testing.T, progID uint32) []uint32 {
+	t.Helper()
+	prog, err := libbpf.ProgByID(progID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer prog.Close()
+	info, err := libbpf.ProgInfoByFD(prog.Int())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.MapIDs
+}
