@@ -12,7 +12,7 @@ MUTANTS ?= 20000
 SEEDS   ?= 1 2 3
 FUZZTIME ?= 10s
 
-# Without cli's writer of man pages, whose parser costs each start a millisecond.
+# Without cli's own writer of man pages, whose parser costs each start a millisecond.
 TAGS = urfave_cli_no_docs
 
 # Without shared libraries the command starts in half the time, and runs anywhere.
@@ -45,7 +45,7 @@ UNIT      := xdpmux-apply.service
 .DELETE_ON_ERROR:
 .PHONY: build static deps demo test test-unit test-vm test-native test-mutants fuzz bench lint man install uninstall clean help
 
-build: build/xdpmux build/xdpmux-observe $(BPFOBJ) $(EXAMPLES) ## build build/xdpmux, build/bpf/*.o and build/examples/*
+build: build/xdpmux build/xdpmux-observe build/man/xdpmux.8 $(BPFOBJ) $(EXAMPLES) ## build build/xdpmux, its man page, build/bpf/*.o and build/examples/*
 
 # The command that everybody starts goes without the libraries of stats, top and
 # trace, for which it runs the other.
@@ -132,11 +132,14 @@ lint: ## gofmt, go vet, staticcheck
 
 man: build/man/xdpmux.8 ## build the man page, from what --help says
 
-build/man/xdpmux.8: $(GOSRC) $(EMBEDDED)
+build/man/xdpmux.8: build/xdpmux
 	@mkdir -p $(@D)
-	$(GO) run -ldflags '$(LDFLAGS)' ./cmd/xdpmux man >$@
+	build/xdpmux man >$@
 
-install: build man ## install below PREFIX (and DESTDIR)
+# It builds nothing, so that root needs no Go: make build && sudo make install
+install: ## install below PREFIX (and DESTDIR) what make build has built
+	@for f in xdpmux xdpmux-observe man/xdpmux.8; do \
+		test -f build/$$f || { echo "install: build/$$f is missing: run make build first" >&2; exit 1; }; done
 	install -D -m 0755 build/xdpmux $(DESTDIR)$(PREFIX)/bin/xdpmux
 	install -D -m 0755 build/xdpmux-observe $(DESTDIR)$(PREFIX)/libexec/xdpmux/xdpmux-observe
 	install -D -m 0644 build/man/xdpmux.8 $(DESTDIR)$(PREFIX)/share/man/man8/xdpmux.8
@@ -146,7 +149,7 @@ install: build man ## install below PREFIX (and DESTDIR)
 	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(CONFDIR)
 	sed -e 's|@BINDIR@|$(PREFIX)/bin|' -e 's|@CONFDIR@|$(CONFDIR)|' systemd/$(UNIT).in >$(DESTDIR)$(UNITDIR)/$(UNIT)
 
-uninstall:
+uninstall: ## remove what install has put there, but no file of CONFDIR
 	rm -f $(DESTDIR)$(PREFIX)/bin/xdpmux $(DESTDIR)$(PREFIX)/libexec/xdpmux/xdpmux-observe \
 		$(DESTDIR)$(PREFIX)/share/man/man8/xdpmux.8 \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/xdpmux \

@@ -21,7 +21,7 @@ const (
 
 var verdictNames = [numVerdicts]string{"XDP_ABORTED", "XDP_DROP", "XDP_PASS", "XDP_TX", "XDP_REDIRECT"}
 
-// VerdictNames are the words that [ParseActions] knows.
+// VerdictNames are the kernel's names of the verdicts.
 func VerdictNames() []string { return verdictNames[:] }
 
 // String is the kernel's name, such as "XDP_PASS".
@@ -30,6 +30,20 @@ func (v Verdict) String() string {
 		return verdictNames[v]
 	}
 	return fmt.Sprintf("%d", uint32(v))
+}
+
+// ParseVerdict reads a verdict's name: the kernel's, or that without its XDP_, in
+// capitals or in small letters. The error is of kind [ErrInvalid] and lists the names.
+func ParseVerdict(s string) (Verdict, error) {
+	for v, known := range verdictNames {
+		short := strings.TrimPrefix(known, "XDP_")
+		if s == known || s == short || s == strings.ToLower(known) || s == strings.ToLower(short) {
+			return Verdict(v), nil
+		}
+	}
+	return 0, &Error{Kind: ErrInvalid,
+		Msg:    fmt.Sprintf("unknown verdict %q", s),
+		Remedy: "valid verdicts: " + strings.Join(verdictNames[:], ", ")}
 }
 
 // Actions is a set of verdicts: the chain call actions of a program, after which
@@ -78,22 +92,19 @@ func (a *Actions) UnmarshalJSON(data []byte) error {
 	return err
 }
 
-// ParseActions reads the names of verdicts, each perhaps several joined by
-// commas. The error is of kind [ErrInvalid] and lists the names.
+// ParseActions reads the names of verdicts as [ParseVerdict] does, each perhaps
+// several joined by commas. The error is of kind [ErrInvalid] and lists the names.
 func ParseActions(lists ...string) (Actions, error) {
 	var a Actions
 	for _, list := range lists {
-	names:
 		for _, name := range strings.Split(list, ",") {
-			for v, known := range verdictNames {
-				if name == known {
-					a |= 1 << v
-					continue names
-				}
+			v, err := ParseVerdict(name)
+			if err != nil {
+				return 0, &Error{Kind: ErrInvalid,
+					Msg:    fmt.Sprintf("unknown action %q", name),
+					Remedy: "valid actions: " + strings.Join(verdictNames[:], ", ")}
 			}
-			return 0, &Error{Kind: ErrInvalid,
-				Msg:    fmt.Sprintf("unknown action %q", name),
-				Remedy: "valid actions: " + strings.Join(verdictNames[:], ", ")}
+			a |= 1 << v
 		}
 	}
 	return a, nil

@@ -104,7 +104,8 @@ func Status(ctx context.Context, ifname string) (*Chain, error) {
 // StatusAll tells what runs on these interfaces, or, without names, on each of the
 // network namespace in the kernel's order, from one dump of all; only those with a
 // program are looked into. A chain that can't be read has [Chain.Err] set and
-// keeps no other from being read. Errors: [ErrNoInterface].
+// keeps no other from being read, and neither does a name that no interface has: the
+// error joins an [ErrNoInterface] for each, beside the chains of the others.
 func StatusAll(ctx context.Context, ifnames ...string) ([]*Chain, error) {
 	if len(ifnames) == 0 {
 		all, err := links()
@@ -113,14 +114,18 @@ func StatusAll(ctx context.Context, ifnames ...string) ([]*Chain, error) {
 		}
 		return chainsOf(ctx, all)
 	}
-	all := make([]link, len(ifnames))
-	for i, name := range ifnames {
-		var err error
-		if all[i], err = linkByName(name); err != nil {
-			return nil, err
+	var all []link
+	var missing []error
+	for _, name := range ifnames {
+		l, err := linkByName(name)
+		if err != nil {
+			missing = append(missing, err)
+			continue
 		}
+		all = append(all, l)
 	}
-	return chainsOf(ctx, all)
+	chains, err := chainsOf(ctx, all)
+	return chains, errors.Join(append(missing, err)...)
 }
 
 func chainsOf(ctx context.Context, all []link) ([]*Chain, error) {

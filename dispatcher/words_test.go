@@ -31,6 +31,7 @@ func TestActions(t *testing.T) {
 	for _, c := range []struct{ in, out, json string }{
 		{"XDP_PASS", "XDP_PASS", `["XDP_PASS"]`},
 		{"XDP_PASS,XDP_DROP", "XDP_DROP,XDP_PASS", `["XDP_DROP","XDP_PASS"]`},
+		{"pass,DROP,xdp_tx", "XDP_DROP,XDP_PASS,XDP_TX", `["XDP_DROP","XDP_PASS","XDP_TX"]`},
 		{"XDP_REDIRECT,XDP_TX,XDP_ABORTED", "XDP_ABORTED,XDP_TX,XDP_REDIRECT", `["XDP_ABORTED","XDP_TX","XDP_REDIRECT"]`},
 	} {
 		a, err := ParseActions(c.in)
@@ -46,7 +47,7 @@ func TestActions(t *testing.T) {
 			t.Errorf("%s: read back %v, %v", c.in, back, err)
 		}
 	}
-	for _, in := range []string{"", "XDP_PASS,", "pass", "XDP_PASS XDP_DROP"} {
+	for _, in := range []string{"", "XDP_PASS,", "Pass", "XDP_pass", "XDP_", "PASS DROP", "XDP_PASS XDP_DROP"} {
 		if a, err := ParseActions(in); !errors.Is(err, ErrInvalid) {
 			t.Errorf("%q: got %v, %v", in, a, err)
 		}

@@ -8,29 +8,113 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// nativeCommands are those of xdp-loader. A prefix that means one of them there
-// means it here too, whatever else begins with it.
-var nativeCommands = []string{"load", "unload", "status", "clean", "features", "help"}
+// harmless are the commands of xdp-loader that change nothing. A prefix that means
+// one of them there means it here too, whatever else begins with it. A prefix of the
+// others has to be clear: who means check must not get clean.
+var harmless = []string{"status", "features", "help"}
 
 // normalize rewrites a command line as getopt_long(3) would understand it to one
 // that cli understands, which stops looking for options at the first argument:
 //
 //	stat veth0 -vv            ->  status --verbose --verbose -- veth0
 //	load veth0 a.o -mskb -P5  ->  load --mode=skb --prio=5 -- veth0 a.o
+//	--netns lab status        ->  status --netns=lab
 func normalize(app *cli.App, args []string) ([]string, error) {
-	var leading []string // options before the command
-	for len(args) > 0 && strings.HasPrefix(args[0], "-") && args[0] != "-" {
-		leading, args = append(leading, args[0]), args[1:]
+	return normalizeIn(&cli.Command{Flags: app.Flags, Subcommands: app.Commands}, nil, args)
+}
+
+// normalizeIn normalizes what follows a command, whose name and those before it are
+// path.
+func normalizeIn(command *cli.Command, path, args []string) ([]string, error) {
+	at := commandAt(command, args)
+	if len(command.Subcommands) == 0 || at < 0 {
+		options, rest, err := splitOptions(command, args)
+		if err != nil {
+			return nil, err
+		}
+		path = append(path, options...)
+		if len(rest) > 0 {
+			path = append(append(path, "--"), rest...)
+		}
+		return path, nil
 	}
-	if len(args) == 0 {
-		return leading, nil
+	of := ""
+	if len(path) > 0 {
+		of = strings.Join(path, " ") + " "
 	}
-	help := &cli.Command{Name: "help"} // cli's own
-	command, err := findCommand(append(slices.Clone(app.Commands), help), "", args[0])
+	sub, err := findCommand(command.Subcommands, of, args[at])
 	if err != nil {
 		return nil, err
 	}
-	return normalizeCommand(command, nil, append(leading, args[1:]...))
+	return normalizeIn(sub, append(path, sub.Name), slices.Delete(slices.Clone(args), at, at+1))
+}
+
+// commandAt is the place of the first word of args that is neither an option nor the
+// value of one, and so is to be one of the command's commands; -1: there is none.
+func commandAt(command *cli.Command, args []string) int {
+	for at := 0; at < len(args); at++ {
+		switch arg := args[at]; {
+		case arg == "--":
+			return -1
+		case !strings.HasPrefix(arg, "-") || arg == "-":
+			return at
+		case at+1 < len(args) && valueFollows(command, arg, args[at+1]):
+			at++
+		}
+	}
+	return -1
+}
+
+// valueFollows says whether next is the value of an option that stands before the
+// command that it belongs to.
+func valueFollows(of *cli.Command, arg, next string) bool {
+	long, isLong := strings.CutPrefix(arg, "--")
+	if strings.Contains(long, "=") {
+		return false
+	}
+	takes, all := false, true
+	for _, command := range withSubcommands(of) {
+		var found *option
+		if isLong {
+			found, _ = findLong(command, long)
+		} else {
+			found = valueOf(command, arg[1:])
+		}
+		if found != nil {
+			takes, all = takes || found.takesValue, all && found.takesValue
+		}
+	}
+	// The beginning of an option's name can be that of a switch in one command, and of
+	// an option with a value in another.
+	if takes && !all {
+		_, err := findCommand(of.Subcommands, "", next)
+		return err != nil
+	}
+	return takes
+}
+
+// valueOf is the option of joined short options that takes the next argument for its
+// value, or the last one.
+func valueOf(command *cli.Command, letters string) *option {
+	var found *option
+	for i := range letters {
+		if found = findFlag(command, letters[i:i+1]); found == nil {
+			return nil
+		}
+		if found.takesValue && i+1 < len(letters) {
+			return &option{name: found.name} // it has its value
+		}
+	}
+	return found
+}
+
+// withSubcommands are a command and all those below it.
+func withSubcommands(command *cli.Command) []*cli.Command {
+	all := []*cli.Command{command}
+	for _, sub := range command.Subcommands {
+		all = append(all, withSubcommands(sub)...)
+	}
+	return all
 }
 
 // countVerbose says how often a normalized command line has --verbose, which cli
@@ -48,39 +132,6 @@ func countVerbose(args []string) int {
 	return n
 }
 
-func normalizeCommand(command *cli.Command, path, args []string) ([]string, error) {
-	path = append(path, command.Name)
-	if command.Name == "help" {
-		return append(path, args...), nil
-	}
-	if len(command.Subcommands) > 0 {
-		return normalizeSubcommand(command, path, args)
-	}
-	options, rest, err := splitOptions(command, args)
-	if err != nil {
-		return nil, err
-	}
-	path = append(path, options...)
-	if len(rest) > 0 {
-		path = append(append(path, "--"), rest...)
-	}
-	return path, nil
-}
-
-// normalizeSubcommand finds the subcommand as normalize finds a command.
-func normalizeSubcommand(command *cli.Command, path, args []string) ([]string, error) {
-	at := slices.IndexFunc(args, func(arg string) bool { return !strings.HasPrefix(arg, "-") || arg == "-" })
-	if at < 0 {
-		options, _, err := splitOptions(command, args)
-		return append(path, options...), err
-	}
-	sub, err := findCommand(command.Subcommands, command.Name+" ", args[at])
-	if err != nil {
-		return nil, err
-	}
-	return normalizeCommand(sub, path, slices.Delete(slices.Clone(args), at, at+1))
-}
-
 // findCommand resolves a command's name or unambiguous prefix; of is what comes
 // before it on the command line.
 func findCommand(commands []*cli.Command, of, name string) (*cli.Command, error) {
@@ -94,8 +145,8 @@ func findCommand(commands []*cli.Command, of, name string) (*cli.Command, error)
 		}
 	}
 	if len(matches) > 1 {
-		native := slices.DeleteFunc(slices.Clone(matches), func(c *cli.Command) bool { return !slices.Contains(nativeCommands, c.Name) })
-		if len(native) == 1 {
+		native := slices.DeleteFunc(slices.Clone(matches), func(c *cli.Command) bool { return !slices.Contains(harmless, c.Name) })
+		if len(native) == 1 && of == "" {
 			matches = native
 		}
 	}
@@ -176,18 +227,11 @@ func splitShort(command *cli.Command, arg string, args []string) (options, rest 
 type option struct {
 	name       string
 	takesValue bool
-	optional   func(value string) bool // takes a value, or the next argument if this says so, or none
 }
 
 // write makes the one form that cli is given, with the value from the next
 // argument where it isn't in the option itself.
 func (o *option) write(arg, value string, hasValue bool, args []string) (string, []string, error) {
-	if o.optional != nil && !hasValue {
-		if len(args) > 0 && o.optional(args[0]) {
-			return "--" + o.name + "=" + args[0], args[1:], nil
-		}
-		return "--" + o.name, args, nil
-	}
 	switch {
 	case !o.takesValue && hasValue:
 		return "", nil, usageError(fmt.Sprintf("option %s takes no value", arg), "")
@@ -206,23 +250,12 @@ func newOption(flag cli.Flag) *option {
 	if f, ok := flag.(cli.DocGenerationFlag); ok {
 		takesValue = f.TakesValue()
 	}
-	o := &option{name: flag.Names()[0], takesValue: takesValue}
-	if f, ok := flag.(*cli.GenericFlag); ok {
-		if _, ok := f.Value.(*interval); ok {
-			o.optional = func(value string) bool { return new(interval).Set(value) == nil }
-		}
-	}
-	return o
-}
-
-// flagsOf are the command's flags and cli's own for help.
-func flagsOf(command *cli.Command) []cli.Flag {
-	return append(slices.Clone(command.Flags), cli.HelpFlag)
+	return &option{name: flag.Names()[0], takesValue: takesValue}
 }
 
 // findFlag looks for an option by its whole name or letter.
 func findFlag(command *cli.Command, name string) *option {
-	for _, flag := range flagsOf(command) {
+	for _, flag := range command.Flags {
 		if slices.Contains(flag.Names(), name) {
 			return newOption(flag)
 		}
@@ -233,7 +266,7 @@ func findFlag(command *cli.Command, name string) *option {
 // findLong looks for a long option by its name or unambiguous prefix.
 func findLong(command *cli.Command, name string) (*option, error) {
 	var found []*option
-	for _, flag := range flagsOf(command) {
+	for _, flag := range command.Flags {
 		long := flag.Names()[0]
 		if long == name {
 			return newOption(flag), nil
@@ -256,6 +289,9 @@ func findLong(command *cli.Command, name string) (*option, error) {
 }
 
 func unknownOption(command *cli.Command, name string) error {
+	if command.Name == "" {
+		return usageError("unknown option "+name, "xdpmux help lists the commands, and xdpmux help COMMAND its options")
+	}
 	full := fullName(command)
 	return usageError(fmt.Sprintf("%s has no option %s", full, name), "xdpmux "+full+" --help lists the options")
 }
@@ -266,4 +302,13 @@ func fullName(command *cli.Command) string {
 		return command.Name
 	}
 	return strings.TrimPrefix(command.HelpName, "xdpmux ")
+}
+
+// interfaceArgs are the interfaces that arguments name, joined by commas or not.
+func interfaceArgs(args []string) []string {
+	var names []string
+	for _, arg := range args {
+		names = append(names, splitNames(arg)...)
+	}
+	return names
 }

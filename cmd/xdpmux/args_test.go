@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/urfave/cli/v2"
 )
 
 // TestNormalize is the table of command lines that xdp-loader understands, and of
@@ -20,6 +22,23 @@ func TestNormalize(t *testing.T) {
 		{in: "unload veth1 -a", want: "unload --all -- veth1"},
 		{in: "unload -i 5 veth1", want: "unload --id=5 -- veth1"},
 		{in: "-v unload -a veth1", want: "unload --verbose --all -- veth1"},
+		{in: "--netns lab status", want: "status --netns=lab"},
+		{in: "--netns load status v", want: "status --netns=load -- v"},
+		{in: "--netns=lab -vv status v", want: "status --netns=lab --verbose --verbose -- v"},
+		{in: "--net lab status", want: "status --netns=lab"},
+		{in: "-P 3 load v a.o", want: "load --prio=3 -- v a.o"},
+		{in: "-P3 -vA XDP_TX load v a.o", want: "load --prio=3 --verbose --actions=XDP_TX -- v a.o"},
+		{in: "-P clean load v a.o", want: "load --prio=clean -- v a.o"},
+		{in: "--a unload v", want: "unload --all -- v"},
+		{in: "--a TX load v a.o", want: "load --actions=TX -- v a.o"},
+		{in: "-i 5 map dump v", want: "map dump --id=5 -- v"},
+		{in: "--netns lab map -i 5 dump v", want: "map dump --netns=lab --id=5 -- v"},
+		{in: "--netns lab", want: "--netns=lab"},
+		{in: "--netns lab lode v", err: `unknown command "lode"`},
+		{in: "-P 3 status", err: "status has no option -P"},
+		{in: "--bogus status", err: "status has no option --bogus"},
+		{in: "--bogus", err: "unknown option --bogus"},
+		{in: "-x", err: "unknown option -x"},
 
 		// Ways to write a value.
 		{in: "load -mskb v a.o", want: "load --mode=skb -- v a.o"},
@@ -39,6 +58,14 @@ func TestNormalize(t *testing.T) {
 		{in: "un -a v", want: "unload --all -- v"},
 		{in: "f v", want: "features -- v"},
 		{in: "h", want: "help"},
+		{in: "s", want: "status"},
+		{in: "st", want: "status"},
+		{in: "u -a v", want: "unload --all -- v"},
+		{in: "cl", want: "clean"},
+		{in: "ch", want: "check"},
+		{in: "c", err: `command "c" is ambiguous`},
+		{in: "r v a.o", err: `command "r" is ambiguous`},
+		{in: "sta", want: "status"},
 		{in: "load --prog f v a.o", want: "load --prog-name=f -- v a.o"},
 		{in: "load --verb v a.o", want: "load --verbose -- v a.o"},
 
@@ -54,12 +81,13 @@ func TestNormalize(t *testing.T) {
 		{in: "load --help", want: "load --help"},
 		{in: "load -h", want: "load --help"},
 		{in: "load --vers", want: "load --version"},
-		{in: "help load", want: "help load"},
+		{in: "help load", want: "help -- load"},
+		{in: "help map dump", want: "help -- map dump"},
 
 		// Commands of a command.
 		{in: "map list v", want: "map list -- v"},
 		{in: "m d v rxcnt --watch", want: "map dump --watch -- v rxcnt"},
-		{in: "map --id 5 dump v", err: `unknown command "map 5"`},
+		{in: "map --id 5 dump v", want: "map dump --id=5 -- v"},
 		{in: "map -v dump -i5 v", want: "map dump --verbose --id=5 -- v"},
 		{in: "map", want: "map"},
 		{in: "map --help", want: "map --help"},
@@ -104,26 +132,41 @@ func TestRunWithoutKernel(t *testing.T) {
 		stdout, stderr string // of which the beginning
 	}{
 		{args: "", status: 1, stderr: "xdpmux: no command given\n  xdpmux help lists the commands\n"},
+		{args: "--netns lab", status: 1, stderr: "xdpmux: no network namespace \"lab\""},
+		{args: "--bogus", status: 1, stderr: "xdpmux: unknown option --bogus\n  xdpmux help lists the commands, and xdpmux help COMMAND its options\n"},
+		{args: "load --bogus", status: 1, stderr: "xdpmux: load has no option --bogus\n  xdpmux load --help lists the options\n"},
+		{args: "map dump --bogus", status: 1, stderr: "xdpmux: map dump has no option --bogus\n  xdpmux map dump --help lists the options\n"},
+		{args: "c", status: 1, stderr: "xdpmux: command \"c\" is ambiguous\n  it could be: clean, check, completion\n"},
 		{args: "--version", stdout: "xdpmux version "},
 		{args: "status --version", stdout: "xdpmux version "},
-		{args: "help", stdout: "NAME:\n   xdpmux - "},
-		{args: "--help", stdout: "NAME:\n   xdpmux - "},
-		{args: "help load", stdout: "NAME:\n   xdpmux load - "},
-		{args: "load --help", stdout: "NAME:\n   xdpmux load - "},
+		{args: "help", stdout: "xdpmux - "},
+		{args: "--help", stdout: "xdpmux - "},
+		{args: "help load", stdout: "xdpmux load - "},
+		{args: "load --help", stdout: "xdpmux load - "},
+		{args: "map --help", stdout: "xdpmux map - "},
+		{args: "help m d", stdout: "xdpmux map dump - "},
+		{args: "map dump --help", stdout: "xdpmux map dump - "},
+		{args: "help lode", status: 1, stderr: "xdpmux: unknown command \"lode\"\n"},
+		{args: "help map shred", status: 1, stderr: "xdpmux: unknown command \"map shred\"\n  xdpmux map --help lists its commands\n"},
 		{args: "load", status: 1, stderr: "xdpmux: load needs an interface and at least one file\n"},
 		{args: "load veth1", status: 1, stderr: "xdpmux: load needs an interface and at least one file\n"},
 		{args: "load -m fast v a.o", status: 1, stderr: "xdpmux: unknown mode \"fast\"\n  valid modes: native, skb, hw, unspecified\n"},
-		{args: "load -A XDP_PASS,DROP v a.o", status: 1, stderr: "xdpmux: unknown action \"DROP\"\n  valid actions: XDP_ABORTED, XDP_DROP, XDP_PASS, XDP_TX, XDP_REDIRECT\n"},
+		{args: "load -A XDP_PASS,Drop v a.o", status: 1, stderr: "xdpmux: unknown action \"Drop\"\n  valid actions: XDP_ABORTED, XDP_DROP, XDP_PASS, XDP_TX, XDP_REDIRECT\n"},
 		{args: "load -P high v a.o", status: 1, stderr: "xdpmux: priority \"high\" is not a number from 0 to 4294967295\n"},
 		{args: "load -P 4294967296 v a.o", status: 1, stderr: "xdpmux: priority \"4294967296\" is not a number from 0 to 4294967295\n"},
 		{args: "load -P -1 v a.o", status: 1, stderr: "xdpmux: priority \"-1\" is not a number from 0 to 4294967295\n"},
 		{args: "load -m hw v a.o b.o", status: 1, stderr: "xdpmux: several programs in hw mode, and a device takes only one\n"},
 		{args: "load v 1 2 3 4 5 6 7 8 9 10 11", status: 1, stderr: "xdpmux: 11 programs in one call, and a chain takes 10\n"},
 		{args: "load nosuchif a.o", status: 1, stderr: "xdpmux: no interface \"nosuchif\" in this network namespace\n  ip link lists the interfaces\n"},
-		{args: "unload v", status: 1, stderr: "xdpmux: unload needs a program's id, or --all\n"},
-		{args: "unload -a", status: 1, stderr: "xdpmux: unload needs one interface\n"},
+		{args: "unload v", status: 1, stderr: "xdpmux: unload needs a program's id or name, or --all\n"},
+		{args: "unload -a", status: 1, stderr: "xdpmux: unload needs an interface\n"},
+		{args: "unload v -a -i 3", status: 1, stderr: "xdpmux: --all, --id and --name exclude each other\n"},
+		{args: "unload v -i 3 --name x", status: 1, stderr: "xdpmux: --all, --id and --name exclude each other\n"},
 		{args: "unload -i x v", status: 1, stderr: "xdpmux: \"x\" is not a program's id\n"},
 		{args: "status nosuchif", status: 1, stderr: "xdpmux: no interface \"nosuchif\""},
+		{args: "status nosuchif,nosuch2", status: 1, stderr: "xdpmux: no interface \"nosuchif\" in this network namespace\n  ip link lists the interfaces\nxdpmux: no interface \"nosuch2\""},
+		{args: "status -i 5", status: 1, stderr: "xdpmux: --interval goes with --watch\n  xdpmux status --watch --interval 5\n"},
+		{args: "status --watch -i 0", status: 1, stderr: "xdpmux: interval \"0\" is not a time of 10ms or more\n"},
 		{args: "clean a b", status: 1, stderr: "xdpmux: clean takes one interface\n"},
 		{args: "features", status: 1, stderr: "xdpmux: features needs one interface\n"},
 	} {
@@ -135,6 +178,41 @@ func TestRunWithoutKernel(t *testing.T) {
 			if !strings.HasPrefix(s.got, s.want) || s.want == "" && s.got != "" {
 				t.Errorf("%q: %s is\n%s\nwant\n%s", c.args, s.name, s.got, s.want)
 			}
+		}
+	}
+}
+
+// An option has a value in every command that has it, or in none: so it can stand
+// before the command.
+func TestOptionsMeanTheSame(t *testing.T) {
+	root := &cli.Command{Subcommands: newApp(&output{}).Commands}
+	kinds := map[string]map[bool][]string{}
+	for _, command := range withSubcommands(root) {
+		for _, flag := range command.Flags {
+			for _, name := range flag.Names() {
+				if kinds[name] == nil {
+					kinds[name] = map[bool][]string{}
+				}
+				takes := newOption(flag).takesValue
+				kinds[name][takes] = append(kinds[name][takes], fullName(command))
+			}
+		}
+	}
+	for name, kind := range kinds {
+		if len(kind) > 1 {
+			t.Errorf("option %s has a value in %v, and none in %v", name, kind[true], kind[false])
+		}
+	}
+}
+
+func TestParseInterval(t *testing.T) {
+	for in, want := range map[string]time.Duration{
+		"1": time.Second, "5": 5 * time.Second, "0.5": 500 * time.Millisecond, "2s": 2 * time.Second, "500ms": 500 * time.Millisecond, "1m": time.Minute,
+		"0": 0, "-1": 0, "0.001": 0, "9ms": 0, "": 0, "soon": 0, "NaN": 0, "Inf": 0, "1e300": 0, "5 s": 0,
+	} {
+		got, err := parseInterval(in)
+		if got != want || (err == nil) != (want > 0) {
+			t.Errorf("%q: %v, %v", in, got, err)
 		}
 	}
 }

@@ -50,21 +50,19 @@ func complete(ctx context.Context, app *cli.App, words []string, w io.Writer) in
 // candidates are what the last word could be, whether or not they begin as it does,
 // or it is the name of a file.
 func candidates(ctx context.Context, app *cli.App, before []string, last string) (found []string, file bool) {
-	var command *cli.Command
-	commands := append(slices.Clone(app.Commands), &cli.Command{Name: "help", ArgsUsage: "[command]"})
-	for len(commands) > 0 {
-		at := slices.IndexFunc(before, func(word string) bool { return !strings.HasPrefix(word, "-") })
-		if at < 0 {
-			return commandNames(commands), false
-		}
-		var err error
-		if command, err = findCommand(commands, "", before[at]); err != nil {
+	command := &cli.Command{Flags: app.Flags, Subcommands: app.Commands}
+	for at := commandAt(command, before); at >= 0 && len(command.Subcommands) > 0; at = commandAt(command, before) {
+		sub, err := findCommand(command.Subcommands, "", before[at])
+		if err != nil {
 			return nil, false
 		}
-		before, commands = slices.Delete(slices.Clone(before), at, at+1), command.Subcommands
+		command, before = sub, slices.Delete(slices.Clone(before), at, at+1)
+	}
+	if at := commandAt(command, append(slices.Clone(before), placeholder)); len(command.Subcommands) > 0 && at == len(before) && !strings.HasPrefix(last, "-") {
+		return commandNames(command.Subcommands), false
 	}
 	if strings.HasPrefix(last, "-") && !strings.Contains(last, "=") && !slices.Contains(before, "--") {
-		for _, flag := range flagsOf(command) {
+		for _, flag := range command.Flags {
 			found = append(found, "--"+flag.Names()[0])
 		}
 		return found, false
@@ -126,7 +124,7 @@ func argumentValues(app *cli.App, command *cli.Command, before []string, last st
 		return nil, false
 	}
 	switch what := usage[at]; {
-	case strings.Contains(what, "ifname") && strings.Contains(what, "[,...]"):
+	case strings.Contains(what, "ifname") && strings.Contains(what, "..."):
 		return listOf(last, ",", interfaceNames()), false
 	case strings.Contains(what, "ifname"):
 		return interfaceNames(), false
@@ -137,7 +135,15 @@ func argumentValues(app *cli.App, command *cli.Command, before []string, last st
 	case strings.Contains(what, "map"):
 		return mapValues(before, func(m dispatcher.ChainMap) string { return m.Name }), false
 	case strings.Contains(what, "command"):
-		return commandNames(app.Commands), false
+		commands := app.Commands
+		for _, name := range before {
+			sub, err := findCommand(commands, "", name)
+			if err != nil {
+				return nil, false
+			}
+			commands = sub.Subcommands
+		}
+		return commandNames(commands), false
 	case strings.Contains(what, "bash"):
 		return strings.Split(what, "|"), false
 	}
@@ -196,7 +202,7 @@ func optionValues(ctx context.Context, command *cli.Command, name string, args [
 			return mapValues(args, func(m dispatcher.ChainMap) string { return fmt.Sprint(m.ID) }), false
 		}
 		return programValues(ctx, args, func(p dispatcher.Loaded) string { return fmt.Sprint(p.ID) }), false
-	case "name", "program":
+	case "name":
 		return programValues(ctx, args, func(p dispatcher.Loaded) string { return p.Name }), false
 	case "netns":
 		entries, _ := os.ReadDir("/run/netns")

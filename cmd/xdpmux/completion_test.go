@@ -40,8 +40,13 @@ var completions = []completed{
 	{"", "load unload status clean check help ..."},
 	{"sta", "stats status"},
 	{"-v unl", "unload"},
+	{"--netns /proc/self/ns/net unl", "unload"},
+	{"-P 3 loa", "load"},
+	{"--ver", "--verbose --version"},
+	{"--netns=/proc/self/ns/net unload -a l", "lo ..."},
 	{"nonesuch ", ""},
 	{"help pl", "plan"},
+	{"help map ", "dump list"},
 	{"completion ", "bash fish zsh"},
 	{"map ", "dump list"},
 
@@ -51,6 +56,10 @@ var completions = []completed{
 	{"unload -a l", "lo ..."},
 	{"stat l", "lo ..."},
 	{"status lo l", "lo ..."},
+	{"status lo,l", "lo,lo ..."},
+	{"unload -a lo l", "lo ..."},
+	{"stats lo,l", "lo,lo ..."},
+	{"export lo,l", "lo,lo ..."},
 	{"clean l", "lo ..."},
 	{"features l", "lo ..."},
 	{"features lo ", ""},
@@ -68,7 +77,7 @@ var completions = []completed{
 
 	// Options and their values.
 	{"load --mo", "--mode"},
-	{"status -", "--help --json --netns --verbose --version --watch"},
+	{"status -", "--help --interval --json --netns --verbose --version --watch"},
 	{"load -m ", "hw native skb unspecified"},
 	{"load lo a.o --mode s", "skb"},
 	{"load --mode=s", "--mode=skb"},
@@ -107,7 +116,8 @@ var completions = []completed{
 	{"load lo a.o@name=g", "a.o@name=good"},
 	{"load lo a.o dir/b.o@prio=1,section=xdp/g", "dir/b.o@prio=1,section=xdp/good"},
 	{"load lo a.o@pin=di", "a.o@pin=dir"},
-	{"run lo a.o@", ""},
+	{"run lo a.o@prio=10,p", "a.o@prio=10,pin="},
+	{"replace lo a.o@name=g", "a.o@name=good"},
 }
 
 // keys are what the tests type: C-x a inserts all candidates, C-x d shows the line
@@ -366,7 +376,9 @@ func (h *shellHome) live(t *testing.T) []completed {
 		{"unload -i ", fmt.Sprint(program.ID)},
 		{"replace cw0 a.o --name ", program.Name},
 		{"set cw0 -i ", fmt.Sprint(program.ID)},
-		{"trace cw0 --live --program ", program.Name},
+		{"trace cw0 --live --name ", program.Name},
+		{"trace cw0 --live -i ", fmt.Sprint(program.ID)},
+		{"unload cw0 --name ", program.Name},
 		{"map dump cw0 ", packets.Name},
 		{"map dump cw0 -i ", fmt.Sprint(packets.ID)},
 	}

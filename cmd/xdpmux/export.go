@@ -19,7 +19,7 @@ func exportCommand(out *output) *cli.Command {
 }
 
 func export(c *cli.Context, out *output) error {
-	state, strangers, err := desired.Export(c.Context, c.Args().Slice()...)
+	state, strangers, err := desired.Export(c.Context, interfaceArgs(c.Args().Slice())...)
 	if err != nil {
 		return err
 	}

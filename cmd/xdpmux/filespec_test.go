@@ -34,13 +34,14 @@ func TestParseFileSpec(t *testing.T) {
 		{"a.o@name=f", with(func(p *dispatcher.Program) { p.Name, p.Section = "f", "" }), ""},
 		{"a.o@section=s,pin=/q", with(func(p *dispatcher.Program) { p.Section, p.PinPath = "s", "/q" }), ""},
 		{"a.o@actions=XDP_PASS+XDP_TX", with(func(p *dispatcher.Program) { p.Actions = dispatcher.On(dispatcher.Pass, dispatcher.TX) }), ""},
+		{"a.o@actions=pass+TX", with(func(p *dispatcher.Program) { p.Actions = dispatcher.On(dispatcher.Pass, dispatcher.TX) }), ""},
 		{"x@y/a.o@prio=1", with(func(p *dispatcher.Program) { p.File, p.Priority = "x@y/a.o", dispatcher.Prio(1) }), ""},
 		{there, with(func(p *dispatcher.Program) { p.File = there }), ""},
 		{"a.o@", common, "no setting"},
 		{"a.o@prio", common, "no setting"},
 		{"a.o@prio=", common, "no setting"},
 		{"a.o@prio=x", common, "not a number"},
-		{"a.o@actions=XDP_PASS+PASS", common, "unknown action"},
+		{"a.o@actions=XDP_PASS+Pass", common, "unknown action"},
 		{"a.o@colour=red", common, "unknown setting"},
 	} {
 		got, err := parseFileSpec(c.arg, common)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -21,12 +22,12 @@ var (
 var nativeFlag = &cli.BoolFlag{Name: "native-compatible", Usage: "fail where tools of the installed libxdp could not change the chain afterwards; without it there is a warning"}
 
 func prioFlag(otherwise string) cli.Flag {
-	return &cli.StringFlag{Name: "prio", Aliases: []string{"P"}, Usage: "run priority, lower runs earlier (default: " + otherwise + ")"}
+	return &cli.StringFlag{Name: "prio", Aliases: []string{"P"}, Usage: "run priority `N`, from 0 to 4294967295, lower runs earlier (default: " + otherwise + ")"}
 }
 
 func actionsFlag(otherwise string) cli.Flag {
 	return &cli.StringFlag{Name: "actions", Aliases: []string{"A"}, Usage: "chain call `ACTIONS`, joined by commas: " +
-		strings.Join(dispatcher.VerdictNames(), ", ") + " (default: " + otherwise + ")"}
+		strings.Join(dispatcher.VerdictNames(), ", ") + ", also written as PASS or pass (default: " + otherwise + ")"}
 }
 
 // targetFlags name a program that runs.
@@ -42,7 +43,13 @@ func target(c *cli.Context, ifname, usage string) (uint32, error) {
 	switch {
 	case c.IsSet("id") == c.IsSet("name"):
 		return 0, usageError("either an id or a name says which program is meant", usage)
-	case c.IsSet("id"):
+	}
+	return targetOn(c, ifname)
+}
+
+// targetOn is target where one of the flags is known to be given.
+func targetOn(c *cli.Context, ifname string) (uint32, error) {
+	if c.IsSet("id") {
 		return parseID(c.String("id"), ifname)
 	}
 	chain, err := dispatcher.Status(c.Context, ifname)
@@ -88,4 +95,43 @@ func settings(c *cli.Context) (prio *uint32, actions *dispatcher.Actions, err er
 		actions = &a
 	}
 	return prio, actions, nil
+}
+
+// intervalFlag is the option on the time between two reports, with the same default
+// everywhere.
+func intervalFlag(what string, aliases ...string) cli.Flag {
+	return &cli.StringFlag{Name: "interval", Aliases: aliases, Value: "1",
+		Usage: what + " each `TIME`, in seconds, or such as 500ms"}
+}
+
+// leastInterval is the shortest time between two reports.
+const leastInterval = 10 * time.Millisecond
+
+func parseInterval(s string) (time.Duration, error) {
+	unit := ""
+	if _, err := strconv.ParseFloat(s, 64); err == nil {
+		unit = "s"
+	}
+	d, err := time.ParseDuration(s + unit)
+	if err != nil || d < leastInterval {
+		return 0, usageError(fmt.Sprintf("interval %q is not a time of 10ms or more", s), "such as --interval 5 for seconds, or --interval 500ms")
+	}
+	return d, nil
+}
+
+// countFlag is the option on how many of what goes on without end are wanted.
+func countFlag(what string) cli.Flag {
+	return &cli.StringFlag{Name: "count", Aliases: []string{"c"}, Usage: "end after `N` " + what + " (default: when interrupted)"}
+}
+
+// parseCount reads it; 0: there is no end.
+func parseCount(c *cli.Context) (uint, error) {
+	if !c.IsSet("count") {
+		return 0, nil
+	}
+	n, err := strconv.ParseUint(c.String("count"), 0, 32)
+	if err != nil || n == 0 {
+		return 0, usageError(fmt.Sprintf("count %q is not a number from 1 on", c.String("count")), "without --count it goes on until interrupted")
+	}
+	return uint(n), nil
 }

@@ -23,6 +23,7 @@ import (
 
 // documented are the shapes of the documents that commands print.
 var documented = map[string][]any{
+	"load":     {[]loadedJSON{}},
 	"status":   {[]dispatcher.Chain{}},
 	"features": {featuresJSON{}},
 	"check":    {[]dispatcher.Check{}},

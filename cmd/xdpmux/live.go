@@ -11,11 +11,21 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
 )
 
 func traceLive(c *cli.Context, out *output) (err error) {
-	filter := observe.Filter{Program: c.String("program")}
+	filter := observe.Filter{Program: c.String("name")}
+	count, err := parseCount(c)
+	if err != nil {
+		return err
+	}
+	if c.IsSet("id") {
+		if filter.ID, err = parseID(c.String("id"), c.Args().First()); err != nil {
+			return err
+		}
+	}
 	if filter.Verdicts, err = parseVerdicts(c.String("verdict")); err != nil {
 		return err
 	}
@@ -37,7 +47,7 @@ func traceLive(c *cli.Context, out *output) (err error) {
 	}
 	d := newDissector()
 	p := newTracePrinter(out.stdout, c.Bool("json"), nil)
-	for n := uint(0); c.Uint("count") == 0 || n < c.Uint("count"); n++ {
+	for n := uint(0); count == 0 || n < count; n++ {
 		t, err := l.Next(c.Context)
 		if err != nil && c.Context.Err() != nil {
 			break
@@ -67,7 +77,10 @@ func parseVerdicts(list string) ([]int, error) {
 	}
 	var verdicts []int
 	for _, name := range strings.Split(list, ",") {
-		v := slices.Index(observe.VerdictNames(), name)
+		v := slices.Index(observe.VerdictNames(), name) // "other" too
+		if known, err := dispatcher.ParseVerdict(name); err == nil {
+			v = int(known)
+		}
 		if v < 0 {
 			return nil, usageError(fmt.Sprintf("unknown verdict %q", name), "verdicts: "+strings.Join(observe.VerdictNames(), ", "))
 		}

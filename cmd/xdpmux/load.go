@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"fmt"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -12,12 +14,12 @@ func loadCommand(out *output) *cli.Command {
 	return &cli.Command{
 		Name:  "load",
 		Usage: "load XDP programs on interfaces, all in one step",
-		Description: "A file can carry settings of its own, which win over the options:\n" +
-			"prio=N, actions=XDP_PASS+XDP_DROP, name=FUNCTION, section=SECTION, pin=PATH; so\n" +
-			"  xdpmux load eth0 count.o filter.o@prio=10,name=xdp_main\n" +
-			"On several interfaces the programs are loaded once and share their maps: on all, or on none.",
+		Description: "A file can carry settings of its own, which win over the options: prio=N, " +
+			"actions=XDP_PASS+XDP_DROP, name=FUNCTION, section=SECTION, pin=PATH.\n\n" +
+			"On several interfaces the programs are loaded once and share their maps: on all, or on none.\n\n" +
+			"Nothing is printed if all went well; --json and -v tell the ids.",
 		ArgsUsage: "<ifname>[,...] <file>[@setting,...]...",
-		Flags:     loadFlags(),
+		Flags:     append(loadFlags(), &cli.BoolFlag{Name: "json", Usage: jsonUsage("what was loaded")}),
 		Action:    func(c *cli.Context) error { return withMapSize(load(c, out)) },
 	}
 }
@@ -79,19 +81,49 @@ func load(c *cli.Context, out *output) error {
 	}
 	opts.Warn = out.warnOf
 	ifnames := splitNames(c.Args().First())
+	done, err := attach(c.Context, out, ifnames, programs, opts)
+	if err != nil {
+		return err
+	}
+	loaded := make([]loadedJSON, len(done))
+	for i, d := range done {
+		warnFallback(out, d)
+		out.tellLoaded(d.Interface.Name, d.Programs...)
+		loaded[i] = loadedJSON{d.Interface, d.Programs, d.Fallback}
+	}
+	if c.Bool("json") {
+		return out.printJSON(loaded)
+	}
+	return nil
+}
+
+// loadedJSON is the shape of an interface in load --json.
+type loadedJSON struct {
+	Interface dispatcher.Interface   `json:"interface"`
+	Programs  []dispatcher.Component `json:"programs"`           // in the order of the call
+	Fallback  string                 `json:"fallback,omitempty"` // why the program runs without a dispatcher
+}
+
+// attach loads programs on one interface, or on several.
+func attach(ctx context.Context, out *output, ifnames []string, programs []dispatcher.Program, opts dispatcher.AttachOptions) ([]*dispatcher.Attachment, error) {
 	if len(ifnames) > 1 {
 		each, end := out.progress(ifnames)
 		defer end()
 		opts.Progress = each
-		_, err := dispatcher.AttachAll(c.Context, ifnames, programs, opts)
-		return err
+		return dispatcher.AttachAll(ctx, ifnames, programs, opts)
 	}
-	done, err := dispatcher.Attach(c.Context, ifnames[0], programs, opts)
-	if err != nil {
-		return err
+	done, err := dispatcher.Attach(ctx, ifnames[0], programs, opts)
+	return []*dispatcher.Attachment{done}, err
+}
+
+// tellLoaded says with -v what was loaded.
+func (o *output) tellLoaded(ifname string, programs ...dispatcher.Component) {
+	if o.verbosity == 0 {
+		return
 	}
-	warnFallback(out, done)
-	return nil
+	for _, p := range programs {
+		o.say("xdpmux: ", fmt.Sprintf("loaded %s on %s: id %d, priority %d, actions %v", p.Name, ifname, p.ID, p.Priority, p.Actions))
+	}
 }
 
 // warnFallback tells of a program that runs without a dispatcher.

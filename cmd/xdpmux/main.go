@@ -17,10 +17,22 @@ import (
 func main() {
 	// A change of a chain is not interrupted half way: the first signal only keeps
 	// it from starting. The second one kills, for whoever waits for another's lock.
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	ctx, stop := signal.NotifyContext(context.Background(), endSignals()...)
 	context.AfterFunc(ctx, stop)
 	signal.Ignore(syscall.SIGPIPE) // a reader that goes away is no reason to leave a chain half way
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// endSignals are the signals that end what goes on. nohup and a shell's & have SIGHUP
+// or SIGINT ignored, and then it stays so.
+func endSignals() []os.Signal {
+	signals := []os.Signal{syscall.SIGTERM}
+	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGHUP} {
+		if !signal.Ignored(s) {
+			signals = append(signals, s)
+		}
+	}
+	return signals
 }
 
 // run is main without the process around it. It returns the exit status.
@@ -53,18 +65,14 @@ type exitStatus int
 
 func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
 
-// extraCommands are those of some builds only.
-var extraCommands []func(*output) *cli.Command
-
 func newApp(out *output) *cli.App {
-	cli.VersionFlag = &cli.BoolFlag{Name: "version", Usage: "print the versions of xdpmux, libxdp and libbpf"}
-	cli.VersionPrinter = func(*cli.Context) { out.printVersion() }
+	cli.HelpFlag = nil // prepare adds one, whose errors aren't lost
 	app := &cli.App{
 		Name:  "xdpmux",
 		Usage: "many XDP programs on one interface",
-		Description: "The programs of an interface run in the order of their priority, each as long as the one before\n" +
+		Description: "The programs of an interface run in the order of their priority, each as long as the one before " +
 			"ends in one of its chain call actions. Programs loaded by xdp-loader and by xdpmux share one chain.",
-		Version: version,
+		HideHelp: true,
 		Commands: []*cli.Command{
 			loadCommand(out),
 			unloadCommand(out),
@@ -84,49 +92,53 @@ func newApp(out *output) *cli.App {
 			statsCommand(out),
 			topCommand(out),
 			traceCommand(out),
+			helpCommand(out),
+			manCommand(out),
 		},
 		Writer:         out.stdout,
 		ErrWriter:      out.stderr,
-		OnUsageError:   usageErrorOf("help"),
 		ExitErrHandler: func(*cli.Context, error) {}, // run prints and maps errors, cli would exit
 		// A comma can be part of a file's name.
 		DisableSliceFlagSeparator: true,
-		Action: func(c *cli.Context) error {
-			return usageError("no command given", "xdpmux help lists the commands")
-		},
 	}
-	for _, extra := range extraCommands {
-		app.Commands = append(app.Commands, extra(out))
-	}
+	root := &cli.Command{Action: func(*cli.Context) error {
+		return usageError("no command given", "xdpmux help lists the commands")
+	}}
+	prepare(root, out)
+	app.Flags, app.Action, app.OnUsageError = root.Flags, root.Action, root.OnUsageError
 	for _, command := range app.Commands {
 		prepare(command, out)
 	}
 	return app
 }
 
-// usageErrorOf makes an error of what cli says of options; help is the command that
-// lists them.
-func usageErrorOf(help string) cli.OnUsageErrorFunc {
-	return func(_ *cli.Context, err error, _ bool) error {
-		return usageError(err.Error(), "xdpmux "+help+" lists the options")
+// commonFlags are the options of every command.
+func commonFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "show the causes of errors and what libxdp says; twice: and libbpf"},
+		&cli.StringFlag{Name: "netns", Usage: "act in the network namespace `NAME`, or that of a path, with the bpffs of this one"},
+		&cli.BoolFlag{Name: "version", Usage: "print the versions of xdpmux, libxdp and libbpf"},
+		&cli.BoolFlag{Name: "help", Aliases: []string{"h"}, Usage: "show this help"},
 	}
 }
 
-// prepare gives a command what all have: the options on verbosity and version,
-// and errors that are returned, not printed by cli.
+// prepare gives a command what all have: the common options, and errors that are
+// returned, not printed by cli.
 func prepare(command *cli.Command, out *output) {
-	command.Flags = append(command.Flags,
-		&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "show the causes of errors and what libxdp says; twice: and libbpf"},
-		&cli.BoolFlag{Name: "version", Usage: "print the versions of xdpmux, libxdp and libbpf"},
-		&cli.StringFlag{Name: "netns", Usage: "act in the network namespace `NAME`, or that of a path, with the bpffs of this one"},
-	)
-	command.OnUsageError = usageErrorOf(fullName(command) + " --help")
+	command.HideHelp = true // cli's own
+	command.Flags = append(command.Flags, commonFlags()...)
+	command.OnUsageError = func(_ *cli.Context, err error, _ bool) error {
+		return usageError(err.Error(), "xdpmux "+fullName(command)+" --help lists the options")
+	}
 	for _, sub := range command.Subcommands {
 		prepare(sub, out)
 	}
 	action := command.Action
 	command.Action = func(c *cli.Context) error {
-		if c.Bool("version") {
+		switch {
+		case c.Bool("help"):
+			return printHelp(out, c.App, command)
+		case c.Bool("version"):
 			out.printVersion()
 			return nil
 		}

@@ -18,11 +18,11 @@ func statsCommand(out *output) *cli.Command {
 		Name:      "stats",
 		Usage:     "count what each program of a chain does to packets",
 		ArgsUsage: "<ifname>...",
-		Description: "Counts while it runs, and leaves the chain as it was. Rates are those of the last interval. A\n" +
+		Description: "Counts while it runs, and leaves the chain as it was. Rates are those of the last interval. A " +
 			"program has \"decided\" a packet whose chain ended with its verdict, and \"handed on\" the others.",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "interval", Aliases: []string{"i"}, Value: "1s", Usage: "report every `TIME`, such as 500ms or 10s"},
-			&cli.UintFlag{Name: "count", Aliases: []string{"c"}, Usage: "end after `N` reports (default: when interrupted)"},
+			intervalFlag("report", "i"),
+			countFlag("reports"),
 			&cli.BoolFlag{Name: "latency", Usage: "measure how long each program takes, which takes two to three times what counting alone does"},
 			&cli.BoolFlag{Name: "json", Usage: "print each report as one line of JSON"},
 			&cli.BoolFlag{Name: "prometheus", Usage: "print what one interval counts as a Prometheus scrape, and end"},
@@ -36,9 +36,9 @@ func topCommand(out *output) *cli.Command {
 	return &cli.Command{
 		Name:      "top",
 		Usage:     "watch what the programs of one chain, or of all, do to packets",
-		ArgsUsage: "[ifname]",
+		ArgsUsage: "[ifname]...",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "interval", Aliases: []string{"i"}, Value: "1s", Usage: "refresh every `TIME`, such as 500ms or 10s"},
+			intervalFlag("refresh", "i"),
 			&cli.BoolFlag{Name: "latency", Usage: "measure how long each program takes, which takes two to three times what counting alone does"},
 		},
 		Action: func(c *cli.Context) error { return top(c, out) },
@@ -50,7 +50,7 @@ func traceCommand(out *output) *cli.Command {
 		Name:      "trace",
 		Usage:     "show the way of packets through a chain: of a capture, or of the wire",
 		ArgsUsage: "<ifname>",
-		Description: "With --pcap the packets of a file go through the installed chain by test run, without the wire.\n" +
+		Description: "With --pcap the packets of a file go through the installed chain by test run, without the wire. " +
 			"With --live the packets of the wire are shown, as the chain left them.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "pcap", Usage: "trace the packets of `FILE`, pcap or pcapng; - is standard input"},
@@ -58,10 +58,11 @@ func traceCommand(out *output) *cli.Command {
 			&cli.BoolFlag{Name: "json", Usage: "print each packet as one line of JSON"},
 			&cli.StringFlag{Name: "out", Usage: "with --pcap: write the packets as the chain left them to `DIR`, one pcapng per verdict"},
 			&cli.BoolFlag{Name: "force", Usage: "with --out and --write: replace files that are there"},
-			&cli.UintFlag{Name: "count", Aliases: []string{"c"}, Usage: "with --live: end after `N` packets (default: when interrupted)"},
+			countFlag("packets, with --live"),
 			&cli.StringFlag{Name: "verdict", Usage: "with --live: only packets with these final `VERDICTS`, joined by commas: " + strings.Join(observe.VerdictNames(), ", ")},
-			&cli.StringFlag{Name: "program", Usage: "with --live: only packets that the program of this `NAME` decided"},
-			&cli.StringFlag{Name: "sample", Value: "1/1", Usage: "with --live: only a random part of them, such as `1/100`"},
+			&cli.StringFlag{Name: "id", Aliases: []string{"i"}, Usage: "with --live: only packets that the program with this `ID` decided"},
+			&cli.StringFlag{Name: "name", Usage: "with --live: only packets that the program of this `NAME` decided"},
+			&cli.StringFlag{Name: "sample", Value: "1/1", Usage: "with --live: only a random `PART` of them, such as 1/100"},
 			&cli.StringFlag{Name: "write", Usage: "with --live: write the packets to `FILE` too, as pcapng"},
 		},
 		Action: func(c *cli.Context) error { return trace(c, out) },

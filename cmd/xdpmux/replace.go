@@ -13,11 +13,12 @@ func replaceCommand(out *output) *cli.Command {
 	return &cli.Command{
 		Name:  "replace",
 		Usage: "put a program in the place of one that runs, in one step",
-		Description: "The new program takes the old one's priority and actions. With --keep-maps it goes on with the old\n" +
-			"one's maps: those of the same name and layout, and so its global variables (.bss, .data) if they are\n" +
-			"the same ones, in whatever file. Constants (.rodata) are the new file's. A map of the same name and\n" +
-			"another layout, or other variables, are an error, and the old program stays.",
-		ArgsUsage: "<ifname> <file>",
+		Description: "The new program takes the old one's priority and actions. The file can carry settings, as with load.\n\n" +
+			"With --keep-maps the new program goes on with the old one's maps: those of the same name and layout, " +
+			"and so its global variables (.bss, .data) if they are the same ones, in whatever file. Constants " +
+			"(.rodata) are the new file's. A map of the same name and another layout, or other variables, are an " +
+			"error, and the old program stays.",
+		ArgsUsage: "<ifname> <file>[@setting,...]",
 		Flags: append(targetFlags("replace"),
 			sectionFlag, progNameFlag, pinPathFlag, mapSizeFlag, nativeFlag,
 			prioFlag("what the old program has"),
@@ -29,13 +30,13 @@ func replaceCommand(out *output) *cli.Command {
 }
 
 func replace(c *cli.Context, out *output) error {
-	const usage = "xdpmux replace (-i ID | --name NAME) [options] <ifname> <file>"
+	const usage = "xdpmux replace (-i ID | --name NAME) [options] <ifname> <file>[@setting,...]"
 	if c.NArg() != 2 {
 		return usageError("replace needs an interface and a file", usage)
 	}
 	ifname := c.Args().First()
 	r := dispatcher.Replacement{
-		Program:  dispatcher.Program{File: c.Args().Get(1), Section: c.String("section"), Name: c.String("prog-name"), PinPath: c.String("pin-path")},
+		Program:  dispatcher.Program{Section: c.String("section"), Name: c.String("prog-name"), PinPath: c.String("pin-path")},
 		KeepMaps: c.Bool("keep-maps"),
 	}
 	var err error
@@ -43,6 +44,9 @@ func replace(c *cli.Context, out *output) error {
 		return err
 	}
 	if r.Program.MapSizes, err = mapSizes(c); err != nil {
+		return err
+	}
+	if r.Program, err = parseFileSpec(c.Args().Get(1), r.Program); err != nil {
 		return err
 	}
 	if r.ID, err = target(c, ifname, usage); err != nil {
@@ -53,6 +57,7 @@ func replace(c *cli.Context, out *output) error {
 	if err != nil {
 		return err
 	}
+	out.tellLoaded(ifname, done.Replaced[0].New)
 	if r.KeepMaps {
 		fmt.Fprintf(out.stdout, "maps kept: %s\nmaps new:  %s\n", listOrNone(done.Replaced[0].KeptMaps), listOrNone(done.Replaced[0].NewMaps))
 	}

@@ -18,11 +18,11 @@ func runCommand(out *output) *cli.Command {
 	return &cli.Command{
 		Name:      "run",
 		Usage:     "load a program, print what it counts, and unload it at the end or on Ctrl-C",
-		ArgsUsage: "<ifname> <file>",
+		ArgsUsage: "<ifname> <file>[@setting,...]",
 		Flags: append(loadFlags(),
 			&cli.StringFlag{Name: "map", Usage: "print the total of the map of this `NAME` (default: the only one with numbers)"},
-			&cli.DurationFlag{Name: "interval", Value: 2 * time.Second, Usage: "print a line each `TIME`"},
-			&cli.IntFlag{Name: "count", Usage: "end after `N` lines (default: go on)"},
+			intervalFlag("print a line", "i"),
+			countFlag("lines"),
 		),
 		Action: func(c *cli.Context) error { return withMapSize(runForeground(c, out)) },
 	}
@@ -30,14 +30,15 @@ func runCommand(out *output) *cli.Command {
 
 func runForeground(c *cli.Context, out *output) (err error) {
 	if c.NArg() != 2 {
-		return usageError("run needs an interface and a file", "xdpmux run [options] <ifname> <file>")
+		return usageError("run needs an interface and a file", "xdpmux run [options] <ifname> <file>[@setting,...]")
 	}
-	interval, count := c.Duration("interval"), c.Int("count")
-	if interval <= 0 {
-		return usageError(fmt.Sprintf("the interval %v is not longer than nothing", interval), "such as --interval 2s")
+	interval, err := parseInterval(c.String("interval"))
+	if err != nil {
+		return err
 	}
-	if count < 0 || count == 0 && c.IsSet("count") {
-		return usageError(fmt.Sprintf("%d lines can't be printed", count), "without --count it goes on until Ctrl-C")
+	count, err := parseCount(c)
+	if err != nil {
+		return err
 	}
 	program, opts, err := loadOptions(c)
 	if err != nil {
@@ -45,7 +46,9 @@ func runForeground(c *cli.Context, out *output) (err error) {
 	}
 	opts.Warn = out.warnOf
 	ifname := c.Args().First()
-	program.File = c.Args().Get(1)
+	if program, err = parseFileSpec(c.Args().Get(1), program); err != nil {
+		return err
+	}
 	// Before anything is loaded: a wrong name leaves the chain alone.
 	object, err := dispatcher.Inspect(program.File)
 	if err != nil {
@@ -128,7 +131,7 @@ func takeBack(ctx context.Context, out *output, ifname string, id uint32) error 
 
 // printRates prints a line each interval until ctx ends or count lines are
 // printed; 0: no limit.
-func printRates(ctx context.Context, w io.Writer, m *dispatcher.Map, interval time.Duration, count int) error {
+func printRates(ctx context.Context, w io.Writer, m *dispatcher.Map, interval time.Duration, count uint) error {
 	before, err := m.Total(ctx)
 	if err != nil {
 		return ignoreEnd(ctx, err)
@@ -136,7 +139,7 @@ func printRates(ctx context.Context, w io.Writer, m *dispatcher.Map, interval ti
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	var columns rateColumns
-	for last, n := time.Now(), 0; count == 0 || n < count; n++ {
+	for last, n := time.Now(), uint(0); count == 0 || n < count; n++ {
 		select {
 		case <-ctx.Done():
 			return nil

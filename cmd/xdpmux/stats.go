@@ -23,18 +23,22 @@ func stats(c *cli.Context, out *output) error {
 	if err != nil {
 		return err
 	}
-	listen := c.IsSet("listen")
+	count, err := parseCount(c)
+	if err != nil {
+		return err
+	}
+	ifnames, listen := interfaceArgs(c.Args().Slice()), c.IsSet("listen")
 	switch {
-	case c.NArg() == 0:
+	case len(ifnames) == 0:
 		return usageError("stats needs an interface", "xdpmux stats [options] <ifname>...")
 	case listen && (c.Bool("json") || c.IsSet("count")), c.Bool("json") && c.Bool("prometheus"):
 		return usageError("--json, --prometheus and --listen exclude each other", "give one of them; --count goes with the table and --json")
 	}
 	opts := observe.Options{Latency: c.Bool("latency")}
 	if listen {
-		return serveMetrics(c.Context, out, c.String("listen"), c.Args().Slice(), opts)
+		return serveMetrics(c.Context, out, c.String("listen"), ifnames, opts)
 	}
-	o, err := observe.Open(c.Context, c.Args().Slice(), opts)
+	o, err := observe.Open(c.Context, ifnames, opts)
 	if err != nil {
 		return err
 	}
@@ -46,7 +50,7 @@ func stats(c *cli.Context, out *output) error {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	before := o.Read()
-	for n := uint(0); c.Uint("count") == 0 || n < c.Uint("count"); n++ {
+	for n := uint(0); count == 0 || n < count; n++ {
 		if !wait(c.Context, ticker.C) {
 			return nil
 		}
@@ -62,14 +66,6 @@ func stats(c *cli.Context, out *output) error {
 		before = now
 	}
 	return nil
-}
-
-func parseInterval(s string) (time.Duration, error) {
-	interval, err := time.ParseDuration(s)
-	if err != nil || interval < 10*time.Millisecond {
-		return 0, usageError(fmt.Sprintf("interval %q is not a time of 10ms or more", s), "such as: --interval 1s")
-	}
-	return interval, nil
 }
 
 // wait says false if ctx ends first.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -13,21 +12,28 @@ import (
 )
 
 func statusCommand(out *output) *cli.Command {
-	every := interval(time.Second)
 	return &cli.Command{
 		Name:      "status",
 		Usage:     "show the XDP programs of interfaces, or of all",
 		ArgsUsage: "[ifname]...",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "json", Usage: jsonUsage("the programs")},
-			&cli.GenericFlag{Name: "watch", Value: &every, Usage: "show them again and again, each `INTERVAL` (default: 1s)"},
+			&cli.BoolFlag{Name: "watch", Usage: "show them again and again, until q or Ctrl-C"},
+			intervalFlag("with --watch: show them", "i"),
 		},
 		Action: func(c *cli.Context) error {
 			print := func(w io.Writer) error { return status(c, out, w) }
-			if c.IsSet("watch") {
-				return watch(c.Context, out.stdout, time.Duration(every), print)
+			if !c.Bool("watch") {
+				if c.IsSet("interval") {
+					return usageError("--interval goes with --watch", "xdpmux status --watch --interval "+c.String("interval"))
+				}
+				return print(out.stdout)
 			}
-			return print(out.stdout)
+			every, err := parseInterval(c.String("interval"))
+			if err != nil {
+				return err
+			}
+			return watch(c.Context, out.stdout, every, !c.Bool("json"), print)
 		},
 	}
 }
@@ -42,22 +48,24 @@ func noteLocked(out *output, chains []*dispatcher.Chain) {
 }
 
 func status(c *cli.Context, out *output, w io.Writer) error {
-	chains, err := dispatcher.StatusAll(c.Context, c.Args().Slice()...)
-	if err != nil {
-		return err
-	}
-	if c.Bool("json") {
+	// Interfaces that aren't there keep none of the others from being shown.
+	chains, missing := dispatcher.StatusAll(c.Context, interfaceArgs(c.Args().Slice())...)
+	var err error
+	switch {
+	case missing != nil && len(chains) == 0:
+		return missing
+	case c.Bool("json"):
 		err = printJSON(w, chains)
-	} else {
+	default:
 		err = renderStatus(w, chains)
-		if !c.IsSet("watch") {
+		if !c.Bool("watch") {
 			noteLocked(out, chains)
 		}
 	}
-	if err != nil || c.IsSet("watch") {
-		return err // a watch goes on; the rows say what can't be read
+	if !c.Bool("watch") { // which goes on: the rows say what can't be read
+		err = errors.Join(err, unread(chains))
 	}
-	return unread(chains)
+	return errors.Join(err, missing)
 }
 
 // unread is the error of the chains that couldn't be read.

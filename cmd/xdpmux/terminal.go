@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -35,4 +36,57 @@ func (o *output) paint(state dispatcher.CheckState, text string) string {
 		return text
 	}
 	return "\x1b[" + colours[state] + "m" + text + "\x1b[m"
+}
+
+// readKeys reads what is typed on the terminal of standard input, a key at a time and
+// without showing it, until end is called. keys is nil where there is no terminal, or
+// another process has it.
+func readKeys() (keys <-chan byte, end func()) {
+	const stdin = 0
+	before, err := unix.IoctlGetTermios(stdin, unix.TCGETS)
+	if err != nil || !inForeground(stdin) {
+		return nil, func() {}
+	}
+	now := *before
+	now.Lflag &^= unix.ICANON | unix.ECHO
+	now.Cc[unix.VMIN], now.Cc[unix.VTIME] = 0, 1 // a read waits for a tenth of a second
+	if err := unix.IoctlSetTermios(stdin, unix.TCSETS, &now); err != nil {
+		return nil, func() {}
+	}
+	typed, done, ended := make(chan byte), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for b := make([]byte, 1); ; {
+			n := 0
+			if inForeground(stdin) { // a read from the background would stop the process
+				n, _ = unix.Read(stdin, b)
+			}
+			if n > 0 {
+				select {
+				case <-done:
+					return
+				case typed <- b[0]:
+				}
+				continue
+			}
+			select {
+			case <-done:
+				return
+			case <-time.After(10 * time.Millisecond): // also where a read fails at once
+			}
+		}
+	}()
+	return typed, func() {
+		close(done)
+		<-ended
+		if inForeground(stdin) {
+			_ = unix.IoctlSetTermios(stdin, unix.TCSETS, before)
+		}
+	}
+}
+
+// inForeground says whether the terminal is this process's to read.
+func inForeground(fd int) bool {
+	group, err := unix.IoctlGetInt(fd, unix.TIOCGPGRP)
+	return err == nil && group == unix.Getpgrp()
 }

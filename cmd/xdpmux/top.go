@@ -17,9 +17,6 @@ import (
 )
 
 func top(c *cli.Context, out *output) error {
-	if c.NArg() > 1 {
-		return usageError("top takes one interface, or none for all", "xdpmux top [ifname]")
-	}
 	interval, err := parseInterval(c.String("interval"))
 	if err != nil {
 		return err
@@ -29,7 +26,7 @@ func top(c *cli.Context, out *output) error {
 		return usageError("top needs a terminal", "xdpmux stats prints the same")
 	}
 	opts := observe.Options{Latency: c.Bool("latency")}
-	o, err := observe.Open(c.Context, c.Args().Slice(), opts)
+	o, err := observe.Open(c.Context, interfaceArgs(c.Args().Slice()), opts)
 	if err != nil {
 		return err
 	}

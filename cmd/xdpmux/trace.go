@@ -28,8 +28,10 @@ func trace(c *cli.Context, out *output) error {
 		return usageError("trace needs one interface", usage)
 	case c.IsSet("pcap") == c.Bool("live"):
 		return usageError("trace needs one of --pcap and --live", usage)
+	case c.IsSet("id") && c.IsSet("name"):
+		return usageError("--id and --name exclude each other", usage)
 	}
-	only := map[bool][]string{true: {"out"}, false: {"count", "verdict", "program", "sample", "write"}}
+	only := map[bool][]string{true: {"out"}, false: {"count", "verdict", "id", "name", "sample", "write"}}
 	for _, name := range only[c.Bool("live")] {
 		if c.IsSet(name) {
 			return usageError(fmt.Sprintf("--%s doesn't go with this kind of trace", name), "xdpmux trace --help lists the options")

@@ -13,31 +13,43 @@ func unloadCommand(out *output) *cli.Command {
 	return &cli.Command{
 		Name:      "unload",
 		Usage:     "unload one XDP program, or all, from interfaces",
-		ArgsUsage: "<ifname>[,...]",
-		Flags: []cli.Flag{
+		ArgsUsage: "<ifname>...",
+		Flags: append([]cli.Flag{
 			&cli.BoolFlag{Name: "all", Aliases: []string{"a"}, Usage: "unload everything, the dispatcher too"},
-			&cli.StringFlag{Name: "id", Aliases: []string{"i"}, Usage: "unload the program with this `ID`; status shows it"},
-		},
+		}, targetFlags("unload")...),
 		Action: func(c *cli.Context) error { return unload(c, out) },
 	}
 }
 
 func unload(c *cli.Context, out *output) error {
-	const usage = "xdpmux unload (-a | -i ID) <ifname>"
-	switch {
-	case c.NArg() != 1:
-		return usageError("unload needs one interface", usage)
-	case !c.Bool("all") && !c.IsSet("id"):
-		return usageError("unload needs a program's id, or --all", usage)
+	const usage = "xdpmux unload (-a | -i ID | --name NAME) <ifname>..."
+	asked := 0
+	for _, name := range []string{"all", "id", "name"} {
+		if c.IsSet(name) {
+			asked++
+		}
 	}
-	ifnames := splitNames(c.Args().First())
+	ifnames := interfaceArgs(c.Args().Slice())
+	switch {
+	case len(ifnames) == 0:
+		return usageError("unload needs an interface", usage)
+	case asked == 0:
+		return usageError("unload needs a program's id or name, or --all", usage)
+	case asked > 1:
+		return usageError("--all, --id and --name exclude each other", usage)
+	}
 	remove := dispatcher.DetachAll
 	if !c.Bool("all") {
-		id, err := parseID(c.String("id"), ifnames[0])
-		if err != nil {
-			return err
+		if c.IsSet("id") { // before anything is unloaded
+			if _, err := parseID(c.String("id"), ifnames[0]); err != nil {
+				return err
+			}
 		}
 		remove = func(ctx context.Context, ifname string) error {
+			id, err := targetOn(c, ifname)
+			if err != nil {
+				return err
+			}
 			return dispatcher.Detach(ctx, ifname, id)
 		}
 	}

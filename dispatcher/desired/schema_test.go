@@ -83,7 +83,7 @@ func genDocument(t *rapid.T) any {
 			"priority": func() any { return pick([]any{0, 50, uint32(math.MaxUint32)}, []any{-1, 1 << 32, 1.5, "50"}) },
 			"actions": func() any {
 				return list(func() any {
-					return pick([]any{"XDP_PASS", "XDP_DROP", "XDP_ABORTED", "XDP_TX", "XDP_REDIRECT"}, []any{"XDP_PASS,XDP_TX", "pass"})
+					return pick([]any{"XDP_PASS", "XDP_DROP", "XDP_ABORTED", "XDP_TX", "XDP_REDIRECT", "pass", "TX", "xdp_drop"}, []any{"XDP_PASS,XDP_TX", "Pass", "XDP_drop", "pass\n"})
 				})
 			},
 			"frags":    func() any { return pick([]any{true, false}, []any{"true"}) },

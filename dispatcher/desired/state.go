@@ -36,7 +36,7 @@ type Program struct {
 	Name     string              `json:"name"`               // unique on each interface
 	Object   string              `json:"object"`             // path of the object file
 	Section  string              `json:"section,omitempty"`  // not together with Program
-	Program  string              `json:"program,omitempty"`  // the function's name; neither: the first XDP program
+	Program  string              `json:"program,omitempty"`  // the function's name; default of both: the first XDP program
 	Priority *uint32             `json:"priority,omitempty"` // nil: what the object says, else 50
 	Actions  *dispatcher.Actions `json:"actions,omitempty"`  // nil: what the object says, else XDP_PASS
 	Frags    *bool               `json:"frags,omitempty"`    // nil: what the section's name says

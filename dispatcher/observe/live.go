@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -18,6 +19,7 @@ import (
 type Filter struct {
 	Verdicts []int  // only these final verdicts, as places in [Verdicts]; nil: all
 	Program  string // only what the program of this name decided; empty: all
+	ID       uint32 // only what the program with this id decided; 0: all
 	OneIn    uint32 // only one, at random, in so many; 0: all
 }
 
@@ -26,7 +28,8 @@ type Filter struct {
 type Live struct {
 	ifindex int
 	config  packetConfig
-	program string
+	program string // see Filter
+	id      uint32
 	tracer  *tracer // nil while nothing is on the interface
 	queue   []*Trace
 	lost    uint64 // by earlier tracers
@@ -44,7 +47,7 @@ func OpenLive(ctx context.Context, ifname string, filter Filter) (*Live, error) 
 	if err := notEmpty(c); err != nil {
 		return nil, err
 	}
-	l := &Live{ifindex: c.Interface.Index, program: filter.Program,
+	l := &Live{ifindex: c.Interface.Index, program: filter.Program, id: filter.ID,
 		config: packetConfig{Verdicts: allVerdicts, Sample: filter.OneIn}}
 	if filter.Verdicts != nil {
 		l.config.Verdicts = 0
@@ -52,33 +55,41 @@ func OpenLive(ctx context.Context, ifname string, filter Filter) (*Live, error) 
 			l.config.Verdicts |= 1 << v
 		}
 	}
-	if names := programNames(c); filter.Program != "" && l.deciders(c) == 0 {
+	if l.deciders(c) == 0 {
+		wanted := strconv.Quote(filter.Program)
+		if filter.ID != 0 {
+			wanted = fmt.Sprint(filter.ID)
+		}
+		var there []string
+		for _, p := range programs(c) {
+			there = append(there, fmt.Sprintf("%d (%s)", p.ID, p.Name))
+		}
 		return nil, &dispatcher.Error{Kind: dispatcher.ErrNoProgram,
-			Msg:    fmt.Sprintf("no program %q in the chain on %s", filter.Program, ifname),
-			Remedy: "its programs: " + strings.Join(names, ", ")}
+			Msg:    fmt.Sprintf("no program %s in the chain on %s", wanted, ifname),
+			Remedy: "its programs: " + strings.Join(there, ", ")}
 	}
 	return l, l.trace(c)
 }
 
-func programNames(c *dispatcher.Chain) []string {
+func programs(c *dispatcher.Chain) []dispatcher.Loaded {
 	if c.Legacy != nil {
-		return []string{c.Legacy.Name}
+		return []dispatcher.Loaded{*c.Legacy}
 	}
-	var names []string
+	var all []dispatcher.Loaded
 	for _, p := range c.Programs {
-		names = append(names, p.Name)
+		all = append(all, p.Loaded)
 	}
-	return names
+	return all
 }
 
 // deciders has bit n set for program n if that may decide what is to be shown.
 func (l *Live) deciders(c *dispatcher.Chain) uint32 {
-	if l.program == "" {
+	if l.program == "" && l.id == 0 {
 		return allPrograms
 	}
 	var set uint32
-	for i, name := range programNames(c) {
-		if name == l.program {
+	for i, p := range programs(c) {
+		if (l.program == "" || p.Name == l.program) && (l.id == 0 || p.ID == l.id) {
 			set |= 1 << i
 		}
 	}

@@ -29,7 +29,11 @@ func main() {
 	queue := flag.Int("queue-size", 192, "packets that may wait for a CPU")
 	mode := flag.String("mode", "native", "attach mode")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	ends := []os.Signal{syscall.SIGINT, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
+		ends = append(ends, syscall.SIGHUP)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), ends...)
 	defer stop()
 	if err := run(ctx, flag.Arg(0), flag.Arg(1), *list, *mode, *queue); err != nil {
 		fmt.Fprintln(os.Stderr, "cpumap_rss:", err)

@@ -28,7 +28,11 @@ func main() {
 		flag.Usage()
 		os.Exit(1)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	ends := []os.Signal{syscall.SIGINT, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
+		ends = append(ends, syscall.SIGHUP)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), ends...)
 	defer stop()
 	if err := run(ctx, flag.Arg(0), flag.Arg(1), *interval); err != nil {
 		fmt.Fprintln(os.Stderr, "drop_ipv6_count:", err)

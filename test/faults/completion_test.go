@@ -38,7 +38,7 @@ func TestCompletion(t *testing.T) {
 		{[]string{"unload", away.Name, "-i", ""}, nil},
 		{[]string{"replace", v.Name, pass, "--id", ""}, ids},
 		{[]string{"set", v.Name, "--name", ""}, names},
-		{[]string{"trace", v.Name, "--live", "--program", names[0][:5]}, names[:1]},
+		{[]string{"trace", v.Name, "--live", "--name", names[0][:5]}, names[:1]},
 		{[]string{"map", "dump", v.Name, ""}, []string{maps[0].Name}},
 		{[]string{"map", "dump", v.Name, "-i", ""}, []string{fmt.Sprint(maps[0].ID)}},
 	} {

@@ -36,7 +36,13 @@ type process struct {
 // end if it hasn't ended.
 func start(t *testing.T, args ...string) *process {
 	t.Helper()
-	p := &process{cmd: exec.Command(kernel.Xdpmux(), append([]string{"run"}, args...)...), stderr: &strings.Builder{}}
+	return startBy(t, exec.Command(kernel.Xdpmux(), append([]string{"run"}, args...)...))
+}
+
+// startBy is start for a command that becomes one.
+func startBy(t *testing.T, cmd *exec.Cmd) *process {
+	t.Helper()
+	p := &process{cmd: cmd, stderr: &strings.Builder{}}
 	p.cmd.Stderr = p.stderr
 	stdout, err := p.cmd.StdoutPipe()
 	if err != nil {
@@ -154,6 +160,25 @@ func TestEndsLeaveTheOthers(t *testing.T) {
 	expect(t, v, others)
 }
 
+// What is started with a signal ignored, as by nohup and by a script's &, doesn't end
+// by it.
+func TestIgnoredSignals(t *testing.T) {
+	kernel.NoLeak(t)
+	v := kernel.NewVeth(t)
+	for name, sig := range map[string]syscall.Signal{"HUP": syscall.SIGHUP, "INT": syscall.SIGINT} {
+		p := startBy(t, exec.Command("bash", "-c", `trap "" "$1"; shift; exec "$@"`, "bash", name,
+			kernel.Xdpmux(), "run", "-i", "0.05", v.Name, counting))
+		for range 3 {
+			p.signal(t, sig)
+			p.line(t)
+		}
+		expect(t, v, "xdp_drop_ipv6_count")
+		p.signal(t, syscall.SIGTERM)
+		p.end(t, 0)
+		expect(t, v, "")
+	}
+}
+
 func TestOthersChangeTheChain(t *testing.T) {
 	kernel.NoLeak(t)
 	v := kernel.NewVeth(t)
@@ -211,10 +236,10 @@ func TestBadInputLoadsNothing(t *testing.T) {
 	v := kernel.NewVeth(t)
 	for _, c := range []struct{ args, want string }{
 		{"IF", "run needs an interface and a file"},
-		{"--interval 0s IF " + counting, "the interval 0s is not longer than nothing"},
-		{"--interval -1s IF " + counting, "the interval -1s is not longer than nothing"},
-		{"--interval soon IF " + counting, "interval"},
-		{"--count 0 IF " + counting, "0 lines can't be printed"},
+		{"--interval 0s IF " + counting, `interval "0s" is not a time of 10ms or more`},
+		{"--interval -1s IF " + counting, `interval "-1s" is not a time of 10ms or more`},
+		{"--interval soon IF " + counting, `interval "soon" is not a time`},
+		{"--count 0 IF " + counting, `count "0" is not a number from 1 on`},
 		{"--map rxcount IF " + counting, counting + ` has no map "rxcount"` + "\n  its maps: rxcnt\n"},
 		{"--map a_struct IF " + many, "the values of map a_struct aren't numbers"},
 		{"IF " + many, many + " has 6 maps of numbers\n  choose one with --map: a_hash, a_cpu_hash, "},

@@ -16,6 +16,7 @@ func TestUnit(t *testing.T) {
 	}
 	dir := t.TempDir()
 	// Without a DESTDIR, as systemd looks whether the binary is where the unit says.
+	install(t, dir, "build")
 	install(t, dir, "install")
 	unit := filepath.Join(dir, "lib/systemd/system/xdpmux-apply.service")
 	out, err := exec.Command("systemd-analyze", "verify", unit).CombinedOutput()
@@ -52,10 +53,42 @@ func observer(t *testing.T, dir string) {
 	}
 }
 
-func install(t *testing.T, dir, target string) {
+func install(t *testing.T, dir, target string, variables ...string) {
 	t.Helper()
-	cmd := exec.Command("make", "-C", "../..", target, "PREFIX="+dir, "CONFDIR="+dir+"/etc")
+	cmd := exec.Command("make", append([]string{"-C", "../..", target, "PREFIX=" + dir, "CONFDIR=" + dir + "/etc"}, variables...)...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", strings.Join(cmd.Args, " "), err, out)
+	}
+}
+
+// TestInstallNeedsNoGo installs as sudo does for who has built before: without Go on
+// the path, and without building anything.
+func TestInstallNeedsNoGo(t *testing.T) {
+	dir := t.TempDir()
+	install(t, dir, "build")
+	install(t, dir, "install", "GO=/nonexistent/go", "CLANG=/nonexistent/clang")
+	for _, file := range []string{"bin/xdpmux", "libexec/xdpmux/xdpmux-observe", "share/man/man8/xdpmux.8"} {
+		if info, err := os.Stat(filepath.Join(dir, file)); err != nil || info.Size() == 0 {
+			t.Errorf("%s: %v, %v", file, info, err)
+		}
+	}
+	// Before a build it says what is missing.
+	empty := t.TempDir()
+	cmd := exec.Command("make", "-C", empty, "-f", "Makefile", "install", "PREFIX="+dir)
+	makefile, err := os.ReadFile("../../Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(empty, "Makefile"), makefile, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"bpf", "cgo", "cmd", "dispatcher"} { // which the Makefile looks for sources in
+		if err := os.Mkdir(filepath.Join(empty, name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out, err := cmd.CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "install: build/xdpmux is missing: run make build first") {
+		t.Errorf("%v\n%s", err, out)
 	}
 }

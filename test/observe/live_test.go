@@ -128,7 +128,7 @@ func TestLiveFollows(t *testing.T) {
 	v := kernel.NewVeth(t)
 	stepsOn(t, v, 1)
 	out := filepath.Join(t.TempDir(), "live.pcapng")
-	cmd := exec.Command(xdpmux, "trace", v.Name, "--live", "--program", "xdp_drop_ipv6", "--verdict", "XDP_DROP", "--write", out)
+	cmd := exec.Command(xdpmux, "trace", v.Name, "--live", "--name", "xdp_drop_ipv6", "--verdict", "XDP_DROP", "--write", out)
 	kernel.MustRun(t, xdpmux, "load", v.Name, samples+"xdp_drop_ipv6.o")
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
