@@ -100,14 +100,14 @@ demo: ## several programs on one interface, with real packets
 	@$(MAKE) --no-print-directory --silent build
 	@test/demo.sh
 
-test: test-unit test-vm ## unit tests here, integration tests in a VM for each KERNEL
+test: test-unit test-vm ## unit tests here, integration tests in a VM for each KERNEL, side by side
 
 test-unit: build $(FIXTURES)
 	$(GO) test ./...
 
 test-vm: build $(FIXTURES)
-	$(foreach k,$(KERNEL),$(GO) run ./test/vm -kernel $(k) && \
-		$(GO) run ./test/vm -kernel $(k) -smp 4 -run CPUMap ./test/examples &&) true
+	$(GO) run ./test/vm -kernel '$(KERNEL)'
+	$(GO) run ./test/vm -kernel '$(KERNEL)' -smp 4 -run CPUMap ./test/examples
 
 test-native: build $(FIXTURES) ## the integration tests on the running kernel, as root, without a VM
 	XDPMUX_KERNEL_TESTS=1 XDPMUX=$(CURDIR)/build/xdpmux $(GO) test -count=1 -p 1 ./...

@@ -50,7 +50,7 @@ func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)
 
 // options is what the command line says.
 type options struct {
-	kernel  string        // a series such as 6.12, or the path of an image
+	kernel  string        // series such as 6.12, or paths of images; several run side by side
 	modules string        // directory with the image's modules
 	smp     int           // processors
 	mem     string        // memory, as qemu writes it
@@ -77,13 +77,13 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 		fmt.Fprintln(stderr, "usage: vm [flags] [package patterns...]\n       vm [flags] -- command [arguments...]")
 		flags.PrintDefaults()
 	}
-	flags.StringVar(&o.kernel, "kernel", "6.12", "kernel `series` to fetch through apt, or the path of an image")
+	flags.StringVar(&o.kernel, "kernel", "6.12", "kernel `series` to fetch through apt, or the path of an image; several, as in \"6.1 6.12\", run side by side")
 	flags.StringVar(&o.modules, "modules", "", "`directory` with the modules of an image given by path (default: /lib/modules/RELEASE beside it or on this host)")
 	flags.StringVar(&o.native, "native", "trixie sid", "Debian `suites` whose native tools are in the VM too, as xdp-loader-SUITE")
 	flags.IntVar(&o.smp, "smp", 2, "`processors` of the VM")
 	flags.StringVar(&o.mem, "mem", "2G", "`memory` of the VM")
 	flags.StringVar(&o.args, "append", "", "further `arguments` for the kernel, such as nohz_full=1")
-	flags.DurationVar(&o.timeout, "timeout", 15*time.Minute, "kill the VM and fail after this long")
+	flags.DurationVar(&o.timeout, "timeout", 25*time.Minute, "kill the VM and fail after this long")
 	flags.StringVar(&o.run, "run", "", "run only the tests that match this `regexp`")
 	flags.StringVar(&o.bench, "bench", "", "run the benchmarks that match this `regexp`")
 	flags.IntVar(&o.count, "count", 1, "run each test this many times")
@@ -143,9 +143,16 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	kernel, err := findKernel(ctx, o.kernel, o.modules, stderr)
-	if err != nil {
-		return err
+	var kernels []kernelFiles
+	for _, name := range strings.Fields(o.kernel) {
+		kernel, err := findKernel(ctx, name, o.modules, stderr)
+		if err != nil {
+			return err
+		}
+		kernels = append(kernels, kernel)
+	}
+	if len(kernels) == 0 {
+		return errors.New("-kernel names none")
 	}
 	var native []string
 	for _, suite := range strings.Fields(o.native) {
@@ -174,17 +181,30 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	initrd := filepath.Join(tmp, "initrd")
-	if err := writeInitramfs(ctx, initrd, root, kernel, native, o, suites, payloadScript(o, suites, nonce), stderr); err != nil {
-		return err
+	var jobs []job
+	for i, kernel := range kernels {
+		dir := filepath.Join(tmp, fmt.Sprint("vm", i))
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			return err
+		}
+		initrd := filepath.Join(dir, "initrd")
+		jobs = append(jobs, func(out, complaints io.Writer) error {
+			if err := writeInitramfs(ctx, initrd, root, kernel, native, o, suites, payloadScript(o, suites, nonce), complaints); err != nil {
+				return err
+			}
+			vm := machine{kernel: kernel.image, initrd: initrd, smp: o.smp, mem: o.mem, kernelArgs: o.args, dir: dir, nonce: nonce}
+			ctx, cancel := context.WithTimeoutCause(ctx, o.timeout, fmt.Errorf("no end within %v (-timeout)", o.timeout))
+			defer cancel()
+			if o.command != nil {
+				return runCommand(ctx, vm, out, complaints)
+			}
+			return runTests(ctx, vm, suites, out, complaints)
+		})
 	}
-	vm := machine{kernel: kernel.image, initrd: initrd, smp: o.smp, mem: o.mem, kernelArgs: o.args, dir: tmp, nonce: nonce}
-	ctx, cancel := context.WithTimeoutCause(ctx, o.timeout, fmt.Errorf("no end within %v (-timeout)", o.timeout))
-	defer cancel()
-	if o.command != nil {
-		return runCommand(ctx, vm, stdout, stderr)
+	if len(jobs) == 1 {
+		return jobs[0](stdout, stderr)
 	}
-	return runTests(ctx, vm, suites, stdout, stderr)
+	return runJobs(strings.Fields(o.kernel), jobs, stdout)
 }
 
 // runCommand runs the VM with a command as its payload and ends with its status.
