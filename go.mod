@@ -5,7 +5,6 @@ go 1.24
 require (
 	github.com/creack/pty v1.1.24
 	github.com/gdamore/tcell/v2 v2.8.1
-	github.com/goccy/go-yaml v1.19.2
 	github.com/google/go-cmp v0.7.0
 	github.com/gopacket/gopacket v1.3.1
 	github.com/hinshun/vt10x v0.0.0-20220301184237-5011da428d02
@@ -16,6 +15,7 @@ require (
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.2
 	github.com/urfave/cli/v2 v2.27.7
 	github.com/vishvananda/netlink v1.3.1
+	go.yaml.in/yaml/v4 v4.0.0
 	golang.org/x/sys v0.35.0
 	pgregory.net/rapid v1.2.0
 )

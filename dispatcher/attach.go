@@ -97,7 +97,7 @@ func attachByLibxdp(ctx context.Context, ifname string, programs []Program, mode
 	if err != nil {
 		return nil, err
 	}
-	all, err := openAll(programs)
+	all, err := openAll(ctx, programs)
 	if err != nil {
 		return nil, err
 	}

@@ -26,7 +26,7 @@ func AttachAll(ctx context.Context, ifnames []string, programs []Program, opts A
 	if err != nil {
 		return nil, err
 	}
-	if err := c.open(); err != nil {
+	if err := c.open(ctx); err != nil {
 		return nil, err
 	}
 	defer c.close()

@@ -1,6 +1,7 @@
 package dispatcher
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"syscall"
@@ -221,8 +222,8 @@ func (o *opened) load(dispatcherFD int, function string) error {
 
 // reopen opens the object once more, as libbpf loads one only once, failed or not.
 func (o *opened) reopen() error {
-	o.pins.undo() // libbpf takes its pins back, but not the directory that it has made
-	again, err := o.spec.open()
+	o.pins.undo()                                   // libbpf takes its pins back, but not the directory that it has made
+	again, err := o.spec.open(context.Background()) // of bytes that it has
 	if err != nil {
 		return err
 	}

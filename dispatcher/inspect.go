@@ -1,6 +1,7 @@
 package dispatcher
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
@@ -54,7 +55,7 @@ type ObjectMap struct {
 // Inspect reads an object file. It needs no privilege and no kernel that knows BPF.
 // Errors: [ErrObject]. It stands for bpf_object__open_mem.
 func Inspect(file string) (*Object, error) {
-	data, err := readObject(file)
+	data, err := ReadObject(context.Background(), file)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,10 @@
 package dispatcher
 
-import "github.com/xdpmux/xdpmux/cgo/libbpf"
+import (
+	"context"
+
+	"github.com/xdpmux/xdpmux/cgo/libbpf"
+)
 
 // Listed is a program of an object file.
 type Listed struct {
@@ -11,7 +15,7 @@ type Listed struct {
 // Listing lists the programs of an object file that can be XDP. Errors:
 // [ErrObject].
 func Listing(file string) ([]Listed, error) {
-	data, err := readObject(file)
+	data, err := ReadObject(context.Background(), file)
 	if err != nil {
 		return nil, err
 	}

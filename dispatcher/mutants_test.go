@@ -2,6 +2,7 @@ package dispatcher
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -150,7 +151,7 @@ func readMutant(file string) error {
 		if !p.XDP() {
 			continue
 		}
-		o, err := Program{File: file, Name: p.Name}.open()
+		o, err := Program{File: file, Name: p.Name}.open(context.Background())
 		if err != nil {
 			return err
 		}

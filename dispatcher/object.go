@@ -1,46 +1,35 @@
 package dispatcher
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/input"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/objectfile"
 )
 
 // objectLimit is how large an object file may be, in bytes.
 const objectLimit = 64 << 20
 
-// readObject reads an object file whole, so that what is looked at, loaded and hashed
-// are the same bytes.
-func readObject(file string) ([]byte, error) {
-	data, err := readLimited(file, objectLimit)
-	if err != nil {
-		var path *fs.PathError
-		if errors.As(err, &path) {
-			err = path.Err
-		}
-		return nil, &Error{Kind: ErrObject, Err: err, Msg: fmt.Sprintf("can't open %s: %v", file, err)}
+// ReadObject reads an object file whole, for [Program].Data and [InspectData]: what is
+// looked at, loaded and hashed are the same bytes then. It ends with ctx, also where
+// nobody writes to the FIFO that file is. Errors: [ErrObject], also for a file of more
+// than 64 MiB, and that of ctx.
+func ReadObject(ctx context.Context, file string) ([]byte, error) {
+	data, err := input.ReadFile(ctx, file, objectLimit)
+	switch {
+	case err == nil:
+		return data, nil
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case errors.Is(err, input.ErrTooLarge):
+		return nil, &Error{Kind: ErrObject, Err: err, Msg: fmt.Sprintf("%s has more than %d MiB, which no object file has", file, objectLimit>>20)}
 	}
-	if len(data) > objectLimit {
-		return nil, &Error{Kind: ErrObject, Msg: fmt.Sprintf("%s has more than %d MiB, which no object file has", file, objectLimit>>20)}
-	}
-	return data, nil
-}
-
-// readLimited reads at most a byte more than limit.
-func readLimited(file string, limit int64) ([]byte, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, limit+1))
+	return nil, &Error{Kind: ErrObject, Err: err, Msg: fmt.Sprintf("can't open %s: %v", file, err)}
 }
 
 // object is an object file that is open.

@@ -1,6 +1,7 @@
 package dispatcher
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -58,12 +59,12 @@ type opened struct {
 }
 
 // open opens the object, picks the program and sets it up as p says.
-func (p Program) open() (_ *opened, err error) {
+func (p Program) open(ctx context.Context) (_ *opened, err error) {
 	if p.Section != "" && p.Name != "" {
 		return nil, &Error{Kind: ErrInvalid, Msg: "both a section and a program name are given", Remedy: "give only one of --section and --prog-name"}
 	}
 	if p.Data == nil {
-		if p.Data, err = readObject(p.File); err != nil {
+		if p.Data, err = ReadObject(ctx, p.File); err != nil {
 			return nil, err
 		}
 	}
@@ -219,10 +220,10 @@ func (o *opened) close() {
 	o.obj.Close()
 }
 
-func openAll(programs []Program) ([]*opened, error) {
+func openAll(ctx context.Context, programs []Program) ([]*opened, error) {
 	all := make([]*opened, 0, len(programs))
 	for _, p := range programs {
-		o, err := p.open()
+		o, err := p.open(ctx)
 		if err != nil {
 			closeAll(all)
 			return nil, err

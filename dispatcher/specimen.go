@@ -2,6 +2,7 @@ package dispatcher
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -23,7 +24,7 @@ type Specimen struct {
 // [ErrObject], [ErrVerifier], [ErrPermission].
 func (p Program) Specimen() (_ *Specimen, err error) {
 	s := &Specimen{pins: map[string]string{}}
-	if s.o, err = p.open(); err != nil {
+	if s.o, err = p.open(context.Background()); err != nil {
 		return nil, err
 	}
 	defer func() {

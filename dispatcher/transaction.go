@@ -83,7 +83,7 @@ func (t Transaction) Commit(ctx context.Context, ifname string) (*Committed, err
 	if err != nil {
 		return nil, err
 	}
-	if err := c.open(); err != nil {
+	if err := c.open(ctx); err != nil {
 		return nil, err
 	}
 	defer c.close()
@@ -138,15 +138,15 @@ func (t Transaction) ids() []uint32 {
 }
 
 // open opens all objects, before anything is looked at or touched.
-func (c *commit) open() (err error) {
-	if c.adds, err = openAll(c.Add); err != nil {
+func (c *commit) open(ctx context.Context) (err error) {
+	if c.adds, err = openAll(ctx, c.Add); err != nil {
 		return err
 	}
 	programs := make([]Program, len(c.Replace))
 	for i, r := range c.Replace {
 		programs[i] = r.Program
 	}
-	if c.replaces, err = openAll(programs); err != nil {
+	if c.replaces, err = openAll(ctx, programs); err != nil {
 		closeAll(c.adds)
 	}
 	return err

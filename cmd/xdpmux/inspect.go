@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"text/tabwriter"
 
 	"github.com/urfave/cli/v2"
@@ -53,30 +52,18 @@ func inspect(c *cli.Context, out *output) error {
 
 // inspectFile takes - for standard input.
 func inspectFile(ctx context.Context, file string) (*dispatcher.Object, error) {
-	if file != "-" {
-		return dispatcher.Inspect(file)
-	}
-	type input struct {
-		data []byte
-		err  error
-	}
-	read := make(chan input, 1)
-	go func() { // it ends with the process, whoever writes
-		data, err := io.ReadAll(io.LimitReader(os.Stdin, maxObject+1))
-		read <- input{data, err}
-	}()
-	select {
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case in := <-read:
-		switch {
-		case in.err != nil:
-			return nil, in.err
-		case len(in.data) > maxObject:
-			return nil, usageError(fmt.Sprintf("standard input has more than %d MiB, which no object file has", maxObject>>20), "")
+	if file == "-" {
+		data, err := readStdin(ctx, maxObject)
+		if err != nil {
+			return nil, err
 		}
-		return dispatcher.InspectData("standard input", in.data)
+		return dispatcher.InspectData(stdinName, data)
 	}
+	data, err := dispatcher.ReadObject(ctx, file)
+	if err != nil {
+		return nil, err
+	}
+	return dispatcher.InspectData(file, data)
 }
 
 // maxObject is how large an object on standard input may be, in bytes.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -33,7 +34,7 @@ func planCommand(out *output) *cli.Command {
 // stateFlags are those of every command that reads state files.
 func stateFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringSliceFlag{Name: "file", Aliases: []string{"f"}, Usage: "read the state from `FILE`, or from the .yaml, .yml and .json files of a directory; can be given several times"},
+		&cli.StringSliceFlag{Name: "file", Aliases: []string{"f"}, Usage: "read the state from `FILE` (- is standard input), or from the .yaml, .yml and .json files of a directory; can be given several times"},
 		&cli.BoolFlag{Name: "prune", Usage: "remove programs of other tools from the interfaces that the state names"},
 		&cli.BoolFlag{Name: "adopt", Usage: "replace programs of other tools that have the name of one of the state, instead of adding that beside them"},
 	}
@@ -61,8 +62,28 @@ func readState(c *cli.Context) (*desired.State, desired.Options, error) {
 	if len(files) == 0 {
 		return nil, opts, usageError(c.Command.Name+" needs a state file", "xdpmux "+c.Command.Name+" -f <file>...")
 	}
-	state, err := desired.Read(files...)
-	return state, opts, err
+	state := &desired.State{Interfaces: []desired.Interface{}}
+	for _, file := range files {
+		one, err := readStateFile(c.Context, file)
+		if err != nil {
+			return nil, opts, err
+		}
+		state.Interfaces = append(state.Interfaces, one.Interfaces...)
+	}
+	return state, opts, nil
+}
+
+// readStateFile takes - for standard input, whose objects are found from the working
+// directory on.
+func readStateFile(ctx context.Context, file string) (*desired.State, error) {
+	if file != "-" {
+		return desired.Read(ctx, file)
+	}
+	data, err := readStdin(ctx, desired.FileLimit)
+	if err != nil {
+		return nil, err
+	}
+	return desired.Parse(ctx, stdinName, ".", data)
 }
 
 // planJSON is the shape of an interface in plan --json and apply --json.

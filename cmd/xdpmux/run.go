@@ -50,7 +50,10 @@ func runForeground(c *cli.Context, out *output) (err error) {
 		return err
 	}
 	// Before anything is loaded: a wrong name leaves the chain alone.
-	object, err := dispatcher.Inspect(program.File)
+	if program.Data, err = dispatcher.ReadObject(c.Context, program.File); err != nil {
+		return err
+	}
+	object, err := dispatcher.InspectData(program.File, program.Data)
 	if err != nil {
 		return err
 	}

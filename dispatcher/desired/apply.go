@@ -89,7 +89,7 @@ func (t *target) compare(ctx context.Context, o *objects, r records, opts Option
 	}
 	var want []*wanted
 	for _, p := range t.programs {
-		w, err := o.resolve(p)
+		w, err := o.resolve(ctx, p)
 		if err != nil {
 			return err
 		}

@@ -1,18 +1,19 @@
 package desired
 
 import (
+	"bytes"
+	"context"
 	_ "embed"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/goccy/go-yaml"
-	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
+	"go.yaml.in/yaml/v4"
+	"go.yaml.in/yaml/v4/plugin/loaderlimits"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
 )
@@ -22,36 +23,90 @@ import (
 //go:embed schema.json
 var Schema []byte
 
-// parse reads one file; JSON is YAML too.
-func parse(file string, data []byte) (*State, error) {
-	tree, err := parser.ParseBytes(data, 0)
-	var wrong yaml.Error
-	if errors.As(err, &wrong) && wrong.GetToken() != nil {
-		p := wrong.GetToken().Position
-		return nil, invalid(fmt.Sprintf("%s:%d:%d", file, p.Line, p.Column), "%s", wrong.GetMessage())
+// depthLimit is how deep values may lie in each other. A state needs eight.
+const depthLimit = 64
+
+// Parse reads one state file from memory, which ctx can end. JSON is YAML too. Errors
+// call the file by its name, and relative paths of objects start at dir.
+func Parse(ctx context.Context, name, dir string, data []byte) (*State, error) {
+	root, err := parseYAML(ctx, name, data)
+	if err != nil || root == nil {
+		return &State{Interfaces: []Interface{}}, err
 	}
-	if err != nil {
-		return nil, invalid(file, "%v", err)
-	}
-	s := &State{}
-	switch {
-	case len(tree.Docs) == 0 || tree.Docs[0].Body == nil:
-		return s, nil // nothing but comments
-	case len(tree.Docs) > 1:
-		return nil, invalid(file, "%d documents in one file, and a state is one", len(tree.Docs))
-	}
-	dir, err := filepath.Abs(filepath.Dir(file))
-	if err != nil {
+	if dir, err = filepath.Abs(dir); err != nil {
 		return nil, err
 	}
-	f := &stateFile{newReader(file, tree.Docs[0].Body), dir}
-	return s, f.object(tree.Docs[0].Body, keys{
-		"interfaces": f.list(func(n ast.Node) error {
+	s := &State{Interfaces: []Interface{}}
+	f := &stateFile{&reader{ctx: ctx, file: name}, dir}
+	err = f.object(root, keys{
+		"interfaces": f.list(func(n *yaml.Node) error {
 			i, err := f.readInterface(n)
 			s.Interfaces = append(s.Interfaces, i)
 			return err
 		}),
 	})
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// parseYAML is the root of the only document; nil: there is none but comments.
+func parseYAML(ctx context.Context, name string, data []byte) (*yaml.Node, error) {
+	loader, err := yaml.NewLoader(&untilDone{ctx, bytes.NewReader(data)}, yaml.WithPlugin(loaderlimits.New(loaderlimits.DepthValue(depthLimit))))
+	if err != nil {
+		return nil, err
+	}
+	var doc, other yaml.Node
+	err = loader.Load(&doc)
+	if err == nil {
+		if err = loader.Load(&other); err == nil {
+			return nil, invalid(name, "several documents in one file, and a state is one")
+		}
+	}
+	var wrong *yaml.LoadError
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case errors.As(err, &wrong):
+		return nil, syntaxError(name, wrong)
+	case !errors.Is(err, io.EOF):
+		return nil, invalid(name, "%v", err)
+	case len(doc.Content) == 0 || doc.Content[0].Kind == yaml.ScalarNode && kindOf(doc.Content[0]) == nothing:
+		return nil, nil
+	}
+	return doc.Content[0], nil
+}
+
+func syntaxError(name string, wrong *yaml.LoadError) error {
+	at := wrong.Mark
+	if at.Line == 0 {
+		at = wrong.ContextMark
+	}
+	if at.Line > 0 {
+		name = fmt.Sprintf("%s:%d:%d", name, at.Line, at.Column)
+	}
+	msg := wrong.Message
+	if wrong.ContextMsg != "" {
+		msg += " " + wrong.ContextMsg
+	}
+	if from := wrong.ContextMark; from.Line > 0 && from != at {
+		msg += fmt.Sprintf(" from %d:%d on", from.Line, from.Column)
+	}
+	return invalid(name, "%s", msg)
+}
+
+// untilDone reads until its context ends.
+type untilDone struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (u *untilDone) Read(b []byte) (int, error) {
+	if err := u.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return u.r.Read(b)
 }
 
 // stateFile reads what each part of a state file may say, as the schema has it.
@@ -60,14 +115,14 @@ type stateFile struct {
 	dir string // where relative objects are found
 }
 
-func (f *stateFile) readInterface(n ast.Node) (i Interface, err error) {
+func (f *stateFile) readInterface(n *yaml.Node) (i Interface, err error) {
 	i.where = f.where(n)
 	return i, f.object(n, keys{
 		"name": f.text(&i.Name, func() error {
 			_, err := filepath.Match(i.Name, "")
 			return err
 		}),
-		"mode": func(n ast.Node) error {
+		"mode": func(n *yaml.Node) error {
 			var word string
 			return f.text(&word, func() error {
 				mode, err := dispatcher.ParseMode(word)
@@ -78,7 +133,7 @@ func (f *stateFile) readInterface(n ast.Node) (i Interface, err error) {
 				return err
 			})(n)
 		},
-		"programs": f.list(func(n ast.Node) error {
+		"programs": f.list(func(n *yaml.Node) error {
 			p, err := f.readProgram(n)
 			i.Programs = append(i.Programs, p)
 			return err
@@ -86,14 +141,14 @@ func (f *stateFile) readInterface(n ast.Node) (i Interface, err error) {
 	}, "name")
 }
 
-func (f *stateFile) readProgram(n ast.Node) (p Program, err error) {
+func (f *stateFile) readProgram(n *yaml.Node) (p Program, err error) {
 	p.where = f.where(n)
 	err = f.object(n, keys{
 		"name":    f.text(&p.Name, nil),
 		"object":  f.text(&p.Object, nil),
 		"section": f.text(&p.Section, nil),
 		"program": f.text(&p.Program, nil),
-		"priority": func(n ast.Node) error {
+		"priority": func(n *yaml.Node) error {
 			number, err := f.integer(n)
 			if err != nil {
 				return err
@@ -105,9 +160,9 @@ func (f *stateFile) readProgram(n ast.Node) (p Program, err error) {
 			p.Priority = dispatcher.Prio(uint32(prio))
 			return nil
 		},
-		"actions": func(n ast.Node) error {
+		"actions": func(n *yaml.Node) error {
 			p.Actions = dispatcher.On()
-			return f.list(func(n ast.Node) error {
+			return f.list(func(n *yaml.Node) error {
 				var word string
 				return f.text(&word, func() error {
 					if strings.Contains(word, ",") { // as on the command line
@@ -119,7 +174,7 @@ func (f *stateFile) readProgram(n ast.Node) (p Program, err error) {
 				})(n)
 			})(n)
 		},
-		"frags": func(n ast.Node) (err error) {
+		"frags": func(n *yaml.Node) (err error) {
 			p.Frags = new(bool)
 			*p.Frags, err = f.boolean(n)
 			return err
@@ -130,7 +185,7 @@ func (f *stateFile) readProgram(n ast.Node) (p Program, err error) {
 			}
 			return nil
 		}),
-		"maps": func(n ast.Node) (err error) {
+		"maps": func(n *yaml.Node) (err error) {
 			p.Maps, err = f.readMaps(n)
 			return err
 		},
@@ -147,12 +202,12 @@ func (f *stateFile) readProgram(n ast.Node) (p Program, err error) {
 	return p, nil
 }
 
-func (f *stateFile) readMaps(n ast.Node) (map[string][]Entry, error) {
+func (f *stateFile) readMaps(n *yaml.Node) (map[string][]Entry, error) {
 	maps := map[string][]Entry{}
-	return maps, f.each(n, func(key, n ast.Node) error {
-		name := key.GetToken().Value
+	return maps, f.each(n, func(key, n *yaml.Node) error {
+		name := key.Value
 		maps[name] = []Entry{}
-		return f.list(func(n ast.Node) error {
+		return f.list(func(n *yaml.Node) error {
 			var e Entry
 			err := f.object(n, keys{"key": f.datum(&e.Key), "value": f.datum(&e.Value)}, "key", "value")
 			maps[name] = append(maps[name], e)
@@ -162,25 +217,28 @@ func (f *stateFile) readMaps(n ast.Node) (map[string][]Entry, error) {
 }
 
 // datum reads a key or a value of a map.
-func (f *stateFile) datum(into *any) func(ast.Node) error {
-	return func(n ast.Node) (err error) {
-		if _, isText := f.follow(n).(*ast.StringNode); isText {
+func (f *stateFile) datum(into *any) func(*yaml.Node) error {
+	return func(n *yaml.Node) error {
+		is, err := f.follow(n)
+		if err != nil {
+			return err
+		}
+		switch kindOf(is) {
+		case aText:
 			var s string
 			err = f.text(&s, nil)(n)
 			*into = s
-			return err
+		case aWhole:
+			*into, err = f.integer(n)
+		default:
+			err = f.unlike(n, "a whole number or a text")
 		}
-		var number json.Number
-		if number, err = f.integer(n); err != nil {
-			return f.wrong(n, "a number or a text is wanted here")
-		}
-		*into = number
-		return nil
+		return err
 	}
 }
 
 // keys are those of an object, with what reads their values.
-type keys map[string]func(ast.Node) error
+type keys map[string]func(*yaml.Node) error
 
 func (k keys) names() []string {
 	var names []string

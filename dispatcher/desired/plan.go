@@ -47,6 +47,7 @@ type Place struct {
 // in.
 type wanted struct {
 	entry    Program
+	data     []byte // of the object
 	place    Place
 	function string // its name in the kernel
 	digest   string // of what it is made from
@@ -206,7 +207,7 @@ func transaction(mode dispatcher.Mode, steps []Step) dispatcher.Transaction {
 // load is how the program is loaded.
 func (w *wanted) load() dispatcher.Program {
 	return dispatcher.Program{
-		File: w.entry.Object, Name: w.function, PinPath: w.entry.PinPath, Contents: w.contents,
+		File: w.entry.Object, Data: w.data, Name: w.function, PinPath: w.entry.PinPath, Contents: w.contents,
 		Priority: &w.place.Priority, Actions: &w.place.Actions, Frags: &w.place.Frags,
 	}
 }

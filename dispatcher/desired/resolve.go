@@ -1,12 +1,12 @@
 package desired
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -100,16 +100,18 @@ func interfaceNames() ([]string, error) {
 	return names, nil
 }
 
-// objects remembers what was found out about object files: a pattern names one
-// for many interfaces.
+// objects remembers object files and what was found out about them: a pattern names one
+// for many interfaces. A file is read once, so that all of them get the same bytes, and
+// those of the digest, whatever becomes of the file meanwhile.
 type objects struct {
+	files       map[string][]byte
 	digests     map[string]string // of files
 	inspections map[string]*dispatcher.Object
 	specimens   map[string]*dispatcher.Specimen // by what they are made from
 }
 
 func newObjects() *objects {
-	return &objects{map[string]string{}, map[string]*dispatcher.Object{}, map[string]*dispatcher.Specimen{}}
+	return &objects{map[string][]byte{}, map[string]string{}, map[string]*dispatcher.Object{}, map[string]*dispatcher.Specimen{}}
 }
 
 func (o *objects) close() {
@@ -119,23 +121,20 @@ func (o *objects) close() {
 }
 
 // resolve fills in what the file leaves open.
-func (o *objects) resolve(p Program) (*wanted, error) {
+func (o *objects) resolve(ctx context.Context, p Program) (*wanted, error) {
 	var err error
 	if p.Object, err = filepath.Abs(p.Object); err != nil {
 		return nil, err
 	}
-	object := o.inspections[p.Object]
-	if object == nil {
-		if object, err = dispatcher.Inspect(p.Object); err != nil {
-			return nil, locate(p.where, err)
-		}
-		o.inspections[p.Object] = object
+	object, err := o.inspect(ctx, p.Object)
+	if err != nil {
+		return nil, locate(p.where, err)
 	}
 	said, err := choose(object, p)
 	if err != nil {
 		return nil, err
 	}
-	w := &wanted{entry: p, function: said.Name, place: Place{said.Priority, said.Actions, said.Frags}}
+	w := &wanted{entry: p, data: o.files[p.Object], function: said.Name, place: Place{said.Priority, said.Actions, said.Frags}}
 	if p.Priority != nil {
 		w.place.Priority = *p.Priority
 	}
@@ -152,6 +151,22 @@ func (o *objects) resolve(p Program) (*wanted, error) {
 		return nil, err
 	}
 	return w, nil
+}
+
+// inspect reads an object file, or remembers it.
+func (o *objects) inspect(ctx context.Context, file string) (*dispatcher.Object, error) {
+	if object := o.inspections[file]; object != nil {
+		return object, nil
+	}
+	data, err := dispatcher.ReadObject(ctx, file)
+	if err != nil {
+		return nil, err
+	}
+	object, err := dispatcher.InspectData(file, data)
+	if err == nil {
+		o.files[file], o.digests[file], o.inspections[file] = data, sum(data), object
+	}
+	return object, err
 }
 
 // choose finds the program of the object that p names, or the first.
@@ -177,16 +192,7 @@ func choose(object *dispatcher.Object, p Program) (*dispatcher.ObjectProgram, er
 
 // digest is the hash of all that the program is made from.
 func (o *objects) digest(w *wanted) (string, error) {
-	file, known := o.digests[w.entry.Object]
-	if !known {
-		data, err := os.ReadFile(w.entry.Object)
-		if err != nil {
-			return "", err
-		}
-		file = sum(data)
-		o.digests[w.entry.Object] = file
-	}
-	made, err := json.Marshal([]any{file, w.function, w.entry.PinPath, w.contents})
+	made, err := json.Marshal([]any{o.digests[w.entry.Object], w.function, w.entry.PinPath, w.contents})
 	return sum(made), err
 }
 

@@ -6,8 +6,8 @@ import (
 	"math"
 	"testing"
 
-	"github.com/goccy/go-yaml"
 	"github.com/santhosh-tekuri/jsonschema/v6"
+	"go.yaml.in/yaml/v4"
 	"pgregory.net/rapid"
 )
 
@@ -120,7 +120,12 @@ func TestSchemaProperties(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		asYAML, err := yaml.JSONToYAML(asJSON)
+		var node yaml.Node
+		if err := yaml.Load(asJSON, &node); err != nil {
+			t.Fatal(err)
+		}
+		spread(&node)
+		asYAML, err := yaml.Dump(&node)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -2,18 +2,21 @@ package desired
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/goccy/go-yaml"
-	"github.com/goccy/go-yaml/ast"
+	"go.yaml.in/yaml/v4"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/input"
 )
 
 // State is what should run.
@@ -60,21 +63,28 @@ type Entry struct {
 // extensions are the names of the files that are read from a directory.
 var extensions = []string{".yaml", ".yml", ".json"}
 
+// FileLimit is how large a state file may be, in bytes.
+const FileLimit = 4 << 20
+
 // Read reads state files and puts them together: YAML or JSON, and of a directory
 // those whose names say that, in the order of the names. Paths of objects in it
-// become absolute. The error names the line and the column.
-func Read(paths ...string) (*State, error) {
+// become absolute. The error names the line and the column. A file has at most 4 MiB,
+// and about a million values. ctx ends reading, also where nobody writes to a FIFO.
+func Read(ctx context.Context, paths ...string) (*State, error) {
 	files, err := listFiles(paths)
 	if err != nil {
 		return nil, err
 	}
 	s := &State{Interfaces: []Interface{}}
 	for _, file := range files {
-		data, err := os.ReadFile(file)
+		data, err := input.ReadFile(ctx, file, FileLimit)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
 		if err != nil {
 			return nil, cantRead(file, err)
 		}
-		one, err := parse(file, data)
+		one, err := Parse(ctx, file, filepath.Dir(file), data)
 		if err != nil {
 			return nil, err
 		}
@@ -112,7 +122,11 @@ func listFiles(paths []string) ([]string, error) {
 }
 
 func cantRead(path string, err error) error {
-	return &dispatcher.Error{Kind: dispatcher.ErrInvalid, Msg: fmt.Sprintf("can't read the state: %v", err), Err: err,
+	var of *fs.PathError
+	if errors.As(err, &of) {
+		err = of.Err
+	}
+	return &dispatcher.Error{Kind: dispatcher.ErrInvalid, Msg: fmt.Sprintf("can't read the state in %s: %v", path, err), Err: err,
 		Remedy: "name a file, or a directory with files that end in .yaml, .yml or .json"}
 }
 
@@ -134,27 +148,42 @@ func (s *State) YAML() ([]byte, error) {
 	if err := enc.Encode(s); err != nil {
 		return nil, err
 	}
-	var tree any
-	if err := yaml.UnmarshalWithOptions(b.Bytes(), &tree, yaml.UseOrderedMap()); err != nil {
+	var doc yaml.Node
+	if err := yaml.Load(escape(b.Bytes()), &doc); err != nil { // JSON is YAML, but for what ends a line
 		return nil, err
 	}
-	node, err := yaml.ValueToNode(tree)
-	if err != nil {
-		return nil, err
-	}
-	ast.Walk(quoter{}, node)
-	return []byte(node.String() + "\n"), nil
+	spread(&doc)
+	text, err := yaml.Dump(&doc, yaml.WithLineWidth(-1))
+	return escape(text), err
 }
 
-// quoter quotes the texts of a tree that can't be printed as they are, and those such as
-// .inf, which the writer leaves as they are and the parser takes for numbers.
-type quoter struct{}
-
-// Visit is for ast.Walk.
-func (q quoter) Visit(n ast.Node) ast.Visitor {
-	text, ok := n.(*ast.StringNode)
-	if ok && (strings.HasPrefix(strings.TrimLeft(text.Value, "+-"), ".") || strings.ContainsFunc(text.Value, func(r rune) bool { return !strconv.IsPrint(r) })) {
-		text.Value = strconv.Quote(text.Value) // its escapes are YAML's too
+// spread takes JSON's brackets away, and its quotes where a text can be read without
+// them as nothing else, and be printed as it is.
+func spread(n *yaml.Node) {
+	quoted := n.Style&yaml.DoubleQuotedStyle != 0
+	if n.Style = 0; quoted && (kindOf(n) != aText || strings.ContainsFunc(n.Value, unprintable)) {
+		n.Style = yaml.DoubleQuotedStyle
 	}
-	return q
+	if len(n.Content) == 0 && n.Kind != yaml.ScalarNode {
+		n.Style = yaml.FlowStyle
+	}
+	for _, c := range n.Content {
+		spread(c)
+	}
+}
+
+func unprintable(r rune) bool { return r != '\n' && !strconv.IsPrint(r) }
+
+// escape escapes what YAML takes as it is, and a terminal doesn't. It stands in double
+// quotes, where Go's escapes are YAML's too.
+func escape(text []byte) []byte {
+	var b bytes.Buffer
+	for _, r := range string(text) {
+		if unprintable(r) {
+			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.Bytes()
 }

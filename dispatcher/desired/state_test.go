@@ -1,21 +1,28 @@
 package desired
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
-	"github.com/goccy/go-yaml"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"go.yaml.in/yaml/v4"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
 )
+
+func parse(file string, data []byte) (*State, error) {
+	return Parse(context.Background(), file, filepath.Dir(file), data)
+}
 
 func pointer[T any](v T) *T { return &v }
 
@@ -124,12 +131,15 @@ func TestYAML(t *testing.T) {
 
 func TestParseErrors(t *testing.T) {
 	const eth0 = "interfaces:\n  - name: eth0\n"
+	// What no schema can say.
+	unsayable := map[string]bool{"interfaces:\n  - name: 'eth[0'\n": true, "interfaces: []\n---\ninterfaces: []\n": true,
+		"interfaces: !!seq []\n": true, "interfaces:\n  - name: !!str 5\n": true}
 	const program = eth0 + "    programs:\n      - name: a\n        object: x.o\n"
 	cases := []struct{ file, err string }{
-		{"interfaces: [\n", "a.yaml:1:13: sequence end token ']' not found"},
-		{"\tinterfaces:", "a.yaml:1:11: tab character cannot use as a map key directly"},
-		{eth0 + "   programs: [\n", "a.yaml:3:4: value is not allowed in this context"},
-		{eth0 + "    name: eth1\n", `a.yaml:3:5: mapping key "name" already defined at [2:5]`},
+		{"interfaces: [\n", "a.yaml:2:1: did not find expected node content while parsing a flow node"},
+		{"\tinterfaces:", "a.yaml:1:1: found character that cannot start any token while scanning for the next token"},
+		{eth0 + "   programs: [\n", "a.yaml:3:4: did not find expected '-' indicator while parsing a block collection from 2:3 on"},
+		{eth0 + "    name: eth1\n", `a.yaml:3:5: key "name" stands there twice, first at a.yaml:2:5`},
 		{eth0 + "    mod: skb\n", `a.yaml:3:5: unknown key "mod"`},
 		{eth0 + "    5: skb\n", `a.yaml:3:5: unknown key "5"`},
 		{`{"interfaces": [{"name": "eth0", "bad": 1}]}`, `a.yaml:1:34: unknown key "bad"`},
@@ -147,22 +157,30 @@ func TestParseErrors(t *testing.T) {
 		{program + "        actions: [XDP_PAS]\n", `a.yaml:6:19: unknown action "XDP_PAS"`},
 		{program + "        pin-path: fw\n", `a.yaml:6:19: "fw": it has to begin with /`},
 		{program + "        section: xdp\n        program: f\n", `a.yaml:4:9: program "a" has both a section and a program`},
-		{program + "        maps:\n          m:\n            - {key: .nan, value: 3}\n", "a.yaml:8:21: a number or a text is wanted here"},
+		{program + "        maps:\n          m:\n            - {key: .nan, value: 3}\n", "a.yaml:8:21: a whole number or a text is wanted here, and this is a number"},
 		{program + "        maps:\n          m:\n            - {key: 1}\n", `a.yaml:8:15: key "value" is missing`},
 		{eth0 + "    programs:\n      - name: a\n", `a.yaml:4:9: key "object" is missing`},
 		{"interfaces:\n  - mode: skb\n", `a.yaml:2:5: key "name" is missing`},
-		{"interfaces:\n  - name: 5\n", "a.yaml:2:11: a text is wanted here, and this is a number"},
+		{"interfaces:\n  - name: 5\n", "a.yaml:2:11: a text is wanted here, and this is a whole number"},
 		{"interfaces:\n  - name: 'eth[0'\n", `a.yaml:2:11: "eth[0": syntax error in pattern`},
 		{eth0 + "    mode: fast\n", `a.yaml:3:11: unknown mode "fast"`},
 		{"interfaces:\n  - name: ''\n", "a.yaml:2:11: this must not be empty"},
 		{"interfaces: &x [*x]\n", "a.yaml:1:17: an object is wanted here, and this is a list"},
-		{"interfaces: [*y]\n", "a.yaml:1:14: an object is wanted here, and this is something else"},
-		{"interfaces:\n", "a.yaml:1:13: a list is wanted here, and this is nothing"},
+		{"interfaces: [*y]\n", "a.yaml:1:14: unknown anchor 'y' referenced"},
+		{"interfaces:\n", "a.yaml:1:12: a list is wanted here, and this is nothing"},
+		{"interfaces: !!seq []\n", "a.yaml:1:13: tags such as !!seq are not understood"},
+		{"interfaces:\n  - name: !!str 5\n", "a.yaml:2:11: tags such as !!str are not understood"},
+		{"? [interfaces]\n: []\n", "a.yaml:1:3: a key has to be a text"},
+		{program + "        <<: {priority: 5}\n", `a.yaml:6:9: unknown key "<<"`},
 		{"- eth0\n", "a.yaml:1:1: an object is wanted here, and this is a list"},
-		{"interfaces: []\n---\ninterfaces: []\n", "a.yaml: 2 documents in one file, and a state is one"},
+		{"interfaces: []\n---\ninterfaces: []\n", "a.yaml: several documents in one file, and a state is one"},
 	}
-	// What no schema can say.
-	unsayable := map[string]bool{"interfaces:\n  - name: 'eth[0'\n": true, "interfaces: []\n---\ninterfaces: []\n": true}
+	unsayable[program+"        <<: {priority: 5}\n"] = true // another reader merges it
+	for _, number := range []string{"010", "08", "00", "-01", "01020304", "1_000", "0b11", "12e4", "0e10"} {
+		cases = append(cases, struct{ file, err string }{program + "        priority: " + number + "\n", "a.yaml:6:19: " + number + " can be read in several ways"},
+			struct{ file, err string }{program + "        maps:\n          m:\n            - {key: " + number + ", value: 3}\n", "a.yaml:8:21: " + number + " can be read in several ways"})
+		unsayable[program+"        priority: "+number+"\n"], unsayable[program+"        maps:\n          m:\n            - {key: "+number+", value: 3}\n"] = true, true
+	}
 	for _, c := range cases {
 		_, err := parse("a.yaml", []byte(c.file))
 		if text := errorText(err); text != c.err {
@@ -199,7 +217,7 @@ func TestReadDirectory(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s, err := Read(dir, filepath.Join(dir, "10.json"))
+	s, err := Read(t.Context(), dir, filepath.Join(dir, "10.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,7 +229,7 @@ func TestReadDirectory(t *testing.T) {
 		t.Errorf("interfaces %q", names)
 	}
 	for _, path := range []string{filepath.Join(dir, "absent.yaml"), t.TempDir()} {
-		if _, err := Read(path); !errors.Is(err, dispatcher.ErrInvalid) {
+		if _, err := Read(t.Context(), path); !errors.Is(err, dispatcher.ErrInvalid) {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
@@ -312,6 +330,89 @@ func TestAliases(t *testing.T) {
 		if diff := cmp.Diff([]Program{p}, i.Programs, ignorePlaces); diff != "" {
 			t.Error(i.Name, diff)
 		}
+	}
+}
+
+// TestAnchorAgain: an alias means what its anchor meant last, up to there.
+func TestAnchorAgain(t *testing.T) {
+	s, err := parse("/a.yaml", []byte("interfaces: [{name: &n eth0}, {name: *n}, {name: &n eth1}, {name: *n}]"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, i := range s.Interfaces {
+		names = append(names, i.Name)
+	}
+	if got := strings.Join(names, " "); got != "eth0 eth0 eth1 eth1" {
+		t.Error(got)
+	}
+}
+
+// TestByteOrderMark: editors of Windows begin files with one.
+func TestByteOrderMark(t *testing.T) {
+	for _, file := range []string{"interfaces: [{name: eth0}]", `{"interfaces": [{"name": "eth0"}]}`} {
+		if s, err := parse("a.yaml", []byte("\ufeff"+file)); err != nil || len(s.Interfaces) != 1 {
+			t.Errorf("%v, %v", s, err)
+		}
+	}
+}
+
+// TestLimits: whatever stands in a file, reading it takes neither much time nor much
+// memory.
+func TestLimits(t *testing.T) {
+	const program = "interfaces:\n- name: x\n  programs:\n  - name: a\n    object: o\n    maps:\n      m:\n"
+	const testSize = FileLimit / 4
+	repeat := func(s string, size int) string { return strings.Repeat(s, size/len(s)) }
+	// 10 programs on 10 interfaces, each behind an alias of an alias.
+	aliases := "interfaces:\n- &i {name: x, programs: [&p {name: a, object: o, maps: {m: &m [&e {key: 0, value: 0}"
+	aliases += strings.Repeat(", *e", 500) + "]"
+	for i := range 500 {
+		aliases += fmt.Sprintf(", m%d: *m", i)
+	}
+	aliases += "}}" + strings.Repeat(", *p", 500) + "]}\n" + strings.Repeat("- *i\n", 500)
+	for name, c := range map[string]struct{ file, err string }{
+		"a large blocklist":     {program + repeat("      - {key: 192.0.2.1, value: 1}\n", testSize-100), ""},
+		"aliases of aliases":    {aliases, "more than 1048576 values"},
+		"nothing but lists":     {repeat("[", testSize), "exceeded max depth of 64"},
+		"nothing but objects":   {repeat("{a: ", testSize), "exceeded max depth of 64"},
+		"nothing but dashes":    {repeat("- ", testSize), "exceeded max depth of 64"},
+		"nothing but questions": {repeat("? ", testSize), "exceeded max depth of 64"},
+		"many documents":        {repeat("---\n", testSize), "several documents"},
+		"many values":           {"interfaces: [" + repeat("a,", testSize-100) + "]", "an object is wanted"},
+		"many anchors":          {"interfaces: [" + repeat("&a a,", testSize-100) + "]", "an object is wanted"},
+		"a long text":           {repeat("a", testSize), "an object is wanted"},
+		"a long number":         {"interfaces: " + repeat("1", testSize-100), "a list is wanted here, and this is a number"},
+		"comments":              {repeat("# a\n", testSize), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			start := time.Now()
+			_, err := parse("a.yaml", []byte(c.file))
+			took := time.Since(start)
+			runtime.ReadMemStats(&after)
+			if text := errorText(err); c.err == "" && err != nil || !strings.Contains(text, c.err) {
+				t.Errorf("%d bytes: %s", len(c.file), text)
+			}
+			if memory := (after.TotalAlloc - before.TotalAlloc) >> 20; took > 5*time.Second || memory > 256 {
+				t.Errorf("%d bytes took %v and %d MiB in all", len(c.file), took, memory)
+			} else {
+				t.Logf("%d bytes took %v and %d MiB in all", len(c.file), took, memory)
+			}
+		})
+	}
+}
+
+// TestReadEnds: a file that is no state file, but never ends, is refused; and a signal
+// ends reading.
+func TestReadEnds(t *testing.T) {
+	if _, err := Read(t.Context(), "/dev/zero"); errorText(err) != "can't read the state in /dev/zero: it has more than 4 MiB, and is too large" {
+		t.Error(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := Parse(ctx, "a.yaml", "/", []byte(full)); !errors.Is(err, context.Canceled) {
+		t.Error(err)
 	}
 }
 

@@ -24,7 +24,7 @@ func TestBadInput(t *testing.T) {
 		eleven += "  - {name: " + name + ", object: OBJ/xdp_pass.o}\n"
 	}
 	cases := []struct{ name, file, stderr string }{
-		{"syntax", "interfaces: [", "xdpmux: FILE:1:13: sequence end token ']' not found\n"},
+		{"syntax", "interfaces: [", "xdpmux: FILE:2:1: did not find expected node content while parsing a flow node\n"},
 		{"wrong key", "interfaces:\n- name: IF\n  program: []\n",
 			"xdpmux: FILE:3:3: unknown key \"program\"\n  keys that can stand there: mode, name, programs\n"},
 		{"two programs of one name", "interfaces:\n- name: IF\n  programs:\n  - {name: a, object: x.o}\n  - {name: a, object: y.o}\n",

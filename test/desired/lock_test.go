@@ -41,12 +41,17 @@ func TestWaiting(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := bufio.NewScanner(stderr)
-	for _, want := range []string{fmt.Sprintf("xdpmux: waiting for process %d (", os.Getpid()), "xdpmux: interrupted"} {
+	expect := func(want string) {
+		t.Helper()
 		if !lines.Scan() || !strings.HasPrefix(lines.Text(), want) {
 			t.Errorf("got %q, want %q", lines.Text(), want)
 		}
-		_ = cmd.Process.Signal(syscall.SIGTERM)
 	}
+	expect(fmt.Sprintf("xdpmux: waiting for process %d (", os.Getpid()))
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	expect("xdpmux: interrupted")
 	var exit *exec.ExitError
 	if err := cmd.Wait(); !errors.As(err, &exit) || exit.ExitCode() != 1 {
 		t.Errorf("ended with %v", err)

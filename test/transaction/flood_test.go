@@ -159,7 +159,7 @@ func apply(t *testing.T, ifname string, p dispatcher.Program, priority int) *dis
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	state, err := desired.Read(file)
+	state, err := desired.Read(t.Context(), file)
 	if err != nil {
 		t.Fatal(err)
 	}
