@@ -31,6 +31,7 @@ var (
 	ErrNoInterface      = errors.New("no such interface")                 // in this network namespace
 	ErrNoProgram        = errors.New("no such program")                   // not on the interface
 	ErrNoMap            = errors.New("no such map")                       // not used by the program or chain
+	ErrNoEntry          = errors.New("no such entry")                     // in the map
 	ErrObject           = errors.New("unusable object file")              // missing, no ELF, for another machine, no XDP program in it
 	ErrMapSize          = errors.New("unusable size of a map")            // none, or one that there is no memory for; Program.MapSizes gives another
 	ErrVerifier         = errors.New("program refused by the verifier")   // VerifierLog has its words

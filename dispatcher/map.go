@@ -30,7 +30,8 @@ type Map struct {
 	fd         *libbpf.FD
 	typ        libbpf.MapType
 	key, value *value.Layout
-	cpus       int // values of each key; 1 for a map that is not per CPU
+	keyKnown   bool // by the type of map
+	cpus       int  // values of each key; 1 for a map that is not per CPU
 }
 
 // OpenMap opens a map that the loaded program uses, by its name; the ids of
@@ -107,8 +108,8 @@ func (m *Map) readInfo() error {
 	m.MapInfo = MapInfo{ID: info.ID, Name: info.Name, Type: info.Type.String(), PerCPU: info.Type.PerCPU(),
 		KeySize: info.KeySize, ValueSize: info.ValueSize, MaxEntries: info.MaxEntries}
 	m.key, m.value, m.cpus = value.Bytes(info.KeySize), value.Bytes(info.ValueSize), 1
-	if m.indexed() {
-		m.key = value.Uint(info.KeySize)
+	if m.indexed() || m.Type == "devmap_hash" {
+		m.key, m.keyKnown = value.Uint(info.KeySize), true
 	}
 	if m.PerCPU {
 		if m.cpus, err = libbpf.NumPossibleCPUs(); err != nil {
@@ -127,11 +128,15 @@ func (m *Map) readInfo() error {
 		return err
 	}
 	m.BTF = true
-	if info.BTFKeyTypeID != 0 && !m.indexed() { // global variables have none
+	if info.BTFKeyTypeID != 0 && !m.keyKnown { // global variables have none
 		m.key, err = value.FromBTF(btf, info.BTFKeyTypeID)
 	}
 	return err
 }
+
+// Typed says whether keys and values are more than bytes: their types are known, or the
+// type of map tells them.
+func (m *Map) Typed() bool { return m.BTF || m.keyKnown && m.targets() != nil }
 
 // indexed says whether the keys are the numbers from 0 to MaxEntries-1.
 func (m *Map) indexed() bool {
@@ -139,7 +144,8 @@ func (m *Map) indexed() bool {
 	case libbpf.MapTypeArray, libbpf.MapTypePerCPUArray, libbpf.MapTypeCPUMap:
 		return true
 	}
-	return false
+	// libbpf names what xdpmux has no constant for.
+	return m.Type == "devmap" || m.Type == "prog_array" || m.Type == "array_of_maps"
 }
 
 // Close lets go of the map. It is idempotent.

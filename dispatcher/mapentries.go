@@ -12,7 +12,8 @@ import (
 )
 
 // Entry is a key of a map with its value, or its values: those of a per-CPU map,
-// one for each possible CPU.
+// one for each possible CPU. A value that stands for an interface, a program or a map is
+// a [Target].
 type Entry struct {
 	Key    value.Value
 	Values []value.Value
@@ -23,20 +24,31 @@ type Entry struct {
 // stands for bpf_map_lookup_batch, else bpf_map_get_next_key and
 // bpf_map_lookup_elem.
 //
-// Errors: [ErrInvalid] for a type of map without entries, such as a ring buffer.
+// Errors: [ErrInvalid] for a type of map whose entries nobody can read, such as a ring
+// buffer.
 func (m *Map) Entries(ctx context.Context) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
-		err := m.scan(ctx, func(key, values []byte) bool {
-			e := Entry{Key: m.key.Decode(key), Values: make([]value.Value, m.cpus)}
-			for i := range e.Values {
-				at := len(values) / m.cpus * i
-				e.Values[i] = m.value.Decode(values[at : at+m.ValueSize])
-			}
-			return yield(e, nil)
-		})
+		decode := m.decoder()
+		err := m.scan(ctx, func(key, values []byte) bool { return yield(decode(key, values), nil) })
 		if err != nil {
 			yield(Entry{}, err)
 		}
+	}
+}
+
+// decoder reads an entry's bytes.
+func (m *Map) decoder() func(key, values []byte) Entry {
+	one := m.targets()
+	if one == nil {
+		one = m.value.Decode
+	}
+	return func(key, values []byte) Entry {
+		e := Entry{Key: m.key.Decode(key), Values: make([]value.Value, m.cpus)}
+		for i := range e.Values {
+			at := len(values) / m.cpus * i
+			e.Values[i] = one(values[at : at+m.ValueSize])
+		}
+		return e
 	}
 }
 
@@ -72,6 +84,9 @@ const errNotSupported = syscall.Errno(524)
 // scan calls yield with the raw bytes of each entry until it returns false. They
 // are good until it returns.
 func (m *Map) scan(ctx context.Context, yield func(key, values []byte) bool) error {
+	if err := m.Readable(); err != nil {
+		return err
+	}
 	entry := m.KeySize + m.valueBytes()
 	count := max(1, min(m.MaxEntries, batchBytes/max(1, entry)))
 	var in []byte
@@ -143,7 +158,7 @@ func (m *Map) explainRead(err error) error {
 	switch {
 	case errors.Is(err, syscall.EPERM):
 		return explainPermission(err)
-	case errors.Is(err, syscall.EOPNOTSUPP), errors.Is(err, errNotSupported), errors.Is(err, syscall.EINVAL):
+	case errors.Is(err, syscall.EOPNOTSUPP), errors.Is(err, errNotSupported), errors.Is(err, syscall.EINVAL): // a type of a later kernel
 		return &Error{Kind: ErrInvalid, Err: err, Msg: fmt.Sprintf("map %s is a %s, which has no entries to read", m.Name, m.Type)}
 	}
 	return fmt.Errorf("read map %s: %w", m.Name, err)

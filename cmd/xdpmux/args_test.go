@@ -86,7 +86,8 @@ func TestNormalize(t *testing.T) {
 
 		// Commands of a command.
 		{in: "map list v", want: "map list -- v"},
-		{in: "m d v rxcnt --watch", want: "map dump --watch -- v rxcnt"},
+		{in: "m d v rxcnt", err: `command "d" is ambiguous`},
+		{in: "m du v rxcnt --watch", want: "map dump --watch -- v rxcnt"},
 		{in: "map --id 5 dump v", want: "map dump --id=5 -- v"},
 		{in: "map -v dump -i5 v", want: "map dump --verbose --id=5 -- v"},
 		{in: "map", want: "map"},
@@ -144,7 +145,7 @@ func TestRunWithoutKernel(t *testing.T) {
 		{args: "help load", stdout: "xdpmux load - "},
 		{args: "load --help", stdout: "xdpmux load - "},
 		{args: "map --help", stdout: "xdpmux map - "},
-		{args: "help m d", stdout: "xdpmux map dump - "},
+		{args: "help m du", stdout: "xdpmux map dump - "},
 		{args: "map dump --help", stdout: "xdpmux map dump - "},
 		{args: "help lode", status: 1, stderr: "xdpmux: unknown command \"lode\"\n"},
 		{args: "help map shred", status: 1, stderr: "xdpmux: unknown command \"map shred\"\n  xdpmux map --help lists its commands\n"},

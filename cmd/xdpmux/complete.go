@@ -198,7 +198,7 @@ func optionValues(ctx context.Context, command *cli.Command, name string, args [
 	case "map":
 		return objectMaps(args), false
 	case "id":
-		if command.Name == "dump" {
+		if strings.HasPrefix(fullName(command), "map ") {
 			return mapValues(args, func(m dispatcher.ChainMap) string { return fmt.Sprint(m.ID) }), false
 		}
 		return programValues(ctx, args, func(p dispatcher.Loaded) string { return fmt.Sprint(p.ID) }), false

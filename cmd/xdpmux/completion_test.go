@@ -46,9 +46,9 @@ var completions = []completed{
 	{"--netns=/proc/self/ns/net unload -a l", "lo ..."},
 	{"nonesuch ", ""},
 	{"help pl", "plan"},
-	{"help map ", "dump list"},
+	{"help map ", "delete dump list update"},
 	{"completion ", "bash fish zsh"},
-	{"map ", "dump list"},
+	{"map ", "delete dump list update"},
 
 	// Interfaces, also of commands that are called by a prefix.
 	{"load l", "lo ..."},

@@ -43,6 +43,14 @@ var examples = map[string][]example{
 	},
 	"map dump": {
 		{"xdpmux map dump eth0 rxcnt --watch", "see counters grow"},
+		{"xdpmux map dump eth0 blocked --key 192.0.2.7", "is this address in it?"},
+	},
+	"map update": {
+		{"xdpmux map update eth0 blocked --key 192.0.2.7 --value 1", "put an address into a filter that runs"},
+		{"xdpmux map update eth0 tx_ports --key 0 --value eth1", "send what a program redirects to port 0 out of eth1"},
+	},
+	"map delete": {
+		{"xdpmux map delete eth0 blocked --key 192.0.2.7", "and take it out again"},
 	},
 	"run": {
 		{"xdpmux run eth0 count.o -i 5", "try a program until Ctrl-C, with a line each 5 seconds"},

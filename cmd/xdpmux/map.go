@@ -13,10 +13,10 @@ import (
 func mapCommand(out *output) *cli.Command {
 	return &cli.Command{
 		Name:            "map",
-		Usage:           "show the maps of an interface's programs, and what is in them",
+		Usage:           "show and change the maps of an interface's programs",
 		HideHelpCommand: true,
 		Action: func(*cli.Context) error {
-			return usageError("map needs a command", "xdpmux map list <ifname>, or xdpmux map dump <ifname> <map>")
+			return usageError("map needs a command", "xdpmux map (list | dump | update | delete) ..., each has --help")
 		},
 		Subcommands: []*cli.Command{
 			{
@@ -31,13 +31,33 @@ func mapCommand(out *output) *cli.Command {
 				Name:      "dump",
 				HelpName:  "xdpmux map dump",
 				Usage:     "print the entries of a map",
-				ArgsUsage: "<ifname> (<map> | --id ID)",
-				Flags: []cli.Flag{
-					&cli.StringFlag{Name: "id", Aliases: []string{"i"}, Usage: "dump the map with this `ID`; map list shows it"},
+				ArgsUsage: mapUsage,
+				Flags: append(mapFlags("dump"),
+					keyFlag("only the entry"),
+					&cli.UintFlag{Name: "limit", Usage: "end after `N` entries (default: all)"},
 					&cli.BoolFlag{Name: "watch", Usage: "print the entries again each second, and how numbers change"},
 					&cli.BoolFlag{Name: "json", Usage: jsonUsage("the entries") + ", with --watch one object a line"},
-				},
+				),
 				Action: func(c *cli.Context) error { return mapDump(c, out) },
+			},
+			{
+				Name:      "update",
+				HelpName:  "xdpmux map update",
+				Usage:     "set an entry of a map, in a per-CPU map that of every CPU",
+				ArgsUsage: mapUsage,
+				Flags: append(mapFlags("change"),
+					keyFlag("set the entry"),
+					&cli.StringFlag{Name: "value", Usage: "set it to `VALUE`, said as a key is; in a device map an interface's name, in a map of programs or maps an id"},
+				),
+				Action: mapUpdate,
+			},
+			{
+				Name:      "delete",
+				HelpName:  "xdpmux map delete",
+				Usage:     "remove an entry from a map",
+				ArgsUsage: mapUsage,
+				Flags:     append(mapFlags("change"), keyFlag("remove the entry")),
+				Action:    mapDelete,
 			},
 		},
 	}
@@ -66,40 +86,98 @@ func mapList(c *cli.Context, out *output) error {
 	return table.Flush()
 }
 
-func mapDump(c *cli.Context, out *output) error {
-	const usage = "xdpmux map dump <ifname> (<map> | --id ID)"
+// mapUsage are the arguments of the commands on one map.
+const mapUsage = "<ifname> (<map> | --id ID)"
+
+// mapFlags are the options that name a map instead of its name.
+func mapFlags(verb string) []cli.Flag {
+	return []cli.Flag{&cli.StringFlag{Name: "id", Aliases: []string{"i"}, Usage: verb + " the map with this `ID`; map list shows it"}}
+}
+
+// keyFlag takes what state files take, in one word.
+func keyFlag(use string) cli.Flag {
+	return &cli.StringFlag{Name: "key", Usage: use + " of this `KEY`: a number, an address, a prefix, a MAC address, or bytes such as \"0a 00 ff\""}
+}
+
+// openMap opens the map that a command names.
+func openMap(c *cli.Context) (*dispatcher.Map, error) {
+	command := fullName(c.Command)
+	usage := "xdpmux " + command + " " + mapUsage
 	switch {
 	case c.NArg() == 0 || c.NArg() > 2:
-		return usageError("map dump needs an interface and a map", usage)
+		return nil, usageError(command+" needs an interface and a map", usage)
 	case c.IsSet("id") == (c.NArg() == 2):
-		return usageError("map dump needs either a map's name or its id", usage)
+		return nil, usageError(command+" needs either a map's name or its id", usage)
 	}
 	ifname := c.Args().First()
 	maps, err := dispatcher.ChainMaps(c.Context, ifname)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	name, id := c.Args().Get(1), uint64(0)
 	if c.IsSet("id") {
 		if id, err = strconv.ParseUint(c.String("id"), 0, 32); err != nil {
-			return usageError(fmt.Sprintf("%q is not a map's id", c.String("id")), "xdpmux map list "+ifname+" shows the ids")
+			return nil, usageError(fmt.Sprintf("%q is not a map's id", c.String("id")), "xdpmux map list "+ifname+" shows the ids")
 		}
 	}
 	chosen, err := dispatcher.ChooseMap(maps, ifname, name, uint32(id))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	m, err := dispatcher.OpenMapID(chosen.ID)
+	return dispatcher.OpenMapID(chosen.ID)
+}
+
+func mapDump(c *cli.Context, out *output) error {
+	limit := c.Uint("limit")
+	switch {
+	case c.IsSet("limit") && limit == 0:
+		return usageError("0 entries can't be printed", "without --limit all are")
+	case c.IsSet("limit") && c.IsSet("key"):
+		return usageError("--key and --limit exclude each other", "--key prints one entry")
+	}
+	m, err := openMap(c)
 	if err != nil {
 		return err
 	}
 	defer m.Close()
-	if !m.BTF {
+	if err := m.Readable(); err != nil {
+		return err
+	}
+	if !m.Typed() {
 		out.warn("map %s has no type information (BTF): bytes are shown in hexadecimal", m.Name)
 	}
 	d := newDump(out.stdout, m, c.Bool("json"), c.Bool("watch"))
+	d.limit = limit
+	if c.IsSet("key") {
+		key := c.String("key")
+		d.key = &key
+	}
 	if c.Bool("watch") {
 		return d.watch(c.Context)
 	}
 	return d.print(c.Context)
+}
+
+func mapUpdate(c *cli.Context) error {
+	if !c.IsSet("key") || !c.IsSet("value") {
+		return usageError("map update needs a key and a value", "xdpmux map update "+mapUsage+" --key KEY --value VALUE")
+	}
+	m, err := openMap(c)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	return m.UpdateText(c.String("key"), c.String("value"))
+}
+
+func mapDelete(c *cli.Context) error {
+	if !c.IsSet("key") {
+		return usageError("map delete needs a key", "xdpmux map delete "+mapUsage+" --key KEY")
+	}
+	m, err := openMap(c)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	return m.DeleteText(c.String("key"))
 }

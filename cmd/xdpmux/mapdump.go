@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"time"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
@@ -20,6 +22,8 @@ type dump struct {
 	w      *bufio.Writer
 	m      *dispatcher.Map
 	json   bool
+	key    *string                // of the only entry to print; nil: all
+	limit  uint                   // of entries; 0: none
 	before map[string]value.Value // values of the last round by key; nil: not watching
 	at     time.Time              // of the last round
 }
@@ -64,22 +68,38 @@ func (d *dump) print(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(d.w, `{"map":%s,"entries":[`, info)
+		fmt.Fprintf(jsonWriter{d.w}, `{"map":%s,"entries":[`, info)
 	}
-	first := true
-	for e, err := range d.m.Entries(ctx) {
+	printed := uint(0)
+	for e, err := range d.entries(ctx) {
 		if err != nil {
 			return err
 		}
-		if err := d.entry(e, d.change(e, seconds), first); err != nil {
+		if err := d.entry(e, d.change(e, seconds), printed == 0); err != nil {
 			return err
 		}
-		first = false
+		if printed++; printed == d.limit {
+			break
+		}
 	}
 	if d.json {
 		fmt.Fprintln(d.w, "]}")
 	}
 	return d.w.Flush()
+}
+
+// entries are those to print.
+func (d *dump) entries(ctx context.Context) iter.Seq2[dispatcher.Entry, error] {
+	if d.key == nil {
+		return d.m.Entries(ctx)
+	}
+	return func(yield func(dispatcher.Entry, error) bool) {
+		e, err := d.m.LookupText(*d.key)
+		if d.before != nil && errors.Is(err, dispatcher.ErrNoEntry) {
+			return // it may come
+		}
+		yield(e, err)
+	}
 }
 
 // change is what an entry's numbers change by in a second; nil: there are none, or
@@ -137,7 +157,7 @@ func (d *dump) entry(e dispatcher.Entry, change value.Value, first bool) error {
 	if d.before == nil {
 		d.w.WriteByte('\n') // an entry a line
 	}
-	_, err = d.w.Write(b)
+	_, err = jsonWriter{d.w}.Write(b)
 	return err
 }
 

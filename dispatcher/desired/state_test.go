@@ -18,6 +18,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/value"
 )
 
 func parse(file string, data []byte) (*State, error) {
@@ -302,7 +303,7 @@ func TestEncode(t *testing.T) {
 		{"eth0", 4, "", `is neither a number nor an address, a prefix, a MAC address or bytes such as "0a 00 ff"`},
 	}
 	for _, c := range cases {
-		b, err := encode(c.value, c.size)
+		b, err := value.Encode(c.value, c.size)
 		if text := errorText(err); text != c.err {
 			t.Errorf("%v in %d bytes: got %q, want %q", c.value, c.size, text, c.err)
 		}

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"net/netip"
 	"strings"
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
@@ -41,7 +42,8 @@ const (
 	formEnum
 	formStruct
 	formArray
-	formText // an array of char
+	formText    // an array of char
+	formAddress // of IPv4 or IPv6
 )
 
 // field is a member of a struct.
@@ -115,7 +117,11 @@ func (b builder) layout(id uint32, depth int) (*Layout, error) {
 func (b builder) make(t *libbpf.Type, depth int) (*Layout, error) {
 	switch t.Kind {
 	case libbpf.KindTypedef, libbpf.KindVolatile, libbpf.KindConst, libbpf.KindRestrict, libbpf.KindTypeTag, libbpf.KindVar:
-		return b.layout(t.Ref, depth+1)
+		l, err := b.layout(t.Ref, depth+1)
+		if err == nil && t.Kind == libbpf.KindTypedef && t.Name == "__be32" && l.size == 4 {
+			return address(4), nil
+		}
+		return l, err
 	case libbpf.KindInt:
 		return number(t), nil
 	case libbpf.KindFloat:
@@ -130,6 +136,9 @@ func (b builder) make(t *libbpf.Type, depth int) (*Layout, error) {
 	case libbpf.KindArray:
 		return b.array(t, depth)
 	case libbpf.KindStruct, libbpf.KindUnion, libbpf.KindDatasec:
+		if t.Name == "in_addr" && t.Size == 4 || t.Name == "in6_addr" && t.Size == 16 {
+			return address(t.Size), nil
+		}
 		return b.structure(t, depth)
 	}
 	return nil, fmt.Errorf("type %d (%s) is not that of a value", t.ID, t.Name)
@@ -175,6 +184,9 @@ func number(t *libbpf.Type) *Layout {
 	}
 	return Uint(t.Size)
 }
+
+// address is the layout of an IP address, whose bytes are in the order of the wire.
+func address(size int) *Layout { return &Layout{form: formAddress, size: size} }
 
 // isWord says whether a number can have that many bytes.
 func isWord(size int) bool { return size == 1 || size == 2 || size == 4 || size == 8 }
@@ -283,6 +295,9 @@ func (l *Layout) Decode(b []byte) Value {
 		return a
 	case formText:
 		return text(b)
+	case formAddress:
+		addr, _ := netip.AddrFromSlice(b)
+		return Address(addr)
 	case formFloat:
 		if l.size == 4 {
 			return Float(math.Float32frombits(binary.NativeEndian.Uint32(b)))

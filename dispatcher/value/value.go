@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"net/netip"
 	"strconv"
 	"strings"
 )
@@ -17,7 +18,7 @@ type Value interface {
 }
 
 // The values. A Raw is bytes that no type explains, a Text an array of char that
-// holds a string.
+// holds a string, an Address an IP address, which C calls __be32, in_addr or in6_addr.
 type (
 	Uint64  uint64
 	Int     int64
@@ -26,6 +27,7 @@ type (
 	Pointer uint64
 	Text    string
 	Raw     []byte
+	Address netip.Addr
 	Array   []Value
 	Struct  []Field
 	Rate    float64 // change per second
@@ -49,6 +51,9 @@ func (v Float) String() string   { return strconv.FormatFloat(float64(v), 'g', -
 func (v Bool) String() string    { return strconv.FormatBool(bool(v)) }
 func (v Pointer) String() string { return fmt.Sprintf("%#x", uint64(v)) }
 func (v Text) String() string    { return strconv.Quote(string(v)) }
+
+// String is as in "192.0.2.1".
+func (v Address) String() string { return netip.Addr(v).String() }
 
 // String is the name, or else the number.
 func (v Enum) String() string {
@@ -87,6 +92,7 @@ func (v Int) MarshalJSON() ([]byte, error)     { return []byte(v.String()), nil 
 func (v Bool) MarshalJSON() ([]byte, error)    { return []byte(v.String()), nil }
 func (v Pointer) MarshalJSON() ([]byte, error) { return json.Marshal(v.String()) }
 func (v Text) MarshalJSON() ([]byte, error)    { return json.Marshal(string(v)) }
+func (v Address) MarshalJSON() ([]byte, error) { return json.Marshal(v.String()) }
 
 // MarshalJSON writes the name as a string, or else the number.
 func (v Enum) MarshalJSON() ([]byte, error) {

@@ -45,7 +45,13 @@ const (
 	loop   // typedef of itself
 	broken // struct with a member outside of it
 	function
-	named // struct { char name[4]; u64 n; }
+	named  // struct { char name[4]; u64 n; }
+	be32   // typedef of u32
+	inAddr // struct in_addr { __be32 s_addr; }
+	u8x16  // u8[16]
+	inAddr6
+	ends // struct { struct in_addr a; __be32 b; struct in6_addr c; }
+	wideBE32
 )
 
 var known = types{
@@ -73,6 +79,12 @@ var known = types{
 	broken:   {Kind: libbpf.KindStruct, Size: 4, Members: []libbpf.Member{{Name: "far", Type: u64}}},
 	function: {Kind: libbpf.KindFunc, Name: "f"},
 	named:    {Kind: libbpf.KindStruct, Size: 16, Members: []libbpf.Member{{Name: "name", Type: name4}, {Name: "n", Type: u64, BitOffset: 64}}},
+	be32:     {Kind: libbpf.KindTypedef, Name: "__be32", Ref: u32},
+	inAddr:   {Kind: libbpf.KindStruct, Name: "in_addr", Size: 4, Members: []libbpf.Member{{Name: "s_addr", Type: be32}}},
+	u8x16:    {Kind: libbpf.KindArray, Ref: u8, Len: 16},
+	inAddr6:  {Kind: libbpf.KindStruct, Name: "in6_addr", Size: 16, Members: []libbpf.Member{{Name: "in6_u", Type: u8x16}}},
+	ends:     {Kind: libbpf.KindStruct, Size: 24, Members: []libbpf.Member{{Name: "a", Type: inAddr}, {Name: "b", Type: be32, BitOffset: 32}, {Name: "c", Type: inAddr6, BitOffset: 64}}},
+	wideBE32: {Kind: libbpf.KindTypedef, Name: "__be32", Ref: u64},
 }
 
 // The bytes are those of a little-endian machine, as every one that runs the tests.
@@ -106,6 +118,10 @@ func TestDecode(t *testing.T) {
 		{"typedef and const", typedef, []byte{9, 0, 0, 0, 0, 0, 0, 0}, "9", "9"},
 		{"variables", bss, []byte{3, 0, 0, 0, 0, 0, 0, 0}, "{hits: 3}", `{"hits":3}`},
 		{"128 bits", wide, make([]byte, 16), "00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00", `"0x00000000000000000000000000000000"`},
+		{"IPv4 address", be32, []byte{192, 0, 2, 1}, "192.0.2.1", `"192.0.2.1"`},
+		{"addresses", ends, []byte{192, 0, 2, 1, 10, 0, 0, 255, 0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9},
+			"{a: 192.0.2.1, b: 10.0.0.255, c: 2001:db8::9}", `{"a":"192.0.2.1","b":"10.0.0.255","c":"2001:db8::9"}`},
+		{"no address", wideBE32, []byte{1, 0, 0, 0, 0, 0, 0, 0}, "1", "1"},
 		{"too few bytes", u64, []byte{1, 2}, "01 02", `"0x0102"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -133,7 +149,7 @@ func TestFromBTFRefuses(t *testing.T) {
 }
 
 func TestNumeric(t *testing.T) {
-	for id, want := range map[uint32]bool{u32: true, s32: true, typedef: true, boolean: false, color: false, pointer: false, pair: false, inner: false, wide: false} {
+	for id, want := range map[uint32]bool{u32: true, s32: true, typedef: true, boolean: false, color: false, pointer: false, be32: false, inAddr: false, pair: false, inner: false, wide: false} {
 		l, err := value.FromBTF(known, id)
 		if err != nil || l.Numeric() != want {
 			t.Errorf("type %d: numeric %v, want %v (%v)", id, l.Numeric(), want, err)
@@ -168,6 +184,7 @@ func TestSumAndPerSecond(t *testing.T) {
 		{"structs, without what is no number", named, [][]byte{named1, named2}, "{n: 40}", "{n: +10/s}"},
 		{"one struct, without what is no number", named, [][]byte{named1}, "{n: 10}", "{n: +0/s}"},
 		{"arrays", pair, [][]byte{{1, 0, 0, 0, 2, 0, 0, 0}, {3, 0, 0, 0, 4, 0, 0, 0}}, "[4, 6]", "[+1/s, +1/s]"},
+		{"addresses", be32, [][]byte{{1, 0, 0, 0}, {2, 0, 0, 0}}, "<nil>", "<nil>"},
 		{"no numbers", color, [][]byte{{0, 0, 0, 0}, {0, 0, 0, 0}}, "<nil>", "<nil>"},
 		{"none", u32, nil, "<nil>", ""},
 	} {
