@@ -16,17 +16,17 @@ const (
 	Pass
 	TX
 	Redirect
-	numVerdicts
+	NumVerdicts // how many there are
 )
 
-var verdictNames = [numVerdicts]string{"XDP_ABORTED", "XDP_DROP", "XDP_PASS", "XDP_TX", "XDP_REDIRECT"}
+var verdictNames = [NumVerdicts]string{"XDP_ABORTED", "XDP_DROP", "XDP_PASS", "XDP_TX", "XDP_REDIRECT"}
 
 // VerdictNames are the kernel's names of the verdicts.
 func VerdictNames() []string { return verdictNames[:] }
 
 // String is the kernel's name, such as "XDP_PASS".
 func (v Verdict) String() string {
-	if v < numVerdicts {
+	if v < NumVerdicts {
 		return verdictNames[v]
 	}
 	return fmt.Sprintf("%d", uint32(v))
@@ -65,7 +65,7 @@ func (a Actions) Has(v Verdict) bool { return a&(1<<v) != 0 }
 // Names lists the set's verdicts in the kernel's order.
 func (a Actions) Names() []string {
 	names := []string{}
-	for v := range numVerdicts {
+	for v := range NumVerdicts {
 		if a.Has(v) {
 			names = append(names, v.String())
 		}

@@ -22,7 +22,7 @@ func CheckInterface(ctx context.Context, ifname string) ([]Check, error) {
 	} else if err != nil {
 		return nil, err
 	}
-	return append(checks, checkNative(f), checkMTU(l, f), checkAttached(l)), nil
+	return append(checks, checkNative(f), checkMTU(l, f), checkAttached(ctx, l)), nil
 }
 
 func checkDriver(l link) Check {
@@ -72,19 +72,18 @@ func checkMTU(l link, f *Features) Check {
 }
 
 // checkAttached says what is on the interface, and whether a program can join it.
-func checkAttached(l link) Check {
+func checkAttached(ctx context.Context, l link) Check {
 	if !l.attached {
 		return ok("attached", "nothing")
 	}
-	for _, check := range []func(link) error{checkHeld, checkLegacy} {
-		if err := check(l); err != nil {
-			return found("attached", "", CheckMissing, "", err)
-		}
+	c, err := Status(ctx, l.Name)
+	if err != nil {
+		return found("attached", "", CheckMissing, "", err)
 	}
-	c := chainOf(l)
+	if err := c.InTheWay(); err != nil {
+		return found("attached", "", CheckMissing, "", err)
+	}
 	switch {
-	case c.Err != nil:
-		return found("attached", "", CheckMissing, "", c.Err)
 	case c.Problem != "":
 		return Check{Name: "attached", State: CheckLimited, Detail: c.Problem, Remedy: "unload -a " + l.Name + ", and load the chain anew"}
 	case c.Dispatcher == nil:

@@ -38,8 +38,6 @@ func explainAttach(l link, all []*opened, mode Mode, err error, said []string) e
 			return impossible
 		}
 		return explainPermission(err)
-	case errors.Is(err, syscall.E2BIG):
-		return explainFull(l, len(all), err)
 	case errors.Is(err, syscall.EBUSY), errors.Is(err, syscall.EEXIST):
 		return explainBusy(l, all, mode, err, said)
 	}
@@ -64,21 +62,10 @@ func explainVerifier(o *opened, log string, err error) error {
 		Msg: fmt.Sprintf("the verifier refused program %q of %s", o.bpf.Name(), o.spec.File)}
 	if strings.Contains(log, "changes packet data, while original does not") {
 		result.Msg = fmt.Sprintf("program %q of %s moves the packet's head or tail, and this kernel doesn't take that into a dispatcher of libxdp %s",
-			o.bpf.Name(), o.spec.File, LibxdpVersion())
+			o.bpf.Name(), o.spec.File, libxdp.BuildVersion)
 		result.Remedy = "libxdp 1.5.5 and newer have a dispatcher for it; alone on the interface the program runs without one: " + envSkipDispatcher + "=1"
 	}
 	return result
-}
-
-func explainFull(l link, adding int, err error) error {
-	msg := fmt.Sprintf("a chain takes %d programs", MaxPrograms)
-	libxdpLock.Lock()
-	defer libxdpLock.Unlock()
-	if mp, mpErr := libxdp.GetMultiprog(l.Index); mpErr == nil {
-		defer mp.Close()
-		msg = fmt.Sprintf("%s has %d programs loaded, %d more would pass the limit of %d", l.Name, mp.ProgramCount(), adding, MaxPrograms)
-	}
-	return &Error{Kind: ErrChainFull, Msg: msg, Remedy: "unload one first", Err: err}
 }
 
 func modeMismatch(l link, mode Mode) error {
@@ -104,9 +91,13 @@ func checkLegacy(l link) error {
 	if held := checkHeld(l); held != nil {
 		return held
 	}
+	return legacyInTheWay(l.Name, Loaded{ID: info.ID, Name: info.Name})
+}
+
+func legacyInTheWay(ifname string, program Loaded) error {
 	return &Error{Kind: ErrLegacy,
-		Msg:    fmt.Sprintf("%s has %s, attached without a dispatcher, and nothing can join that", l.Name, Loaded{ID: info.ID, Name: info.Name}),
-		Remedy: "to remove it: unload -a " + l.Name}
+		Msg:    fmt.Sprintf("%s has %s, attached without a dispatcher, and nothing can join that", ifname, program),
+		Remedy: "to remove it: unload -a " + ifname}
 }
 
 // explainPermission names the missing capability behind an EPERM; another error

@@ -32,7 +32,7 @@ func explainObject(file string, err error) error {
 		e.Msg = file + " is a truncated ELF object"
 	case objectfile.ErrConfig:
 		e.Msg = fmt.Sprintf("%s: the run configuration %s", file, refused.Detail)
-		e.Remedy = "it takes members priority, " + strings.Join(verdictNames[:], ", ") + ", each made by __uint()"
+		e.Remedy = "it takes members priority, " + strings.Join(VerdictNames(), ", ") + ", each made by __uint()"
 	default:
 		e.Msg = fmt.Sprintf("%s is %v", file, refused)
 	}

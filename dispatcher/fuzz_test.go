@@ -60,7 +60,7 @@ func FuzzObject(f *testing.F) {
 			if !p.XDP() {
 				continue
 			}
-			if opened, err := (Program{File: "fuzzed.o", Data: data, Name: p.Name}).open(t.Context()); err == nil {
+			if opened, err := open(t.Context(), Program{File: "fuzzed.o", Data: data, Name: p.Name}); err == nil {
 				opened.close()
 			} else if p.Chain {
 				t.Errorf("inspect says that %q loads: %v", p.Name, err)

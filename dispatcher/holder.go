@@ -19,7 +19,7 @@ func checkHeld(l link) error {
 	if l.progID == 0 {
 		return nil
 	}
-	id := holdingLinks()[holding{l.Index, l.progID}]
+	id := holdingLinks()[holding{ifindex: l.Index, progID: l.progID}]
 	if id == 0 {
 		return nil
 	}
@@ -38,6 +38,16 @@ func (c *Chain) Held() error {
 		return nil
 	}
 	return heldByLink(c.Interface.Name, *main, c.Link)
+}
+
+// InTheWay is the error of a program that keeps others from joining it, as a bpf_link
+// holds it or it was attached without a dispatcher; nil: there is none. Errors:
+// [ErrLinkHeld], [ErrLegacy].
+func (c *Chain) InTheWay() error {
+	if held := c.Held(); held != nil || c.Legacy == nil {
+		return held
+	}
+	return legacyInTheWay(c.Interface.Name, *c.Legacy)
 }
 
 func heldByLink(ifname string, program Loaded, id uint32) error {

@@ -23,9 +23,11 @@ type host struct {
 // cantHost is the error of a program that the kernel refused in this dispatcher with
 // EINVAL: perhaps it changes packet data, and then xdpmux's own dispatcher can host
 // it.
-type cantHost struct{ error }
+type cantHost struct{ Err error }
 
-func (e cantHost) Unwrap() error { return e.error }
+func (e cantHost) Error() string { return e.Err.Error() }
+
+func (e cantHost) Unwrap() error { return e.Err }
 
 // hostPrograms loads a dispatcher for the programs and links them into it, in their
 // order; those that come are loaded. A chain keeps its version, and a new one gets that
@@ -164,7 +166,7 @@ func (h *host) link(m member, function string, id uint32) (*libbpf.FD, error) {
 	case err == nil:
 		return l, nil
 	case errors.Is(err, syscall.EINVAL):
-		return nil, cantHost{noDispatcher(fmt.Sprintf("the kernel can't put program %s into a new one", m.Name), err)}
+		return nil, cantHost{Err: noDispatcher(fmt.Sprintf("the kernel can't put program %s into a new one", m.Name), err)}
 	}
 	if refused := denied(err); refused != nil {
 		return nil, refused
@@ -222,8 +224,8 @@ func (o *opened) load(dispatcherFD int, function string) error {
 
 // reopen opens the object once more, as libbpf loads one only once, failed or not.
 func (o *opened) reopen() error {
-	o.pins.undo()                                   // libbpf takes its pins back, but not the directory that it has made
-	again, err := o.spec.open(context.Background()) // of bytes that it has
+	o.pins.undo()                                    // libbpf takes its pins back, but not the directory that it has made
+	again, err := open(context.Background(), o.spec) // of bytes that it has
 	if err != nil {
 		return err
 	}
@@ -257,7 +259,7 @@ func (o *opened) explainLoad(err error) error {
 			Remedy: "-vv shows libbpf's own words"}
 	}
 	if errors.Is(err, syscall.EINVAL) {
-		return cantHost{explained}
+		return cantHost{Err: explained}
 	}
 	return explained
 }

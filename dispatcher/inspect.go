@@ -78,7 +78,7 @@ func InspectData(file string, data []byte) (*Object, error) {
 		}
 	}
 	all := obj.Programs()
-	first, _ := Program{File: file}.pick(all)
+	first, _ := pick(Program{File: file}, all)
 	for _, p := range all {
 		r := inspectProgram(file, obj, p, btf)
 		switch {
@@ -90,7 +90,7 @@ func InspectData(file string, data []byte) (*Object, error) {
 		o.Programs = append(o.Programs, r)
 	}
 	if len(o.Programs) == 0 {
-		_, err := Program{File: file}.pick(nil)
+		_, err := pick(Program{File: file}, nil)
 		return nil, err
 	}
 	for _, m := range obj.Maps() {

@@ -23,12 +23,12 @@ func number(kind uint16, n uint32) []byte {
 
 func TestParseLink(t *testing.T) {
 	const attached, progID = 2, 4 // IFLA_XDP_ATTACHED, IFLA_XDP_PROG_ID
-	message := func(xdp ...[]byte) []byte {
+	message := func(attrs ...[]byte) []byte {
 		head := make([]byte, unix.SizeofIfInfomsg)
 		binary.NativeEndian.PutUint32(head[4:], 7)
-		return slices.Concat(head, attr(unix.IFLA_IFNAME, []byte("eth0\x00")), number(unix.IFLA_MTU, 1500), attr(unix.IFLA_XDP|unix.NLA_F_NESTED, slices.Concat(xdp...)))
+		return slices.Concat(head, attr(unix.IFLA_IFNAME, []byte("eth0\x00")), number(unix.IFLA_MTU, 1500), attr(unix.IFLA_XDP|unix.NLA_F_NESTED, slices.Concat(attrs...)))
 	}
-	eth0 := link{Interface: Interface{"eth0", 7}, mtu: 1500, mode: ModeUnspecified}
+	eth0 := link{Interface: Interface{Name: "eth0", Index: 7}, mtu: 1500, mode: ModeUnspecified}
 	with := func(mode Mode, prog, hw uint32) link {
 		l := eth0
 		l.attached, l.mode, l.progID, l.hwID = true, mode, prog, hw

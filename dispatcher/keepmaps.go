@@ -21,7 +21,7 @@ func (c *commit) keepMaps(old *running) error {
 			if m.ID != r.ID {
 				continue
 			}
-			if err := o.chooseMaps(m); err != nil {
+			if err := o.chooseMaps(m.fd.Int(), m.Loaded); err != nil {
 				return err
 			}
 		}
@@ -29,9 +29,9 @@ func (c *commit) keepMaps(old *running) error {
 	return nil
 }
 
-// chooseMaps finds the maps of from that o has too.
-func (o *opened) chooseMaps(from member) error {
-	theirs, err := mapsOf(from.fd.Int())
+// chooseMaps finds the maps of from, whose descriptor is progFD, that o has too.
+func (o *opened) chooseMaps(progFD int, from Loaded) error {
+	theirs, err := mapsOf(progFD)
 	if err != nil {
 		return err
 	}
@@ -65,7 +65,7 @@ func cantKeep(name, why, remedy string) error {
 }
 
 // canKeep says whether a map of the object is like the one that from uses.
-func (o *opened) canKeep(m *libbpf.Map, name string, there *runningMap, ours *declaredMap, from member) error {
+func (o *opened) canKeep(m *libbpf.Map, name string, there *runningMap, ours *declaredMap, from Loaded) error {
 	if m.Internal() {
 		variable, differ, err := o.compareVariables(there, m)
 		if err != nil || !differ {

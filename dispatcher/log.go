@@ -7,30 +7,14 @@ import (
 	"github.com/xdpmux/xdpmux/cgo/libxdp"
 )
 
-// LogLevel is the importance of a message.
-type LogLevel int
-
-// The levels, the most important first.
-const (
-	LogWarn LogLevel = iota
-	LogInfo
-	LogDebug
-)
-
-// LogFunc takes one message of a C library, "libbpf" or "libxdp"; text has no
-// newline at its end, but may have some inside.
-type LogFunc func(library string, level LogLevel, text string)
-
 // logState is guarded by libxdpLock.
 var logState struct {
 	libbpf, libxdp LogLevel
 	sink           LogFunc
 }
 
-// SetLog sends what libbpf and libxdp have to say to sink: messages of the given
-// levels and more important ones. Both are silent without it, and with a nil
-// sink again.
-func SetLog(libbpfMax, libxdpMax LogLevel, sink LogFunc) {
+// setLog stands for SetLog of package dispatcher.
+func setLog(libbpfMax, libxdpMax LogLevel, sink LogFunc) {
 	libxdpLock.Lock()
 	defer libxdpLock.Unlock()
 	logState.libbpf, logState.libxdp, logState.sink = libbpfMax, libxdpMax, sink
@@ -39,17 +23,17 @@ func SetLog(libbpfMax, libxdpMax LogLevel, sink LogFunc) {
 
 // hook points both libraries at the user's sink and at the recorder.
 func hook(record func(library string, level LogLevel, text string)) {
-	set := func(library string, max LogLevel, recordMax LogLevel, setLog func(libbpf.LogLevel, libbpf.Sink)) {
+	set := func(library string, max LogLevel, recordMax LogLevel, to func(libbpf.LogLevel, libbpf.Sink)) {
 		sink := logState.sink
 		if sink == nil && record == nil {
-			setLog(0, nil)
+			to(0, nil)
 			return
 		}
 		effective := recordMax
 		if record == nil || sink != nil && max > recordMax {
 			effective = max
 		}
-		setLog(libbpf.LogLevel(effective), func(level libbpf.LogLevel, text string) {
+		to(libbpf.LogLevel(effective), func(level libbpf.LogLevel, text string) {
 			text = strings.TrimRight(text, "\n")
 			if record != nil && LogLevel(level) <= recordMax {
 				record(library, LogLevel(level), text)

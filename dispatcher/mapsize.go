@@ -12,7 +12,7 @@ import (
 )
 
 // sizeMaps gives maps the sizes that were asked for.
-func (p Program) sizeMaps(obj *object) error {
+func sizeMaps(p Program, obj *object) error {
 	names := map[string]bool{}
 	for _, m := range obj.Maps() {
 		names[m.Name()] = true

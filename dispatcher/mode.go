@@ -57,11 +57,11 @@ func ParseMode(s string) (Mode, error) {
 		Remedy: "valid modes: " + strings.Join(modeNames[:], ", ")}
 }
 
-func (m Mode) libxdp() libxdp.AttachMode {
+func libxdpMode(m Mode) libxdp.AttachMode {
 	return [...]libxdp.AttachMode{libxdp.ModeNative, libxdp.ModeSKB, libxdp.ModeHW, libxdp.ModeUnspec}[m]
 }
 
-// flag asks the kernel for the mode; unspecified leaves it the choice.
-func (m Mode) flag() libbpf.XDPFlags {
+// xdpFlag asks the kernel for the mode; unspecified leaves it the choice.
+func xdpFlag(m Mode) libbpf.XDPFlags {
 	return [...]libbpf.XDPFlags{libbpf.XDPNative, libbpf.XDPSKB, libbpf.XDPHardware, 0}[m]
 }

@@ -151,7 +151,7 @@ func readMutant(file string) error {
 		if !p.XDP() {
 			continue
 		}
-		o, err := Program{File: file, Name: p.Name}.open(context.Background())
+		o, err := open(context.Background(), Program{File: file, Name: p.Name})
 		if err != nil {
 			return err
 		}

@@ -15,11 +15,11 @@ import (
 // namedNetns is where ip-netns(8) keeps namespaces.
 const namedNetns = "/run/netns"
 
-// EnterNetns moves the calling thread into a network namespace, named as by ip
+// enterNetns moves the calling thread into a network namespace, named as by ip
 // netns or by the path of its file. Mounts stay those of the caller: the bpffs is
 // the same inside. The goroutine has to be locked to its thread. It says whether
 // the thread was elsewhere before. Errors: [ErrInvalid], [ErrPermission].
-func EnterNetns(name string) (moved bool, err error) {
+func enterNetns(name string) (moved bool, err error) {
 	path := name
 	if !strings.Contains(name, "/") {
 		path = filepath.Join(namedNetns, name)
@@ -93,7 +93,7 @@ func (n netns) links() (all []link, err error) {
 		// Never unlocked: the thread ends with the goroutine, and no other meets
 		// one that is elsewhere.
 		runtime.LockOSThread()
-		if _, err = EnterNetns(n.path); err == nil {
+		if _, err = enterNetns(n.path); err == nil {
 			all, err = links()
 		}
 	}()

@@ -59,7 +59,7 @@ type opened struct {
 }
 
 // open opens the object, picks the program and sets it up as p says.
-func (p Program) open(ctx context.Context) (_ *opened, err error) {
+func open(ctx context.Context, p Program) (_ *opened, err error) {
 	if p.Section != "" && p.Name != "" {
 		return nil, &Error{Kind: ErrInvalid, Msg: "both a section and a program name are given", Remedy: "give only one of --section and --prog-name"}
 	}
@@ -82,7 +82,7 @@ func (p Program) open(ctx context.Context) (_ *opened, err error) {
 		o.names = append(o.names, obj.mapName(m))
 	}
 	all := obj.Programs()
-	if o.bpf, err = p.pick(all); err != nil {
+	if o.bpf, err = pick(p, all); err != nil {
 		return nil, err
 	}
 	if o.bpf.Type() != libbpf.ProgTypeXDP { // a section name that libbpf doesn't know
@@ -98,7 +98,7 @@ func (p Program) open(ctx context.Context) (_ *opened, err error) {
 			return nil, err
 		}
 	}
-	if err := p.sizeMaps(obj); err != nil {
+	if err := sizeMaps(p, obj); err != nil {
 		return nil, err
 	}
 	if o.pins, err = preparePins(obj.Object, p.PinPath); err != nil {
@@ -139,7 +139,7 @@ func (o *opened) xdpProgram() (*libxdp.Program, error) {
 	}
 	o.prog = prog
 	errs := []error{prog.SetRunPrio(o.priority), prog.SetFragsSupport(o.frags)}
-	for v := range numVerdicts {
+	for v := range NumVerdicts {
 		errs = append(errs, prog.SetChainCallEnabled(uint32(v), o.actions.Has(v)))
 	}
 	return prog, errors.Join(errs...)
@@ -164,7 +164,7 @@ func canBeXDP(p *libbpf.Program) bool {
 }
 
 // pick finds the program of an object that p names, or the first that can be XDP.
-func (p Program) pick(all []*libbpf.Program) (*libbpf.Program, error) {
+func pick(p Program, all []*libbpf.Program) (*libbpf.Program, error) {
 	var sections, names []string
 	for _, prog := range all {
 		sections = append(sections, prog.Section())
@@ -173,7 +173,7 @@ func (p Program) pick(all []*libbpf.Program) (*libbpf.Program, error) {
 			p.Name != "" && prog.Name() == p.Name ||
 			p.Section == "" && p.Name == "" && canBeXDP(prog) {
 			if !canBeXDP(prog) {
-				return nil, p.notXDP(prog, all)
+				return nil, notXDP(p, prog, all)
 			}
 			return prog, nil
 		}
@@ -197,7 +197,7 @@ func (p Program) pick(all []*libbpf.Program) (*libbpf.Program, error) {
 }
 
 // notXDP refuses a program that was asked for and is for something else.
-func (p Program) notXDP(prog *libbpf.Program, all []*libbpf.Program) error {
+func notXDP(p Program, prog *libbpf.Program, all []*libbpf.Program) error {
 	var names []string
 	for _, other := range all {
 		if canBeXDP(other) {
@@ -223,7 +223,7 @@ func (o *opened) close() {
 func openAll(ctx context.Context, programs []Program) ([]*opened, error) {
 	all := make([]*opened, 0, len(programs))
 	for _, p := range programs {
-		o, err := p.open(ctx)
+		o, err := open(ctx, p)
 		if err != nil {
 			closeAll(all)
 			return nil, err

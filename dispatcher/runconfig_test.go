@@ -49,7 +49,7 @@ func TestRunConfig(t *testing.T) {
 					continue
 				}
 				var want Actions
-				for v := range numVerdicts {
+				for v := range NumVerdicts {
 					if x.ChainCallEnabled(uint32(v)) {
 						want |= 1 << v
 					}

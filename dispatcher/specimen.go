@@ -19,12 +19,12 @@ type Specimen struct {
 	pins map[string]string // where its maps would be pinned, by their names
 }
 
-// Specimen loads p to compare it with programs that run: the kernel alone can tell the
+// NewSpecimen loads p to compare it with programs that run: the kernel alone can tell the
 // tag. Nothing is pinned. It stands for bpf_object__load. Errors: [ErrInvalid],
 // [ErrObject], [ErrVerifier], [ErrPermission].
-func (p Program) Specimen() (_ *Specimen, err error) {
+func NewSpecimen(p Program) (_ *Specimen, err error) {
 	s := &Specimen{pins: map[string]string{}}
-	if s.o, err = p.open(context.Background()); err != nil {
+	if s.o, err = open(context.Background(), p); err != nil {
 		return nil, err
 	}
 	defer func() {

@@ -148,7 +148,7 @@ func chainsOf(ctx context.Context, all []link) ([]*Chain, error) {
 	held := holdingLinks()
 	for _, c := range foreign {
 		if main := cmp.Or(c.Dispatcher, c.Legacy); main != nil {
-			c.Link = held[holding{c.Interface.Index, main.ID}]
+			c.Link = held[holding{ifindex: c.Interface.Index, progID: main.ID}]
 		}
 	}
 	return chains, nil
@@ -166,7 +166,7 @@ func holdingLinks() map[holding]uint32 {
 	held := map[holding]uint32{}
 	_ = eachLink(func(l *libbpf.LinkInfo) error {
 		if l.Type == libbpf.LinkTypeXDP {
-			held[holding{l.Ifindex, l.ProgID}] = l.ID
+			held[holding{ifindex: l.Ifindex, progID: l.ProgID}] = l.ID
 		}
 		return nil
 	})

@@ -118,7 +118,7 @@ func (s *swap) outcome(becomes uint32, err error) error {
 // attachXDP puts a dispatcher on the interface, or takes it away with a nil main,
 // if what is there is old.
 func attachXDP(ifindex int, main *libbpf.Program, old *libbpf.FD, mode Mode) error {
-	fd, flags := -1, mode.flag()
+	fd, flags := -1, xdpFlag(mode)
 	if main != nil {
 		fd = main.FD()
 	}
@@ -206,7 +206,7 @@ func unpin(ifindex int, id uint32) error {
 
 // revert puts the old dispatcher back after apply and before finish.
 func (s *swap) revert() error {
-	flags := s.mode.flag() | libbpf.XDPReplace
+	flags := xdpFlag(s.mode) | libbpf.XDPReplace
 	if err := s.explained(func() error {
 		return s.outcome(s.link.progID, libbpf.XDPAttach(s.link.Index, s.old.main.Int(), flags, s.host.main.FD()))
 	}); err != nil {

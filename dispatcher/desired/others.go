@@ -38,7 +38,7 @@ func (o *objects) specimen(w *wanted) (*dispatcher.Specimen, error) {
 	if s := o.specimens[w.digest]; s != nil {
 		return s, nil
 	}
-	s, err := w.load().Specimen()
+	s, err := dispatcher.NewSpecimen(w.load())
 	if err == nil {
 		o.specimens[w.digest] = s
 	}
