@@ -20,9 +20,10 @@ type AttachOptions struct {
 	// fall back to a single program without a dispatcher.
 	RequireDispatcher bool
 
-	// NativeCompatible and Warn are those of a [Transaction].
+	// NativeCompatible, Warn and BeforeSwap are those of a [Transaction].
 	NativeCompatible bool
 	Warn             func(error)
+	BeforeSwap       func([]Coming) error
 
 	// Progress, if there is one, is told by AttachAll before each step on the interface
 	// with that index in the call. A lost race starts over from the first.
@@ -74,7 +75,7 @@ func Attach(ctx context.Context, ifname string, programs []Program, opts AttachO
 	if skip || opts.Mode == ModeHW {
 		return attachByLibxdp(ctx, ifname, programs, opts.Mode)
 	}
-	done, err := Transaction{Mode: opts.Mode, Add: programs, NativeCompatible: opts.NativeCompatible, Warn: opts.Warn}.Commit(ctx, ifname)
+	done, err := Transaction{Mode: opts.Mode, Add: programs, NativeCompatible: opts.NativeCompatible, Warn: opts.Warn, BeforeSwap: opts.BeforeSwap}.Commit(ctx, ifname)
 	if errors.Is(err, ErrNoDispatcher) && !opts.RequireDispatcher && nothingAttached(ifname) {
 		return attachByLibxdp(ctx, ifname, programs, opts.Mode)
 	}

@@ -18,7 +18,7 @@ func AttachAll(ctx context.Context, ifnames []string, programs []Program, opts A
 	if opts.Progress == nil {
 		opts.Progress = func(Step, int) {}
 	}
-	c := &commit{Transaction: Transaction{Mode: opts.Mode, Add: programs, NativeCompatible: opts.NativeCompatible, Warn: opts.Warn}}
+	c := &commit{Transaction: Transaction{Mode: opts.Mode, Add: programs, NativeCompatible: opts.NativeCompatible, Warn: opts.Warn, BeforeSwap: opts.BeforeSwap}}
 	if err := c.check(); err != nil {
 		return nil, err
 	}
@@ -81,6 +81,9 @@ func (c *commit) tryAll(ctx context.Context, all []link, progress func(Step, int
 			return nil, err
 		}
 		swaps = append(swaps, s)
+	}
+	if err := c.beforeSwap(swaps[0]); err != nil {
+		return nil, err
 	}
 	for i, s := range swaps {
 		progress(StepSwap, i)

@@ -25,6 +25,18 @@ type Transaction struct {
 
 	// Warn, if there is one, is told the same before it is done.
 	Warn func(error)
+
+	// BeforeSwap, if there is one, is told which programs are loaded, those of Add and
+	// then those of Replace, right before the chain is changed; an error keeps it from
+	// being. It is called again with others where a lost race is started over.
+	BeforeSwap func([]Coming) error
+}
+
+// Coming is a program that is loaded and will be in a chain.
+type Coming struct {
+	Loaded
+	Program Program // as it was asked for, with the Data that it was loaded from
+	Old     uint32  // the program whose place it takes; 0: it is added
 }
 
 // Replacement is a program that takes the place of one that runs.
@@ -172,11 +184,30 @@ func (c *commit) try(ctx context.Context, l link) (*Committed, error) {
 	if !s.needed {
 		return &Committed{Chain: s.old.chain(l)}, nil
 	}
+	if err := c.beforeSwap(s); err != nil {
+		return nil, err
+	}
 	if err := s.apply(); err != nil {
 		return nil, err
 	}
 	finish(s)
 	return c.committed(s), nil
+}
+
+// beforeSwap calls BeforeSwap once the programs are loaded.
+func (c *commit) beforeSwap(s *swap) error {
+	if c.BeforeSwap == nil {
+		return nil
+	}
+	var all []Coming
+	for i, o := range c.coming() {
+		next := Coming{Loaded: s.component(o).Loaded, Program: o.spec}
+		if i >= len(c.adds) {
+			next.Old = c.Replace[i-len(c.adds)].ID
+		}
+		all = append(all, next)
+	}
+	return c.BeforeSwap(all)
 }
 
 // prepare gets the swap ready that makes the changes to the chain as it is now.

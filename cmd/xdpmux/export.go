@@ -24,7 +24,7 @@ func export(c *cli.Context, out *output) error {
 		return err
 	}
 	for _, s := range strangers {
-		out.warn("program %d (%s) on %s was not put there by apply: its object file is not known, and it is left out", s.Program.ID, s.Program.Name, s.Interface)
+		out.warn("program %d (%s) on %s was not put there by xdpmux: its object file is not known, and it is left out", s.Program.ID, s.Program.Name, s.Interface)
 	}
 	if c.Bool("json") {
 		return out.printJSON(state)

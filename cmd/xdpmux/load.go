@@ -79,7 +79,7 @@ func load(c *cli.Context, out *output) error {
 	if err := shareMapSizes(programs); err != nil {
 		return err
 	}
-	opts.Warn = out.warnOf
+	opts.Warn, opts.BeforeSwap = out.warnOf, out.record
 	ifnames := splitNames(c.Args().First())
 	done, err := attach(c.Context, out, ifnames, programs, opts)
 	if err != nil {

@@ -59,12 +59,15 @@ func shareMapSizes(programs []dispatcher.Program) error {
 	return nil
 }
 
-// withMapSize adds to a remedy how this command gives a map a size.
-func withMapSize(err error) error {
+// withMapSize adds to a remedy how a command that loads gives a map a size.
+func withMapSize(err error) error { return sizedBy("--map-size NAME=N", err) }
+
+// sizedBy adds to a remedy how a map is given a size.
+func sizedBy(how string, err error) error {
 	var e *dispatcher.Error
 	if errors.As(err, &e) && e.Kind == dispatcher.ErrMapSize {
 		told := *e
-		told.Remedy += ": --map-size NAME=N"
+		told.Remedy += ": " + how
 		return &told
 	}
 	return err

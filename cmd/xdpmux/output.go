@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/desired"
 )
 
 // version is xdpmux's own, set by the Makefile.
@@ -65,6 +66,15 @@ func (o *output) warnOf(err error) {
 	if errors.As(err, &e) && e.Remedy != "" {
 		o.say("  ", e.Remedy)
 	}
+}
+
+// record keeps what programs are loaded from, right before the chain is changed, so that
+// export can say it. A chain that can't be recorded is changed all the same.
+func (o *output) record(coming []dispatcher.Coming) error {
+	if err := desired.Record(coming); err != nil {
+		o.warn("export will not know what is loaded now: %v", err)
+	}
+	return nil
 }
 
 // verifierLines is how much of a verifier's log is shown without -v: the reason

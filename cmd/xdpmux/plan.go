@@ -112,7 +112,7 @@ func printPlans(c *cli.Context, out *output, plans []*desired.Plan) error {
 	for _, p := range plans {
 		if p.Err != nil {
 			failed = true
-			out.printError(fmt.Errorf("%s: %w", p.Interface, p.Err))
+			out.printError(fmt.Errorf("%s: %w", p.Interface, sizedBy("map-sizes: {NAME: N} in the state file", p.Err)))
 		}
 	}
 	if failed {

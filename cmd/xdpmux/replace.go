@@ -53,7 +53,7 @@ func replace(c *cli.Context, out *output) error {
 		return err
 	}
 	done, err := dispatcher.Transaction{Mode: dispatcher.ModeUnspecified, Replace: []dispatcher.Replacement{r},
-		NativeCompatible: c.Bool("native-compatible"), Warn: out.warnOf}.Commit(c.Context, ifname)
+		NativeCompatible: c.Bool("native-compatible"), Warn: out.warnOf, BeforeSwap: out.record}.Commit(c.Context, ifname)
 	if err != nil {
 		return err
 	}

@@ -44,7 +44,7 @@ func runForeground(c *cli.Context, out *output) (err error) {
 	if err != nil {
 		return err
 	}
-	opts.Warn = out.warnOf
+	opts.Warn, opts.BeforeSwap = out.warnOf, out.record
 	ifname := c.Args().First()
 	if program, err = parseFileSpec(c.Args().Get(1), program); err != nil {
 		return err

@@ -157,7 +157,7 @@ func (s *State) apply(ctx context.Context, r records, opts Options) ([]*Plan, er
 		return nil, err
 	}
 	defer unlock()
-	if err := r.clean(); err != nil {
+	if err := r.clean(true); err != nil {
 		return nil, err
 	}
 	o := newObjects()
@@ -197,7 +197,7 @@ func (p *Plan) do(ctx context.Context, r records) error {
 	}
 	var errs []error
 	record := func(c dispatcher.Loaded, w *wanted) {
-		errs = append(errs, r.write(c.ID, c.Tag, w.entry, w.digest))
+		errs = append(errs, r.write(c.ID, c.Tag, w.entry, w.digest, true))
 	}
 	for i := range p.Steps {
 		switch s := &p.Steps[i]; s.Action {

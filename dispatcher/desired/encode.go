@@ -15,13 +15,7 @@ func encodeMaps(p Program, shapes []dispatcher.ObjectMap) ([]dispatcher.MapEntry
 	for _, name := range slices.Sorted(maps.Keys(p.Maps)) {
 		i := slices.IndexFunc(shapes, func(s dispatcher.ObjectMap) bool { return s.Name == name })
 		if i < 0 {
-			err := invalid(p.where, "%s has no map %q", p.Object, name)
-			var names []string
-			for _, s := range shapes {
-				names = append(names, s.Name)
-			}
-			err.Remedy = "its maps: " + strings.Join(names, ", ")
-			return nil, err
+			return nil, noMap(p, name, shapes)
 		}
 		for _, e := range p.Maps[name] {
 			key, err := value.Encode(e.Key, shapes[i].KeySize)
@@ -36,4 +30,15 @@ func encodeMaps(p Program, shapes []dispatcher.ObjectMap) ([]dispatcher.MapEntry
 		}
 	}
 	return all, nil
+}
+
+// noMap says which maps there are instead.
+func noMap(p Program, name string, shapes []dispatcher.ObjectMap) error {
+	err := invalid(p.where, "%s has no map %q", p.Object, name)
+	var names []string
+	for _, s := range shapes {
+		names = append(names, s.Name)
+	}
+	err.Remedy = "its maps: " + strings.Join(names, ", ")
+	return err
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher"
 )
 
-// Stranger is a program that runs and that no state file can say: it has no
-// record, so nobody knows its object file.
+// Stranger is a program that runs and that no state file can say: xdpmux has not
+// loaded it, so nobody knows its object file.
 type Stranger struct {
 	Interface string
 	Program   dispatcher.Loaded
@@ -18,7 +18,7 @@ type Stranger struct {
 
 // Export is the state that runs now on these interfaces, or on all that have a
 // chain. Priorities, actions and frags are those that the kernel knows; the rest is
-// as it was when the program was applied. Strangers are not in the state, so that
+// as it was when the program was loaded, by Apply or by hand. Strangers are not in the state, so that
 // applying it leaves them where they are.
 func Export(ctx context.Context, ifnames ...string) (*State, []Stranger, error) {
 	return export(ctx, defaultRecords, ifnames)
@@ -55,12 +55,21 @@ func export(ctx context.Context, r records, ifnames []string) (*State, []Strange
 			continue
 		}
 		iface := Interface{Name: quotePattern(name), Mode: chain.Mode, Programs: []Program{}}
+		taken := map[string]bool{}
+		for _, run := range runs {
+			if run.applied() {
+				taken[run.record.Program.Name] = true
+			}
+		}
 		for _, run := range runs {
 			if run.record == nil {
 				strangers = append(strangers, Stranger{name, run.Loaded})
 				continue
 			}
 			p := run.record.Program
+			if !run.applied() {
+				p.Name = freeName(p.Name, taken)
+			}
 			place := run.place()
 			p.Priority, p.Actions, p.Frags = &place.Priority, &place.Actions, &place.Frags
 			iface.Programs = append(iface.Programs, p)
@@ -87,4 +96,15 @@ func sayable(i Interface) error {
 		}
 	}
 	return nil
+}
+
+// freeName takes a name that no other program has: those that were loaded by hand have
+// the names of their functions.
+func freeName(name string, taken map[string]bool) string {
+	free := name
+	for i := 2; taken[free]; i++ {
+		free = fmt.Sprintf("%s-%d", name, i)
+	}
+	taken[free] = true
+	return free
 }

@@ -189,6 +189,21 @@ func (f *stateFile) readProgram(n *yaml.Node) (p Program, err error) {
 			p.Maps, err = f.readMaps(n)
 			return err
 		},
+		"map-sizes": func(n *yaml.Node) error {
+			p.MapSizes = map[string]uint32{}
+			return f.each(n, func(key, n *yaml.Node) error {
+				number, err := f.integer(n)
+				if err != nil {
+					return err
+				}
+				size, err := strconv.ParseUint(string(number), 10, 32)
+				if err != nil || size == 0 {
+					return f.wrong(n, "%s is not a number of entries, which is from 1 to 4294967295", number)
+				}
+				p.MapSizes[key.Value] = uint32(size)
+				return nil
+			})
+		},
 	}, "name", "object")
 	if err != nil {
 		return p, err

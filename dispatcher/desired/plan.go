@@ -207,7 +207,7 @@ func transaction(mode dispatcher.Mode, steps []Step) dispatcher.Transaction {
 // load is how the program is loaded.
 func (w *wanted) load() dispatcher.Program {
 	return dispatcher.Program{
-		File: w.entry.Object, Data: w.data, Name: w.function, PinPath: w.entry.PinPath, Contents: w.contents,
+		File: w.entry.Object, Data: w.data, Name: w.function, PinPath: w.entry.PinPath, Contents: w.contents, MapSizes: w.entry.MapSizes,
 		Priority: &w.place.Priority, Actions: &w.place.Actions, Frags: &w.place.Frags,
 	}
 }

@@ -86,10 +86,7 @@ func holderOf(f *os.File) string { return cmp.Or(flock.Holder(int(f.Fd())), "ano
 // the records: else any user could keep apply waiting, and read what maps hold. What an
 // older xdpmux has left open to others is closed to them.
 func (r records) openLock() (*os.File, error) {
-	if err := os.MkdirAll(string(r), 0o700); err != nil {
-		return nil, err
-	}
-	if err := r.restrict(); err != nil {
+	if err := r.make(); err != nil {
 		return nil, err
 	}
 	return os.OpenFile(filepath.Join(string(r), "lock"), os.O_CREATE|os.O_RDWR|unix.O_NOFOLLOW, 0o600)
@@ -154,8 +151,8 @@ func decode(data []byte, v any) error {
 	return dec.Decode(v)
 }
 
-// write records a program that runs.
-func (r records) write(id uint32, tag string, p Program, digest string) error {
+// write records a program that runs. applied says that a state wants it.
+func (r records) write(id uint32, tag string, p Program, digest string, applied bool) error {
 	loadTime, err := loadTime(id)
 	if errors.Is(err, syscall.ENOENT) {
 		return nil // unloaded by somebody already
@@ -163,19 +160,27 @@ func (r records) write(id uint32, tag string, p Program, digest string) error {
 	if err != nil {
 		return err
 	}
-	data, err := json.Marshal(record{ID: id, Tag: tag, LoadTime: loadTime, Program: p, Digest: digest, Applied: true})
+	data, err := json.Marshal(record{ID: id, Tag: tag, LoadTime: loadTime, Program: p, Digest: digest, Applied: applied})
 	if err != nil {
 		return err
 	}
 	// Renamed into place, so that nobody ever reads half of it.
 	tmp := r.path(id) + unfinished
-	if err := os.WriteFile(tmp, data, 0o600); err != nil {
+	for _, path := range []string{tmp, r.path(id)} {
+		if err := r.removeDirectory(path); err != nil {
+			return err
+		}
+	}
+	for try := 1; ; try++ {
+		if err := os.WriteFile(tmp, data, 0o600); err != nil {
+			return err
+		}
+		err := os.Rename(tmp, r.path(id))
+		if errors.Is(err, fs.ErrNotExist) && try < tries {
+			continue // an apply takes it for what a killed one has left
+		}
 		return err
 	}
-	if err := r.removeDirectory(r.path(id)); err != nil {
-		return err
-	}
-	return os.Rename(tmp, r.path(id))
 }
 
 // removeDirectory removes what stands in the way of a record that is to be renamed to
@@ -206,9 +211,9 @@ func same(a, b Program) bool {
 	return errX == nil && errY == nil && bytes.Equal(x, y)
 }
 
-// clean removes the records of programs that are gone, and those that were being
-// written when their writer was killed.
-func (r records) clean() error {
+// clean removes the records of programs that are gone, and with the lock those that
+// were being written when their writer was killed.
+func (r records) clean(locked bool) error {
 	files, err := filepath.Glob(filepath.Join(string(r), "*.json*"))
 	if err != nil {
 		return err
@@ -218,6 +223,9 @@ func (r records) clean() error {
 			return err
 		}
 		if strings.HasSuffix(file, unfinished) {
+			if !locked {
+				continue
+			}
 			if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}
@@ -237,14 +245,25 @@ func (r records) clean() error {
 }
 
 func loadTime(id uint32) (time.Duration, error) {
-	fd, err := libbpf.ProgByID(id)
+	info, err := programInfo(id)
 	if err != nil {
 		return 0, err
 	}
-	defer fd.Close()
-	info, err := libbpf.ProgInfoByFD(fd.Int())
-	if err != nil {
-		return 0, err
+	if info == nil {
+		return 0, syscall.ENOENT
 	}
 	return info.LoadTime, nil
+}
+
+// programInfo is what the kernel knows of a program; nil: it is gone.
+func programInfo(id uint32) (*libbpf.ProgInfo, error) {
+	fd, err := libbpf.ProgByID(id)
+	if errors.Is(err, syscall.ENOENT) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer fd.Close()
+	return libbpf.ProgInfoByFD(fd.Int())
 }

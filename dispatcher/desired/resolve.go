@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"path/filepath"
 	"slices"
@@ -144,6 +145,11 @@ func (o *objects) resolve(ctx context.Context, p Program) (*wanted, error) {
 	if p.Frags != nil {
 		w.place.Frags = *p.Frags
 	}
+	for _, name := range slices.Sorted(maps.Keys(p.MapSizes)) {
+		if !slices.ContainsFunc(object.Maps, func(m dispatcher.ObjectMap) bool { return m.Name == name }) {
+			return nil, noMap(p, name, object.Maps)
+		}
+	}
 	if w.contents, err = encodeMaps(p, object.Maps); err != nil {
 		return nil, err
 	}
@@ -192,7 +198,13 @@ func choose(object *dispatcher.Object, p Program) (*dispatcher.ObjectProgram, er
 
 // digest is the hash of all that the program is made from.
 func (o *objects) digest(w *wanted) (string, error) {
-	made, err := json.Marshal([]any{o.digests[w.entry.Object], w.function, w.entry.PinPath, w.contents})
+	return digestOf(o.digests[w.entry.Object], w.load())
+}
+
+// digestOf is the hash of what a program is loaded from: file is that of its object,
+// and p names its function.
+func digestOf(file string, p dispatcher.Program) (string, error) {
+	made, err := json.Marshal([]any{file, p.Name, p.PinPath, p.Contents, p.MapSizes})
 	return sum(made), err
 }
 

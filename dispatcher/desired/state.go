@@ -49,6 +49,10 @@ type Program struct {
 	// pin keeps what it holds.
 	Maps map[string][]Entry `json:"maps,omitempty"`
 
+	// MapSizes are the maximum numbers of entries of maps, by name, instead of those of
+	// the object.
+	MapSizes map[string]uint32 `json:"map-sizes,omitempty"`
+
 	where string
 }
 

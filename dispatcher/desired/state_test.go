@@ -48,6 +48,7 @@ interfaces:
         object: /opt/count.o
         program: xdp_count
         actions: [XDP_PASS, XDP_DROP]
+        map-sizes: {flows: 65536, limits: 1}
   - name: lo
 `
 
@@ -58,7 +59,8 @@ var fullState = &State{Interfaces: []Interface{
 				{"192.0.2.1", json.Number("18446744073709551615")},
 				{"0a 00 00 01", json.Number("-1")},
 			}}},
-		{Name: "count", Object: "/opt/count.o", Program: "xdp_count", Actions: dispatcher.On(dispatcher.Pass, dispatcher.Drop)},
+		{Name: "count", Object: "/opt/count.o", Program: "xdp_count", Actions: dispatcher.On(dispatcher.Pass, dispatcher.Drop),
+			MapSizes: map[string]uint32{"flows": 65536, "limits": 1}},
 	}},
 	{Name: "lo"},
 }}

@@ -62,6 +62,36 @@ func TestRefused(t *testing.T) {
 	unload(t, v.Name)
 }
 
+// TestBeforeSwap: what is to come is told when it is loaded, on one interface and on
+// several, and an error keeps the chain as it was.
+func TestBeforeSwap(t *testing.T) {
+	kernel.NoLeak(t)
+	v, other := kernel.NewVeth(t), kernel.NewVeth(t)
+	old := commit(t, v.Name, dispatcher.Transaction{Add: []dispatcher.Program{fixture("verdicts", "v_pass")}}).Added[0].ID
+	before := kernel.Snapshot(t)
+	no := errors.New("no")
+	var told []dispatcher.Coming
+	refuse := func(coming []dispatcher.Coming) error {
+		told = coming
+		return no
+	}
+	tx := dispatcher.Transaction{BeforeSwap: refuse, Add: []dispatcher.Program{fixture("verdicts", "v_drop")},
+		Replace: []dispatcher.Replacement{{ID: old, Program: fixture("flood", "guard")}}}
+	if _, err := tx.Commit(t.Context(), v.Name); !errors.Is(err, no) {
+		t.Errorf("error: %v", err)
+	}
+	if len(told) != 2 || told[0].Name != "v_drop" || told[0].Old != 0 || told[0].ID == 0 || told[1].Name != "guard" || told[1].Old != old || len(told[1].Program.Data) == 0 {
+		t.Errorf("told: %+v", told)
+	}
+	told = nil
+	_, err := dispatcher.AttachAll(t.Context(), []string{v.Name, other.Name}, tx.Add, dispatcher.AttachOptions{BeforeSwap: refuse})
+	if !errors.Is(err, no) || len(told) != 1 || told[0].Name != "v_drop" {
+		t.Errorf("on two interfaces: told %+v, error: %v", told, err)
+	}
+	before.Check(t)
+	unload(t, v.Name)
+}
+
 // TestProgramFromMemory loads an object from its bytes, with maps of other sizes.
 func TestProgramFromMemory(t *testing.T) {
 	kernel.NoLeak(t)

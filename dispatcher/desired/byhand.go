@@ -1,0 +1,87 @@
+package desired
+
+import (
+	"encoding/hex"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/xdpmux/xdpmux/dispatcher"
+)
+
+// Record keeps what programs are loaded from that no state has asked for, so that
+// [Export] can say it and an apply know them again. It is made for BeforeSwap of
+// [dispatcher.Transaction] and [dispatcher.AttachOptions]. A program that takes the
+// place of one that Apply has put there has its name, and remains the state's.
+func Record(coming []dispatcher.Coming) error { return recordByHand(defaultRecords, coming) }
+
+func recordByHand(r records, coming []dispatcher.Coming) error {
+	if err := r.make(); err != nil {
+		return err
+	}
+	for _, c := range coming {
+		p, digest, err := entryOf(c)
+		if err != nil {
+			return err
+		}
+		var old *record
+		if c.Old != 0 {
+			if old, err = r.readByID(c.Old); err != nil {
+				return err
+			}
+		}
+		applied := old != nil && old.Applied
+		if applied {
+			p.Name = old.Program.Name
+		}
+		if err := r.write(c.ID, c.Tag, p, digest, applied); err != nil {
+			return err
+		}
+	}
+	return r.clean(false)
+}
+
+// entryOf is how a state file says a program, apart from its place in the chain, with
+// the digest of it.
+func entryOf(c dispatcher.Coming) (Program, string, error) {
+	p := Program{Name: c.Name, Object: c.Program.File, Program: c.Name, PinPath: c.Program.PinPath, MapSizes: c.Program.MapSizes}
+	for _, path := range []*string{&p.Object, &p.PinPath} {
+		if *path == "" {
+			continue
+		}
+		var err error
+		if *path, err = filepath.Abs(*path); err != nil {
+			return p, "", err
+		}
+	}
+	loaded := c.Program
+	loaded.Name, loaded.PinPath = c.Name, p.PinPath
+	loaded.Contents = slices.Clone(loaded.Contents) // in the order of encodeMaps
+	slices.SortStableFunc(loaded.Contents, func(a, b dispatcher.MapEntry) int { return strings.Compare(a.Map, b.Map) })
+	for _, e := range loaded.Contents {
+		if p.Maps == nil {
+			p.Maps = map[string][]Entry{}
+		}
+		p.Maps[e.Map] = append(p.Maps[e.Map], Entry{hex.EncodeToString(e.Key), hex.EncodeToString(e.Value)})
+	}
+	digest, err := digestOf(sum(c.Program.Data), loaded)
+	return p, digest, err
+}
+
+// readByID is the record of a program of which nothing but the id is known.
+func (r records) readByID(id uint32) (*record, error) {
+	info, err := programInfo(id)
+	if err != nil || info == nil {
+		return nil, err
+	}
+	return r.read(id, info.Tag.String())
+}
+
+// make makes the directory, if it isn't there, which is root's alone.
+func (r records) make() error {
+	if err := os.MkdirAll(string(r), 0o700); err != nil {
+		return err
+	}
+	return r.restrict()
+}
