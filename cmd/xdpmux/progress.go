@@ -12,7 +12,7 @@ const fewInterfaces = 4
 // progress shows on a terminal how far work on many interfaces is. It returns what
 // to call before each step on one of them, and what to call at the end.
 func (o *output) progress(ifnames []string) (each func(step dispatcher.Step, i int), end func()) {
-	if rows, _ := terminalSize(o.stderr); rows == 0 || len(ifnames) <= fewInterfaces {
+	if !drawable(o.stderr) || len(ifnames) <= fewInterfaces {
 		return func(dispatcher.Step, int) {}, func() {}
 	}
 	const clearLine = "\r\x1b[K"

@@ -23,6 +23,12 @@ func terminalSize(w io.Writer) (rows, columns int) {
 	return int(size.Row), int(size.Col)
 }
 
+// drawable says whether w is a terminal that can do more than print lines.
+func drawable(w io.Writer) bool {
+	rows, _ := terminalSize(w)
+	return rows > 0 && os.Getenv("TERM") != "dumb"
+}
+
 // colours are those of the states that a check finds (SGR parameters).
 var colours = map[dispatcher.CheckState]string{
 	dispatcher.CheckOK:      "32",
@@ -32,7 +38,7 @@ var colours = map[dispatcher.CheckState]string{
 
 // paint colours text on a terminal, unless NO_COLOR is set (no-color.org).
 func (o *output) paint(state dispatcher.CheckState, text string) string {
-	if rows, _ := terminalSize(o.stdout); rows == 0 || os.Getenv("NO_COLOR") != "" {
+	if !drawable(o.stdout) || os.Getenv("NO_COLOR") != "" {
 		return text
 	}
 	return "\x1b[" + colours[state] + "m" + text + "\x1b[m"

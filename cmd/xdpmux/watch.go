@@ -31,7 +31,8 @@ func watch(ctx context.Context, w io.Writer, every time.Duration, heading bool, 
 			return nil
 		}
 		text := block.String()
-		if rows, columns := terminalSize(w); rows > 0 {
+		if drawable(w) {
+			rows, columns := terminalSize(w)
 			text = repaint(text, rows, columns)
 		}
 		if _, errWrite := io.WriteString(w, text); err == nil {

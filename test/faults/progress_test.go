@@ -22,6 +22,7 @@ const clearLine = "\r\x1b[K"
 func onTerminal(t *testing.T, at string, signal os.Signal, args ...string) (output string, state *os.ProcessState) {
 	t.Helper()
 	cmd := exec.Command(ours(), args...)
+	cmd.Env = append(os.Environ(), "TERM=xterm")
 	terminal, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 24, Cols: 80})
 	check(t, err)
 	defer terminal.Close()

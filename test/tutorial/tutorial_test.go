@@ -69,7 +69,7 @@ var masks = []struct {
 	{regexp.MustCompile(`sum: [0-9]+`), "sum: N"},
 	// Programs that go on until they are stopped print as often as they come to it.
 	{regexp.MustCompile(`(?m)(^cpu [0-9]: [0-9]+ packets \([0-9]+%\), 0 dropped\n)+`), "cpu N: N packets (N%), 0 dropped\n"},
-	{regexp.MustCompile(`(?m)(^[0-9]+ packets dropped, [0-9]+ in a second\n)+`), "N packets dropped, N in a second\n"},
+	{regexp.MustCompile(`(?m)(^[1-9][0-9]* packets dropped, [0-9]+ in a second\n)+`), "N packets dropped, N in a second\n"},
 	{regexp.MustCompile(`(?m)^[0-9]+(:? +[a-z])`), "ID$1"}, // bpftool prog, ip link, map list
 	{regexp.MustCompile(` +`), " "}, // numbers of another length move the columns
 	{regexp.MustCompile(`(?m) +$`), ""},
@@ -150,7 +150,8 @@ func TestMasksKeepWhatMatters(t *testing.T) {
 		{" =>              5      xdp_count                 60   8b87438288e11ed4  XDP_PASS\n", " => 5 xdp_count ID TAG XDP_PASS\n"},
 		{"total 2,133  1,066 pkt/s\n", "total N N pkt/s\n"},
 		{"0:\n  cpu 0: 1\n  cpu 1: 2\n  sum: 3\n", "0:\n cpu N: N\n sum: N\n"},
-		{"0 packets dropped, 0 in a second\n12 packets dropped, 3 in a second\n", "N packets dropped, N in a second\n"},
+		{"2 packets dropped, 1 in a second\n12 packets dropped, 3 in a second\n", "N packets dropped, N in a second\n"},
+		{"0 packets dropped, 0 in a second\n", "ID packets dropped, 0 in a second\n"}, // not what the page shows
 		{"14  rxcnt  percpu_array  4    8      1            yes  xdp_drop (73)\n", "ID rxcnt percpu_array 4 8 1 yes xdp_drop (ID)\n"},
 		{"xdp      xdp_drop  xdp   2      50    XDP_PASS\n", "xdp xdp_drop xdp 2 50 XDP_PASS\n"},
 	} {

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+
+	"github.com/xdpmux/xdpmux/dispatcher"
+)
+
+// A dumb terminal gets lines, one below the other: no colours, no cursor that moves.
+func TestDumbTerminal(t *testing.T) {
+	master, slave, err := pty.Open()
+	must(t, err)
+	defer master.Close()
+	defer slave.Close()
+	must(t, pty.Setsize(master, &pty.Winsize{Rows: 24, Cols: 80}))
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	for name, plain := range map[string]bool{"dumb": true, "xterm": false} {
+		t.Setenv("TERM", name)
+		t.Setenv("NO_COLOR", "")
+		out := &output{stdout: slave, stderr: slave}
+		if got := out.paint(dispatcher.CheckOK, "ok"); (got == "ok") != plain {
+			t.Errorf("%s: %q", name, got)
+		}
+		each, end := out.progress(strings.Split("a b c d e f", " "))
+		each(dispatcher.StepSwap, 1)
+		end()
+		must(t, watch(ctx, slave, time.Hour, false, func(w io.Writer) error {
+			cancel()
+			_, err := io.WriteString(w, "a block\n")
+			return err
+		}))
+		var got bytes.Buffer
+		for b := make([]byte, 100); !strings.Contains(got.String(), "a block"); {
+			n, err := master.Read(b)
+			must(t, err)
+			got.Write(b[:n])
+		}
+		if strings.Contains(got.String(), "\x1b") == plain {
+			t.Errorf("%s: %q", name, got.String())
+		}
+	}
+}
