@@ -36,6 +36,13 @@ func linkByName(name string) (link, error) {
 	return oneLink(name, nl.NewIfInfomsg(unix.AF_UNSPEC), nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(name)))
 }
 
+// InterfaceByIndex finds an interface of the calling thread's network namespace, whatever
+// it is called. Errors: [ErrNoInterface].
+func InterfaceByIndex(index int) (Interface, error) {
+	l, err := link{Interface: Interface{Name: fmt.Sprint("number ", index), Index: index}}.again()
+	return l.Interface, err
+}
+
 // again asks the kernel for l anew.
 func (l link) again() (link, error) {
 	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)

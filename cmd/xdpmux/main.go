@@ -23,17 +23,25 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// endSignals are the signals that end what goes on. nohup and a shell's & have SIGHUP
-// or SIGINT ignored, and then it stays so.
+// endSignals are the signals that end a process that doesn't catch them. nohup and a
+// shell's & have SIGHUP or SIGINT ignored, and then it stays so.
 func endSignals() []os.Signal {
 	signals := []os.Signal{syscall.SIGTERM}
-	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGHUP} {
+	for s := syscall.Signal(1); s <= lastSignal; s++ {
+		switch s {
+		case syscall.SIGKILL, syscall.SIGSTOP, syscall.SIGTERM, syscall.SIGPIPE,
+			syscall.SIGCHLD, syscall.SIGCONT, syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGURG, syscall.SIGWINCH:
+			continue
+		}
 		if !signal.Ignored(s) {
 			signals = append(signals, s)
 		}
 	}
 	return signals
 }
+
+// lastSignal is SIGRTMAX of signal(7).
+const lastSignal = 64
 
 // run is main without the process around it. It returns the exit status.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {

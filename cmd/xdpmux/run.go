@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"os/signal"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -61,13 +64,20 @@ func runForeground(c *cli.Context, out *output) (err error) {
 	if err != nil {
 		return err
 	}
+	again, release := holdSignals()
+	defer release()
 	done, err := dispatcher.Attach(c.Context, ifname, []dispatcher.Program{program}, opts)
 	if err != nil {
 		return err
 	}
-	id := done.Programs[0].ID
+	where, id := done.Interface, done.Programs[0].ID
 	defer func() {
-		if detachErr := takeBack(c.Context, out, ifname, id); detachErr != nil {
+		detachErr := takeBack(again, where, id)
+		release()
+		switch {
+		case errors.Is(detachErr, dispatcher.ErrNoProgram):
+			out.warn("program %d was unloaded from %s by somebody else", id, ifname)
+		case detachErr != nil:
 			err = detachErr // it matters more than what ended the run
 		}
 	}()
@@ -77,7 +87,11 @@ func runForeground(c *cli.Context, out *output) (err error) {
 		return err
 	}
 	defer counter.Close()
-	return printRates(c.Context, out.stdout, counter, interval, count)
+	stillThere := func() error {
+		_, err := nowCalled(where, id)
+		return err
+	}
+	return printRates(c.Context, out.stdout, counter, interval, count, stillThere)
 }
 
 // chooseCounter picks the map of an object file to print: the one with that name,
@@ -115,26 +129,92 @@ func chooseCounter(o *dispatcher.Object, name string) (string, error) {
 	return "", usageError(fmt.Sprintf("%s has %d maps of numbers", o.File, len(numeric)), "choose one with --map: "+strings.Join(numeric, ", "))
 }
 
+// patience is how long run waits for others after a signal before another one counts: who
+// presses Ctrl-C twice means no more than once.
+const patience = time.Second
+
+// holdSignals keeps signals from ending the process, whose program would stay loaded: the
+// first one ends what main's context is for, but a lost terminal says SIGHUP twice. The
+// context that is returned ends with a later one. A while after that, or with release,
+// signals do again what they did.
+func holdSignals() (again context.Context, release func()) {
+	again, giveUp := context.WithCancel(context.Background())
+	released, end := context.WithCancel(context.Background())
+	signals, done := make(chan os.Signal, 1), make(chan struct{})
+	signal.Notify(signals, endSignals()...)
+	go func() {
+		defer close(done)
+		defer signal.Stop(signals)
+		for first := (time.Time{}); again.Err() == nil; {
+			select {
+			case <-released.Done():
+				return
+			case s := <-signals:
+				switch {
+				case s == syscall.SIGHUP:
+				case first.IsZero():
+					first = time.Now()
+				case time.Since(first) > patience:
+					giveUp()
+				}
+			}
+		}
+		wait(released, time.After(patience))
+	}()
+	return again, func() {
+		end()
+		<-done
+		giveUp()
+	}
+}
+
 // detachTries is how often a chain that others change is tried to be left.
 const detachTries = 10
 
-// takeBack unloads the program that run has loaded, also when ctx has ended.
-func takeBack(ctx context.Context, out *output, ifname string, id uint32) error {
-	ctx = context.WithoutCancel(ctx)
-	err := dispatcher.Detach(ctx, ifname, id)
-	for try := 1; try < detachTries && errors.Is(err, dispatcher.ErrBusy); try++ {
-		err = dispatcher.Detach(ctx, ifname, id)
+// takeBack unloads the program that run has loaded from the interface, whatever that is
+// called by now. ErrNoProgram says that it isn't there any more.
+func takeBack(ctx context.Context, where dispatcher.Interface, id uint32) error {
+	for try := 1; ; try++ {
+		now, err := nowCalled(where, id)
+		if err != nil {
+			return err
+		}
+		err = dispatcher.Detach(ctx, now.Name, id)
+		switch {
+		case ctx.Err() != nil && err != nil:
+			return &dispatcher.Error{Kind: dispatcher.ErrBusy, Err: err,
+				Msg:    fmt.Sprintf("interrupted: program %d stays loaded on %s", id, now.Name),
+				Remedy: fmt.Sprintf("unload it: xdpmux unload %s -i %d", now.Name, id)}
+		case try == detachTries:
+			return err
+		case errors.Is(err, dispatcher.ErrBusy):
+		case (errors.Is(err, dispatcher.ErrNoInterface) || errors.Is(err, dispatcher.ErrNoProgram)) && isAnother(ctx, now):
+		default:
+			return err
+		}
 	}
-	if errors.Is(err, dispatcher.ErrNoProgram) {
-		out.warn("program %d was unloaded from %s by somebody else", id, ifname)
-		return nil
-	}
-	return err
 }
 
-// printRates prints a line each interval until ctx ends or count lines are
-// printed; 0: no limit.
-func printRates(ctx context.Context, w io.Writer, m *dispatcher.Map, interval time.Duration, count uint) error {
+// isAnother says whether an interface's name has become that of another one, or of none.
+func isAnother(ctx context.Context, was dispatcher.Interface) bool {
+	chain, err := dispatcher.Status(ctx, was.Name)
+	return chain != nil && chain.Interface.Index != was.Index || errors.Is(err, dispatcher.ErrNoInterface)
+}
+
+// nowCalled is an interface under the name that it has now.
+func nowCalled(where dispatcher.Interface, id uint32) (dispatcher.Interface, error) {
+	now, err := dispatcher.InterfaceByIndex(where.Index)
+	if errors.Is(err, dispatcher.ErrNoInterface) {
+		return now, &dispatcher.Error{Kind: dispatcher.ErrNoInterface, Err: err,
+			Msg:    fmt.Sprintf("interface %s is gone from this network namespace, and program %d with it", where.Name, id),
+			Remedy: "xdpmux clean removes the pins that it has left"}
+	}
+	return now, err
+}
+
+// printRates prints a line each interval until ctx ends, count lines are printed (0: no
+// limit), or stillThere has an error.
+func printRates(ctx context.Context, w io.Writer, m *dispatcher.Map, interval time.Duration, count uint, stillThere func() error) error {
 	before, err := m.Total(ctx)
 	if err != nil {
 		return ignoreEnd(ctx, err)
@@ -148,18 +228,37 @@ func printRates(ctx context.Context, w io.Writer, m *dispatcher.Map, interval ti
 			return nil
 		case <-tick.C:
 		}
+		if err := stillThere(); err != nil {
+			return err
+		}
 		total, err := m.Total(ctx)
 		if err != nil {
 			return ignoreEnd(ctx, err)
 		}
 		now := time.Now()
 		perSecond := float64(int64(total-before)) / now.Sub(last).Seconds()
-		if _, err := fmt.Fprintln(w, columns.line(total, perSecond)); err != nil {
-			return err
+		if err := writeUntil(ctx, w, columns.line(total, perSecond)+"\n"); err != nil {
+			return ignoreEnd(ctx, err)
 		}
 		before, last = total, now
 	}
 	return nil
+}
+
+// writeUntil writes, or ends with ctx: a full pipe may wait for its reader for ever. What
+// is being written then ends with the process.
+func writeUntil(ctx context.Context, w io.Writer, text string) error {
+	written := make(chan error, 1)
+	go func() {
+		_, err := io.WriteString(w, text)
+		written <- err
+	}()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case err := <-written:
+		return err
+	}
 }
 
 // ignoreEnd leaves out errors that are only ctx's.

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"strconv"
@@ -66,16 +65,6 @@ func stats(c *cli.Context, out *output) error {
 		before = now
 	}
 	return nil
-}
-
-// wait says false if ctx ends first.
-func wait(ctx context.Context, until <-chan time.Time) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-until:
-		return true
-	}
 }
 
 // statsJSON is the shape of a line of stats --json.

@@ -69,3 +69,13 @@ func repaint(text string, rows, columns int) string {
 	const home, clearLine, clearBelow = "\x1b[H", "\x1b[K\n", "\x1b[J"
 	return home + strings.Join(lines, clearLine) + clearLine + clearBelow
 }
+
+// wait says false if ctx ends first.
+func wait(ctx context.Context, until <-chan time.Time) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-until:
+		return true
+	}
+}

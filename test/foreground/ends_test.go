@@ -1,0 +1,176 @@
+package foreground
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+	"golang.org/x/sys/unix"
+
+	"github.com/xdpmux/xdpmux/test/kernel"
+)
+
+// Whatever signal would end the process, its program goes.
+func TestEverySignal(t *testing.T) {
+	kernel.NoLeak(t)
+	v := kernel.NewVeth(t)
+	const lastRealTime = syscall.Signal(64)
+	for _, sig := range []syscall.Signal{syscall.SIGQUIT, syscall.SIGABRT, syscall.SIGUSR1, syscall.SIGALRM, syscall.SIGSEGV, syscall.SIGSYS, syscall.SIGPWR, lastRealTime} {
+		p := start(t, "--interval", "50ms", v.Name, counting)
+		p.signal(t, sig)
+		p.end(t, 0)
+		if p.stderr.String() != "" {
+			t.Errorf("%v: stderr %s", sig, p.stderr)
+		}
+		expect(t, v, "")
+	}
+	// Several in a row don't kill it while it unloads.
+	p := start(t, "--interval", "50ms", v.Name, counting)
+	for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGCONT, syscall.SIGHUP, syscall.SIGTERM} {
+		p.signal(t, sig)
+	}
+	p.end(t, 0)
+	expect(t, v, "")
+}
+
+func rename(t *testing.T, from, to string) {
+	t.Helper()
+	for _, args := range [][]string{{from, "down"}, {from, "name", to}, {to, "up"}} {
+		kernel.MustRun(t, "ip", append([]string{"link", "set"}, args...)...)
+	}
+}
+
+// An interface that has another name is the same interface, and one that has its old
+// name is another.
+func TestRenamed(t *testing.T) {
+	kernel.NoLeak(t)
+	for _, taken := range []bool{false, true} {
+		v := kernel.NewVeth(t)
+		old, other := v.Name, v.Peer
+		p := start(t, "--interval", "50ms", v.Name, counting)
+		v.Name = "renamed"
+		rename(t, old, v.Name)
+		if taken {
+			rename(t, other, old)
+			kernel.MustRun(t, kernel.Xdpmux(), "load", old, pass)
+		}
+		p.line(t)
+		p.signal(t, syscall.SIGINT)
+		p.end(t, 0)
+		if p.stderr.String() != "" {
+			t.Errorf("old name taken %v: stderr %s", taken, p.stderr)
+		}
+		expect(t, v, "")
+		if taken {
+			expect(t, &kernel.Veth{Name: old}, "xdp_pass")
+			kernel.MustRun(t, kernel.Xdpmux(), "unload", "-a", old)
+		}
+		v.Close(t)
+	}
+}
+
+// With its interface goes what could be counted, and run ends.
+func TestInterfaceGone(t *testing.T) {
+	kernel.NoLeak(t)
+	v := kernel.NewVeth(t)
+	p := start(t, "--interval", "50ms", v.Name, counting)
+	kernel.MustRun(t, "ip", "link", "delete", v.Name)
+	p.end(t, 1)
+	want := "xdpmux: interface " + v.Name + " is gone from this network namespace, and program "
+	if said := p.stderr.String(); !strings.HasPrefix(said, want) || !strings.HasSuffix(said, "\n  xdpmux clean removes the pins that it has left\n") {
+		t.Errorf("stderr %q, want %q", said, want)
+	}
+	kernel.MustRun(t, kernel.Xdpmux(), "clean")
+}
+
+// A terminal that goes away takes the program with it: the kernel says SIGHUP to the
+// session, and writing fails.
+func TestTerminalLost(t *testing.T) {
+	kernel.NoLeak(t)
+	v := kernel.NewVeth(t)
+	for _, session := range []bool{true, false} {
+		master, slave, err := pty.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command(kernel.Xdpmux(), "run", "--interval", "50ms", v.Name, counting)
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave
+		if session {
+			cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		slave.Close()
+		line := make([]byte, 100)
+		if n, err := master.Read(line); err != nil || !bytes.HasPrefix(line[:n], []byte("total 0")) {
+			t.Fatalf("%q, %v", line[:n], err)
+		}
+		expect(t, v, "xdp_drop_ipv6_count")
+		master.Close()
+		if err := cmd.Wait(); session && err != nil || cmd.ProcessState.ExitCode() > 1 {
+			t.Errorf("session %v: %v", session, err)
+		}
+		expect(t, v, "")
+	}
+}
+
+// A reader that doesn't read holds up the output, not the end.
+func TestFullPipe(t *testing.T) {
+	kernel.NoLeak(t)
+	v := kernel.NewVeth(t)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if _, err := unix.FcntlInt(w.Fd(), unix.F_SETPIPE_SZ, 4096); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write(bytes.Repeat([]byte("x"), 4096)); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(kernel.Xdpmux(), "run", "--interval", "10ms", v.Name, counting)
+	cmd.Stdout = w
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	for !writes(t, cmd.Process.Pid) {
+		time.Sleep(10 * time.Millisecond)
+	}
+	expect(t, v, "xdp_drop_ipv6_count")
+	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+	expect(t, v, "")
+	if n, err := io.Copy(io.Discard, r); err != nil || n != 4096 {
+		t.Errorf("%d bytes in the pipe, %v", n, err)
+	}
+}
+
+// writes says whether a thread of a process waits in write(2) to standard output.
+func writes(t *testing.T, pid int) bool {
+	t.Helper()
+	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, task := range tasks {
+		call, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%s/syscall", pid, task.Name()))
+		if err == nil && strings.HasPrefix(string(call), fmt.Sprintf("%d 0x1 ", unix.SYS_WRITE)) {
+			return true
+		}
+	}
+	return false
+}
