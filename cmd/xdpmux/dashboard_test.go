@@ -22,7 +22,7 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
 )
 
-// scrapedLabels are the labels of each series in a scrape, by the series' name.
+// scrapedLabels are the labels that each series in a scrape has in Prometheus, by its name.
 func scrapedLabels(t *testing.T) map[string][]string {
 	t.Helper()
 	program := component(7, "xdp_drop", 10, observe.Verdicts{1: 5, 2: 2})
@@ -52,6 +52,9 @@ func scrapedLabels(t *testing.T) map[string][]string {
 		series[name+"_sum"], series[name+"_count"] = labels, labels
 		series[name+"_bucket"] = append(slices.Clone(labels), "le")
 	}
+	for name := range series {
+		series[name] = append(series[name], "instance") // Prometheus's own: which host
+	}
 	return series
 }
 
@@ -60,7 +63,7 @@ var (
 	matcher  = regexp.MustCompile(`(\w+)\s*(?:=~|!~|!=|=)`)
 	grouping = regexp.MustCompile(`by \(([^)]*)\)`)
 	legend   = regexp.MustCompile(`\{\{(\w+)\}\}`)
-	variable = regexp.MustCompile(`label_values\((\w+), (\w+)\)`)
+	variable = regexp.MustCompile(`label_values\((\w+)(?:\{[^}]*\})?, (\w+)\)`)
 )
 
 // The dashboard asks for series and labels that a scrape has, in expressions that
@@ -121,6 +124,19 @@ func TestDashboard(t *testing.T) {
 				for _, m := range matcher.FindAllStringSubmatch(s[2], -1) {
 					if !slices.Contains(labels, m[1]) {
 						t.Errorf("%s: %s has no label %s", panel.Title, s[1], m[1])
+					}
+				}
+			}
+			// Hosts are told apart, and so are programs of one name.
+			for _, s := range selectors {
+				if !strings.Contains(s[2], `instance=~"$instance"`) {
+					t.Errorf("%s: the variable instance doesn't choose in %s", panel.Title, s[0])
+				}
+			}
+			for _, g := range grouping.FindAllStringSubmatch(target.Expr, -1) {
+				for _, label := range []string{"instance", "interface", "program", "id"} {
+					if slices.Contains(labels, label) && !slices.Contains(strings.Split(g[1], ", "), label) {
+						t.Errorf("%s: %s is summed away in %s", panel.Title, label, target.Expr)
 					}
 				}
 			}

@@ -9,7 +9,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -27,6 +29,8 @@ var (
 		"Packets by the verdict of the whole chain, or of the legacy program.", []string{"interface", "verdict"}, nil)
 	programPackets = prometheus.NewDesc("xdpmux_program_packets_total",
 		"Packets by the verdict of one program.", append(programLabels, "verdict"), nil)
+	chainMissed = prometheus.NewDesc("xdpmux_chain_missed_packets_total",
+		"Packets that the chain, or the legacy program, met and that are in no other number.", []string{"interface"}, nil)
 	programDecided = prometheus.NewDesc("xdpmux_program_decided_packets_total",
 		"Packets whose chain ended with this program's verdict.", programLabels, nil)
 	programHandedOn = prometheus.NewDesc("xdpmux_program_handed_on_packets_total",
@@ -51,53 +55,113 @@ func (m metrics) Describe(chan<- *prometheus.Desc) {}
 
 // Collect reads once for a whole scrape.
 func (m metrics) Collect(ch chan<- prometheus.Metric) {
+	s := scrape{counters: map[string]*counter{}, histograms: map[string]bool{}, ch: ch}
+	seen := map[int]bool{}
 	for _, c := range m.read().Chains {
-		for _, p := range c.Programs {
-			collectProgram(ch, c.Interface.Name, p)
+		if !seen[c.Interface.Index] {
+			s.chain(c)
 		}
+		seen[c.Interface.Index] = true
+	}
+	for _, key := range s.order {
+		c := s.counters[key]
+		s.send(prometheus.NewConstMetric(c.desc, prometheus.CounterValue, float64(c.n), c.labels...))
 	}
 }
 
-func collectProgram(ch chan<- prometheus.Metric, ifname string, p observe.Program) {
-	if p.Blind != nil {
-		return
-	}
-	counter := func(d *prometheus.Desc, n uint64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n), labels...)
-	}
-	whole := p.Role == observe.RoleDispatcher
-	if whole || p.Role == observe.RoleLegacy && !p.Gone {
-		for v, name := range observe.VerdictNames() {
-			counter(chainPackets, p.Verdicts[v], ifname, name)
-		}
-	}
-	if whole {
-		collectTimes(ch, chainSeconds, p.Times, ifname)
-		return
-	}
-	labels := []string{ifname, p.Name, strconv.FormatUint(uint64(p.ID), 10), ""}
-	if p.Role == observe.RoleComponent {
-		labels[3] = strconv.FormatUint(uint64(p.Priority), 10)
-	}
-	for v, name := range observe.VerdictNames() {
-		counter(programPackets, p.Verdicts[v], append(labels, name)...)
-	}
-	counter(programDecided, p.Decided, labels...)
-	counter(programHandedOn, p.HandedOn, labels...)
-	counter(programMissed, p.Missed, labels...)
-	collectTimes(ch, programSeconds, p.Times, labels...)
+// scrape adds up what has the same labels, such as those of an interface that is gone
+// and of another one that got its name: Prometheus takes no series twice.
+type scrape struct {
+	counters   map[string]*counter
+	order      []string // of the counters
+	histograms map[string]bool
+	ch         chan<- prometheus.Metric
 }
 
-func collectTimes(ch chan<- prometheus.Metric, d *prometheus.Desc, t *observe.Times, labels ...string) {
-	if t == nil {
+type counter struct {
+	desc   *prometheus.Desc
+	labels []string
+	n      uint64
+}
+
+func (s *scrape) send(metric prometheus.Metric, err error) {
+	if err == nil { // nothing here makes one
+		s.ch <- metric
+	}
+}
+
+// valid makes labels of names, in which the kernel allows any byte.
+func valid(names []string) []string {
+	labels := make([]string, len(names))
+	for i, name := range names {
+		labels[i] = strings.ToValidUTF8(name, "\uFFFD")
+	}
+	return labels
+}
+
+func keyOfSeries(d *prometheus.Desc, labels []string) string {
+	return d.String() + "\x00" + strings.Join(labels, "\x00")
+}
+
+func (s *scrape) add(d *prometheus.Desc, n uint64, names ...string) {
+	labels := valid(names)
+	key := keyOfSeries(d, labels)
+	if s.counters[key] == nil {
+		s.counters[key] = &counter{desc: d, labels: labels}
+		s.order = append(s.order, key)
+	}
+	s.counters[key].n += n
+}
+
+func (s *scrape) times(d *prometheus.Desc, t *observe.Times, names ...string) {
+	labels := valid(names)
+	key := keyOfSeries(d, labels)
+	if t == nil || s.histograms[key] {
 		return
 	}
+	s.histograms[key] = true
 	buckets := map[float64]uint64{}
 	for n := firstBucket; n <= lastBucket; n++ {
 		bound := time.Duration(1) << n
 		buckets[bound.Seconds()] = t.AtMost(bound)
 	}
-	ch <- prometheus.MustNewConstHistogram(d, t.Packets, t.Total.Seconds(), buckets, labels...)
+	s.send(prometheus.NewConstHistogram(d, t.Packets, t.Total.Seconds(), buckets, labels...))
+}
+
+// chain takes in what one interface's programs have done. What became of its packets is
+// what left its dispatcher, or a legacy program.
+func (s *scrape) chain(c observe.Chain) {
+	ends := func(p observe.Program) bool { return p.Role == observe.RoleDispatcher || p.Role == observe.RoleLegacy }
+	unknown := slices.ContainsFunc(c.Programs, func(p observe.Program) bool { return ends(p) && !p.Gone && p.Blind != nil })
+	for _, p := range c.Programs {
+		if ends(p) && p.Blind == nil && !unknown {
+			for v, name := range observe.VerdictNames() {
+				s.add(chainPackets, p.Verdicts[v], c.Interface.Name, name)
+			}
+			s.add(chainMissed, p.Missed, c.Interface.Name)
+		}
+		switch {
+		case p.Blind != nil:
+		case p.Role == observe.RoleDispatcher:
+			s.times(chainSeconds, p.Times, c.Interface.Name)
+		default:
+			s.program(c.Interface.Name, p)
+		}
+	}
+}
+
+func (s *scrape) program(ifname string, p observe.Program) {
+	labels := []string{ifname, p.Name, strconv.FormatUint(uint64(p.ID), 10), ""}
+	if p.Role == observe.RoleComponent {
+		labels[3] = strconv.FormatUint(uint64(p.Priority), 10)
+	}
+	for v, name := range observe.VerdictNames() {
+		s.add(programPackets, p.Verdicts[v], append(labels, name)...)
+	}
+	s.add(programDecided, p.Decided, labels...)
+	s.add(programHandedOn, p.HandedOn, labels...)
+	s.add(programMissed, p.Missed, labels...)
+	s.times(programSeconds, p.Times, labels...)
 }
 
 // writeMetrics prints one scrape in the text format.
@@ -130,9 +194,7 @@ func serveMetrics(ctx context.Context, out *output, address string, ifnames []st
 	defer o.Close()
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(metrics{o.Read})
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	server := newMetricsServer(registry)
 	stop := context.AfterFunc(ctx, func() { server.Close() })
 	defer stop()
 	fmt.Fprintf(out.stderr, "xdpmux: serving http://%s/metrics\n", listener.Addr())
@@ -140,6 +202,25 @@ func serveMetrics(ctx context.Context, out *output, address string, ifnames []st
 		return err
 	}
 	return nil
+}
+
+// indexPage is for who looks at the address itself.
+const indexPage = `<!DOCTYPE html>
+<title>xdpmux</title>
+<h1>xdpmux</h1>
+<p>What the XDP programs of this host do to packets: <a href="metrics">metrics</a> for Prometheus.</p>
+`
+
+// newMetricsServer has an end for whoever reads or writes slowly, or not at all.
+func newMetricsServer(registry *prometheus.Registry) *http.Server {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError}))
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = io.WriteString(w, indexPage)
+	})
+	return &http.Server{Handler: mux, MaxHeaderBytes: 16 << 10,
+		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute}
 }
 
 // listen takes an address without a host to mean loopback.
