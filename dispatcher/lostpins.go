@@ -68,7 +68,7 @@ func Repin(progID uint32, pins map[string]string) error {
 			return err
 		}
 		dir := filepath.Dir(path)
-		if err := checkPinPath(dir); err != nil {
+		if err := CheckPinPath(dir); err != nil {
 			return err
 		}
 		if err := os.Mkdir(dir, 0o700); err != nil && !os.IsExist(err) {

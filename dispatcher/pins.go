@@ -23,7 +23,7 @@ type mapPins struct {
 func preparePins(obj *libbpf.Object, root string) (mapPins, error) {
 	var pins mapPins
 	if root != "" {
-		if err := checkPinPath(root); err != nil {
+		if err := CheckPinPath(root); err != nil {
 			return pins, err
 		}
 		if _, err := os.Stat(root); errors.Is(err, os.ErrNotExist) {
@@ -46,9 +46,9 @@ func preparePins(obj *libbpf.Object, root string) (mapPins, error) {
 	return pins, nil
 }
 
-// checkPinPath says whether libbpf can pin below path: it makes one directory at
-// most, and only a bpffs takes pins.
-func checkPinPath(path string) error {
+// CheckPinPath says whether maps can be pinned below path, as [Program].PinPath: one
+// directory is made at most, and only a bpffs takes pins. Errors: [ErrInvalid].
+func CheckPinPath(path string) error {
 	var fs unix.Statfs_t
 	err := unix.Statfs(path, &fs)
 	if errors.Is(err, unix.ENOENT) {

@@ -20,7 +20,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), endSignals()...)
 	context.AfterFunc(ctx, stop)
 	signal.Ignore(syscall.SIGPIPE) // a reader that goes away is no reason to leave a chain half way
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(run(ctx, os.Args[1:], &stream{ctx: ctx, file: os.Stdout}, &stream{ctx: ctx, file: os.Stderr}))
 }
 
 // endSignals are the signals that end a process that doesn't catch them. nohup and a

@@ -12,7 +12,7 @@ import (
 
 // terminalSize is the size of the terminal that w is, and 0, 0 for anything else.
 func terminalSize(w io.Writer) (rows, columns int) {
-	f, ok := w.(*os.File)
+	f, ok := w.(interface{ Fd() uintptr })
 	if !ok {
 		return 0, 0
 	}

@@ -106,6 +106,9 @@ func (t *target) compare(ctx context.Context, o *objects, r records, opts Option
 	if opts.Prune {
 		plan.Steps = append(plan.Steps, removeAlone(chain, len(want) == 0)...)
 	}
+	if err := pinnable(plan.Steps); err != nil {
+		return err
+	}
 	err = possible(chain, plan.mode, want, plan.Steps)
 	if err != nil || !swaps(steps) || programsAfter(chain, steps) == 0 {
 		return err // then nothing is written

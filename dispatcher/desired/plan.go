@@ -60,6 +60,14 @@ type wanted struct {
 	unlike map[uint32]string
 }
 
+// pinPath takes nil too.
+func (w *wanted) pinPath() string {
+	if w == nil {
+		return ""
+	}
+	return w.entry.PinPath
+}
+
 // running is a program that runs.
 type running struct {
 	dispatcher.Component
@@ -210,6 +218,19 @@ func (w *wanted) load() dispatcher.Program {
 		File: w.entry.Object, Data: w.data, Name: w.function, PinPath: w.entry.PinPath, Contents: w.contents, MapSizes: w.entry.MapSizes,
 		Priority: &w.place.Priority, Actions: &w.place.Actions, Frags: &w.place.Frags,
 	}
+}
+
+// pinnable says whether maps of the programs that are loaded can be pinned where the file
+// says.
+func pinnable(steps []Step) error {
+	for _, s := range steps {
+		if path := s.want.pinPath(); path != "" && (s.Action == Add || s.Action == Replace) {
+			if err := dispatcher.CheckPinPath(path); err != nil {
+				return locate(s.want.entry.where, err)
+			}
+		}
+	}
+	return nil
 }
 
 // possible says whether the chain can be changed so.

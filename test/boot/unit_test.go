@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/test/kernel"
 )
@@ -67,6 +69,30 @@ func (s systemd) ctl(t *testing.T, args ...string) (stdout string, status int) {
 	return stdout + stderr, status
 }
 
+// drops in a file of settings for the unit, and reads it.
+func (s systemd) dropIn(t *testing.T, units, settings string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(units, "xdpmux-apply.service.d/test.conf"), []byte("[Service]\n"+settings), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if output, status := s.ctl(t, "daemon-reload"); status != 0 {
+		t.Fatalf("daemon-reload: %s", output)
+	}
+}
+
+// holdLock holds the lock of apply, where that systemd is, until it is let go.
+func (s systemd) holdLock(t *testing.T) (letGo func()) {
+	t.Helper()
+	lock, err := os.OpenFile(fmt.Sprintf("/proc/%d/root/run/xdpmux/lock", s.pid), os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	return func() { lock.Close() }
+}
+
 // TestUnit boots with a state file, reloads another and one with a fault, and stops.
 func TestUnit(t *testing.T) {
 	kernel.NoLeak(t)
@@ -88,6 +114,16 @@ func TestUnit(t *testing.T) {
 		}
 	}
 	write(units, "xdpmux-apply.service", strings.NewReplacer("@BINDIR@", filepath.Dir(xdpmux), "@CONFDIR@", config).Replace(string(unit)))
+	said := filepath.Join(t.TempDir(), "stderr")
+	if err := os.Mkdir(filepath.Join(units, "xdpmux-apply.service.d"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write(units, "xdpmux-apply.service.d/stderr.conf", "[Service]\nStandardError=append:"+said+"\n")
+	t.Cleanup(func() {
+		if text, err := os.ReadFile(said); t.Failed() {
+			t.Logf("the unit said:\n%s%v", text, err)
+		}
+	})
 	write(units, "boot.target", "[Unit]\nWants=xdpmux-apply.service\n")
 	state := func(programs ...string) string {
 		text := "interfaces:\n- name: " + v.Name + "\n  programs:\n"
@@ -130,4 +166,26 @@ func TestUnit(t *testing.T) {
 			t.Errorf("%s: the unit is %s", c.what, active)
 		}
 	}
+
+	// Whoever holds the lock doesn't keep the machine from booting.
+	if timeout, _ := s.ctl(t, "show", "-p", "TimeoutStartUSec", "xdpmux-apply"); timeout != "TimeoutStartUSec=1min 30s\n" {
+		t.Errorf("the unit has %s", timeout)
+	}
+	s.dropIn(t, units, "TimeoutStartSec=2\n")
+	letGo := s.holdLock(t)
+	output, status := s.ctl(t, "restart", "xdpmux-apply")
+	if result, _ := s.ctl(t, "show", "-p", "Result", "xdpmux-apply"); status == 0 || result != "Result=timeout\n" {
+		t.Errorf("while another has the lock, restart ends with status %d and %s%s", status, result, output)
+	}
+	letGo()
+	check("timed out", "xdp_drop")
+
+	// It can write nowhere but where it has to.
+	s.dropIn(t, units, "ExecStartPre=/bin/sh -c 'for f in "+config+"/x /usr/x /etc/x /tmp/x; do touch $$f && exit 1; done; exit 0'\n"+
+		"ExecStartPre=/bin/sh -c 'touch /run/xdpmux/x && rm /run/xdpmux/x'\n")
+	write(config, "a.yaml", state("xdp_pass"))
+	if output, status := s.ctl(t, "start", "xdpmux-apply"); status != 0 {
+		t.Errorf("with tests of the sandbox: exit status %d\n%s", status, output)
+	}
+	check("in the sandbox", "xdp_pass")
 }
