@@ -219,6 +219,27 @@ func (c *commit) prepare(ctx context.Context, l link) (_ *swap, err error) {
 	if err := prepareBPFFS(); err != nil {
 		return nil, err
 	}
+	s, err := c.outline(l, mode)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	if err := ctx.Err(); err != nil || !s.needed {
+		return s, err
+	}
+	if err := s.prepare(); err != nil {
+		return s, err
+	}
+	return s, c.checkNative(s)
+}
+
+// outline is the swap that makes the changes to the chain as it is now, with nothing
+// loaded yet.
+func (c *commit) outline(l link, mode Mode) (_ *swap, err error) {
 	old, err := readRunning(l)
 	if err != nil {
 		return nil, err
@@ -236,13 +257,7 @@ func (c *commit) prepare(ctx context.Context, l link) (_ *swap, err error) {
 		return nil, err
 	}
 	s.needed = !sameMembers(sorted(old.members()), s.members)
-	if err := ctx.Err(); err != nil || !s.needed {
-		return s, err
-	}
-	if err := s.prepare(); err != nil {
-		return s, err
-	}
-	return s, c.checkNative(s)
+	return s, nil
 }
 
 // committed is the result after a swap, which nothing may fail after.

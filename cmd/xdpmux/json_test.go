@@ -23,7 +23,10 @@ import (
 
 // documented are the shapes of the documents that commands print.
 var documented = map[string][]any{
-	"load":     {[]loadedJSON{}},
+	"load":     {[]loadedJSON{}, []dispatcher.Preview{}},
+	"unload":   {[]dispatcher.Preview{}},
+	"replace":  {[]dispatcher.Preview{}},
+	"set":      {[]dispatcher.Preview{}},
 	"status":   {[]dispatcher.Chain{}},
 	"features": {featuresJSON{}},
 	"check":    {[]dispatcher.Check{}},

@@ -19,7 +19,7 @@ func loadCommand(out *output) *cli.Command {
 			"On several interfaces the programs are loaded once and share their maps: on all, or on none.\n\n" +
 			"Nothing is printed if all went well; --json and -v tell the ids.",
 		ArgsUsage: "<ifname>[,...] <file>[@setting,...]...",
-		Flags:     append(loadFlags(), &cli.BoolFlag{Name: "json", Usage: jsonUsage("what was loaded")}),
+		Flags:     append(loadFlags(), dryRunFlag, &cli.BoolFlag{Name: "json", Usage: jsonUsage("what was loaded")}),
 		Action:    func(c *cli.Context) error { return withMapSize(load(c, out)) },
 	}
 }
@@ -81,6 +81,13 @@ func load(c *cli.Context, out *output) error {
 	}
 	opts.Warn, opts.BeforeSwap = out.warnOf, out.record
 	ifnames := splitNames(c.Args().First())
+	if c.Bool("dry-run") {
+		previews, err := dispatcher.PreviewAttach(c.Context, ifnames, programs, opts)
+		if err != nil {
+			return err
+		}
+		return printPreviews(c, out, previews...)
+	}
 	done, err := attach(c.Context, out, ifnames, programs, opts)
 	if err != nil {
 		return err

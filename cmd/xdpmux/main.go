@@ -85,7 +85,7 @@ func newApp(out *output) *cli.App {
 			loadCommand(out),
 			unloadCommand(out),
 			replaceCommand(out),
-			setCommand(),
+			setCommand(out),
 			statusCommand(out),
 			cleanCommand(out),
 			featuresCommand(out),

@@ -24,6 +24,7 @@ func replaceCommand(out *output) *cli.Command {
 			prioFlag("what the old program has"),
 			actionsFlag("what the old program has"),
 			&cli.BoolFlag{Name: "keep-maps", Usage: "go on with the old program's maps and global variables, and say which"},
+			dryRunFlag, previewJSONFlag,
 		),
 		Action: func(c *cli.Context) error { return withMapSize(replace(c, out)) },
 	}
@@ -33,6 +34,9 @@ func replace(c *cli.Context, out *output) error {
 	const usage = "xdpmux replace (-i ID | --name NAME) [options] <ifname> <file>[@setting,...]"
 	if c.NArg() != 2 {
 		return usageError("replace needs an interface and a file", usage)
+	}
+	if err := checkPreview(c); err != nil {
+		return err
 	}
 	ifname := c.Args().First()
 	r := dispatcher.Replacement{
@@ -52,16 +56,14 @@ func replace(c *cli.Context, out *output) error {
 	if r.ID, err = target(c, ifname, usage); err != nil {
 		return err
 	}
-	done, err := dispatcher.Transaction{Mode: dispatcher.ModeUnspecified, Replace: []dispatcher.Replacement{r},
-		NativeCompatible: c.Bool("native-compatible"), Warn: out.warnOf, BeforeSwap: out.record}.Commit(c.Context, ifname)
-	if err != nil {
-		return err
-	}
-	out.tellLoaded(ifname, done.Replaced[0].New)
-	if r.KeepMaps {
-		fmt.Fprintf(out.stdout, "maps kept: %s\nmaps new:  %s\n", listOrNone(done.Replaced[0].KeptMaps), listOrNone(done.Replaced[0].NewMaps))
-	}
-	return nil
+	tx := dispatcher.Transaction{Mode: dispatcher.ModeUnspecified, Replace: []dispatcher.Replacement{r},
+		NativeCompatible: c.Bool("native-compatible"), Warn: out.warnOf, BeforeSwap: out.record}
+	return change(c, out, ifname, tx, func(done *dispatcher.Committed) {
+		out.tellLoaded(ifname, done.Replaced[0].New)
+		if r.KeepMaps {
+			fmt.Fprintf(out.stdout, "maps kept: %s\nmaps new:  %s\n", listOrNone(done.Replaced[0].KeptMaps), listOrNone(done.Replaced[0].NewMaps))
+		}
+	})
 }
 
 func listOrNone(names []string) string {

@@ -6,20 +6,23 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher"
 )
 
-func setCommand() *cli.Command {
+func setCommand(out *output) *cli.Command {
 	return &cli.Command{
 		Name:      "set",
 		Usage:     "change the priority or the actions of a program that runs",
 		ArgsUsage: "<ifname>",
-		Flags:     append(targetFlags("change"), prioFlag("as it is"), actionsFlag("as they are")),
-		Action:    set,
+		Flags:     append(targetFlags("change"), prioFlag("as it is"), actionsFlag("as they are"), dryRunFlag, previewJSONFlag),
+		Action:    func(c *cli.Context) error { return set(c, out) },
 	}
 }
 
-func set(c *cli.Context) error {
+func set(c *cli.Context, out *output) error {
 	const usage = "xdpmux set (-i ID | --name NAME) [-P PRIO] [-A ACTIONS] <ifname>"
 	if c.NArg() != 1 {
 		return usageError("set needs one interface", usage)
+	}
+	if err := checkPreview(c); err != nil {
+		return err
 	}
 	ifname := c.Args().First()
 	var s dispatcher.Setting
@@ -33,6 +36,5 @@ func set(c *cli.Context) error {
 	if s.ID, err = target(c, ifname, usage); err != nil {
 		return err
 	}
-	_, err = dispatcher.Transaction{Mode: dispatcher.ModeUnspecified, Set: []dispatcher.Setting{s}}.Commit(c.Context, ifname)
-	return err
+	return change(c, out, ifname, dispatcher.Transaction{Mode: dispatcher.ModeUnspecified, Set: []dispatcher.Setting{s}}, nil)
 }

@@ -16,7 +16,7 @@ func unloadCommand(out *output) *cli.Command {
 		ArgsUsage: "<ifname>...",
 		Flags: append([]cli.Flag{
 			&cli.BoolFlag{Name: "all", Aliases: []string{"a"}, Usage: "unload everything, the dispatcher too"},
-		}, targetFlags("unload")...),
+		}, append(targetFlags("unload"), dryRunFlag, previewJSONFlag)...),
 		Action: func(c *cli.Context) error { return unload(c, out) },
 	}
 }
@@ -38,7 +38,10 @@ func unload(c *cli.Context, out *output) error {
 	case asked > 1:
 		return usageError("--all, --id and --name exclude each other", usage)
 	}
-	remove := dispatcher.DetachAll
+	if err := checkPreview(c); err != nil {
+		return err
+	}
+	remove, preview := dispatcher.DetachAll, dispatcher.PreviewDetachAll
 	if !c.Bool("all") {
 		if c.IsSet("id") { // before anything is unloaded
 			if _, err := parseID(c.String("id"), ifnames[0]); err != nil {
@@ -52,6 +55,16 @@ func unload(c *cli.Context, out *output) error {
 			}
 			return dispatcher.Detach(ctx, ifname, id)
 		}
+		preview = func(ctx context.Context, ifname string) (*dispatcher.Preview, error) {
+			id, err := targetOn(c, ifname)
+			if err != nil {
+				return nil, err
+			}
+			return dispatcher.PreviewDetach(ctx, ifname, id)
+		}
+	}
+	if c.Bool("dry-run") {
+		return previewUnload(c, out, ifnames, preview)
 	}
 	// What can't be done on one keeps none of the others from being done.
 	each, end := out.progress(ifnames)
@@ -69,4 +82,22 @@ func unload(c *cli.Context, out *output) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// previewUnload prints what would be left, and at the end what couldn't be unloaded.
+func previewUnload(c *cli.Context, out *output, ifnames []string, preview func(context.Context, string) (*dispatcher.Preview, error)) error {
+	previews := []*dispatcher.Preview{}
+	var errs []error
+	for _, ifname := range ifnames {
+		p, err := preview(c.Context, ifname)
+		if err == nil {
+			previews = append(previews, p)
+		}
+		errs = append(errs, err)
+	}
+	err := errors.Join(errs...)
+	if len(previews) > 0 || c.Bool("json") {
+		err = errors.Join(printPreviews(c, out, previews...), err)
+	}
+	return err
 }

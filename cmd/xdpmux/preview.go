@@ -1,0 +1,85 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/xdpmux/xdpmux/dispatcher"
+)
+
+// dryRunFlag makes a command that changes chains tell what it would make of them.
+var dryRunFlag = &cli.BoolFlag{Name: "dry-run", Usage: "change nothing, and print the chain as it would be; the verifier isn't asked"}
+
+// previewJSONFlag is the --json of commands that print nothing else.
+var previewJSONFlag = &cli.BoolFlag{Name: "json", Usage: "with --dry-run, " + jsonUsage("the chain")}
+
+// checkPreview refuses --json where nothing is printed.
+func checkPreview(c *cli.Context) error {
+	if c.Bool("json") && !c.Bool("dry-run") {
+		return usageError("--json is for what --dry-run prints", "xdpmux status --json shows what runs afterwards")
+	}
+	return nil
+}
+
+// change makes a change, or with --dry-run prints what it would make; tell, if there is
+// one, says what was done.
+func change(c *cli.Context, out *output, ifname string, tx dispatcher.Transaction, tell func(*dispatcher.Committed)) error {
+	if c.Bool("dry-run") {
+		preview, err := tx.Preview(c.Context, ifname)
+		if err != nil {
+			return err
+		}
+		return printPreviews(c, out, preview)
+	}
+	done, err := tx.Commit(c.Context, ifname)
+	if err == nil && tell != nil {
+		tell(done)
+	}
+	return err
+}
+
+// printPreviews prints chains as they would be.
+func printPreviews(c *cli.Context, out *output, previews ...*dispatcher.Preview) error {
+	if c.Bool("json") {
+		return out.printJSON(previews)
+	}
+	return renderPreviews(out.stdout, previews)
+}
+
+// renderPreviews prints the table of status, with "new" for the id of what would be
+// loaded, and its file for its tag.
+func renderPreviews(w io.Writer, previews []*dispatcher.Preview) error {
+	var b strings.Builder
+	b.WriteString("XDP PROGRAMS AS THEY WOULD BE:\n\n")
+	fmt.Fprintf(&b, statusHead, "Interface", "Prio", "Program name", "Tag", "Chain actions")
+	b.WriteString(strings.Repeat("-", 86) + "\n")
+	for _, p := range previews {
+		name := column(p.Interface.Name, 16)
+		if len(p.Programs) == 0 {
+			fmt.Fprintf(&b, statusNone, name, "", "<No XDP program loaded!>")
+			continue
+		}
+		mode := dispatcher.ModeUnspecified
+		if p.Mode != nil {
+			mode = *p.Mode
+		}
+		dispatcherID := "new"
+		if !p.Changed {
+			dispatcherID = ""
+		}
+		fmt.Fprintf(&b, "%s %-5s %s %-8s %-4s\n", name, "", column("xdp_dispatcher", 17), mode, dispatcherID)
+		for _, prog := range p.Programs {
+			id, tag := "new", shown(prog.File)
+			if prog.ID != 0 {
+				id, tag = fmt.Sprint(prog.ID), prog.Tag
+			}
+			fmt.Fprintf(&b, "%-16s %-5d  %s %-8s %-4s %-17s %s\n", " =>", int32(prog.Priority), column(prog.Name, 16), "", id, tag, prog.Actions)
+		}
+	}
+	b.WriteString("\n")
+	_, err := io.WriteString(w, b.String())
+	return err
+}

@@ -1,0 +1,192 @@
+package dispatcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+)
+
+// Preview is a chain as a change would make it.
+type Preview struct {
+	Interface Interface          `json:"interface"`
+	Mode      *Mode              `json:"mode,omitempty"` // nil: no chain, or one whose mode the kernel chooses
+	Frags     bool               `json:"frags"`          // the chain takes packets of several buffers
+	Programs  []PreviewedProgram `json:"programs"`       // in the order they would run
+	Changed   bool               `json:"changed"`        // false: the chain is so already
+}
+
+// PreviewedProgram is a program of a [Preview].
+type PreviewedProgram struct {
+	ID       uint32  `json:"id,omitempty"` // 0: it would be loaded
+	Name     string  `json:"name"`
+	Tag      string  `json:"tag,omitempty"`  // of one that runs: a tag is known when a program is loaded
+	File     string  `json:"file,omitempty"` // the object file of one that would be loaded
+	Priority uint32  `json:"priority"`
+	Actions  Actions `json:"actions"`
+	Frags    bool    `json:"frags"`
+}
+
+// Preview tells what Commit would make of the chain. Nothing is loaded, pinned or
+// locked for longer than it takes to read: what the verifier or the driver would say
+// isn't known, nor whether others change the chain meanwhile.
+//
+// Errors: those of [Transaction.Commit], as far as they can be found so.
+func (t Transaction) Preview(ctx context.Context, ifname string) (*Preview, error) {
+	previews, err := t.previewAll(ctx, []string{ifname})
+	if err != nil {
+		return nil, err
+	}
+	return previews[0], nil
+}
+
+// PreviewAttach tells what [Attach], or on several interfaces [AttachAll], would make of
+// the chains, as [Transaction.Preview] does. Where the program would run without a
+// dispatcher there is no chain, which is an error of kind [ErrNoDispatcher].
+func PreviewAttach(ctx context.Context, ifnames []string, programs []Program, opts AttachOptions) ([]*Preview, error) {
+	if err := checkCall(programs, opts); err != nil {
+		return nil, err
+	}
+	if len(ifnames) == 1 && len(programs) == 1 && os.Getenv(envSkipDispatcher) == "1" {
+		return nil, noDispatcher(envSkipDispatcher+" is set", nil)
+	}
+	return Transaction{Mode: opts.Mode, Add: programs}.previewAll(ctx, ifnames)
+}
+
+func (t Transaction) previewAll(ctx context.Context, ifnames []string) ([]*Preview, error) {
+	c := &commit{Transaction: t}
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	links, err := linksByName(ifnames)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.open(ctx); err != nil {
+		return nil, err
+	}
+	defer c.close()
+	var all []*Preview
+	for _, l := range links {
+		err := untilWon(ctx, l, func(l link) error {
+			p, err := c.preview(l)
+			if err == nil {
+				all = append(all, p)
+			}
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+func (c *commit) preview(l link) (*Preview, error) {
+	mode, err := chooseMode(l, c.Mode)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkBPFFS(); err != nil {
+		return nil, err
+	}
+	s, err := c.outline(l, mode)
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	if s.needed {
+		if err := s.checkUnloaded(); err != nil {
+			return nil, err
+		}
+	}
+	p := &Preview{Interface: l.Interface, Programs: []PreviewedProgram{}, Changed: s.needed}
+	if len(s.members) == 0 {
+		return p, nil
+	}
+	if mode != ModeUnspecified {
+		p.Mode = &mode
+	}
+	p.Frags = !slices.ContainsFunc(s.members, func(m member) bool { return !m.hasFrags() })
+	for _, m := range s.members {
+		next := PreviewedProgram{ID: m.ID, Name: m.Name, Tag: m.Tag, Priority: m.Priority, Actions: m.Actions, Frags: m.hasFrags()}
+		if m.comes != nil {
+			next.File = m.comes.spec.File
+		}
+		p.Programs = append(p.Programs, next)
+	}
+	return p, nil
+}
+
+// checkUnloaded finds what would be wrong with the swap, as far as that is to be seen
+// before anything is loaded.
+func (s *swap) checkUnloaded() error {
+	if s.old.state != nil && s.old.state.pins == "" {
+		if err := checkHeld(s.link); err != nil {
+			return err
+		}
+	}
+	if len(s.members) > 0 {
+		if err := s.old.chain(s.link).Writable(); err != nil {
+			return err
+		}
+	}
+	for _, m := range s.members {
+		if m.comes == nil {
+			continue
+		}
+		if err := m.comes.checkUnloaded(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkUnloaded finds what keeps a program from being loaded into a chain, as far as
+// its object tells.
+func (o *opened) checkUnloaded() error {
+	if !o.obj.HasBTF() {
+		return noDispatcher(withoutBTF(o), nil)
+	}
+	if r := inspectProgram(o.spec.File, o.obj, o.bpf, o.obj.BTF()); !r.Chain {
+		return &Error{Kind: ErrObject, Msg: fmt.Sprintf("program %q of %s can't join a chain: %s", r.Name, o.spec.File, r.Note)}
+	}
+	return o.checkMaps()
+}
+
+// PreviewDetach tells what [Detach] would leave, as [Transaction.Preview] does.
+func PreviewDetach(ctx context.Context, ifname string, id uint32) (*Preview, error) {
+	p, err := Transaction{Mode: ModeUnspecified, Remove: []uint32{id}}.Preview(ctx, ifname)
+	if !notInChain(err) {
+		return p, err
+	}
+	chain, statusErr := Status(ctx, ifname)
+	if statusErr != nil {
+		return nil, errors.Join(err, statusErr)
+	}
+	for _, alone := range []*Loaded{chain.Legacy, chain.Hardware} {
+		if alone != nil && alone.ID == id {
+			return &Preview{Interface: chain.Interface, Programs: []PreviewedProgram{}, Changed: true}, nil
+		}
+	}
+	return nil, err
+}
+
+// PreviewDetachAll tells whether [DetachAll] would leave the interface empty.
+func PreviewDetachAll(ctx context.Context, ifname string) (*Preview, error) {
+	l, err := linkByName(ifname)
+	if err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if !l.attached {
+		return nil, nothingOn(l, nil)
+	}
+	if err := checkHeld(l); err != nil {
+		return nil, err
+	}
+	return &Preview{Interface: l.Interface, Programs: []PreviewedProgram{}, Changed: true}, nil
+}
