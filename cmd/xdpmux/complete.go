@@ -184,6 +184,7 @@ func fileSpecValues(last string) (found []string, file bool) {
 
 // optionValues are what an option of a command can have, given its arguments.
 func optionValues(ctx context.Context, command *cli.Command, name string, args []string, last string) (found []string, file bool) {
+	ofMap := strings.HasPrefix(fullName(command), "map ")
 	switch name {
 	case "mode":
 		return dispatcher.ModeNames(), false
@@ -198,11 +199,14 @@ func optionValues(ctx context.Context, command *cli.Command, name string, args [
 	case "map":
 		return objectMaps(args), false
 	case "id":
-		if strings.HasPrefix(fullName(command), "map ") {
+		if ofMap {
 			return mapValues(args, func(m dispatcher.ChainMap) string { return fmt.Sprint(m.ID) }), false
 		}
 		return programValues(ctx, args, func(p dispatcher.Loaded) string { return fmt.Sprint(p.ID) }), false
 	case "name":
+		if ofMap {
+			return mapValues(args, func(m dispatcher.ChainMap) string { return m.Name }), false
+		}
 		return programValues(ctx, args, func(p dispatcher.Loaded) string { return p.Name }), false
 	case "netns":
 		entries, _ := os.ReadDir("/run/netns")

@@ -380,6 +380,8 @@ func (h *shellHome) live(t *testing.T) []completed {
 		{"trace cw0 --live -i ", fmt.Sprint(program.ID)},
 		{"unload cw0 --name ", program.Name},
 		{"map dump cw0 ", packets.Name},
+		{"map dump cw0 --name ", packets.Name},
+		{"map update cw0 -i ", fmt.Sprint(packets.ID)},
 		{"map dump cw0 -i ", fmt.Sprint(packets.ID)},
 	}
 }

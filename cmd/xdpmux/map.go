@@ -35,7 +35,8 @@ func mapCommand(out *output) *cli.Command {
 				Flags: append(mapFlags("dump"),
 					keyFlag("only the entry"),
 					&cli.UintFlag{Name: "limit", Usage: "end after `N` entries (default: all)"},
-					&cli.BoolFlag{Name: "watch", Usage: "print the entries again each second, and how numbers change"},
+					&cli.BoolFlag{Name: "watch", Usage: "print the entries again and again, and how numbers change, until q or Ctrl-C"},
+					intervalFlag("with --watch: print them"), // -i is the id
 					&cli.BoolFlag{Name: "json", Usage: jsonUsage("the entries") + ", with --watch one object a line"},
 				),
 				Action: func(c *cli.Context) error { return mapDump(c, out) },
@@ -87,11 +88,14 @@ func mapList(c *cli.Context, out *output) error {
 }
 
 // mapUsage are the arguments of the commands on one map.
-const mapUsage = "<ifname> (<map> | --id ID)"
+const mapUsage = "<ifname> (<map> | --id ID | --name NAME)"
 
-// mapFlags are the options that name a map instead of its name.
+// mapFlags are the options that say which map is meant, as an argument can too.
 func mapFlags(verb string) []cli.Flag {
-	return []cli.Flag{&cli.StringFlag{Name: "id", Aliases: []string{"i"}, Usage: verb + " the map with this `ID`; map list shows it"}}
+	return []cli.Flag{
+		&cli.StringFlag{Name: "id", Aliases: []string{"i"}, Usage: verb + " the map with this `ID`; map list shows it"},
+		&cli.StringFlag{Name: "name", Usage: verb + " the map of this `NAME`, if there is only one"},
+	}
 }
 
 // keyFlag takes what state files take, in one word.
@@ -103,10 +107,14 @@ func keyFlag(use string) cli.Flag {
 func openMap(c *cli.Context) (*dispatcher.Map, error) {
 	command := fullName(c.Command)
 	usage := "xdpmux " + command + " " + mapUsage
+	names := c.Args().Tail()
+	if c.IsSet("name") {
+		names = append(names, c.String("name"))
+	}
 	switch {
 	case c.NArg() == 0 || c.NArg() > 2:
 		return nil, usageError(command+" needs an interface and a map", usage)
-	case c.IsSet("id") == (c.NArg() == 2):
+	case c.IsSet("id") == (len(names) == 1), len(names) > 1:
 		return nil, usageError(command+" needs either a map's name or its id", usage)
 	}
 	ifname := c.Args().First()
@@ -114,7 +122,7 @@ func openMap(c *cli.Context) (*dispatcher.Map, error) {
 	if err != nil {
 		return nil, err
 	}
-	name, id := c.Args().Get(1), uint64(0)
+	name, id := strings.Join(names, ""), uint64(0)
 	if c.IsSet("id") {
 		if id, err = strconv.ParseUint(c.String("id"), 0, 32); err != nil {
 			return nil, usageError(fmt.Sprintf("%q is not a map's id", c.String("id")), "xdpmux map list "+ifname+" shows the ids")
@@ -135,6 +143,10 @@ func mapDump(c *cli.Context, out *output) error {
 	case c.IsSet("limit") && c.IsSet("key"):
 		return usageError("--key and --limit exclude each other", "--key prints one entry")
 	}
+	every, err := watchInterval(c)
+	if err != nil {
+		return err
+	}
 	m, err := openMap(c)
 	if err != nil {
 		return err
@@ -152,8 +164,8 @@ func mapDump(c *cli.Context, out *output) error {
 		key := c.String("key")
 		d.key = &key
 	}
-	if c.Bool("watch") {
-		return d.watch(c.Context)
+	if every > 0 {
+		return d.watch(c.Context, every)
 	}
 	return d.print(c.Context)
 }

@@ -14,9 +14,6 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/value"
 )
 
-// watchInterval is the time between two rounds of map dump --watch.
-const watchInterval = time.Second
-
 // dump prints the entries of a map as they are read.
 type dump struct {
 	w      *bufio.Writer
@@ -36,10 +33,12 @@ func newDump(w io.Writer, m *dispatcher.Map, asJSON, watch bool) *dump {
 	return d
 }
 
-// watch prints the map again and again until ctx ends.
-func (d *dump) watch(ctx context.Context) error {
-	tick := time.NewTicker(watchInterval)
+// watch prints the map again and again until ctx ends, or q is typed.
+func (d *dump) watch(ctx context.Context, every time.Duration) error {
+	tick := time.NewTicker(every)
 	defer tick.Stop()
+	keys, end := readKeys()
+	defer end()
 	for {
 		if err := d.print(ctx); err != nil {
 			if ctx.Err() != nil {
@@ -47,10 +46,8 @@ func (d *dump) watch(ctx context.Context) error {
 			}
 			return err
 		}
-		select {
-		case <-ctx.Done():
+		if !waitTick(ctx, tick, keys) {
 			return nil
-		case <-tick.C:
 		}
 		if !d.json {
 			fmt.Fprintln(d.w)

@@ -23,15 +23,12 @@ func statusCommand(out *output) *cli.Command {
 		},
 		Action: func(c *cli.Context) error {
 			print := func(w io.Writer) error { return status(c, out, w) }
-			if !c.Bool("watch") {
-				if c.IsSet("interval") {
-					return usageError("--interval goes with --watch", "xdpmux status --watch --interval "+c.String("interval"))
-				}
-				return print(out.stdout)
-			}
-			every, err := parseInterval(c.String("interval"))
+			every, err := watchInterval(c)
 			if err != nil {
 				return err
+			}
+			if every == 0 {
+				return print(out.stdout)
 			}
 			return watch(c.Context, out.stdout, every, !c.Bool("json"), print)
 		},

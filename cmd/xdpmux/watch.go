@@ -7,6 +7,8 @@ import (
 	"io"
 	"strings"
 	"time"
+
+	"github.com/urfave/cli/v2"
 )
 
 // watch has print write a block again and again until ctx ends, or q is typed: in
@@ -41,19 +43,37 @@ func watch(ctx context.Context, w io.Writer, every time.Duration, heading bool, 
 		if err != nil {
 			return err
 		}
-		for waiting := true; waiting; {
-			select {
-			case <-ctx.Done():
-				return nil
-			case key := <-keys:
-				if key == 'q' {
-					return nil
-				}
-			case <-tick.C:
-				waiting = false
-			}
+		if !waitTick(ctx, tick, keys) {
+			return nil
 		}
 	}
+}
+
+// waitTick waits for the next tick. It says false if ctx ends before, or q is typed.
+func waitTick(ctx context.Context, tick *time.Ticker, keys <-chan byte) bool {
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case key := <-keys:
+			if key == 'q' {
+				return false
+			}
+		case <-tick.C:
+			return true
+		}
+	}
+}
+
+// watchInterval is the interval of a command with --watch; 0: that isn't given.
+func watchInterval(c *cli.Context) (time.Duration, error) {
+	if c.Bool("watch") {
+		return parseInterval(c.String("interval"))
+	}
+	if c.IsSet("interval") {
+		return 0, usageError("--interval goes with --watch", "xdpmux "+fullName(c.Command)+" --watch --interval "+c.String("interval"))
+	}
+	return 0, nil
 }
 
 // repaint writes over what a terminal of that size shows, without the flicker of

@@ -281,7 +281,7 @@ func TestLargeMap(t *testing.T) {
 
 func TestWatch(t *testing.T) {
 	v := chainOf(t, other)
-	cmd := exec.Command(kernel.Xdpmux(), "map", "dump", "--json", "--watch", v.Name, "rxcnt")
+	cmd := exec.Command(kernel.Xdpmux(), "map", "dump", "--json", "--watch", "--interval", "1", v.Name, "--name", "rxcnt")
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -330,6 +330,10 @@ func TestBadInput(t *testing.T) {
 		{"map list nowhere0", `no interface "nowhere0"`},
 		{"map dump IF", "map dump needs either a map's name or its id"},
 		{"map dump IF rxcnt --id 3", "map dump needs either a map's name or its id"},
+		{"map dump IF rxcnt --name rxcnt", "map dump needs either a map's name or its id"},
+		{"map dump IF --name rxcnt --id 3", "map dump needs either a map's name or its id"},
+		{"map dump IF rxcnt --interval 5", "--interval goes with --watch"},
+		{"map dump IF rxcnt --watch --interval soon", `interval "soon" is not a time`},
 		{"map dump IF rxcount", `no program on IF uses a map "rxcount"` + "\n  its maps: "},
 		{"map dump IF rxcount", "rxcnt (id "},
 		{"map dump --id 999999 IF", "no program on IF uses a map with id 999999"},
