@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/xdpmux/xdpmux/cgo/libxdp"
 )
@@ -68,7 +67,7 @@ func Attach(ctx context.Context, ifname string, programs []Program, opts AttachO
 	if err := checkCall(programs, opts); err != nil {
 		return nil, err
 	}
-	skip := len(programs) == 1 && os.Getenv(envSkipDispatcher) == "1"
+	skip := len(programs) == 1 && getenv(envSkipDispatcher) == "1"
 	if skip && opts.RequireDispatcher {
 		return nil, noDispatcher(envSkipDispatcher+" is set", nil)
 	}

@@ -92,7 +92,7 @@ func (c *commit) tryAll(ctx context.Context, all []link, progress func(Step, int
 		}
 	}
 	var done []*Attachment
-	finish(swaps...)
+	finish(c.Warn, swaps...)
 	for _, s := range swaps {
 		a := &Attachment{Interface: s.link.Interface}
 		for _, o := range c.adds {
@@ -109,7 +109,7 @@ func (c *commit) revertAll(ctx context.Context, swaps []*swap, err error) error 
 	for _, s := range swaps {
 		failed := s.revert()
 		if errors.Is(failed, errLostRace) {
-			finish(s)
+			finish(c.Warn, s)
 			remove := Transaction{Mode: ModeUnspecified}
 			for _, o := range c.adds {
 				remove.Remove = append(remove.Remove, s.component(o).ID)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -108,14 +109,21 @@ func checkMount() Check {
 	if !isBPFFS(bpffs()) {
 		return ok("bpffs", "none at %s, where a load mounts one, as %s says", bpffs(), envAutomount)
 	}
-	dir := filepath.Join(bpffs(), "xdp")
-	if _, err := os.Lstat(dir); err != nil {
+	dir := pinRootDir()
+	root, err := openPinRoot()
+	root.close()
+	if errors.Is(err, fs.ErrNotExist) {
 		dir = bpffs()
+	} else if err != nil {
+		return found("bpffs", "", CheckMissing, "", err)
 	}
 	dir = filepath.Join(dir, fmt.Sprintf("xdpmux-check-%d", os.Getpid()))
-	err := os.Mkdir(dir, 0o700)
-	if err == nil {
+	if err = os.Mkdir(dir, 0o700); err == nil {
 		err = os.Remove(dir)
+	}
+	if st, statErr := os.Stat(bpffs()); err == nil && statErr == nil && st.Mode()&0o022 != 0 {
+		return Check{Name: "bpffs", State: CheckLimited, Detail: bpffs() + ", where any user may put something into xdpmux's way",
+			Remedy: "chmod 0700 " + bpffs() + "; or mount it with mode=0700"}
 	}
 	return found("bpffs", bpffs(), CheckMissing, "it has to be writable", err)
 }

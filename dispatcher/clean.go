@@ -2,9 +2,14 @@ package dispatcher
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"os"
+	"io/fs"
 	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // CleanOptions says what to clean.
@@ -28,106 +33,181 @@ type Kept struct {
 
 // Clean removes the pins of dispatchers that are on no interface any more, as they
 // stay behind when an interface disappears or a tool is killed, and those of a check
-// of the kernel that was killed. It stands for libxdp_clean_references, which looks only into its own network namespace and so
-// takes the pins of a chain in another one for left behind.
+// of the kernel that was killed. It stands for libxdp_clean_references, which looks only into
+// its own network namespace and so takes the pins of a chain in another one for left behind.
+//
+// Clean looks into every network namespace that lives by a thread, a mount, a descriptor or
+// a socket. Where one of these can't be read, it removes nothing. It can't find a namespace
+// that is mounted only where no process sees it, whose descriptor is under way between
+// processes (SCM_RIGHTS), or that only a file of io_uring holds.
 //
 // Errors: [ErrNoInterface], [ErrNoDispatcher] where no bpffs is mounted,
-// [ErrPermission].
+// [ErrPermission], [ErrSystem].
 func Clean(ctx context.Context, opts CleanOptions) (*Cleaned, error) {
-	index := 0
+	// The namespace is that of the thread which runs this. What follows has another.
+	own, err := unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, notCleaned(&netnsError{what: "/proc/thread-self/ns/net", err: err})
+	}
+	defer unix.Close(own)
+	c := cleaning{own: own}
 	if opts.Interface != "" {
 		l, err := linkByName(opts.Interface)
 		if err != nil {
 			return nil, err
 		}
-		index = l.Index
+		c.index = l.Index
 	}
-	if err := prepareBPFFS(); err != nil {
+	if err := checkBPFFS(); err != nil {
 		return nil, err
 	}
-	unlock, err := lockPins()
+	root, err := lockPins()
+	if errors.Is(err, fs.ErrNotExist) {
+		return &Cleaned{}, nil
+	}
 	if err != nil {
 		return nil, err
 	}
-	defer unlock()
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	done, err := findUnused(index)
+	defer root.close()
+	c.root = root
+	done, err := c.findUnused(ctx)
 	if err != nil || opts.DryRun {
 		return done, err
 	}
 	for _, path := range done.Removed {
-		if err := os.RemoveAll(path); err != nil {
-			return nil, explainPermission(err)
+		if err := c.remove(path); err != nil {
+			return nil, explainPins(err)
 		}
 	}
 	return done, nil
 }
 
-// serving is a dispatcher on an interface.
-type serving struct {
-	ifindex int
-	progID  uint32
+// cleaning is a Clean under way, which holds the lock on the pins.
+type cleaning struct {
+	root  *pinRoot
+	own   int // the caller's network namespace
+	index int // of the only interface whose pins are looked at; 0: all
 }
 
-// findUnused looks through the pins of an interface's index, or all with 0.
-func findUnused(index int) (*Cleaned, error) {
-	dirs, err := filepath.Glob(filepath.Join(bpffs(), "xdp", "dispatch-*"))
+// findUnused looks through the pins.
+func (c cleaning) findUnused(ctx context.Context) (*Cleaned, error) {
+	names, err := c.root.entries()
+	if err != nil {
+		return nil, explainPins(err)
+	}
+	slices.Sort(names)
+	ids := map[string]uint32{} // of the dispatchers whose directories these are
+	for _, name := range names {
+		var ifindex int
+		var id uint32
+		if n, _ := fmt.Sscanf(name, "dispatch-%d-%d", &ifindex, &id); n < 2 || c.index != 0 && ifindex != c.index {
+			continue
+		}
+		if _, err := c.root.has(name); err != nil { // beside what isn't libxdp's, nothing is removed
+			return nil, explainPins(err)
+		}
+		ids[name] = id
+	}
+	used, err := c.inUse(ctx, ids)
 	if err != nil {
 		return nil, err
 	}
 	done := &Cleaned{}
-	if index == 0 {
-		// What libxdp's check of the kernel pins and unpins in one go, with the lock
-		// held that is ours now: one was killed.
-		if done.Removed, err = filepath.Glob(filepath.Join(bpffs(), "xdp", "prog-test-link-*")); err != nil {
-			return nil, err
-		}
-	}
-	var used map[serving]Kept
-	for _, dir := range dirs {
-		var s serving
-		if n, _ := fmt.Sscanf(filepath.Base(dir), "dispatch-%d-%d", &s.ifindex, &s.progID); n < 2 || index != 0 && s.ifindex != index {
-			continue
-		}
-		if used == nil {
-			if used, err = servingAnywhere(); err != nil {
-				return nil, err
-			}
-		}
-		kept, ok := used[s]
+	for _, name := range names {
+		path := pinRootDir() + "/" + name
+		id, ok := ids[name]
+		kept, serves := used[id]
 		switch {
-		case !ok:
-			done.Removed = append(done.Removed, dir)
-		case kept.Netns != "":
-			kept.Dir = dir
+		// What libxdp's check of the kernel pins and unpins in one go, with the lock held
+		// that is ours now: one was killed.
+		case c.index == 0 && strings.HasPrefix(name, testLink), ok && !serves:
+			done.Removed = append(done.Removed, path)
+		case ok && kept.Netns != "":
+			kept.Dir = path
 			done.Kept = append(done.Kept, kept)
 		}
 	}
 	return done, nil
 }
 
-// servingAnywhere finds the main programs of the interfaces of every network
-// namespace that can be reached. Kept.Netns is empty for the caller's own.
-func servingAnywhere() (map[serving]Kept, error) {
-	used := map[serving]Kept{}
-	for i, ns := range reachableNetns() {
-		all, err := ns.links()
-		if err != nil && i == 0 {
-			return nil, err
+const testLink = "prog-test-link-"
+
+func (c cleaning) remove(path string) error {
+	name := filepath.Base(path)
+	if strings.HasPrefix(name, testLink) {
+		return c.root.removePin(name)
+	}
+	return c.root.remove(name)
+}
+
+// inUse finds those of the dispatchers that are on an interface, in whatever network
+// namespace and with whatever index: one that moves keeps its programs. Kept.Netns is empty
+// for the caller's namespace.
+func (c cleaning) inUse(ctx context.Context, dispatchers map[string]uint32) (map[uint32]Kept, error) {
+	used := map[uint32]Kept{}
+	allUsed := func() bool {
+		for _, id := range dispatchers {
+			if _, ok := used[id]; !ok {
+				return false
+			}
+		}
+		return true
+	}
+	if allUsed() {
+		return used, nil
+	}
+	errFound := errors.New("all are found")
+	search := netnsSearch{visit: func(fd int, name string) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		all, err := linksIn(fd)
+		if err != nil {
+			return &netnsError{what: name, err: err}
 		}
 		for _, l := range all {
-			s := serving{l.Index, l.progID}
-			if _, known := used[s]; known || l.progID == 0 {
+			if _, known := used[l.progID]; known || l.progID == 0 {
 				continue
 			}
 			kept := Kept{Interface: l.Interface}
-			if i > 0 {
-				kept.Netns = ns.name
+			if name != ownNetns {
+				kept.Netns = name
 			}
-			used[s] = kept
+			used[l.progID] = kept
 		}
+		if allUsed() {
+			return errFound
+		}
+		return nil
+	}}
+	err := onThread(func() error {
+		// Twice, as an interface or what holds its namespace may be on the move.
+		err := search.run(c.own)
+		if err == nil {
+			err = search.run(c.own)
+		}
+		return err
+	})
+	if err != nil && err != errFound {
+		return nil, notCleaned(err)
 	}
 	return used, nil
+}
+
+// notCleaned says that it is not known which pins are in use.
+func notCleaned(err error) error {
+	var unread *netnsError
+	if !errors.As(err, &unread) {
+		return err
+	}
+	e := &Error{Kind: ErrSystem, Err: err, Msg: fmt.Sprintf("nothing was removed, as %v, and pins there may be in use", err), Remedy: unread.remedy}
+	switch {
+	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
+		e.Kind, e.Remedy = ErrPermission, "run as root; of a part of its capabilities it takes CAP_SYS_ADMIN and CAP_SYS_PTRACE"
+	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
+		e.Remedy = "allow more open files: ulimit -n"
+	case e.Remedy == "":
+		e.Remedy = "try again"
+	}
+	return e
 }

@@ -10,6 +10,14 @@ import (
 	"github.com/xdpmux/xdpmux/cgo/libxdp"
 )
 
+// DetachOptions says how programs are detached. The zero value is what [Detach] and
+// [DetachAll] use.
+type DetachOptions struct {
+	// Warn, if there is one, is told what stays loaded all the same: what is pinned where the
+	// caller can't see or change it, or is held by others.
+	Warn func(error)
+}
+
 // Detach takes the program with that id away from the interface: out of the
 // chain, which goes on without it, or the legacy or offloaded program itself.
 // With the last program of a chain the dispatcher goes too. Out of a chain it is a
@@ -17,9 +25,23 @@ import (
 // xdp_program__detach.
 //
 // Errors: [ErrNoInterface], [ErrNoProgram], [ErrLinkHeld], [ErrVersion],
-// [ErrBusy], [ErrPermission].
+// [ErrNoDispatcher], [ErrBusy], [ErrPermission].
 func Detach(ctx context.Context, ifname string, id uint32) error {
-	_, err := Transaction{Mode: ModeUnspecified, Remove: []uint32{id}}.Commit(ctx, ifname)
+	return DetachOptions{}.Detach(ctx, ifname, id)
+}
+
+// DetachAll takes everything away from the interface. For what isn't a chain it
+// stands for xdp_multiprog__detach.
+//
+// Errors: [ErrNoInterface], [ErrNoProgram], [ErrLinkHeld], [ErrBusy],
+// [ErrPermission].
+func DetachAll(ctx context.Context, ifname string) error {
+	return DetachOptions{}.DetachAll(ctx, ifname)
+}
+
+// Detach is the function of that name with options.
+func (o DetachOptions) Detach(ctx context.Context, ifname string, id uint32) error {
+	_, err := Transaction{Mode: ModeUnspecified, Remove: []uint32{id}, Warn: o.Warn}.Commit(ctx, ifname)
 	if !notInChain(err) {
 		return err
 	}
@@ -37,31 +59,23 @@ func Detach(ctx context.Context, ifname string, id uint32) error {
 	})
 }
 
-// DetachAll takes everything away from the interface. For what isn't a chain it
-// stands for xdp_multiprog__detach.
-//
-// Errors: [ErrNoInterface], [ErrNoProgram], [ErrLinkHeld], [ErrBusy],
-// [ErrPermission].
-func DetachAll(ctx context.Context, ifname string) error {
-	if err := detachChain(ctx, ifname); !notInChain(err) {
+// DetachAll is the function of that name with options.
+func (o DetachOptions) DetachAll(ctx context.Context, ifname string) error {
+	if err := o.detachChain(ctx, ifname); !notInChain(err) {
 		return err
 	}
 	return detach(ctx, ifname, func(_ link, mp *libxdp.Multiprog) error { return mp.Detach() })
 }
 
-// notInChain says that what was to be removed isn't in a chain, or in none that can
-// be read.
+// notInChain says that what was to be removed isn't in a chain.
 func notInChain(err error) bool {
-	return errors.Is(err, ErrNoProgram) || errors.Is(err, ErrLegacy) || errors.Is(err, ErrNoDispatcher)
+	return errors.Is(err, ErrNoProgram) || errors.Is(err, ErrLegacy)
 }
 
 // detachChain takes a whole chain away, of whatever version.
-func detachChain(ctx context.Context, ifname string) error {
+func (o DetachOptions) detachChain(ctx context.Context, ifname string) error {
 	l, err := linkByName(ifname)
 	if err != nil {
-		return err
-	}
-	if err := prepareBPFFS(); err != nil {
 		return err
 	}
 	return untilWon(ctx, l, func(l link) error {
@@ -80,7 +94,7 @@ func detachChain(ctx context.Context, ifname string) error {
 		if err := s.apply(); err != nil {
 			return err
 		}
-		finish(s)
+		finish(o.Warn, s)
 		return nil
 	})
 }

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -58,6 +57,28 @@ func heldByLink(ifname string, program Loaded, id uint32) error {
 		e.Remedy = "the link belongs to " + strings.Join(holders, " and ") + "; " + e.Remedy
 	}
 	return e
+}
+
+// stillHeld says by whom a chain that was on an interface is still held; nil: it is gone, or
+// was pinned where libxdp has its pins, so that all is known of it.
+func (r *running) stillHeld(ifname string) error {
+	for _, s := range r.state.slots {
+		if s.linkID == 0 {
+			continue
+		}
+		fd, err := libbpf.LinkByID(s.linkID)
+		if err != nil {
+			continue
+		}
+		fd.Close()
+		by := "its pins lie where this mount namespace doesn't see them"
+		if holders := linkHolders(s.linkID); len(holders) > 0 {
+			by = "it is held by " + strings.Join(holders, " and ")
+		}
+		return &Error{Kind: ErrSystem, Msg: fmt.Sprintf("the chain that was on %s stays loaded: %s", ifname, by),
+			Remedy: "it takes no packets; where its pins are seen, xdpmux clean removes them, such as with: nsenter --mount=/proc/1/ns/mnt xdpmux clean"}
+	}
+	return nil
 }
 
 // linkHolders names what keeps a link: pins and processes.
@@ -115,35 +136,3 @@ func linkIDIn(fdinfo string) uint32 {
 	}
 	return 0
 }
-
-// bpffsMounts lists where a bpffs is mounted.
-func bpffsMounts() []string {
-	text, err := os.ReadFile("/proc/thread-self/mountinfo")
-	if err != nil {
-		return nil
-	}
-	return bpffsIn(string(text))
-}
-
-// bpffsIn reads the text of /proc/PID/mountinfo (proc_pid_mountinfo(5)): the mount
-// point is the fifth field, the type of file system follows a lone hyphen, which ends
-// the optional fields from the seventh on. A mount point may be called "-" itself.
-func bpffsIn(mountinfo string) []string {
-	const mountPoint, optional = 4, 6
-	var dirs []string
-	for line := range strings.Lines(mountinfo) {
-		fields := strings.Split(line, " ") // the kernel escapes no other white space than the four below
-		if len(fields) <= optional || fields[mountPoint] == "" {
-			continue
-		}
-		rest := fields[optional:]
-		hyphen := slices.Index(rest, "-")
-		if hyphen >= 0 && hyphen+1 < len(rest) && rest[hyphen+1] == "bpf" {
-			dirs = append(dirs, unescapeMount.Replace(fields[mountPoint]))
-		}
-	}
-	return dirs
-}
-
-// unescapeMount undoes what the kernel does to the characters that separate.
-var unescapeMount = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)

@@ -121,10 +121,11 @@ func slotFunction(slot, count int) string {
 	return fmt.Sprintf("prog%d", slot)
 }
 
-// pinDir is where the pins of a dispatcher lie.
-func pinDir(ifindex int, id uint32) string {
-	return fmt.Sprintf("%s/xdp/dispatch-%d-%d", bpffs(), ifindex, id)
-}
+// pinName is what the directory of a dispatcher's pins is called.
+func pinName(ifindex int, id uint32) string { return fmt.Sprintf("dispatch-%d-%d", ifindex, id) }
+
+// pinDir is where it lies.
+func pinDir(ifindex int, id uint32) string { return pinRootDir() + "/" + pinName(ifindex, id) }
 
 // progPin is the pin of the program in a slot, prog0 for a lone program too.
 func progPin(dir string, slot int) string { return fmt.Sprintf("%s/prog%d-prog", dir, slot) }

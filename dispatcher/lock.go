@@ -2,7 +2,6 @@ package dispatcher
 
 import (
 	"fmt"
-	"os"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -13,18 +12,19 @@ import (
 // its own, and the log hooks that record what a call said are global.
 var libxdpLock sync.Mutex
 
-// lockPins takes the lock of libxdp's protocol on the pins of all chains. As libxdp
-// does, it waits for as long as another holds it.
-func lockPins() (unlock func(), err error) {
-	dir := bpffs() + "/xdp"
-	fd, err := unix.Open(dir, unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err == nil {
-		err = retryInterrupted(func() error { return unix.Flock(fd, unix.LOCK_EX) })
-	}
+// lockPins opens libxdp's directory with the lock of the protocol on the pins of all chains,
+// which goes with close. As libxdp does, it waits for as long as another holds it. The
+// errors are those of openPinRoot.
+func lockPins() (*pinRoot, error) {
+	root, err := openPinRoot()
 	if err != nil {
-		return nil, &Error{Kind: ErrSystem, Err: err, Msg: fmt.Sprintf("can't lock %s: %v", dir, err)}
+		return nil, err
 	}
-	return func() { unix.Close(fd) }, nil
+	if err := retryInterrupted(func() error { return unix.Flock(root.fd, unix.LOCK_EX) }); err != nil {
+		root.close()
+		return nil, &Error{Kind: ErrSystem, Err: err, Msg: fmt.Sprintf("can't lock %s: %v", pinRootDir(), err)}
+	}
+	return root, nil
 }
 
 func retryInterrupted(f func() error) error {
@@ -33,28 +33,4 @@ func retryInterrupted(f func() error) error {
 			return err
 		}
 	}
-}
-
-// prepareBPFFS makes sure that there is a bpffs with libxdp's directory in it.
-func prepareBPFFS() error {
-	if err := checkBPFFS(); err != nil {
-		return err
-	}
-	if !isBPFFS(bpffs()) {
-		if err := mountBPFFS(); err != nil {
-			return noDispatcher("no bpffs is mounted at "+bpffs(), err)
-		}
-	}
-	if err := os.Mkdir(bpffs()+"/xdp", 0o700); err != nil && !os.IsExist(err) {
-		return explainPermission(err)
-	}
-	return nil
-}
-
-// mountBPFFS mounts one, as libxdp does when it is told so by envAutomount.
-func mountBPFFS() error {
-	if err := os.Mkdir(bpffs(), 0o700); err != nil && !os.IsExist(err) {
-		return err
-	}
-	return unix.Mount("bpf", bpffs(), "bpf", 0, "mode=0700")
 }

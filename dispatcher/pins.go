@@ -39,8 +39,13 @@ func preparePins(obj *libbpf.Object, root string) (mapPins, error) {
 			if err := m.SetPinPath(""); err != nil {
 				return pins, err
 			}
-		} else if _, err := os.Lstat(path); errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		switch st, err := os.Lstat(path); {
+		case errors.Is(err, os.ErrNotExist):
 			pins.maps = append(pins.maps, m)
+		case err == nil && st.Mode()&os.ModeSymlink != 0:
+			return pins, pinnedLink(path)
 		}
 	}
 	return pins, nil
@@ -60,9 +65,28 @@ func CheckPinPath(path string) error {
 	}
 	if fs.Type != unix.BPF_FS_MAGIC {
 		return &Error{Kind: ErrInvalid, Msg: fmt.Sprintf("pin path %s is not on a bpffs", path),
-			Remedy: "choose a path below /sys/fs/bpf, where bpffs is mounted by: mount -t bpf bpf /sys/fs/bpf"}
+			Remedy: "choose a path below /sys/fs/bpf, where bpffs is mounted by: mount -t bpf -o mode=0700 bpf /sys/fs/bpf"}
 	}
-	return nil
+	return checkNoLinks(path)
+}
+
+// checkNoLinks refuses a path that has a symbolic link below the bpffs: others may have made
+// it, and have chosen the maps that it leads to.
+func checkNoLinks(path string) error {
+	for path = filepath.Clean(path); ; path = filepath.Dir(path) {
+		var fs unix.Statfs_t
+		if path == "/" || path == "." || unix.Statfs(filepath.Dir(path), &fs) != nil || fs.Type != unix.BPF_FS_MAGIC {
+			return nil
+		}
+		if st, err := os.Lstat(path); err == nil && st.Mode()&os.ModeSymlink != 0 {
+			return pinnedLink(path)
+		}
+	}
+}
+
+func pinnedLink(path string) error {
+	return &Error{Kind: ErrInvalid, Msg: fmt.Sprintf("%s is a symbolic link, and xdpmux follows none below a bpffs", path),
+		Remedy: "name the path that it leads to, if that is where the maps are to be"}
 }
 
 // undo removes the pins that the load has made. A pin that shows another map by

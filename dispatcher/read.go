@@ -3,7 +3,9 @@ package dispatcher
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"slices"
 	"syscall"
 	"time"
 
@@ -81,35 +83,67 @@ func readConfigMap(id uint32) (value []byte, name string, err error) {
 // those that lack one of their two by the links that hold them: a program without
 // its link is pinned, but runs no more.
 func (s *state) findPrograms(ifindex int) error {
-	dir := pinDir(ifindex, s.ID)
 	s.slots = make([]slot, s.config.Count)
-	missing := 0
 	for i := range s.slots {
 		s.slots[i].layoutSlot = s.config.Slots[i]
-		fd, err := libbpf.ObjGet(progPin(dir, i))
-		if errors.Is(err, syscall.ENOENT) {
-			missing++
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", progPin(dir, i), err)
-		}
-		s.pins = dir
-		p, err := loadedByFD(fd.Int())
-		fd.Close()
-		if err != nil {
-			return err
-		}
-		if _, err := os.Lstat(linkPin(dir, i)); err != nil {
-			missing++
-			continue
-		}
-		s.slots[i].Loaded, s.slots[i].loadTime = p.Loaded, p.loadTime
 	}
-	if missing > 0 {
-		return s.findByLinks()
+	all, unread := s.findByPins(ifindex)
+	if all {
+		return nil
+	}
+	if err := s.findByLinks(); err != nil {
+		return err
+	}
+	if slices.ContainsFunc(s.slots, func(s slot) bool { return s.ID == 0 }) {
+		return unread
 	}
 	return nil
+}
+
+// findByPins says whether it has found all of them. The error is that of a pin that is
+// there and can't be read.
+func (s *state) findByPins(ifindex int) (all bool, unread error) {
+	root, err := openPinRoot()
+	if err != nil {
+		// Pins that somebody else may have made tell nothing.
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errUntrusted) {
+			err = nil
+		}
+		return false, err
+	}
+	defer root.close()
+	if has, err := root.has(pinName(ifindex, s.ID)); !has {
+		return false, explainPins(err)
+	}
+	dir := pinDir(ifindex, s.ID)
+	all = true
+	for i := range s.slots {
+		p, err := pinnedProgram(dir, i)
+		switch {
+		case errors.Is(err, syscall.ENOENT):
+			all = false
+		case err != nil:
+			all, unread = false, err
+		default:
+			s.pins = dir
+			s.slots[i].Loaded, s.slots[i].loadTime = p.Loaded, p.loadTime
+		}
+	}
+	return all, unread
+}
+
+// pinnedProgram reads the program that is pinned for a slot. The error is ENOENT unless
+// its link is pinned too.
+func pinnedProgram(dir string, slot int) (kernelProgram, error) {
+	fd, err := libbpf.ObjGetReadOnly(progPin(dir, slot))
+	if err != nil {
+		return kernelProgram{}, fmt.Errorf("%s: %w", progPin(dir, slot), err)
+	}
+	defer fd.Close()
+	if _, err := os.Lstat(linkPin(dir, slot)); err != nil {
+		return kernelProgram{}, err
+	}
+	return loadedByFD(fd.Int())
 }
 
 // findByLinks looks through all links of the kernel for those into s. The

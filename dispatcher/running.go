@@ -2,6 +2,7 @@ package dispatcher
 
 import (
 	"errors"
+	"io/fs"
 	"syscall"
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
@@ -30,12 +31,12 @@ func readRunning(l link) (_ *running, err error) {
 	if r.main, err = libbpf.ProgByID(l.progID); err != nil {
 		return nil, explainReading(l, err)
 	}
-	unlock, err := lockPins()
-	if err != nil {
+	root, err := lockPins()
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // without pins there is nothing to lock
 		return nil, err
 	}
 	r.state, err = readDispatcher(l.Index, l.progID)
-	unlock()
+	root.close()
 	if err != nil {
 		return nil, explainReading(l, err)
 	}

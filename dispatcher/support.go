@@ -7,50 +7,15 @@ import (
 	"path/filepath"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	bpfdispatcher "github.com/xdpmux/xdpmux/bpf/dispatcher"
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/cgo/libxdp"
 )
 
-// What libxdp reads from the environment. A program with file capabilities
-// doesn't see them: libxdp uses secure_getenv.
-const (
-	envBPFFS          = "LIBXDP_BPFFS"
-	envAutomount      = "LIBXDP_BPFFS_AUTOMOUNT"
-	envSkipDispatcher = "LIBXDP_SKIP_DISPATCHER"
-	envObjectPath     = "LIBXDP_OBJECT_PATH"
-)
-
-// bpffs is where libxdp looks for one.
-func bpffs() string {
-	if dir := os.Getenv(envBPFFS); dir != "" {
-		return dir
-	}
-	return "/sys/fs/bpf"
-}
-
-func isBPFFS(dir string) bool {
-	var fs unix.Statfs_t
-	return unix.Statfs(dir, &fs) == nil && fs.Type == unix.BPF_FS_MAGIC
-}
-
-// checkBPFFS says whether there is a bpffs, or libxdp will mount one.
-func checkBPFFS() error {
-	if isBPFFS(bpffs()) {
-		return nil
-	}
-	if os.Getenv(envAutomount) == "1" {
-		return nil
-	}
-	return noDispatcher("no bpffs is mounted at "+bpffs(), nil)
-}
-
 func noDispatcher(reason string, err error) error {
 	e := &Error{Kind: ErrNoDispatcher, Msg: "no dispatcher possible: " + reason, Err: err}
 	if strings.HasPrefix(reason, "no bpffs") {
-		e.Remedy = fmt.Sprintf("mount one: mount -t bpf bpf %s", bpffs())
+		e.Remedy = fmt.Sprintf("mount one: mount -t bpf -o mode=0700 bpf %s", bpffs())
 	}
 	return e
 }
@@ -62,7 +27,7 @@ func withoutBTF(o *opened) string {
 // fallbackReason finds out why libxdp attached a program without a dispatcher.
 func fallbackReason(o *opened, said []string) string {
 	switch {
-	case os.Getenv(envSkipDispatcher) == "1":
+	case getenv(envSkipDispatcher) == "1":
 		return envSkipDispatcher + " is set"
 	case !o.obj.HasBTF():
 		return withoutBTF(o)
@@ -184,7 +149,7 @@ func openDispatcher(name string) (*libbpf.Program, *dispatcherFile, error) {
 // as the native tools do, and only without one that of its own libxdp.
 func findDispatcher() (*libxdp.Program, error) {
 	if libxdp.Static {
-		if dir := os.Getenv(envObjectPath); dir != "" {
+		if dir := getenv(envObjectPath); dir != "" {
 			return libxdp.OpenFile(filepath.Join(dir, dispatcherObject), "", "")
 		}
 		path := filepath.Join(libxdp.ObjectDir, dispatcherObject)

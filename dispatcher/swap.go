@@ -3,7 +3,7 @@ package dispatcher
 import (
 	"errors"
 	"fmt"
-	"os"
+	"io/fs"
 	"slices"
 	"syscall"
 
@@ -73,18 +73,18 @@ func (s *swap) pinAndAttach() error {
 	if s.host == nil {
 		return s.outcome(0, attachXDP(s.link.Index, nil, s.old.main, s.mode))
 	}
-	unlock, err := lockPins()
+	root, err := lockPins()
 	if err != nil {
 		return err
 	}
-	defer unlock()
-	dir := pinDir(s.link.Index, s.host.ID)
-	if err := s.pin(dir); err != nil {
-		return errors.Join(&Error{Kind: ErrSystem, Err: err, Msg: fmt.Sprintf("can't pin the chain below %s: %s", dir, cause(err))}, removePins(dir))
+	defer root.close()
+	name := pinName(s.link.Index, s.host.ID)
+	if err := s.pin(root, name); err != nil {
+		return errors.Join(explainPins(fmt.Errorf("pin the chain below %s: %w", pinDir(s.link.Index, s.host.ID), err)), root.remove(name))
 	}
 	err = s.outcome(s.host.ID, attachXDP(s.link.Index, s.host.main, s.old.main, s.mode))
 	if err != nil && !errors.Is(err, errUnclear) {
-		return errors.Join(err, removePins(dir))
+		return errors.Join(err, root.remove(name))
 	}
 	return err
 }
@@ -131,17 +131,11 @@ func attachXDP(ifindex int, main *libbpf.Program, old *libbpf.FD, mode Mode) err
 }
 
 // pin pins all programs and links.
-func (s *swap) pin(dir string) error {
-	err := os.Mkdir(dir, 0o700)
-	if os.IsExist(err) {
-		// Left behind by a dispatcher that had the same id after an overflow.
-		if err = removePins(dir); err == nil {
-			err = os.Mkdir(dir, 0o700)
-		}
-	}
-	if err != nil {
+func (s *swap) pin(root *pinRoot, name string) error {
+	if err := root.create(name); err != nil {
 		return err
 	}
+	dir := pinDir(s.link.Index, s.host.ID)
 	for i, m := range s.members {
 		if err := libbpf.ObjPin(s.host.links[i].Int(), linkPin(dir, i)); err != nil {
 			return err
@@ -160,48 +154,43 @@ func (m member) progFD() int {
 	return m.fd.Int()
 }
 
-// removePins removes a dispatcher's pins; those that aren't there are fine.
-func removePins(dir string) error {
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	for _, e := range entries {
-		if err := os.Remove(dir + "/" + e.Name()); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return err
-		}
-	}
-	if err == nil {
-		err = os.Remove(dir)
-	}
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	return err
-}
-
-// finish removes the old chains, which no packet enters any more. What fails now
-// leaves pins that Clean removes.
-func finish(swaps ...*swap) {
+// finish removes the old chains, which no packet enters any more, and lets go of all that
+// isn't pinned. What stays loaded all the same is told to warn, if there is one.
+func finish(warn func(error), swaps ...*swap) {
 	// Where no chain comes, a packet that still skips a program is as good as one that
 	// came later.
 	if slices.ContainsFunc(swaps, func(s *swap) bool { return s.old.state != nil && s.host != nil }) {
 		waitForPackets()
 	}
 	for _, s := range swaps {
-		if s.old.state != nil {
-			unpin(s.link.Index, s.old.state.ID)
+		if s.old.state == nil {
+			continue
+		}
+		err := unpin(s.link.Index, s.old.state.ID)
+		s.close()
+		if warn == nil {
+			continue
+		}
+		if err != nil {
+			warn(&Error{Kind: ErrSystem, Err: err, Remedy: "xdpmux clean removes them once that is possible",
+				Msg: fmt.Sprintf("the pins of the chain that was on %s are left in %s: %v", s.link.Name, pinDir(s.link.Index, s.old.state.ID), err)})
+		}
+		if left := s.old.stillHeld(s.link.Name); left != nil {
+			warn(left)
 		}
 	}
 }
 
 func unpin(ifindex int, id uint32) error {
-	unlock, err := lockPins()
+	root, err := lockPins()
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
-	defer unlock()
-	return removePins(pinDir(ifindex, id))
+	defer root.close()
+	return root.remove(pinName(ifindex, id))
 }
 
 // revert puts the old dispatcher back after apply and before finish.

@@ -23,7 +23,8 @@ type Transaction struct {
 	// and the kernel 6.12 or newer, a program that changes packet data.
 	NativeCompatible bool
 
-	// Warn, if there is one, is told the same before it is done.
+	// Warn, if there is one, is told the same before it is done, and afterwards what is
+	// replaced or removed and stays loaded all the same; see [DetachOptions].
 	Warn func(error)
 
 	// BeforeSwap, if there is one, is told which programs are loaded, those of Add and
@@ -190,7 +191,7 @@ func (c *commit) try(ctx context.Context, l link) (*Committed, error) {
 	if err := s.apply(); err != nil {
 		return nil, err
 	}
-	finish(s)
+	finish(c.Warn, s)
 	return c.committed(s), nil
 }
 
@@ -216,9 +217,6 @@ func (c *commit) prepare(ctx context.Context, l link) (_ *swap, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := prepareBPFFS(); err != nil {
-		return nil, err
-	}
 	s, err := c.outline(l, mode)
 	if err != nil {
 		return nil, err
@@ -230,6 +228,11 @@ func (c *commit) prepare(ctx context.Context, l link) (_ *swap, err error) {
 	}()
 	if err := ctx.Err(); err != nil || !s.needed {
 		return s, err
+	}
+	if len(s.members) > 0 {
+		if err := prepareBPFFS(); err != nil {
+			return s, err
+		}
 	}
 	if err := s.prepare(); err != nil {
 		return s, err

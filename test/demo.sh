@@ -38,7 +38,7 @@ cleanup() {
 can_chain() {
 	[ "$(id -u)" = 0 ] || { why="not root"; return 1; }
 	setup || { why="no network namespaces or no veth here"; return 1; }
-	grep -q ' /sys/fs/bpf bpf ' /proc/mounts || mount -t bpf bpf /sys/fs/bpf 2>/dev/null || { why="bpffs can't be mounted"; return 1; }
+	grep -q ' /sys/fs/bpf bpf ' /proc/mounts || mount -t bpf -o mode=0700 bpf /sys/fs/bpf 2>/dev/null || { why="bpffs can't be mounted"; return 1; }
 	why=$($xdpmux load --require-dispatcher $outer $objects/xdp_pass.o 2>&1) && return 0
 	why=${why%%$'\n'*}
 	why=${why#xdpmux: }

@@ -71,6 +71,14 @@ func ObjGet(path string) (*FD, error) {
 	return newFD("bpf_obj_get", C.bpf_obj_get(p))
 }
 
+// ObjGetReadOnly opens a pinned program or map, on a file system that can't be written to
+// as well. A map is only to be read. It stands for bpf_obj_get_opts with BPF_F_RDONLY.
+func ObjGetReadOnly(path string) (*FD, error) {
+	p := C.CString(path)
+	defer freeString(p)
+	return newFD("bpf_obj_get_opts", C.xm_obj_get(p, C.BPF_F_RDONLY))
+}
+
 // ObjPin pins a descriptor at path, on a bpffs. It stands for bpf_obj_pin.
 func ObjPin(fd int, path string) error {
 	p := C.CString(path)

@@ -42,6 +42,13 @@ static inline struct bpf_object *xm_object_open_mem(const void *data, size_t siz
 	return bpf_object__open_mem(data, size, &opts);
 }
 
+static inline int xm_obj_get(const char *path, __u32 flags)
+{
+	LIBBPF_OPTS(bpf_obj_get_opts, opts, .file_flags = flags);
+
+	return bpf_obj_get_opts(path, &opts);
+}
+
 static inline int xm_link_create(int prog_fd, int target_fd, int attach_type, __u32 flags,
 				 __u32 target_btf_id)
 {

@@ -74,7 +74,10 @@ func candidates(ctx context.Context, app *cli.App, before []string, last string)
 		place, last = option+"="+placeholder, value
 	}
 	options, args, err := splitOptions(command, append(slices.Clone(before), place))
-	if err != nil || enterNetns(givenNetns(options)) != nil {
+	if err != nil {
+		return nil, false
+	}
+	if name := givenNetns(options); name != "" && enterNetns(name) != nil {
 		return nil, false
 	}
 	if at := slices.Index(args, placeholder); at >= 0 {

@@ -11,6 +11,8 @@ import (
 	"syscall"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/xdpmux/xdpmux/dispatcher"
 )
 
 // observer is the whole build of this command. It lies beside the lean one, or
@@ -24,6 +26,11 @@ func trace(c *cli.Context, _ *output) error { return handOver(c.Command.Name) }
 // handOver makes the observer of this process, with the same arguments. It returns
 // only if that fails.
 func handOver(command string) error {
+	if dispatcher.MoreRights() {
+		// Whoever started it may have chosen what lies beside a link to it.
+		return &dispatcher.Error{Kind: dispatcher.ErrPermission, Msg: command + " needs " + observer + ", which xdpmux doesn't start with more rights than its caller has",
+			Remedy: "start " + observer + " itself, or xdpmux as root"}
+	}
 	self, err := os.Executable()
 	if err != nil {
 		return err

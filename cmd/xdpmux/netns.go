@@ -10,14 +10,10 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher"
 )
 
-// enterNetns has the whole process act in a network namespace; with an empty name
-// in that which it is in. A namespace belongs to a thread, and a goroutine may run
+// enterNetns has the whole process act in a network namespace. A namespace belongs to a thread, and a goroutine may run
 // on any: so xdpmux starts anew from the thread that was moved, and then finds
 // itself there.
 func enterNetns(name string) error {
-	if name == "" {
-		return nil
-	}
 	runtime.LockOSThread()
 	moved, err := dispatcher.EnterNetns(name)
 	if err != nil || !moved {

@@ -128,7 +128,10 @@ func renderChain(b *strings.Builder, c *dispatcher.Chain) {
 		fmt.Fprintf(b, statusNone, column(c.Interface.Name, 16), "", "<No XDP program loaded!>")
 	}
 	for _, p := range c.Programs {
-		if p.ID == 0 {
+		switch {
+		case p.ID == 0 && c.Err != nil:
+			p.Name = "<unknown>"
+		case p.ID == 0:
 			p.Name = "<gone>"
 		}
 		// xdp-loader takes the number for a signed one; --json has it as it is.

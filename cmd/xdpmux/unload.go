@@ -41,7 +41,8 @@ func unload(c *cli.Context, out *output) error {
 	if err := checkPreview(c); err != nil {
 		return err
 	}
-	remove, preview := dispatcher.DetachAll, dispatcher.PreviewDetachAll
+	opts := dispatcher.DetachOptions{Warn: out.warnOf}
+	remove, preview := opts.DetachAll, dispatcher.PreviewDetachAll
 	if !c.Bool("all") {
 		if c.IsSet("id") { // before anything is unloaded
 			if _, err := parseID(c.String("id"), ifnames[0]); err != nil {
@@ -53,7 +54,7 @@ func unload(c *cli.Context, out *output) error {
 			if err != nil {
 				return err
 			}
-			return dispatcher.Detach(ctx, ifname, id)
+			return opts.Detach(ctx, ifname, id)
 		}
 		preview = func(ctx context.Context, ifname string) (*dispatcher.Preview, error) {
 			id, err := targetOn(c, ifname)

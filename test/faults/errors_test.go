@@ -94,7 +94,16 @@ var faults = map[string]fault{
 		return load(v, object("nobtf"))
 	}},
 	"no-btf":        {prepare: plain("--require-dispatcher", object("nobtf"))},
-	"no-bpffs":      {prepare: plain(pass, pass), wrap: withoutBPFFS, remedy: "mount -t bpf"},
+	"no-bpffs":      {prepare: plain(pass, pass), wrap: withoutBPFFS, remedy: "mount -t bpf -o mode=0700 bpf "},
+	"pins-of-others": {prepare: func(t *testing.T, v *kernel.Veth) []string {
+		const dir = "/sys/fs/bpf/xdp"
+		check(t, os.MkdirAll(dir, 0o700))
+		check(t, os.Chown(dir, 65534, 65534))
+		t.Cleanup(func() { check(t, os.Chown(dir, 0, 0)) })
+		return load(v, pass)
+	}, remedy: "rm -r /sys/fs/bpf/xdp; chmod 0700 /sys/fs/bpf"},
+	"read-only": {prepare: plain(pass), wrap: []string{"unshare", "--mount", "sh", "-c", `mount -o remount,bind,ro /sys/fs/bpf && exec "$@"`, "sh"},
+		remedy: "mount -o remount,rw /sys/fs/bpf"},
 	"no-capability": {prepare: plain(pass), wrap: withoutA("net_admin"), remedy: "run as root"},
 	"no-native":     {prepare: func(*testing.T, *kernel.Veth) []string { return []string{"load", "lo", pass} }, remedy: "-m skb"},
 	"no-offload":    {prepare: plain("-m", "hw", pass), remedy: "-m native"},
@@ -144,6 +153,11 @@ var faults = map[string]fault{
 		return []string{"unload", "-i", fmt.Sprint(f.Programs[0]), v.Name}
 	}, remedy: "unload -a"},
 	"unload-nothing": {prepare: func(_ *testing.T, v *kernel.Veth) []string { return []string{"unload", "-a", v.Name} }},
+	"clean-unread": {prepare: func(t *testing.T, _ *kernel.Veth) []string {
+		leftover(t)
+		t.Cleanup(func() { kernel.MustRun(t, ours(), "clean") })
+		return []string{"clean"}
+	}, wrap: withoutA("sys_ptrace"), remedy: "CAP_SYS_PTRACE"},
 	"unload-not-there": {prepare: func(t *testing.T, v *kernel.Veth) []string {
 		chain(t, v, pass)
 		return []string{"unload", "-i", "4294967295", v.Name}

@@ -32,7 +32,7 @@ func TestCheckHere(t *testing.T) {
 "$0" load -m skb --require-dispatcher lo "$1" "$1" >&2; echo "load $?"
 "$0" status lo | grep -c xdp_dispatcher
 "$0" unload -a lo >&2`
-	for _, before := range []string{"", "mount -t bpf bpf /sys/fs/bpf", "umount -l /sys/fs/bpf"} {
+	for _, before := range []string{"", "mount -t bpf -o mode=0700 bpf /sys/fs/bpf", "umount -l /sys/fs/bpf"} {
 		var said strings.Builder
 		cmd := exec.Command(wrap[0], append(wrap[1:], "sh", "-c", before+try, filepath.Join(dir, "bin/xdpmux"), object)...)
 		cmd.Stderr = &said

@@ -32,13 +32,23 @@ func NewNetns(t testing.TB) *Netns {
 		n.fd = fd
 		return setUp("lo")
 	})
-	if n.fd >= 0 {
-		t.Cleanup(func() { unix.Close(n.fd) })
-	}
+	t.Cleanup(func() { n.Release(t) })
 	if err != nil {
 		t.Fatalf("new network namespace: %v", err)
 	}
 	return n
+}
+
+// Release lets go of the namespace, which lives on as long as something else holds it.
+func (n *Netns) Release(t testing.TB) {
+	t.Helper()
+	if n.fd < 0 {
+		return
+	}
+	if err := unix.Close(n.fd); err != nil {
+		t.Error(err)
+	}
+	n.fd = -1
 }
 
 // Path names the namespace for other programs, as in nsenter --net=PATH.

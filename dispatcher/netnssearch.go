@@ -1,0 +1,362 @@
+package dispatcher
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// netnsSearch finds the network namespaces that live, by all that may keep one alive and
+// can be seen: threads that are in it, mounts of it in any mount namespace, and descriptors
+// and sockets of processes. Nobody can see what is mounted in a mount namespace without
+// processes, descriptors in a message that waits in a socket (SCM_RIGHTS), and files that
+// only io_uring has.
+type netnsSearch struct {
+	// visit is called once for each namespace, with a descriptor of it that is closed
+	// afterwards, and with words for it, such as "network namespace blue". Its error ends the
+	// search.
+	visit func(fd int, name string) error
+
+	nsfs    uint64            // the device of all namespaces' files
+	visited map[uint64]bool   // inode numbers of network namespaces
+	hidden  map[uint64]string // names of mounts that others are mounted over, by the same
+	seen    map[string]bool   // views of mounts and sockets that have been looked at
+}
+
+// ownNetns is what visit is told of the caller's.
+const ownNetns = "this network namespace"
+
+// linksIn are the interfaces of a namespace, into which the calling thread goes: see onThread.
+func linksIn(fd int) ([]link, error) {
+	if err := unix.Setns(fd, unix.CLONE_NEWNET); err != nil {
+		return nil, os.NewSyscallError("setns", err)
+	}
+	return links()
+}
+
+// onThread calls f on a thread of its own, and waits for it. The thread ends with the
+// goroutine, which never unlocks it: no other goroutine meets one that is elsewhere.
+func onThread(f func() error) (err error) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread()
+		err = f()
+	}()
+	<-done
+	return err
+}
+
+// netnsError is the error of something that can't be read. It may hide a namespace.
+type netnsError struct {
+	what   string
+	err    error
+	remedy string // empty: it follows from err
+}
+
+func (e *netnsError) Error() string { return e.what + " can't be read: " + cause(e.err) }
+
+func (e *netnsError) Unwrap() error { return e.err }
+
+// unlessEnded is the error of what can't be read of a process or thread, unless that has
+// ended.
+func unlessEnded(what string, err error) error {
+	if err == nil || errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESRCH) {
+		return nil
+	}
+	var pathErr *fs.PathError
+	if errors.As(err, &pathErr) {
+		err = pathErr.Err
+	}
+	return &netnsError{what: what, err: err}
+}
+
+// run looks everywhere. own is the caller's network namespace.
+func (s *netnsSearch) run(own int) error {
+	s.visited, s.hidden, s.seen = map[uint64]bool{}, map[uint64]string{}, map[string]bool{}
+	var st unix.Stat_t
+	if err := unix.Fstat(own, &st); err != nil {
+		return fmt.Errorf("this network namespace: %w", err)
+	}
+	s.nsfs = st.Dev
+	if err := s.found(own, ownNetns); err != nil {
+		return err
+	}
+	if err := s.mounts("/proc/self", ""); err != nil {
+		return err
+	}
+	for _, look := range []func(task) error{s.mountsOf, s.namespaceOf, s.filesOf} {
+		if err := eachTask(look); err != nil {
+			return err
+		}
+	}
+	for inode, name := range s.hidden {
+		if !s.visited[inode] {
+			return &netnsError{what: name, err: errors.New("something else is mounted there")}
+		}
+	}
+	return checkProcessesSeen()
+}
+
+// found visits the namespace of a descriptor, unless that was done or it is none of the
+// network.
+func (s *netnsSearch) found(fd int, name string) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return &netnsError{what: name, err: err}
+	}
+	if st.Dev != s.nsfs || s.visited[st.Ino] {
+		return nil
+	}
+	kind, err := unix.IoctlRetInt(fd, unix.NS_GET_NSTYPE)
+	if err != nil {
+		return &netnsError{what: name, err: err}
+	}
+	if kind != unix.CLONE_NEWNET {
+		return nil
+	}
+	s.visited[st.Ino] = true
+	return s.visit(fd, name)
+}
+
+// open is found for a path.
+func (s *netnsSearch) open(path, name string) error {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return unlessEnded(name, err)
+	}
+	defer unix.Close(fd)
+	return s.found(fd, name)
+}
+
+// mountsOf looks through the mounts that a thread sees.
+func (s *netnsSearch) mountsOf(t task) error {
+	namespace, err := os.Readlink(t.dir + "/ns/mnt")
+	if err != nil {
+		return unlessEnded("the mount namespace of "+t.name(), err)
+	}
+	root, err := os.Readlink(t.dir + "/root")
+	if err != nil {
+		return unlessEnded("the root directory of "+t.name(), err)
+	}
+	if view := namespace + root; !s.seen[view] {
+		s.seen[view] = true
+		return s.mounts(t.dir, t.dir+"/root")
+	}
+	return nil
+}
+
+// mounts looks through the mounts that are listed in a directory of /proc, below root.
+func (s *netnsSearch) mounts(dir, root string) error {
+	text, err := os.ReadFile(dir + "/mountinfo")
+	if err != nil {
+		return unlessEnded(dir+"/mountinfo", err)
+	}
+	for _, m := range mountsIn(string(text)) {
+		inode, ok := netnsInode(m.root)
+		if !ok || s.visited[inode] {
+			continue
+		}
+		path := root + m.point
+		name := "network namespace " + strings.TrimPrefix(path, namedNetns+"/")
+		if err := s.open(path, name); err != nil {
+			return err
+		}
+		if !s.visited[inode] {
+			s.hidden[inode] = name
+		}
+	}
+	return nil
+}
+
+// netnsInode reads what the kernel calls a network namespace, such as "net:[4026532008]".
+func netnsInode(text string) (inode uint64, ok bool) {
+	number, found := strings.CutPrefix(text, "net:[")
+	if !found {
+		return 0, false
+	}
+	inode, err := strconv.ParseUint(strings.TrimSuffix(number, "]"), 10, 64)
+	return inode, err == nil
+}
+
+// namespaceOf looks at the network namespace that a thread is in.
+func (s *netnsSearch) namespaceOf(t task) error {
+	name := "the network namespace of " + t.name()
+	target, err := os.Readlink(t.dir + "/ns/net")
+	if err != nil {
+		return unlessEnded(name, err)
+	}
+	if inode, ok := netnsInode(target); ok && s.visited[inode] {
+		return nil
+	}
+	return s.open(t.dir+"/ns/net", name)
+}
+
+// filesOf looks at the descriptors of a process, and of those of its threads that have others.
+func (s *netnsSearch) filesOf(t task) error {
+	if t.id != t.process && sameFiles(t.id, t.process) {
+		return nil
+	}
+	dir := t.dir + "/fd"
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		return unlessEnded("the descriptors of "+t.name(), err)
+	}
+	for _, f := range files {
+		if err := s.file(t, f.Name()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *netnsSearch) file(t task, number string) error {
+	path := t.dir + "/fd/" + number
+	name := "a network namespace that " + t.name() + " has open"
+	target, err := os.Readlink(path)
+	if err != nil {
+		return unlessEnded(name, err)
+	}
+	if inode, ok := netnsInode(target); ok && s.visited[inode] {
+		return nil
+	}
+	switch kind, _, _ := strings.Cut(target, ":"); {
+	case kind == "socket":
+		return s.socket(t, number, target)
+	case kind == "net" || strings.HasPrefix(target, "/"):
+	default:
+		return nil
+	}
+	// A namespace that was opened where it is mounted goes by the path of the mount.
+	var st unix.Statx_t
+	if err := unix.Statx(unix.AT_FDCWD, path, unix.AT_STATX_DONT_SYNC, unix.STATX_INO, &st); err != nil {
+		return unlessEnded(name, err)
+	}
+	if unix.Mkdev(st.Dev_major, st.Dev_minor) != s.nsfs || s.visited[st.Ino] {
+		return nil
+	}
+	return s.open(path, name)
+}
+
+// socket looks at the network namespace that a socket was made in.
+func (s *netnsSearch) socket(t task, number, inode string) error {
+	if s.seen[inode] {
+		return nil
+	}
+	s.seen[inode] = true
+	name := "the network namespace of a socket of " + t.name()
+	fd, err := t.socketNetns(number)
+	if err != nil {
+		if errors.Is(err, unix.EBADF) || errors.Is(err, unix.ENOTTY) || errors.Is(err, unix.EOPNOTSUPP) {
+			return nil // closed meanwhile, and perhaps something else by now
+		}
+		return unlessEnded(name, err)
+	}
+	defer unix.Close(fd)
+	return s.found(fd, name)
+}
+
+// task is a thread of a process.
+type task struct {
+	dir         string // in /proc
+	process, id int
+}
+
+func (t task) name() string { return fmt.Sprintf("process %d", t.process) }
+
+// socketNetns opens the namespace of a thread's socket.
+func (t task) socketNetns(number string) (fd int, err error) {
+	n, err := strconv.Atoi(number)
+	if err != nil {
+		return -1, err
+	}
+	const pidfdThread = unix.O_EXCL // PIDFD_THREAD, from Linux 6.9 on
+	flags := 0
+	if t.id != t.process {
+		flags = pidfdThread
+	}
+	process, err := unix.PidfdOpen(t.id, flags)
+	if err != nil {
+		return -1, err
+	}
+	defer unix.Close(process)
+	socket, err := unix.PidfdGetfd(process, n, 0)
+	if err != nil {
+		return -1, err
+	}
+	defer unix.Close(socket)
+	return unix.IoctlRetInt(socket, unix.SIOCGSKNS)
+}
+
+// sameFiles says whether two threads have the same descriptors (kcmp(2)).
+func sameFiles(a, b int) bool {
+	const kcmpFiles = 2
+	result, _, errno := unix.Syscall6(unix.SYS_KCMP, uintptr(a), uintptr(b), kcmpFiles, 0, 0, 0)
+	return errno == 0 && result == 0
+}
+
+// eachTask calls f for every thread that can be seen.
+func eachTask(f func(task) error) error {
+	processes, err := numbersIn("/proc")
+	if err != nil {
+		return &netnsError{what: "/proc", err: err}
+	}
+	for _, process := range processes {
+		dir := fmt.Sprintf("/proc/%d/task", process)
+		threads, err := numbersIn(dir)
+		if err := unlessEnded(dir, err); err != nil {
+			return err
+		}
+		for _, id := range threads {
+			if err := f(task{dir: fmt.Sprintf("%s/%d", dir, id), process: process, id: id}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func numbersIn(dir string) ([]int, error) {
+	entries, err := os.ReadDir(dir)
+	var numbers []int
+	for _, e := range entries {
+		if n, err := strconv.Atoi(e.Name()); err == nil {
+			numbers = append(numbers, n)
+		}
+	}
+	return numbers, err
+}
+
+// firstPIDNamespace is its inode number (PROC_PID_INIT_INO).
+const firstPIDNamespace = 0xEFFFFFFC
+
+// checkProcessesSeen says whether /proc lists all processes of the machine.
+func checkProcessesSeen() error {
+	var st unix.Stat_t
+	if err := unix.Stat("/proc/self/ns/pid", &st); err != nil {
+		return &netnsError{what: "/proc/self/ns/pid", err: err}
+	}
+	if st.Ino != firstPIDNamespace {
+		return &netnsError{what: "what is outside of this PID namespace", err: errors.New("it shows no other processes"),
+			remedy: "run it where all processes are seen: on the host, or in a container with the host's PID namespace"}
+	}
+	if ownCapabilities()&(1<<unix.CAP_SYS_PTRACE) != 0 {
+		return nil
+	}
+	text, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return &netnsError{what: "/proc/self/mountinfo", err: err}
+	}
+	for _, m := range mountsIn(string(text)) {
+		if m.point == "/proc" && m.kind == "proc" && strings.Contains(m.options, "hidepid=") {
+			return &netnsError{what: "the processes of others", err: errors.New("/proc is mounted with hidepid, and CAP_SYS_PTRACE is missing")}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,184 @@
+package faults
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/xdpmux/xdpmux/test/kernel"
+)
+
+// newBPFFS mounts a bpffs that xdpmux uses with env.
+func newBPFFS(t *testing.T, options string) (dir string, env []string) {
+	t.Helper()
+	dir = t.TempDir()
+	check(t, unix.Mount("bpf", dir, "bpf", 0, options))
+	t.Cleanup(func() { check(t, unix.Unmount(dir, 0)) })
+	return dir, []string{"LIBXDP_BPFFS=" + dir}
+}
+
+// byNobody runs a shell script as another user.
+func byNobody(t *testing.T, script string, args ...string) {
+	t.Helper()
+	kernel.MustRun(t, "setpriv", append([]string{"--reuid=65534", "--regid=65534", "--clear-groups", "sh", "-ec", script}, args...)...)
+}
+
+// On a bpffs that anybody may write to, somebody makes what xdpmux would make, so that it
+// leads to a directory of others. xdpmux refuses, names the owner, and removes nothing
+// there.
+func TestLinksInBPFFS(t *testing.T) {
+	const link = `for id in $(seq $2 $(($2 + 40))); do ln -s "$1" "$0/xdp/dispatch-$3-$id"; done; ln -s "$1/precious" $0/xdp/prog-test-link-1`
+	for name, c := range map[string]struct {
+		script string // arguments: the bpffs, the victim's directory, a program's id, an interface's index
+		root   bool   // xdp/ is root's, who made it for all
+		want   string
+	}{
+		"a directory with links":    {script: `mkdir -m 0777 $0/xdp; ` + link, want: "belongs to user 65534"},
+		"a link":                    {script: `ln -s "$1" $0/xdp`, want: "is a symbolic link"},
+		"root's directory for all":  {script: link, root: true, want: "can be written by other users"},
+		"a directory in root's":     {script: `for id in $(seq $2 $(($2 + 40))); do mkdir "$0/xdp/dispatch-$3-$id"; done`, root: true, want: "can be written by other users"},
+		"an empty one of somebody":  {script: `mkdir $0/xdp`, want: "belongs to user 65534"},
+		"a file where it should be": {script: `ln -s /nonesuch $0/xdp`, want: "is a symbolic link"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			kernel.NoLeak(t)
+			dir, env := newBPFFS(t, "")
+			victim := t.TempDir()
+			check(t, os.Chmod(filepath.Dir(victim), 0o755))
+			check(t, os.WriteFile(victim+"/precious", []byte("x"), 0o600))
+			v := kernel.NewVeth(t)
+			if c.root {
+				check(t, os.Mkdir(dir+"/xdp", 0o700))
+				check(t, os.Chmod(dir+"/xdp", 0o777))
+			}
+			kernel.MustRun(t, "chmod", "0755", dir, victim, filepath.Dir(dir))
+			check(t, os.Chmod(dir, 0o777|os.ModeSticky))
+			latest := nextProgramID(t)
+			byNobody(t, c.script, dir, victim, fmt.Sprint(latest), fmt.Sprint(v.Index))
+			before := kernel.Snapshot(t)
+			for _, args := range [][]string{{"load", v.Name, pass}, {"load", v.Name, pass, pass}, {"clean"}, {"check", v.Name}} {
+				stdout, stderr, exit := kernel.RunEnv(t, env, ours(), args...)
+				if exit != 1 || !strings.Contains(stdout+stderr, dir+"/xdp "+c.want) || !strings.Contains(stdout+stderr, "chmod 0700 "+dir) {
+					t.Errorf("%s: exit status %d\n%s%s", args[0], exit, stdout, stderr)
+				}
+			}
+			if text, err := os.ReadFile(victim + "/precious"); err != nil || string(text) != "x" {
+				t.Errorf("the victim's file: %q, %v", text, err)
+			}
+			before.Check(t)
+			// Pins that somebody else may have made tell nothing.
+			if stdout, stderr, exit := kernel.RunEnv(t, env, ours(), "status", v.Name); exit != 0 || !strings.Contains(stdout, "No XDP program") {
+				t.Errorf("status: exit status %d\n%s%s", exit, stdout, stderr)
+			}
+		})
+	}
+}
+
+// nextProgramID is the id that the next program gets.
+func nextProgramID(t *testing.T) uint32 {
+	t.Helper()
+	v := kernel.NewVeth(t)
+	kernel.MustRun(t, ours(), "load", v.Name, pass)
+	id := status(t, v.Name, 0).Dispatcher.ID
+	kernel.MustRun(t, ours(), "unload", "-a", v.Name)
+	return id + 1
+}
+
+// A pin path that somebody else has led away.
+func TestLinksInPinPath(t *testing.T) {
+	kernel.NoLeak(t)
+	dir, env := newBPFFS(t, "")
+	v := kernel.NewVeth(t)
+	check(t, os.Mkdir(dir+"/elsewhere", 0o700))
+	check(t, os.Symlink(dir+"/elsewhere", dir+"/maps"))
+	_, stderr, exit := kernel.RunEnv(t, env, ours(), "load", "-p", dir+"/maps", "-s", "xdp/good", v.Name, object("pinned"))
+	if exit != 1 || !strings.Contains(stderr, dir+"/maps is a symbolic link") {
+		t.Errorf("exit status %d: %s", exit, stderr)
+	}
+	check(t, os.Mkdir(dir+"/own", 0o700))
+	check(t, os.Symlink(dir+"/elsewhere/pinned_packets", dir+"/own/pinned_packets"))
+	_, stderr, exit = kernel.RunEnv(t, env, ours(), "load", "-p", dir+"/own", "-s", "xdp/good", v.Name, object("pinned"))
+	if exit != 1 || !strings.Contains(stderr, dir+"/own/pinned_packets is a symbolic link") {
+		t.Errorf("exit status %d: %s", exit, stderr)
+	}
+}
+
+// Where the bpffs can't be written to, everything is shown, and what needs no pin works.
+func TestReadOnlyBPFFS(t *testing.T) {
+	kernel.NoLeak(t)
+	dir, env := newBPFFS(t, "mode=0700")
+	v, other := kernel.NewVeth(t), kernel.NewVeth(t)
+	mustRun := func(program string, args ...string) string {
+		t.Helper()
+		stdout, stderr, exit := kernel.RunEnv(t, env, program, args...)
+		if exit != 0 {
+			t.Fatalf("%s %v: exit status %d\n%s%s", program, args, exit, stdout, stderr)
+		}
+		return stdout + stderr
+	}
+	readOnly := func() { kernel.MustRun(t, "mount", "-o", "remount,ro", dir) }
+	writable := func() { kernel.MustRun(t, "mount", "-o", "remount,rw", dir) }
+
+	// Without libxdp's directory.
+	readOnly()
+	v.Attach(t, kernel.Program(t, kernel.Pass), kernel.Native)
+	mustRun(ours(), "unload", "-a", v.Name)
+	v.Attach(t, kernel.Program(t, kernel.Pass), kernel.Native)
+	mustRun("xdp-loader", "unload", "-a", v.Name)
+	if got := mustRun(ours(), "clean"); strings.Contains(got, "warning") {
+		t.Errorf("clean: %s", got)
+	}
+
+	writable()
+	mustRun(ours(), "load", v.Name, pass, sample("xdp_drop"))
+	mustRun(ours(), "load", other.Name, pass)
+	before := mustRun(ours(), "status", v.Name)
+	readOnly()
+	if after := mustRun(ours(), "status", v.Name); after != before {
+		t.Errorf("status, writable:\n%s\nread-only:\n%s", before, after)
+	}
+	_, stderr, exit := kernel.RunEnv(t, env, ours(), "load", v.Name, pass)
+	if exit != 1 || !strings.Contains(stderr, "mount -o remount,rw "+dir) {
+		t.Errorf("load: exit status %d, %s", exit, stderr)
+	}
+	if after := mustRun(ours(), "status", v.Name); after != before {
+		t.Errorf("status, before a load:\n%s\nafter:\n%s", before, after)
+	}
+	// What it leaves behind it says.
+	said := mustRun(ours(), "unload", "-a", v.Name)
+	if !strings.Contains(said, "warning: ") || !strings.Contains(said, dir+"/xdp/dispatch-") || !strings.Contains(said, "xdpmux clean") {
+		t.Errorf("unload: %q", said)
+	}
+	v.Attach(t, kernel.Program(t, kernel.Pass), kernel.Native)
+	mustRun(ours(), "unload", "-a", v.Name)
+	writable()
+	mustRun(ours(), "clean")
+	mustRun(ours(), "unload", "-a", other.Name)
+}
+
+// Where there is no bpffs, a chain with pins in another mount namespace's is taken off its
+// interface, and stays loaded: that is said.
+func TestUnloadWithoutBPFFS(t *testing.T) {
+	kernel.NoLeak(t)
+	v := kernel.NewVeth(t)
+	for _, args := range [][]string{{"-a"}, {"-i"}} {
+		kernel.MustRun(t, ours(), "load", v.Name, pass)
+		c := status(t, v.Name, 0)
+		if args[0] == "-i" {
+			args = append(args, fmtID(c.Programs[0].ID))
+		}
+		_, stderr, exit := run(t, withoutBPFFS, ours(), append(append([]string{"unload"}, args...), v.Name))
+		if exit != 0 || !strings.Contains(stderr, "warning: the chain that was on "+v.Name+" stays loaded") || !strings.Contains(stderr, "xdpmux clean") {
+			t.Errorf("unload %s: exit status %d, %q", args[0], exit, stderr)
+		}
+		if now := status(t, v.Name, 0); now.Dispatcher != nil {
+			t.Errorf("unload %s: %+v", args[0], now)
+		}
+		there(t, c.Pins)
+		kernel.MustRun(t, ours(), "clean")
+	}
+}
