@@ -28,12 +28,20 @@ type link struct {
 	hwID     uint32 // the offloaded program, which may be there beside the main one; 0: none
 }
 
-// linkByName asks the kernel for one interface.
+// maxAltName is how long an alternative name can be, with the NUL (ALTIFNAMSIZ).
+const maxAltName = 128
+
+// linkByName asks the kernel for one interface, by its name or an alternative one. The link
+// has its name.
 func linkByName(name string) (link, error) {
-	if name == "" || len(name) >= unix.IFNAMSIZ {
+	kind := unix.IFLA_IFNAME // for short alternative names too
+	if len(name) >= unix.IFNAMSIZ {
+		kind = unix.IFLA_ALT_IFNAME
+	}
+	if name == "" || len(name) >= maxAltName {
 		return link{}, noInterface(name, nil)
 	}
-	return oneLink(name, nl.NewIfInfomsg(unix.AF_UNSPEC), nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(name)))
+	return oneLink(name, nl.NewIfInfomsg(unix.AF_UNSPEC), nl.NewRtAttr(kind, nl.ZeroTerminated(name)))
 }
 
 // InterfaceByIndex finds an interface of the calling thread's network namespace, whatever

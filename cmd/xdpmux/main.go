@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,10 +46,11 @@ const lastSignal = 64
 
 // run is main without the process around it. It returns the exit status.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	out := &output{stdout: stdout, stderr: stderr}
+	written := &firstError{Writer: stdout}
+	out := &output{stdout: written, stderr: stderr}
 	app := newApp(out)
 	if len(args) > 0 && args[0] == completeWord {
-		return complete(ctx, app, args[1:], stdout)
+		return complete(ctx, app, args[1:], written)
 	}
 	args, err := normalize(app, args)
 	if err == nil {
@@ -56,6 +58,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		err = app.RunContext(ctx, append([]string{app.Name}, args...))
 	}
 	var status exitStatus
+	if err == nil || errors.As(err, &status) {
+		err = cmp.Or(written.err, err)
+	}
 	switch {
 	case err == nil:
 		return 0
@@ -150,8 +155,10 @@ func prepare(command *cli.Command, out *output) {
 			out.printVersion()
 			return nil
 		}
-		if err := enterNetns(c.String("netns")); err != nil {
-			return err
+		if c.IsSet("netns") {
+			if err := enterNetns(c.String("netns")); err != nil {
+				return err
+			}
 		}
 		out.connectLog()
 		return action(c)

@@ -21,6 +21,21 @@ type output struct {
 	verbosity      int // how often -v was given
 }
 
+// firstError writes, and keeps the first error of that: most commands print line by line and
+// look at none.
+type firstError struct {
+	io.Writer
+	err error
+}
+
+func (w *firstError) Write(p []byte) (int, error) {
+	n, err := w.Writer.Write(p)
+	if w.err == nil {
+		w.err = err
+	}
+	return n, err
+}
+
 func (o *output) printVersion() {
 	fmt.Fprintf(o.stdout, "xdpmux version %s using libxdp version %s and libbpf version %s\n",
 		version, dispatcher.LibxdpVersion(), dispatcher.LibbpfVersion())

@@ -12,7 +12,7 @@ import (
 
 // terminalSize is the size of the terminal that w is, and 0, 0 for anything else.
 func terminalSize(w io.Writer) (rows, columns int) {
-	f, ok := w.(interface{ Fd() uintptr })
+	f, ok := fileOf(w)
 	if !ok {
 		return 0, 0
 	}
@@ -27,6 +27,15 @@ func terminalSize(w io.Writer) (rows, columns int) {
 func drawable(w io.Writer) bool {
 	rows, _ := terminalSize(w)
 	return rows > 0 && os.Getenv("TERM") != "dumb"
+}
+
+// fileOf is the file that is written to.
+func fileOf(w io.Writer) (f interface{ Fd() uintptr }, ok bool) {
+	if kept, isKept := w.(*firstError); isKept {
+		w = kept.Writer
+	}
+	f, ok = w.(interface{ Fd() uintptr })
+	return f, ok
 }
 
 // colours are those of the states that a check finds (SGR parameters).

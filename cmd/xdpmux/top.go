@@ -21,7 +21,7 @@ func top(c *cli.Context, out *output) error {
 	if err != nil {
 		return err
 	}
-	stdout, ok := out.stdout.(interface{ Fd() uintptr })
+	stdout, ok := fileOf(out.stdout)
 	if !ok || !isatty.IsTerminal(stdout.Fd()) || !isatty.IsTerminal(os.Stdin.Fd()) {
 		return usageError("top needs a terminal", "xdpmux stats prints the same")
 	}

@@ -93,8 +93,8 @@ var faults = map[string]fault{
 		chain(t, v, pass)
 		return load(v, object("nobtf"))
 	}},
-	"no-btf":        {prepare: plain("--require-dispatcher", object("nobtf"))},
-	"no-bpffs":      {prepare: plain(pass, pass), wrap: withoutBPFFS, remedy: "mount -t bpf -o mode=0700 bpf "},
+	"no-btf":   {prepare: plain("--require-dispatcher", object("nobtf"))},
+	"no-bpffs": {prepare: plain(pass, pass), wrap: withoutBPFFS, remedy: "mount -t bpf -o mode=0700 bpf "},
 	"pins-of-others": {prepare: func(t *testing.T, v *kernel.Veth) []string {
 		const dir = "/sys/fs/bpf/xdp"
 		check(t, os.MkdirAll(dir, 0o700))
