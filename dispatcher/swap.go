@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/loaded"
 )
 
 // swap puts a new dispatcher on an interface in place of what is there:
@@ -160,7 +161,7 @@ func finish(warn func(error), swaps ...*swap) {
 	// Where no chain comes, a packet that still skips a program is as good as one that
 	// came later.
 	if slices.ContainsFunc(swaps, func(s *swap) bool { return s.old.state != nil && s.host != nil }) {
-		waitForPackets()
+		loaded.WaitForPackets()
 	}
 	for _, s := range swaps {
 		if s.old.state == nil {
@@ -201,7 +202,7 @@ func (s *swap) revert() error {
 	}); err != nil {
 		return err
 	}
-	waitForPackets()
+	loaded.WaitForPackets()
 	return unpin(s.link.Index, s.host.ID)
 }
 

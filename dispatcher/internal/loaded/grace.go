@@ -1,4 +1,5 @@
-package dispatcher
+// Package loaded deals with programs that are in the kernel, whoever loaded them.
+package loaded
 
 import (
 	"encoding/binary"
@@ -8,11 +9,11 @@ import (
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
 )
 
-// waitForPackets returns when no packet is under way in a dispatcher any more that
+// WaitForPackets returns when no packet is under way in a dispatcher any more that
 // was taken from an interface before the call. The kernel swaps dispatchers
 // without such a wait, and unlinking a program then takes it from the packets that
 // are still inside: they would pass a filter unseen.
-func waitForPackets() {
+func WaitForPackets() {
 	if waitForPrograms() != nil {
 		// The same wait, but refused where processors are isolated (nohz_full).
 		unix.Syscall(unix.SYS_MEMBARRIER, membarrierGlobal, 0, 0)
