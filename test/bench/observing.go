@@ -33,22 +33,54 @@ func observing(ctx context.Context, w io.Writer) error {
 		return err
 	}
 	defer bare.Close()
-	fmt.Fprint(w, "\n## Observing\n\nWhat stats adds to a packet's way, for each program that it meets, by test run.\n\n")
-	fmt.Fprintln(w, "| programs | counting | counting and time (--latency) | the chain before | afterwards |\n|---:|---:|---:|---:|---:|")
+	fmt.Fprint(w, "\n## Observing\n\nWhat stats adds to a packet's way, for each of its probes that it meets, by test run: one for each program, and\nfrom two programs on one for the dispatcher.\n\n")
+	fmt.Fprintln(w, "| programs | interfaces | counting | counting and time (--latency) | the chain before | afterwards |\n|---:|---:|---:|---:|---:|---:|")
+	names := []string{"seen"}
 	for _, n := range []int{1, 2, 10} {
-		progress("observing a chain of %d", n)
-		if err := do(ctx, ours, append([]string{"load", "seen"}, slices.Repeat([]string{passObject}, n)...)...); err != nil {
+		if err := observingChain(ctx, w, names, n, bare); err != nil {
 			return err
 		}
-		if err := counting(ctx, w, n, bare); err != nil {
+	}
+	for i := range sharing - 1 {
+		names = append(names, fmt.Sprintf("seen%d", i))
+		if err := addPair(ctx, names[i+1]); err != nil {
 			return err
 		}
-		if n == 10 {
-			if err := tracing(ctx, w, n); err != nil {
-				return err
-			}
+	}
+	for _, n := range []int{1, 2} {
+		if err := observingChain(ctx, w, names, n, bare); err != nil {
+			return err
 		}
-		if err := do(ctx, ours, "unload", "seen", "-a"); err != nil {
+	}
+	progress("trace")
+	const programs = 10
+	if err := loadPass(ctx, names[:1], programs); err != nil {
+		return err
+	}
+	if err := tracing(ctx, w, programs); err != nil {
+		return err
+	}
+	return do(ctx, ours, "unload", "seen", "-a")
+}
+
+// sharing is how many interfaces share a program.
+const sharing = 50
+
+func loadPass(ctx context.Context, names []string, n int) error {
+	return do(ctx, ours, append([]string{"load", strings.Join(names, ",")}, slices.Repeat([]string{passObject}, n)...)...)
+}
+
+// observingChain measures a chain of n programs that these interfaces share.
+func observingChain(ctx context.Context, w io.Writer, names []string, n int, bare *libbpf.FD) error {
+	progress("observing a chain of %d on %d interfaces", n, len(names))
+	if err := loadPass(ctx, names, n); err != nil {
+		return err
+	}
+	if err := counting(ctx, w, names, n, bare); err != nil {
+		return err
+	}
+	for _, name := range names {
+		if err := do(ctx, ours, "unload", name, "-a"); err != nil {
 			return err
 		}
 	}
@@ -57,8 +89,8 @@ func observing(ctx context.Context, w io.Writer) error {
 
 // counting writes a line of the table. A program's place in memory is another each
 // time one is attached, and some are slow to reach: the best of three counts.
-func counting(ctx context.Context, w io.Writer, n int, bare *libbpf.FD) error {
-	c, err := statusOf(ctx, "seen")
+func counting(ctx context.Context, w io.Writer, names []string, n int, bare *libbpf.FD) error {
+	c, err := statusOf(ctx, names[0])
 	if err != nil {
 		return err
 	}
@@ -70,7 +102,11 @@ func counting(ctx context.Context, w io.Writer, n int, bare *libbpf.FD) error {
 	took := [4]float64{} // before, counting, with time, afterwards; in runs of the bare program
 	for round := range 3 {
 		for i := range took {
-			times, err := observed(ctx, i == 1 || i == 2, observe.Options{Latency: i == 2}, bare, chain)
+			var seen []string
+			if i == 1 || i == 2 {
+				seen = names
+			}
+			times, err := observed(ctx, seen, c.Interface.Index, observe.Options{Latency: i == 2}, bare, chain)
 			if err != nil {
 				return err
 			}
@@ -79,26 +115,29 @@ func counting(ctx context.Context, w io.Writer, n int, bare *libbpf.FD) error {
 			}
 		}
 	}
-	each := func(i int) float64 { return (took[i] - took[0]) / float64(n) }
-	fmt.Fprintf(w, "| %d | %.1f × bare | %.1f × bare | %.1f × bare | %.1f × bare |\n", n, each(1), each(2), took[0], took[3])
+	probes := float64(n)
+	if n > 1 {
+		probes++
+	}
+	each := func(i int) float64 { return (took[i] - took[0]) / probes }
+	fmt.Fprintf(w, "| %d | %d | %.1f × bare | %.1f × bare | %.1f × bare | %.1f × bare |\n", n, len(names), each(1), each(2), took[0], took[3])
 	return nil
 }
 
-// observed measures programs while the interface is observed, or isn't.
-func observed(ctx context.Context, on bool, opts observe.Options, programs ...*libbpf.FD) ([]float64, error) {
-	if on {
-		o, err := observe.Open(ctx, []string{"seen"}, opts)
+// observed measures programs while these interfaces are observed.
+func observed(ctx context.Context, names []string, ifindex int, opts observe.Options, programs ...*libbpf.FD) ([]float64, error) {
+	if len(names) > 0 {
+		o, err := observe.Open(ctx, names, opts)
 		if err != nil {
 			return nil, err
 		}
 		defer o.Close()
 	}
-	return nanoseconds(programs, repeat/10)
+	return nanoseconds(programs, repeat/10, ifindex)
 }
 
 // tracing has trace send a capture through the chain.
 func tracing(ctx context.Context, w io.Writer, programs int) error {
-	progress("trace")
 	dir, err := os.MkdirTemp("", "xdpmux-bench-")
 	if err != nil {
 		return err
