@@ -7,12 +7,6 @@
 
 #define SNAP 2048 /* bytes kept of a packet */
 
-/* The parts of the kernel's structures that are read; libbpf finds where they are. */
-struct xdp_buff {
-	void *data;
-	void *data_end;
-} __attribute__((preserve_access_index));
-
 struct task_struct {
 	void *stack;
 } __attribute__((preserve_access_index));
@@ -23,8 +17,9 @@ const volatile struct {
 	__u32 deciders; /* wanted places of the program that decides; bit 31: none did */
 	__u32 sample;   /* one in so many of the wanted */
 	__u32 tid;      /* only test runs of this thread; 0: all packets */
-	__u32 unused;
+	__u32 programs; /* bit n: the chain has a program in slot n */
 	__u64 pidns_dev, pidns_ino; /* the namespace that tid counts in */
+	struct ingress ingress;
 } config;
 
 struct event {
@@ -58,21 +53,20 @@ struct {
 	__type(value, struct event);
 } scratch SEC(".maps");
 
+/* On one CPU; dispatcher/observe reads it. */
+struct told {
+	__u64 packets; /* that left the chain */
+	__u64 missed;  /* whose way isn't known: they came before the gate was open, or an
+			* interrupt's packets pushed it out */
+	__u64 lost;    /* that the ring buffer had no room for */
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, __u64);
-} lost SEC(".maps");
-
-static __always_inline void lose(void)
-{
-	__u32 key = 0;
-	__u64 *n = bpf_map_lookup_elem(&lost, &key);
-
-	if (n)
-		(*n)++;
-}
+	__type(value, struct told);
+} told SEC(".maps");
 
 /* A test run of the configured thread has its packet on that thread's own stack;
  * a packet that an interrupt brings meanwhile has it elsewhere. */
@@ -99,32 +93,48 @@ static __always_inline __u32 last_of(__u32 seen)
 	return last;
 }
 
+/* The way of a packet that has left the chain; 0: it isn't known whole. */
+static __always_inline int find_way(struct event *e, __u64 packet, __u32 final)
+{
+	struct way *w;
+	__u32 last;
+
+	if (config.alone) {
+		e->seen = 1;
+		e->verdict[0] = final;
+		return gate_open();
+	}
+	w = way_at(0, packet) ?: way_at(1, packet);
+	if (!w)
+		return 0;
+	e->seen = w->seen;
+	__builtin_memcpy(e->verdict, w->verdict, sizeof(e->verdict));
+	w->packet = 0;
+	last = last_of(e->seen);
+	/* A probe of one of the programs may have been left out. */
+	return last < PROGRAMS && e->seen == (config.programs & ((2 << last) - 1));
+}
+
 SEC("fexit")
 int packet(__u64 *ctx)
 {
 	struct xdp_buff *xdp = (void *)ctx[0];
-	__u64 address = ctx[0];
-	__u32 final = ctx[1], key = 0, decider = 31;
+	__u32 final = ctx[1], key = 0, decider;
 	__u64 captured;
 	struct event *e = bpf_map_lookup_elem(&scratch, &key);
-	struct way *w;
+	struct told *t = bpf_map_lookup_elem(&told, &key);
 
-	if (!e)
+	if (!e || !t || !came_in(ctx, &config.ingress))
 		return 0;
-	e->seen = 0;
-	if (config.alone) {
-		e->seen = 1;
-		e->verdict[0] = final;
-		decider = 0;
-	} else if ((w = way_at(0, address) ?: way_at(1, address))) {
-		e->seen = w->seen;
-		__builtin_memcpy(e->verdict, w->verdict, sizeof(e->verdict));
-		w->packet = 0;
-		decider = last_of(e->seen);
-		/* After its last program the dispatcher itself says XDP_PASS. */
-		if (decider < PROGRAMS && e->verdict[decider] != final)
-			decider = 31;
+	t->packets++;
+	if (!find_way(e, ctx[0], final)) {
+		t->missed++;
+		return 0;
 	}
+	decider = last_of(e->seen);
+	/* After its last program the dispatcher itself says XDP_PASS. */
+	if (decider < PROGRAMS && e->verdict[decider] != final)
+		decider = 31;
 	if (config.tid && !mine(ctx))
 		return 0;
 	if (!(config.verdicts >> (final < 5 ? final : 5) & 1))
@@ -133,10 +143,6 @@ int packet(__u64 *ctx)
 		return 0;
 	if (config.sample > 1 && bpf_get_prandom_u32() % config.sample)
 		return 0;
-	if (!(e->seen & 1)) { /* came in before the probes, or an interrupt's packets pushed it out */
-		lose();
-		return 0;
-	}
 	e->final = final;
 	if (config.tid) {
 		/* The run itself returns the packet, and its length. */
@@ -156,7 +162,7 @@ int packet(__u64 *ctx)
 		captured = 0;
 	e->captured = captured;
 	if (bpf_ringbuf_output(&events, e, __builtin_offsetof(struct event, data) + captured, 0))
-		lose();
+		t->lost++;
 	return 0;
 }
 

@@ -5,29 +5,36 @@
 #include "trace.h"
 
 const volatile struct {
-	__u32 slot; /* place of the program in the chain */
+	__u32 slot;  /* place of the program in the chain */
+	__u32 first; /* it is the first that packets meet */
+	struct ingress ingress;
 } config;
 
-/* ctx[0] is the packet (struct xdp_buff *), ctx[1] the verdict. */
+/* ctx[0] is the packet (struct xdp_buff *). */
 SEC("fexit")
 int step(__u64 *ctx)
 {
 	__u64 packet = ctx[0];
-	__u32 slot = config.slot, first = 0;
-	struct way *w = way_at(0, packet) ?: way_at(1, packet);
+	__u32 slot = config.slot, key = 0;
+	struct way *w;
 
-	if (slot == 0 || !w) {
+	if (!came_in(ctx, &config.ingress))
+		return 0;
+	w = way_at(0, packet) ?: way_at(1, packet);
+	if (config.first) {
+		if (!gate_open())
+			return 0;
 		/* A packet begins, in a free place, or in the first one: what stands
 		 * there has lost its end. */
 		if (!w)
-			w = way_at(0, 0) ?: way_at(1, 0) ?: bpf_map_lookup_elem(&ways, &first);
+			w = way_at(0, 0) ?: way_at(1, 0) ?: bpf_map_lookup_elem(&ways, &key);
 		if (!w)
 			return 0;
 		w->packet = packet;
 		w->seen = 0;
 	}
-	if (slot < PROGRAMS) {
-		w->verdict[slot] = ctx[1];
+	if (w && slot < PROGRAMS) {
+		w->verdict[slot] = verdict_of(ctx, config.ingress.untyped);
 		w->seen |= 1 << slot;
 	}
 	return 0;

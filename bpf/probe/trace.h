@@ -3,6 +3,8 @@
 #ifndef XDPMUX_PROBE_TRACE_H
 #define XDPMUX_PROBE_TRACE_H
 
+#include "ingress.h"
+
 #define PROGRAMS 10
 
 struct way {
@@ -19,6 +21,47 @@ struct {
 	__type(key, __u32);
 	__type(value, struct way);
 } ways SEC(".maps");
+
+/* Its user opens it when all probes of a chain stand. No way begins before, so that
+ * each is whole: packets that were under way then have none. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} gate SEC(".maps");
+
+static __always_inline int gate_open(void)
+{
+	__u32 key = 0, *open = bpf_map_lookup_elem(&gate, &key);
+
+	return open && *open;
+}
+
+/* The interfaces whose packets are traced, as others may share a program; none: all.
+ * A bond's packets come in on the interfaces below it. */
+#define INGRESS 8
+
+struct ingress {
+	__u32 netns;
+	__u32 untyped; /* see ingress.h */
+	__u32 ifindex[INGRESS];
+};
+
+static __always_inline int came_in(__u64 *ctx, const volatile struct ingress *want)
+{
+	struct net_device *dev;
+	__u32 ifindex;
+
+	if (!want->ifindex[0])
+		return 1;
+	dev = ingress(ctx, want->untyped);
+	ifindex = ifindex_of(dev, want->untyped);
+	for (int i = 0; i < INGRESS && want->ifindex[i]; i++)
+		if (want->ifindex[i] == ifindex)
+			return netns_of(dev, want->untyped) == want->netns;
+	return 0;
+}
 
 static __always_inline struct way *way_at(__u32 key, __u64 packet)
 {

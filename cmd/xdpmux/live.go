@@ -64,6 +64,9 @@ func traceLive(c *cli.Context, out *output) (err error) {
 			return err
 		}
 	}
+	if missed := l.Missed(); missed > 0 {
+		out.warn("%d packets are not shown, as the chain was changed at that time", missed)
+	}
 	if lost := l.Lost(); lost > 0 {
 		out.warn("%d packets came too fast to be shown; --sample shows a part of them", lost)
 	}

@@ -32,11 +32,11 @@ var (
 	chainMissed = prometheus.NewDesc("xdpmux_chain_missed_packets_total",
 		"Packets that the chain, or the legacy program, met and that are in no other number.", []string{"interface"}, nil)
 	programDecided = prometheus.NewDesc("xdpmux_program_decided_packets_total",
-		"Packets whose chain ended with this program's verdict.", programLabels, nil)
+		"Packets whose verdict by this program became that of the chain.", programLabels, nil)
 	programHandedOn = prometheus.NewDesc("xdpmux_program_handed_on_packets_total",
-		"Packets that went on after this program.", programLabels, nil)
+		"Packets whose verdict by this program was not that of the chain.", programLabels, nil)
 	programMissed = prometheus.NewDesc("xdpmux_program_missed_packets_total",
-		"Packets that the kernel left out of the counts.", programLabels, nil)
+		"Packets at most that the program met and that are in no other number.", programLabels, nil)
 	programSeconds = prometheus.NewDesc("xdpmux_program_run_seconds",
 		"Time that the program took for a packet.", programLabels, nil)
 	chainSeconds = prometheus.NewDesc("xdpmux_chain_run_seconds",

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/dispatcher"
 )
 
@@ -42,57 +41,22 @@ func (v *Verdicts) sub(w Verdicts) {
 	}
 }
 
-// The layout of struct counts in bpf/probe/counts.h, in words of 8 bytes.
-const (
-	octaveBits = 3
-	numBuckets = 32 << octaveBits
-
-	wordOtherOn = len(Verdicts{})
-	wordTimed   = wordOtherOn + 1
-	wordTotal   = wordOtherOn + 2
-	wordMax     = wordOtherOn + 3
-	wordBucket  = wordOtherOn + 4
-	numWords    = wordBucket + numBuckets + 2
-)
-
-// raw is what a probe has counted, summed over the CPUs.
+// raw is what a probe has counted for an interface, summed over the CPUs.
 type raw struct {
 	verdicts Verdicts
-	otherOn  uint64 // of the other verdicts: those taken for a chain call action
+	odd      [1 << oddBits]uint64 // the other verdicts, by their lowest bits
 	times    Times
 }
 
-// decode sums the values of all CPUs.
-func decode(value []byte) raw {
-	var r raw
-	for ; len(value) >= numWords*8; value = value[numWords*8:] {
-		word := func(i int) uint64 { return binary.NativeEndian.Uint64(value[i*8:]) }
-		for i := range r.verdicts {
-			r.verdicts[i] += word(i)
-		}
-		r.otherOn += word(wordOtherOn)
-		r.times.Packets += word(wordTimed)
-		r.times.Total += time.Duration(word(wordTotal))
-		r.times.Max = max(r.times.Max, time.Duration(word(wordMax)))
-		for i := range r.times.buckets {
-			r.times.buckets[i] += word(wordBucket + i)
-		}
-	}
-	return r
-}
-
-// read reads what a stats probe has counted.
-func (p *probed) read(cpus int) raw {
-	value := make([]byte, cpus*numWords*8)
-	if err := libbpf.MapLookup(p.mapFD("counts"), make([]byte, 4), value); err != nil {
-		panic("observe: " + err.Error()) // an array always has its one value
-	}
-	return decode(value)
-}
+// oddBits is how many bits of a verdict a dispatcher of libxdp shifts by: it is
+// compiled to a shift of 64 bits.
+const oddBits = 6
 
 func (r *raw) sub(s raw) {
 	r.verdicts.sub(s.verdicts)
-	r.otherOn -= s.otherOn
+	for i := range r.odd {
+		r.odd[i] -= s.odd[i]
+	}
 	r.times.sub(s.times)
 }
 
@@ -103,6 +67,31 @@ type Times struct {
 	Max     time.Duration
 
 	buckets [numBuckets]uint64 // by bucketStart
+}
+
+// The layout of struct times in bpf/probe/stats.h, in words of 8 bytes.
+const (
+	octaveBits = 3
+	numBuckets = 32 << octaveBits
+
+	wordTimed  = 0
+	wordTotal  = 1
+	wordMax    = 2
+	wordBucket = 3
+	numWords   = wordBucket + numBuckets
+)
+
+// addDecoded adds a struct times of each CPU.
+func (t *Times) addDecoded(value []byte) {
+	for ; len(value) >= numWords*8; value = value[numWords*8:] {
+		word := func(i int) uint64 { return binary.NativeEndian.Uint64(value[i*8:]) }
+		t.Packets += word(wordTimed)
+		t.Total += time.Duration(word(wordTotal))
+		t.Max = max(t.Max, time.Duration(word(wordMax)))
+		for i := range t.buckets {
+			t.buckets[i] += word(wordBucket + i)
+		}
+	}
 }
 
 // Mean is the mean time of a run, 0 without any.

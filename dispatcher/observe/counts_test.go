@@ -49,40 +49,109 @@ func TestTimes(t *testing.T) {
 	}
 }
 
-func TestDecodeSumsCPUs(t *testing.T) {
+func TestTimesOfAllCPUs(t *testing.T) {
 	value := make([]byte, 2*numWords*8)
 	put := func(cpu, word int, n uint64) { binary.NativeEndian.PutUint64(value[(cpu*numWords+word)*8:], n) }
-	put(0, int(dispatcher.Drop), 1)
-	put(1, int(dispatcher.Drop), 2)
-	put(1, Other, 5)
+	put(0, wordTimed, 1<<32)
+	put(1, wordTimed, 2)
 	put(0, wordMax, 30)
 	put(1, wordMax, 20)
 	put(0, wordBucket, 4)
 	put(1, wordBucket, 4)
-	r := decode(value)
-	if r.verdicts != (Verdicts{0, 3, 0, 0, 0, 5}) || r.times.Max != 30 || r.times.buckets[0] != 8 {
-		t.Errorf("got %v, max %v, bucket %d", r.verdicts, r.times.Max, r.times.buckets[0])
+	var times Times
+	times.addDecoded(value)
+	if times.Packets != 1<<32+2 || times.Max != 30 || times.buckets[0] != 8 {
+		t.Errorf("got %+v", times)
+	}
+}
+
+// A slot adds up its entries of all CPUs, and keeps apart what stands beside them.
+func TestSlot(t *testing.T) {
+	one := &table{bits: fewBits, cpus: 4, memory: make([]byte, 4<<fewBits*sizeofEntry), taken: make([]bool, 1<<fewBits), used: make([]bool, 1<<fewBits)}
+	c := &counter{tables: []*table{one}}
+	var slots []slot
+	for _, ifindex := range []int{7, 7 + 1<<fewBits, 7 + 2<<fewBits} { // they lead to the same place
+		s, err := c.slot(ifindex)
+		if err != nil {
+			t.Fatal(err)
+		}
+		slots = append(slots, s)
+	}
+	for cpu := range one.cpus {
+		for i, s := range slots {
+			e := s.entry(cpu)
+			e.open(s.ifindex)
+			e.verdicts[dispatcher.Drop] = 1<<32 + uint64(i)
+		}
+	}
+	for i, s := range slots {
+		if want := (Verdicts{dispatcher.Drop: 4<<32 + 4*uint64(i)}); s.verdicts() != want || s.place != 7+i {
+			t.Errorf("slot %d at %d: got %v, want %v", i, s.place, s.verdicts(), want)
+		}
+	}
+	slots[1].free()
+	if e := slots[1].entry(2); e.ifindex != 0 || slots[2].entry(2).ifindex == 0 {
+		t.Errorf("a freed slot: %+v", e)
 	}
 }
 
 func TestAttribute(t *testing.T) {
-	r := raw{verdicts: Verdicts{1, 2, 4, 8, 16, 32}, otherOn: 3}
+	r := raw{verdicts: Verdicts{1, 2, 4, 8, 16, 7}}
+	r.odd[34], r.odd[31], r.odd[63] = 1, 2, 4
 	passAndDrop := *dispatcher.On(dispatcher.Pass, dispatcher.Drop)
 	for _, c := range []struct {
 		name     string
 		place    place
 		handedOn uint64
-		final    Verdicts
 	}{
-		{"in the middle", place{actions: passAndDrop}, 2 + 4 + 3, Verdicts{1, 0, 0, 8, 16, 29}},
+		{"in the middle", place{actions: passAndDrop, shift: 6}, 2 + 4 + 2},
+		{"shifts of 32 bits", place{actions: passAndDrop, shift: 5}, 2 + 4 + 1 + 2 + 4},
 		// The dispatcher says XDP_PASS for what the last program hands on.
-		{"last", place{actions: passAndDrop, last: true}, 2 + 3, Verdicts{1, 0, 4 + 2 + 3, 8, 16, 29}},
-		{"alone", place{actions: passAndDrop, last: true, alone: true}, 0, r.verdicts},
-		{"legacy", place{alone: true}, 0, r.verdicts},
+		{"last", place{actions: passAndDrop, shift: 6, last: true}, 2 + 2},
+		{"alone", place{actions: passAndDrop, shift: 6, last: true, alone: true}, 0},
+		{"legacy", place{alone: true}, 0},
 	} {
-		got, final := c.place.attribute(r)
-		if got.HandedOn != c.handedOn || got.Decided != 63-c.handedOn || got.Packets != 63 || final != c.final {
-			t.Errorf("%s: got %+v, final %v", c.name, got, final)
+		got := c.place.attribute(r)
+		if got.HandedOn != c.handedOn || got.Decided != 38-c.handedOn || got.Packets != 38 {
+			t.Errorf("%s: got %+v", c.name, got)
+		}
+	}
+	// The detail was read later than the whole: it can't be more.
+	r.odd[31] = 100
+	if got := (place{shift: 6}).attribute(r); got.HandedOn != 7 || got.Decided != 31 {
+		t.Errorf("got %+v", got)
+	}
+}
+
+// Only what came since a moment without loss is missing, and a number never goes down.
+func TestGap(t *testing.T) {
+	var g gap
+	g.begin(pair{received: 1000, counted: 10})
+	g.look(pair{1100, 110})
+	g.look(pair{1200, 150}) // no swap: packets under way, or a driver that counts others too
+	if g.missed() != 0 {
+		t.Errorf("without a swap: %d", g.missed())
+	}
+	g.swapped()
+	g.look(pair{1300, 250})
+	g.look(pair{1300, 270}) // those were only under way
+	if g.missed() != 60 {
+		t.Errorf("in an open gap: %d", g.missed())
+	}
+	g.end()
+	g.begin(pair{1300, 270})
+	g.look(pair{1400, 370})
+	if g.missed() != 60 {
+		t.Errorf("afterwards: %d", g.missed())
+	}
+}
+
+func TestShift(t *testing.T) {
+	insn := func(code byte) []byte { return []byte{code, 0, 0, 0, 0, 0, 0, 0} }
+	other := insn(0xb7)
+	for code, want := range map[byte]uint{0x7f: 6, 0x6f: 6, 0x7c: 5, 0x6c: 5, 0xb7: 6} {
+		if got := shiftIn(append(other, insn(code)...)); got != want {
+			t.Errorf("%#x: %d bits, want %d", code, got, want)
 		}
 	}
 }

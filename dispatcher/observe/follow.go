@@ -9,104 +9,149 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/loaded"
 )
 
 // followed is one interface whose chain is followed.
 type followed struct {
-	iface dispatcher.Interface
-	opts  Options
-	cpus  int
+	iface    dispatcher.Interface
+	counters *counters
+	all      *int  // how many interfaces are followed
+	lower    []int // the interfaces that packets come in on: its own, or those of a bond
 
 	mainID     uint32 // of the program on the interface when it was last read
+	emptied    bool   // no program was there since
 	dispatcher *row   // nil where there never was one
 	rows       []*row // component, legacy and hardware programs; those that left stand last
 	dropped    passed // through rows that are forgotten
+	gap        gap
+	triedAgain time.Time // for the programs that can't be observed
 }
 
-// passed is what a program decided, and so adds to the dispatcher's row.
-type passed struct {
-	verdicts Verdicts
-	times    Times // of runs in the dispatcher's own place
+func newFollowed(iface dispatcher.Interface, lower []int, counters *counters, all *int) *followed {
+	return &followed{iface: iface, lower: append([]int{iface.Index}, lower...), counters: counters, all: all}
 }
 
-func (p *passed) add(q passed) {
-	p.verdicts.add(q.verdicts)
-	p.times.add(q.times)
+// state is what the kernel says of an interface at one moment.
+type state struct {
+	name     string // empty: it is gone
+	mainID   uint32 // 0: none
+	received uint64 // packets
 }
 
-// row is what one program has done so far. While its probe goes on, its place may
-// change, so counts are attributed piece by piece: base and passed hold what was
-// counted up to start.
-type row struct {
-	Program // what doesn't change while it stays in its place
-	place   place
-	probe   *probed   // nil: not observed
-	since   time.Time // when it left
-
-	base   Counts
-	times  Times
-	passed passed
-	start  raw
+// lookAt asks for the state. An error: it can't be read now.
+func lookAt(index int) (state, error) {
+	l, err := netlink.LinkByIndex(index)
+	if errors.As(err, new(netlink.LinkNotFoundError)) {
+		return state{}, nil
+	}
+	if err != nil {
+		return state{}, err
+	}
+	return stateOf(l.Attrs()), nil
 }
 
-func newFollowed(iface dispatcher.Interface, opts Options, cpus int) *followed {
-	return &followed{iface: iface, opts: opts, cpus: cpus}
+func stateOf(l *netlink.LinkAttrs) state {
+	s := state{name: l.Name}
+	if l.Xdp != nil && l.Xdp.Attached {
+		s.mainID = l.Xdp.ProgId
+	}
+	if l.Statistics != nil {
+		s.received = l.Statistics.RxPackets
+	}
+	return s
 }
 
 // refresh looks whether another program is on the interface, and if so follows
 // it. It says false where the chain couldn't be read, as others are changing it.
 func (f *followed) refresh() bool {
-	id, attached := uint32(0), false
-	if l, err := netlink.LinkByIndex(f.iface.Index); err == nil {
-		if xdp := l.Attrs().Xdp; xdp != nil {
-			id, attached = xdp.ProgId, xdp.Attached
-		}
-		f.iface.Name = l.Attrs().Name
-	} else if !errors.As(err, new(netlink.LinkNotFoundError)) {
-		return false
+	s, err := lookAt(f.iface.Index)
+	if s.name != "" {
+		f.iface.Name = s.name
 	}
-	if id == f.mainID {
+	switch {
+	case err != nil:
+		return false
+	case s.mainID == f.mainID:
+		f.emptied = false
+		f.tryAgain()
+		if s.mainID != 0 {
+			f.gap.look(pair{s.received, f.packets()})
+			f.gapEnded()
+		}
 		return true
 	}
 	c := &dispatcher.Chain{Interface: f.iface}
-	if attached {
-		var err error
+	if s.mainID != 0 {
 		if c, err = dispatcher.Status(context.Background(), f.iface.Name); err != nil || main(c) == nil {
 			return false
 		}
 	}
-	f.follow(c)
+	begin(f.follow(c))
+	f.followed()
 	return true
 }
 
-// follow observes what c holds and lets go of what it doesn't.
-func (f *followed) follow(c *dispatcher.Chain) {
-	f.mainID = 0
-	if m := main(c); m != nil {
+// packets are those that were counted as they left the interface's program, or were
+// left out by the kernel.
+func (f *followed) packets() uint64 {
+	total, missed := f.whole()
+	for _, r := range f.rows {
+		if r.Role == RoleLegacy {
+			p, _ := r.snapshot(false)
+			missed += p.Packets + p.Missed
+		}
+	}
+	return total.verdicts.Sum() + missed
+}
+
+func (f *followed) gapEnded() {
+	for _, r := range f.rows {
+		r.ended(&f.gap)
+	}
+}
+
+// follow observes what c holds. It returns the slots to begin with; then followed has
+// to be called.
+func (f *followed) follow(c *dispatcher.Chain) [][]slot {
+	m := main(c)
+	if f.mainID != 0 && m != nil && !f.emptied {
+		f.gap.swapped()
+	} else {
+		f.gap.end()
+		f.gapEnded()
+	}
+	f.mainID, f.emptied = 0, false
+	if m != nil {
 		f.mainID = m.ID
+	}
+	shift := uint(oddBits)
+	if c.Dispatcher != nil {
+		shift = shiftOf(c.Dispatcher.ID)
 	}
 	old := map[uint32]*row{}
 	for _, r := range f.rows {
-		r.settle(f.cpus)
+		r.settle()
 		old[r.ID] = r
 	}
 	var rows []*row
+	var opening []slot
 	enter := func(p Program, at place) {
 		r := old[p.ID]
 		delete(old, p.ID)
 		if r == nil {
-			r = &row{}
+			r = &row{joined: f.gap.missed(), late: f.gap.open}
 		}
 		p.Blind = r.Blind
 		r.Program, r.place = p, at
-		if r.probe == nil && p.Role != RoleHardware {
-			r.observe(at.actions, f.opts.Latency)
+		if r.seen == nil && p.Role != RoleHardware {
+			opening = append(opening, r.observe(f)...)
 		}
 		rows = append(rows, r)
 	}
 	for i, p := range c.Programs {
 		enter(Program{Loaded: p.Loaded, Role: RoleComponent, Priority: p.Priority, Actions: &p.Actions},
-			place{actions: p.Actions, last: i == len(c.Programs)-1, alone: len(c.Programs) == 1})
+			place{actions: p.Actions, shift: shift, last: i == len(c.Programs)-1, alone: len(c.Programs) == 1})
 	}
 	if c.Legacy != nil {
 		enter(Program{Loaded: *c.Legacy, Role: RoleLegacy}, place{alone: true})
@@ -116,17 +161,47 @@ func (f *followed) follow(c *dispatcher.Chain) {
 		rows[len(rows)-1].Blind = &dispatcher.Error{Kind: dispatcher.ErrModeNotSupported, Msg: "the program runs on the device, where the kernel can't count"}
 	}
 	f.rows = append(rows, f.leave(old)...)
-	f.followDispatcher(c)
+	opening = append(opening, f.followDispatcher(c)...)
+	if len(opening) == 0 {
+		return nil
+	}
+	return [][]slot{opening}
 }
 
-// leave lets go of the programs that are not in the chain any more.
+// followed lets go of what isn't in the chain any more, once the packets that are in
+// it have left.
+func (f *followed) followed() {
+	var leaving []*row
+	for _, r := range f.rows {
+		if r.Gone && r.seen != nil {
+			leaving = append(leaving, r)
+		}
+	}
+	if d := f.dispatcher; len(leaving) > 0 || d != nil && d.before != nil {
+		loaded.WaitForPackets()
+		for _, r := range leaving {
+			r.letGo()
+		}
+		if d != nil {
+			d.letGoBefore()
+		}
+	}
+	if f.gap.open {
+		return
+	}
+	counted := f.packets()
+	if s, err := lookAt(f.iface.Index); err == nil && s.mainID != 0 {
+		f.gap.begin(pair{s.received, counted})
+	}
+}
+
+// leave marks the rows of programs that are not in the chain any more.
 func (f *followed) leave(old map[uint32]*row) []*row {
 	var gone []*row
 	for _, r := range f.rows { // not over the map, to keep their order
 		if old[r.ID] != r {
 			continue
 		}
-		r.letGo(f.cpus)
 		if !r.Gone {
 			r.Gone, r.since = true, time.Now()
 		}
@@ -138,7 +213,7 @@ func (f *followed) leave(old map[uint32]*row) []*row {
 // forget drops the rows of programs that left long ago.
 func (f *followed) forget() {
 	f.rows = slices.DeleteFunc(f.rows, func(r *row) bool {
-		old := r.Gone && time.Since(r.since) > KeepGone
+		old := r.Gone && r.seen == nil && time.Since(r.since) > KeepGone
 		if old {
 			f.dropped.add(r.passed)
 		}
@@ -146,102 +221,83 @@ func (f *followed) forget() {
 	})
 }
 
-// followDispatcher sets up the dispatcher's row. Its verdicts follow from those of
-// its programs; only its time needs a probe, and that not where a lone program
-// stands in its place.
-func (f *followed) followDispatcher(c *dispatcher.Chain) {
+// followDispatcher sets up the dispatcher's row. It counts what leaves the dispatcher,
+// except where a lone program stands in the dispatcher's place: there the program's
+// own row does, and the kernel takes no probe.
+func (f *followed) followDispatcher(c *dispatcher.Chain) []slot {
 	d := f.dispatcher
 	if d != nil {
-		d.letGo(f.cpus)
+		d.settle()
+		d.before, d.seen = d.seen, nil
 		d.Gone = c.Dispatcher == nil
 	}
 	if c.Dispatcher == nil {
-		return
+		return nil
 	}
 	if d == nil {
 		d = &row{}
 		f.dispatcher = d
 	}
-	d.Program = Program{Loaded: *c.Dispatcher, Role: RoleDispatcher}
-	if f.opts.Latency && len(c.Programs) > 1 {
-		d.observe(0, true)
+	d.Program, d.place = Program{Loaded: *c.Dispatcher, Role: RoleDispatcher}, place{alone: true}
+	if len(c.Programs) == 1 {
+		return nil
 	}
+	return d.observe(f)
 }
 
-// observe attaches a probe, or notes why there is none.
-func (r *row) observe(actions dispatcher.Actions, latency bool) {
-	programs := []string{"count"}
-	if latency {
-		programs = []string{"enter", "leave"}
+// tryAgain observes programs that couldn't be observed, if what kept them from it may
+// have gone.
+func (f *followed) tryAgain() {
+	rows := f.rows
+	if f.dispatcher != nil {
+		rows = append(slices.Clone(rows), f.dispatcher)
 	}
-	config := struct{ Actions uint32 }{uint32(actions)}
-	r.probe, r.Blind = attach("stats", config, r.Loaded, programs, nil)
-	r.start = raw{}
-}
-
-// settle attributes what was counted since start, as the program's place is about
-// to change.
-func (r *row) settle(cpus int) {
-	if r.probe == nil {
+	rows = slices.DeleteFunc(slices.Clone(rows), func(r *row) bool { return r.Gone || r.Blind == nil || !passing(r.Blind) })
+	if len(rows) == 0 || time.Since(f.triedAgain) < time.Second {
 		return
 	}
-	now := r.probe.read(cpus)
-	counts, times, passed := r.attribute(now)
-	r.base.add(counts)
-	r.times.add(times)
-	r.passed.add(passed)
-	r.start = now
+	f.triedAgain = time.Now()
+	var opening []slot
+	for _, r := range rows {
+		opening = append(opening, r.observe(f)...)
+	}
+	if len(opening) > 0 {
+		begin([][]slot{opening})
+	}
 }
 
-// attribute says what the time since start adds to base, times and passed.
-func (r *row) attribute(now raw) (Counts, Times, passed) {
-	now.sub(r.start)
-	var p passed
-	counts, final := r.place.attribute(now)
-	p.verdicts = final
-	if r.place.alone {
-		p.times = now.times
+// whole is what became of all packets that a dispatcher, or a lone program in its
+// place, let out, and how many of them the kernel left out.
+func (f *followed) whole() (total passed, missed uint64) {
+	total = f.dropped
+	for _, r := range f.rows {
+		if r.Role != RoleComponent {
+			continue
+		}
+		p, decided := r.snapshot(f.counters.latency)
+		total.add(decided)
+		if r.place.alone {
+			missed += p.Missed
+		}
 	}
-	return counts, now.times, p
-}
-
-// letGo ends the row's probe and keeps what it counted.
-func (r *row) letGo(cpus int) {
-	if r.probe == nil {
-		return
+	if d := f.dispatcher; d != nil {
+		p, _ := d.snapshot(f.counters.latency)
+		total.verdicts.add(p.Verdicts)
+		missed += p.Missed
+		if p.Times != nil {
+			total.times.add(*p.Times)
+		}
 	}
-	r.probe.detach()
-	r.settle(cpus)
-	r.base.Missed += r.probe.missed()
-	r.probe.close()
-	r.probe = nil
-}
-
-// snapshot is the row as it stands, and what it adds to the dispatcher's.
-func (r *row) snapshot(opts Options, cpus int) (Program, passed) {
-	p, times, decided := r.Program, r.times, r.passed
-	p.Counts = r.base
-	if r.probe != nil {
-		c, t, d := r.attribute(r.probe.read(cpus))
-		p.Counts.add(c)
-		p.Missed += r.probe.missed()
-		times.add(t)
-		decided.add(d)
-	}
-	if opts.Latency && p.Blind == nil {
-		p.Times = &times
-	}
-	return p, decided
+	return total, missed
 }
 
 func (f *followed) snapshot() Chain {
 	f.forget()
 	c := Chain{Interface: f.iface}
-	total := f.dropped
 	var blind error
 	for _, r := range f.rows {
-		p, decided := r.snapshot(f.opts, f.cpus)
-		total.add(decided)
+		p, _ := r.snapshot(f.counters.latency)
+		p.Missed += r.missedBefore(&f.gap)
 		if !p.Gone && p.Blind != nil {
 			blind = &dispatcher.Error{Kind: dispatcher.ErrKernel, Err: p.Blind, Msg: "not all of its programs are observed"}
 		}
@@ -250,10 +306,11 @@ func (f *followed) snapshot() Chain {
 	if f.dispatcher == nil {
 		return c
 	}
-	d, _ := f.dispatcher.snapshot(f.opts, f.cpus)
-	d.Counts = Counts{Packets: total.verdicts.Sum(), Verdicts: total.verdicts, Decided: total.verdicts.Sum(), Missed: d.Missed}
-	if d.Times != nil {
-		d.Times.add(total.times)
+	total, missed := f.whole()
+	d := f.dispatcher.Program
+	d.Counts = Counts{Packets: total.verdicts.Sum(), Verdicts: total.verdicts, Decided: total.verdicts.Sum(), Missed: missed + f.gap.missed()}
+	if f.counters.latency && d.Blind == nil {
+		d.Times = &total.times
 	}
 	if d.Blind == nil {
 		d.Blind = blind
@@ -264,9 +321,27 @@ func (f *followed) snapshot() Chain {
 
 func (f *followed) close() {
 	for _, r := range f.rows {
-		r.probe.close()
+		r.seen.close()
 	}
-	if f.dispatcher != nil {
-		f.dispatcher.probe.close()
+	if d := f.dispatcher; d != nil {
+		d.seen.close()
+		d.before.close()
 	}
+}
+
+// mastered are the interfaces that have another one as their master, by that one: a
+// bond, for instance, hands its program to them, and packets come in there.
+func mastered() map[int][]int {
+	all := map[int][]int{}
+	links, err := netlink.LinkList()
+	if err != nil {
+		return all
+	}
+	for _, l := range links {
+		// One with a program of its own hasn't got its master's.
+		if a := l.Attrs(); a.MasterIndex != 0 && stateOf(a).mainID == 0 {
+			all[a.MasterIndex] = append(all[a.MasterIndex], a.Index)
+		}
+	}
+	return all
 }

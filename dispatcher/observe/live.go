@@ -12,6 +12,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/loaded"
 )
 
 // Filter says which packets a [Live] trace tells of. The kernel filters, so that
@@ -30,9 +31,12 @@ type Live struct {
 	config  packetConfig
 	program string // see Filter
 	id      uint32
-	tracer  *tracer // nil while nothing is on the interface
-	queue   []*Trace
-	lost    uint64 // by earlier tracers
+	tracer  *tracer  // nil while nothing is on the interface
+	queue   []*Trace // told of next
+	pending []*Trace // not yet sure
+	before  told     // by earlier tracers
+	dropped uint64   // never got sure
+	gap     gap
 }
 
 // OpenLive begins to trace. A Live is for one goroutine at a time.
@@ -68,7 +72,21 @@ func OpenLive(ctx context.Context, ifname string, filter Filter) (*Live, error) 
 			Msg:    fmt.Sprintf("no program %s in the chain on %s", wanted, ifname),
 			Remedy: "its programs: " + strings.Join(there, ", ")}
 	}
-	return l, l.trace(c)
+	if err := l.trace(c); err != nil {
+		return nil, err
+	}
+	if err := l.begin(); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
+}
+
+// begin says that from now on each packet is told of, or counted.
+func (l *Live) begin() error {
+	counted := l.told().packets
+	s, err := lookAt(l.ifindex)
+	l.gap.begin(pair{s.received, counted})
+	return err
 }
 
 func programs(c *dispatcher.Chain) []dispatcher.Loaded {
@@ -98,13 +116,22 @@ func (l *Live) deciders(c *dispatcher.Chain) uint32 {
 
 func (l *Live) trace(c *dispatcher.Chain) (err error) {
 	l.config.Deciders = l.deciders(c)
-	l.tracer, err = trace(c, l.config, func(t *Trace) { l.queue = append(l.queue, t) })
+	l.tracer, err = trace(c, l.config, func(t *Trace) { l.pending = append(l.pending, t) })
 	return err
+}
+
+// told is what all tracers say.
+func (l *Live) told() told {
+	sum := l.before
+	if l.tracer != nil {
+		sum.add(l.tracer.told())
+	}
+	return sum
 }
 
 // lookAgain is how long Next waits for a packet before it looks whether the chain
 // is still the one that is traced.
-const lookAgain = 100 * time.Millisecond
+const lookAgain = 25 * time.Millisecond
 
 // Next waits for a packet. Its error is that of ctx, or why a changed chain can't
 // be traced.
@@ -120,7 +147,8 @@ func (l *Live) Next(ctx context.Context) (*Trace, error) {
 		} else if _, err := l.tracer.ring.Poll(lookAgain); err != nil && !errors.Is(err, syscall.EINTR) {
 			return nil, err
 		}
-		if time.Since(looked) >= lookAgain {
+		l.confirm(false)
+		if len(l.pending) > 0 || time.Since(looked) >= lookAgain {
 			if err := l.refresh(ctx); err != nil {
 				return nil, err
 			}
@@ -130,6 +158,16 @@ func (l *Live) Next(ctx context.Context) (*Trace, error) {
 	t := l.queue[0]
 	l.queue = l.queue[1:]
 	return t, nil
+}
+
+// confirm tells of what is sure. A packet that left a dispatcher went through the chain
+// of that dispatcher. A lone program may have been in another chain already: a packet
+// that left it is told of once it is known that later the program was still alone.
+func (l *Live) confirm(alone bool) {
+	if alone || l.tracer != nil && !l.tracer.alone {
+		l.queue = append(l.queue, l.pending...)
+		l.pending = nil
+	}
 }
 
 func waitFor(ctx context.Context, d time.Duration) error {
@@ -144,46 +182,82 @@ func waitFor(ctx context.Context, d time.Duration) error {
 // refresh traces the chain that is on the interface now, if it is another one.
 func (l *Live) refresh(ctx context.Context) error {
 	link, err := netlink.LinkByIndex(l.ifindex)
-	if err != nil {
+	if errors.As(err, new(netlink.LinkNotFoundError)) {
 		return &dispatcher.Error{Kind: dispatcher.ErrNoInterface, Err: err, Msg: "the interface is gone"}
 	}
-	id := uint32(0)
-	if xdp := link.Attrs().Xdp; xdp != nil {
-		id = xdp.ProgId
+	if err != nil {
+		return err
 	}
-	if l.tracer != nil && id == main(l.tracer.chain).ID {
+	s := stateOf(link.Attrs())
+	old := l.tracer
+	if old != nil && s.mainID == main(old.chain).ID {
+		l.confirm(true)
+		l.gap.look(pair{s.received, l.told().packets})
 		return nil
 	}
-	if l.tracer != nil {
-		l.tracer.detach()
-		if _, err := l.tracer.ring.Consume(); err != nil && !errors.Is(err, syscall.EINTR) {
+	c := &dispatcher.Chain{}
+	if s.mainID != 0 {
+		c, err = dispatcher.Status(ctx, link.Attrs().Name)
+		switch {
+		case errors.Is(err, dispatcher.ErrBusy), errors.Is(err, dispatcher.ErrNoInterface):
+			return nil // it was changed, or renamed, meanwhile; the next look will tell
+		case err != nil:
 			return err
+		case main(c) == nil:
+			return nil
 		}
-		l.lost = l.Lost()
-		err := l.tracer.close()
-		if l.tracer = nil; err != nil {
+	}
+	l.tracer = nil
+	if main(c) != nil {
+		if err := l.trace(c); err != nil {
+			l.tracer = old
+			if errors.Is(err, dispatcher.ErrNoProgram) {
+				return nil // changed once more
+			}
 			return err
 		}
 	}
-	c, err := dispatcher.Status(ctx, link.Attrs().Name)
-	if err != nil || main(c) == nil {
+	if old == nil || l.tracer == nil {
+		l.gap.end()
+	} else {
+		l.gap.swapped()
+	}
+	if err := l.leave(old); err != nil {
 		return err
 	}
-	if err := l.trace(c); errors.Is(err, dispatcher.ErrNoProgram) {
-		return nil // changed once more; the next look will tell
-	} else if err != nil {
-		return err
+	if !l.gap.open && l.tracer != nil {
+		return l.begin()
 	}
 	return nil
 }
 
-// Lost is how many packets couldn't be told of, as there were too many at once.
-func (l *Live) Lost() uint64 {
-	if l.tracer == nil {
-		return l.lost
+// leave tells what a tracer of an earlier chain still has to say, once the packets in
+// that chain have left.
+func (l *Live) leave(old *tracer) error {
+	if old == nil {
+		return nil
 	}
-	return l.lost + l.tracer.lost()
+	loaded.WaitForPackets()
+	old.detach()
+	if _, err := old.ring.Consume(); err != nil && !errors.Is(err, syscall.EINTR) {
+		return errors.Join(err, old.close())
+	}
+	if old.alone {
+		l.dropped += uint64(len(l.pending))
+	} else {
+		l.queue = append(l.queue, l.pending...)
+	}
+	l.pending = nil
+	l.before.add(old.told())
+	return old.close()
 }
+
+// Lost is how many packets couldn't be told of, as there were too many at once.
+func (l *Live) Lost() uint64 { return l.told().lost }
+
+// Missed is how many packets went through the chain untold, whatever the filter, as a
+// swap had just changed it and not all probes stood.
+func (l *Live) Missed() uint64 { return l.told().missed + l.dropped + l.gap.missed() }
 
 // Close ends the tracing.
 func (l *Live) Close() error {

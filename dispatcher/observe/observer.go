@@ -12,7 +12,6 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/dispatcher"
 )
 
@@ -37,8 +36,17 @@ type Observer struct {
 // runs, [dispatcher.ErrKernel] where the kernel can't trace programs,
 // [dispatcher.ErrPermission]. A program that can't be observed beside others that
 // are is no error; see [Program.Blind].
-func Open(ctx context.Context, ifnames []string, opts Options) (*Observer, error) {
-	cpus, err := libbpf.NumPossibleCPUs()
+func Open(ctx context.Context, ifnames []string, opts Options) (_ *Observer, err error) {
+	netns, err := os.Open("/proc/thread-self/ns/net")
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			netns.Close()
+		}
+	}()
+	counters, err := newCounters(netns, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -55,10 +63,12 @@ func Open(ctx context.Context, ifnames []string, opts Options) (*Observer, error
 		return nil, err
 	}
 	chains, err := chainsOf(ctx, ifnames)
+	all, lower := len(chains), mastered()
+	var groups [][]slot
 	for _, c := range chains {
-		f := newFollowed(c.Interface, opts, cpus)
+		f := newFollowed(c.Interface, lower[c.Interface.Index], counters, &all)
 		followed = append(followed, f)
-		f.follow(c)
+		groups = append(groups, f.follow(c)...)
 	}
 	if err == nil {
 		err = blind(followed)
@@ -68,11 +78,9 @@ func Open(ctx context.Context, ifnames []string, opts Options) (*Observer, error
 		unsubscribe()
 		return nil, err
 	}
-	netns, err := os.Open("/proc/thread-self/ns/net")
-	if err != nil {
-		close()
-		unsubscribe()
-		return nil, err
+	begin(groups)
+	for _, f := range followed {
+		f.followed()
 	}
 	go func() {
 		// Names and numbers of interfaces mean those of the caller's network
@@ -141,7 +149,7 @@ func blind(all []*followed) error {
 	var reason error
 	for _, f := range all {
 		for _, r := range f.rows {
-			if r.probe != nil {
+			if r.seen != nil {
 				return nil
 			}
 			if errors.Is(r.Blind, dispatcher.ErrKernel) || r.Blind != nil && reason == nil {
@@ -192,6 +200,7 @@ func (o *Observer) run(all []*followed, updates <-chan netlink.LinkUpdate) {
 			}
 			for _, f := range all {
 				if f.iface.Index == int(u.Index) {
+					f.emptied = f.emptied || stateOf(u.Link.Attrs()).mainID == 0
 					refresh(f)
 				}
 			}

@@ -12,6 +12,15 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher"
 )
 
+// probe says which programs of which probe object are to be attached.
+type probe struct {
+	object   string
+	programs []string       // the exit probe last
+	config   any            // struct config of the object
+	shared   map[string]int // descriptors of maps to use instead of the object's own
+	entries  map[string]int // sizes of its maps, where they aren't those of the object
+}
+
 // probed is one loaded probe object. Its links are pinned nowhere: they end with
 // their descriptors, also when the process is killed.
 type probed struct {
@@ -20,11 +29,9 @@ type probed struct {
 	links []*libbpf.FD
 }
 
-// attach loads the probe object of that name with its configuration and attaches
-// the named programs in it to a running program. Maps in shared are used instead
-// of the object's own.
-func attach(name string, config any, to dispatcher.Loaded, programs []string, shared map[string]int) (_ *probed, err error) {
-	data, err := bpf.Probe(name)
+// attach attaches the probe to a running program.
+func (p probe) attach(to dispatcher.Loaded) (_ *probed, err error) {
+	data, err := bpf.Probe(p.object)
 	if err != nil {
 		return nil, &dispatcher.Error{Kind: dispatcher.ErrObject, Err: err,
 			Msg: "this binary was built without its probes", Remedy: "build it with: make build"}
@@ -39,18 +46,18 @@ func attach(name string, config any, to dispatcher.Loaded, programs []string, sh
 			Msg:    fmt.Sprintf("program %d (%s) has no type information (BTF)", to.ID, to.Name),
 			Remedy: "compile it with -g"}
 	}
-	obj, err := libbpf.OpenMem(data, libbpf.OpenOptions{Name: name, LogSize: logSize})
+	obj, err := libbpf.OpenMem(data, libbpf.OpenOptions{Name: p.object, LogSize: logSize})
 	if err != nil {
 		return nil, explain(to, err)
 	}
-	p := &probed{obj: obj}
+	result := &probed{obj: obj}
 	defer func() {
 		if err != nil {
-			p.close()
+			result.close()
 			err = explain(to, err)
 		}
 	}()
-	if err := p.configure(config, shared); err != nil {
+	if err := p.configure(obj); err != nil {
 		return nil, err
 	}
 	wanted := map[string]*libbpf.Program{}
@@ -60,7 +67,7 @@ func attach(name string, config any, to dispatcher.Loaded, programs []string, sh
 			return nil, err
 		}
 	}
-	for _, name := range programs {
+	for _, name := range p.programs {
 		if err := errors.Join(wanted[name].SetAutoload(true), wanted[name].SetAttachTarget(target.Int(), to.Name)); err != nil {
 			return nil, err
 		}
@@ -68,30 +75,38 @@ func attach(name string, config any, to dispatcher.Loaded, programs []string, sh
 	if err := obj.Load(); err != nil {
 		return nil, err
 	}
-	for _, name := range programs {
+	for _, name := range p.programs {
 		link, err := libbpf.TraceAttach(wanted[name].FD())
+		if errors.Is(err, syscall.E2BIG) {
+			return nil, tooMany(to, err)
+		}
 		if err != nil {
 			return nil, err
 		}
-		p.links = append(p.links, link)
-		p.exit = wanted[name]
+		result.links = append(result.links, link)
+		result.exit = wanted[name]
 	}
-	return p, nil
+	return result, nil
 }
 
 // logSize is enough for the end of what the verifier says about a probe.
 const logSize = 1 << 20
 
-func (p *probed) configure(config any, shared map[string]int) error {
-	for _, m := range p.obj.Maps() {
-		switch fd, ok := shared[m.Name()]; {
-		case ok:
+func (p probe) configure(obj *libbpf.Object) error {
+	for _, m := range obj.Maps() {
+		if fd, ok := p.shared[m.Name()]; ok {
 			if err := m.ReuseFD(fd); err != nil {
 				return err
 			}
-		case strings.HasSuffix(m.Name(), ".rodata"):
+		}
+		if n, ok := p.entries[m.Name()]; ok {
+			if err := m.SetMaxEntries(n); err != nil {
+				return err
+			}
+		}
+		if strings.HasSuffix(m.Name(), ".rodata") {
 			// The one constant of a probe, struct config.
-			if _, err := binary.Encode(m.InitialValue(), binary.NativeEndian, config); err != nil {
+			if _, err := binary.Encode(m.InitialValue(), binary.NativeEndian, p.config); err != nil {
 				return err
 			}
 		}
@@ -151,6 +166,24 @@ func explain(to dispatcher.Loaded, err error) error {
 	return &dispatcher.Error{Kind: dispatcher.ErrKernel, Err: err,
 		Msg:    fmt.Sprintf("the kernel refused to trace program %d (%s): %s", to.ID, to.Name, reason),
 		Remedy: "-v shows the verifier's words"}
+}
+
+// tooMany explains E2BIG: the kernel attaches 38 tracing programs to a program at most
+// (BPF_MAX_TRAMP_LINKS).
+func tooMany(to dispatcher.Loaded, err error) error {
+	return &dispatcher.Error{Kind: dispatcher.ErrKernel, Err: err,
+		Msg:    fmt.Sprintf("program %d (%s) has too many observers already: the kernel takes no further one", to.ID, to.Name),
+		Remedy: "end another stats, top or trace of it, or another tracing tool; bpftool prog lists their programs, of type tracing"}
+}
+
+// passing says whether what kept a program from being observed may go away by itself.
+func passing(err error) bool {
+	for _, errno := range []syscall.Errno{syscall.E2BIG, syscall.ENOMEM, syscall.EBUSY, syscall.EAGAIN, syscall.EMFILE, syscall.ENFILE} {
+		if errors.Is(err, errno) {
+			return true
+		}
+	}
+	return false
 }
 
 // reason is the errno's text alone.

@@ -53,12 +53,13 @@ type Counts struct {
 	Verdicts Verdicts
 	HandedOn uint64 // whose verdict was not the last word
 	Decided  uint64 // whose verdict became that of the chain
-	Missed   uint64 // runs the kernel left out of the counts
+	Missed   uint64 // that the program met and that are in no other number here
 }
 
 // place is what becomes of a program's verdict.
 type place struct {
 	actions dispatcher.Actions // chain call actions
+	shift   uint               // how many bits of a verdict the dispatcher looks at
 	last    bool               // of the chain: no program follows
 	alone   bool               // in the dispatcher's own place, or legacy: every verdict is final
 }
@@ -66,29 +67,35 @@ type place struct {
 // handsOn says whether a verdict isn't the chain's. After the last program the
 // dispatcher itself says XDP_PASS, whatever of its chain call actions that gave.
 func (p place) handsOn(v dispatcher.Verdict) bool {
-	return !p.alone && p.actions.Has(v) && !(p.last && v == dispatcher.Pass)
+	return !p.alone && p.isAction(uint(v)) && !(p.last && v == dispatcher.Pass)
 }
 
-// attribute turns a number of verdicts into counts, and says what they add to the
-// verdicts of the chain.
-func (p place) attribute(r raw) (c Counts, final Verdicts) {
+// isAction says whether the dispatcher takes a number for one of the chain call
+// actions, among which libxdp puts one that no verdict is, 31. The dispatcher shifts
+// by the number, of which a processor takes the lowest bits only.
+func (p place) isAction(v uint) bool {
+	return (uint64(p.actions)|1<<31)>>(v&(1<<p.shift-1))&1 != 0
+}
+
+// attribute turns a number of verdicts into counts.
+func (p place) attribute(r raw) (c Counts) {
 	c.Verdicts, c.Packets = r.verdicts, r.verdicts.Sum()
-	for v, n := range r.verdicts {
-		on := uint64(0)
-		switch {
-		case v == Other && !p.alone:
-			on = r.otherOn
-		case v != Other && p.handsOn(dispatcher.Verdict(v)):
-			on = n
-		}
-		c.HandedOn += on
-		final[v] += n - on
-		if p.last {
-			final[dispatcher.Pass] += on
+	for v, n := range r.verdicts[:Other] {
+		if p.handsOn(dispatcher.Verdict(v)) {
+			c.HandedOn += n
 		}
 	}
+	if !p.alone {
+		var odd uint64
+		for v, n := range r.odd {
+			if p.isAction(uint(v)) {
+				odd += n
+			}
+		}
+		c.HandedOn += min(odd, r.verdicts[Other])
+	}
 	c.Decided = c.Packets - c.HandedOn
-	return c, final
+	return c
 }
 
 func (c *Counts) add(d Counts) {

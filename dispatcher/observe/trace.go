@@ -3,6 +3,7 @@ package observe
 import (
 	"encoding/binary"
 	"fmt"
+	"os"
 	"slices"
 	"time"
 
@@ -36,8 +37,39 @@ const SnapLen = 2048
 // packetConfig is config of bpf/probe/packet.bpf.c.
 type packetConfig struct {
 	Alone, Verdicts, Deciders, Sample uint32
-	Tid, _                            uint32
+	Tid, Programs                     uint32
 	PidnsDev, PidnsIno                uint64
+	Ingress                           ingress
+}
+
+// stepConfig is config of bpf/probe/step.bpf.c.
+type stepConfig struct {
+	Slot, First uint32
+	Ingress     ingress
+}
+
+// ingress is struct ingress of bpf/probe/trace.h.
+type ingress struct {
+	Netns, Untyped uint32
+	Ifindex        [8]uint32
+}
+
+// ingressOf are the interfaces whose packets meet the programs of this one. Where they
+// are too many for the probes to compare, it is all.
+func ingressOf(index int) (in ingress, err error) {
+	var stat unix.Stat_t
+	if err := unix.Stat("/proc/thread-self/ns/net", &stat); err != nil {
+		return in, os.NewSyscallError("stat", err)
+	}
+	in.Netns = uint32(stat.Ino)
+	all := append([]int{index}, mastered()[index]...)
+	if len(all) > len(in.Ifindex) {
+		return in, nil
+	}
+	for i, index := range all {
+		in.Ifindex[i] = uint32(index)
+	}
+	return in, nil
 }
 
 // Where the fields of struct event of bpf/probe/packet.bpf.c are.
@@ -53,17 +85,17 @@ const (
 // tracer holds the probes on one chain, as it was at one time.
 type tracer struct {
 	chain    *dispatcher.Chain
-	programs []dispatcher.Loaded
+	programs []dispatcher.Loaded // by slot
 	probes   []*probed
 	ring     *libbpf.RingBuffer // nil for a Replay
 	packet   *probed
-	clock    time.Time // when the kernel's clock showed 0
+	alone    bool // a component program in the dispatcher's own place
 }
 
 // trace attaches the probes; each packet that config selects goes to f, unless it
-// is that of a test run.
+// is that of a test run. Nothing is told before all of them stand.
 func trace(c *dispatcher.Chain, config packetConfig, f func(*Trace)) (_ *tracer, err error) {
-	t := &tracer{chain: c, clock: bootTime()}
+	t := &tracer{chain: c}
 	defer func() {
 		if err != nil {
 			t.close()
@@ -80,29 +112,67 @@ func trace(c *dispatcher.Chain, config packetConfig, f func(*Trace)) (_ *tracer,
 		for _, p := range c.Programs {
 			t.programs = append(t.programs, p.Loaded)
 		}
+		t.alone = len(t.programs) == 1
 	}
 	if len(t.programs) == 1 {
 		config.Alone, end = 1, &t.programs[0]
 	}
-	// The end of the chain first: a packet that only later probes saw is let pass.
-	if t.packet, err = attach("packet", config, *end, []string{"packet"}, nil); err != nil {
+	if config.Ingress, err = ingressOf(c.Interface.Index); err != nil {
 		return nil, err
 	}
-	t.probes = append(t.probes, t.packet)
+	config.Programs = 0
+	for i, p := range t.programs {
+		if p.ID != 0 { // else its slot is empty
+			config.Programs |= 1 << i
+		}
+	}
+	if t.packet, err = t.attach("packet", *end, config, nil); err != nil {
+		return nil, err
+	}
 	if config.Alone == 0 {
-		shared := map[string]int{"ways": t.packet.mapFD("ways")}
+		shared := map[string]int{"ways": t.packet.mapFD("ways"), "gate": t.packet.mapFD("gate")}
+		first := uint32(1)
 		for i, p := range t.programs {
-			step, err := attach("step", struct{ Slot uint32 }{uint32(i)}, p, []string{"step"}, shared)
-			if err != nil {
+			if p.ID == 0 {
+				continue
+			}
+			if _, err := t.attach("step", p, stepConfig{uint32(i), first, config.Ingress}, shared); err != nil {
 				return nil, err
 			}
-			t.probes = append(t.probes, step)
+			first = 0
 		}
 	}
 	if f != nil {
 		t.ring, err = libbpf.NewRingBuffer(t.packet.mapFD("events"), func(record []byte) { f(t.decodeLive(record)) })
+		if err != nil {
+			return nil, err
+		}
 	}
-	return t, err
+	one := binary.NativeEndian.AppendUint32(nil, 1)
+	return t, libbpf.MapUpdate(t.packet.mapFD("gate"), make([]byte, 4), one, libbpf.UpdateAny)
+}
+
+// attach attaches one of the probes. A program whose argument isn't declared as a
+// packet takes another way to find the interface, which the verifier's refusal tells.
+func (t *tracer) attach(object string, to dispatcher.Loaded, config any, shared map[string]int) (p *probed, err error) {
+	for _, untyped := range []uint32{0, 1} {
+		switch c := config.(type) {
+		case packetConfig:
+			c.Ingress.Untyped = untyped
+			config = c
+		case stepConfig:
+			c.Ingress.Untyped = untyped
+			config = c
+		}
+		p, err = probe{object: object, programs: []string{object}, config: config, shared: shared}.attach(to)
+		if err == nil || dispatcher.VerifierLog(err) == "" {
+			break
+		}
+	}
+	if err == nil {
+		t.probes = append(t.probes, p)
+	}
+	return p, err
 }
 
 // bootTime is when CLOCK_MONOTONIC, which stamps the events, showed 0.
@@ -119,7 +189,8 @@ func (t *tracer) decodeLive(record []byte) *Trace {
 	length := binary.NativeEndian.Uint32(record[eventLength:])
 	captured := binary.NativeEndian.Uint32(record[eventCaptured:])
 	result := &Trace{
-		Time:   t.clock.Add(time.Duration(binary.NativeEndian.Uint64(record))),
+		// The clock may be set while the trace goes on.
+		Time:   bootTime().Add(time.Duration(binary.NativeEndian.Uint64(record))),
 		Length: int(length),
 		Data:   slices.Clone(record[eventData : eventData+captured]),
 	}
@@ -143,21 +214,35 @@ func (t *tracer) decode(result *Trace, event []byte) {
 	}
 }
 
-// lost is how many packets the probes saw but couldn't tell of.
-func (t *tracer) lost() uint64 {
+// told is struct told of bpf/probe/packet.bpf.c.
+type told struct{ packets, missed, lost uint64 }
+
+func (t *told) add(u told) {
+	t.packets += u.packets
+	t.missed += u.missed
+	t.lost += u.lost
+}
+
+// told is what the probes say of the packets they saw, of all CPUs.
+func (t *tracer) told() told {
+	var sum told
 	cpus, err := libbpf.NumPossibleCPUs()
 	if err != nil {
-		return 0
+		return sum
 	}
-	value := make([]byte, 8*cpus)
-	if err := libbpf.MapLookup(t.packet.mapFD("lost"), make([]byte, 4), value); err != nil {
-		return 0
+	value := make([]byte, 3*8*cpus)
+	if err := libbpf.MapLookup(t.packet.mapFD("told"), make([]byte, 4), value); err != nil {
+		return sum
 	}
-	n := t.packet.missed()
-	for ; len(value) > 0; value = value[8:] {
-		n += binary.NativeEndian.Uint64(value)
+	for cpu := range slices.Chunk(value, 3*8) {
+		sum.packets += binary.NativeEndian.Uint64(cpu)
+		sum.missed += binary.NativeEndian.Uint64(cpu[8:])
+		sum.lost += binary.NativeEndian.Uint64(cpu[16:])
 	}
-	return n
+	left := t.packet.missed() // by the kernel
+	sum.packets += left
+	sum.missed += left
+	return sum
 }
 
 func (t *tracer) detach() {

@@ -68,7 +68,7 @@ func testLengths(t *testing.T, programs []dispatcher.Program, way string) {
 	defer l.Close()
 	d := dispatcherOf(t, v)
 	for i, frame := range frames {
-		testRun(t, d, frame, 1)
+		testRun(t, v, d, frame, 1)
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		trace, err := l.Next(ctx)
 		cancel()
@@ -80,7 +80,7 @@ func testLengths(t *testing.T, programs []dispatcher.Program, way string) {
 		}
 	}
 	for _, frame := range frames {
-		testRun(t, d, frame, 999)
+		testRun(t, v, d, frame, 999)
 	}
 	for _, p := range o.Read().Chains[0].Programs {
 		if p.Packets != 3000 || p.Verdicts[dispatcher.Pass] != 3000 || p.Missed != 0 {

@@ -115,7 +115,7 @@ func TestLiveLost(t *testing.T) {
 	big := make([]byte, 3000)
 	copy(big, packet())
 	const n = 10_000 // of 2 kB each, in 4 MB
-	testRun(t, dispatcherOf(t, v), big, n)
+	testRun(t, v, dispatcherOf(t, v), big, n)
 	got := uint64(len(next(t, l, time.Second)))
 	if lost := l.Lost(); lost == 0 || got == 0 || got+lost != n {
 		t.Errorf("%d shown and %d lost of %d", got, lost, n)
@@ -199,7 +199,7 @@ func TestPrometheus(t *testing.T) {
 	if url == "" {
 		t.Fatalf("it said: %s", said)
 	}
-	testRun(t, dispatcherOf(t, v), packet(dispatcher.Pass, dispatcher.Drop), 1000)
+	testRun(t, v, dispatcherOf(t, v), packet(dispatcher.Pass, dispatcher.Drop), 1000)
 	reply, err := http.Get(url)
 	if err != nil {
 		t.Fatal(err)
@@ -274,7 +274,7 @@ func TestStatsRates(t *testing.T) {
 	if err := dec.Decode(&first); err != nil {
 		t.Fatal(err)
 	}
-	testRun(t, d, packet(), 1000)
+	testRun(t, v, d, packet(), 1000)
 	if err := dec.Decode(&second); err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package observe
 
 import (
 	"context"
+	"encoding/binary"
 	"os"
 	"runtime"
 	"testing"
@@ -81,8 +82,15 @@ func dispatcherOf(t testing.TB, v *kernel.Veth) *libbpf.FD {
 
 // testRun runs a program on a packet that many times. A signal would end the run
 // early, and Go's scheduler sends some, so that the thread blocks them meanwhile.
-func testRun(t testing.TB, fd *libbpf.FD, packet []byte, repeat int) *libbpf.TestRunResult {
+// The packet comes in on v; nil: on none of the tests' interfaces.
+func testRun(t testing.TB, v *kernel.Veth, fd *libbpf.FD, packet []byte, repeat int) *libbpf.TestRunResult {
 	t.Helper()
+	opts := libbpf.TestRunOptions{Data: packet, Repeat: repeat}
+	if v != nil {
+		opts.Context = make([]byte, 24) // struct xdp_md
+		binary.NativeEndian.PutUint32(opts.Context[4:], uint32(len(packet)))
+		binary.NativeEndian.PutUint32(opts.Context[12:], uint32(v.Index))
+	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	var all, old unix.Sigset_t
@@ -92,7 +100,7 @@ func testRun(t testing.TB, fd *libbpf.FD, packet []byte, repeat int) *libbpf.Tes
 	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &all, &old); err != nil {
 		t.Fatal(err)
 	}
-	r, err := libbpf.TestRun(fd.Int(), libbpf.TestRunOptions{Data: packet, Repeat: repeat})
+	r, err := libbpf.TestRun(fd.Int(), opts)
 	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &old, nil); err != nil {
 		t.Fatal(err)
 	}

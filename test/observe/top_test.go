@@ -126,8 +126,8 @@ func TestTop(t *testing.T) {
 	d := dispatcherOf(t, v)
 	term := startInTerminal(t, 80, 10, "top", v.Name, "--interval", "100ms")
 	term.await(t, "start", func(s string) bool { return strings.Contains(s, "step1") })
-	testRun(t, d, packet(dispatcher.Drop), 1000)
-	testRun(t, d, packet(dispatcher.Pass), 3000)
+	testRun(t, v, d, packet(dispatcher.Drop), 1000)
+	testRun(t, v, d, packet(dispatcher.Pass), 3000)
 	// The rate has been and gone: its bars end low.
 	bars := regexp.MustCompile(`[▁▂▃▄▅▆▇█]+`)
 	want := strings.Join([]string{
@@ -188,7 +188,7 @@ func TestTopFollows(t *testing.T) {
 	term.await(t, "start", func(s string) bool { return strings.Contains(s, "step0") })
 	kernel.MustRun(t, "xdp-loader", "load", v.Name, samples+"xdp_drop_ipv6.o")
 	term.await(t, "load", func(s string) bool { return strings.Contains(s, "   10 xdp_drop_ipv6 ") })
-	testRun(t, dispatcherOf(t, v), kernel.UDP6(flow), 10)
+	testRun(t, v, dispatcherOf(t, v), kernel.UDP6(flow), 10)
 	term.await(t, "count", func(s string) bool { return regexp.MustCompile(`xdp_drop_ipv6 .*DROP 100%`).MatchString(s) })
 	c, err := dispatcher.Status(context.Background(), v.Name)
 	if err != nil || len(c.Programs) != 2 {

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The interface that a packet came in on, as a probe finds it: ctx[0] is the packet
+ * (struct xdp_buff *).
+ */
+#ifndef XDPMUX_PROBE_INGRESS_H
+#define XDPMUX_PROBE_INGRESS_H
+
+#include <bpf/bpf_core_read.h>
+
+/* The parts of the kernel's structures that are read; libbpf finds where they are. */
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct ns_common {
+	unsigned int inum;
+};
+
+struct net {
+	struct ns_common ns;
+};
+
+typedef struct {
+	struct net *net;
+} possible_net_t;
+
+struct net_device {
+	int ifindex;
+	possible_net_t nd_net;
+};
+
+struct xdp_rxq_info {
+	struct net_device *dev;
+};
+
+struct xdp_buff {
+	void *data;
+	void *data_end;
+	struct xdp_rxq_info *rxq;
+};
+
+#pragma clang attribute pop
+
+/* A traced program whose argument is declared as something else than a struct xdp_md *
+ * makes ctx[0] a mere number, through which only a helper reads. The kernel takes such a
+ * program for one of five arguments. */
+static __always_inline struct net_device *ingress(__u64 *ctx, int untyped)
+{
+	struct xdp_buff *xdp = (void *)ctx[0];
+
+	return untyped ? BPF_CORE_READ(xdp, rxq, dev) : xdp->rxq->dev;
+}
+
+static __always_inline __u32 ifindex_of(struct net_device *dev, int untyped)
+{
+	return untyped ? BPF_CORE_READ(dev, ifindex) : dev->ifindex;
+}
+
+/* The inode of the interface's network namespace: only with it an index is unique. */
+static __always_inline __u32 netns_of(struct net_device *dev, int untyped)
+{
+	return untyped ? BPF_CORE_READ(dev, nd_net.net, ns.inum) : dev->nd_net.net->ns.inum;
+}
+
+static __always_inline __u32 verdict_of(__u64 *ctx, int untyped)
+{
+	__u64 ret = 0;
+
+	if (!untyped)
+		return ctx[1];
+	bpf_get_func_ret(ctx, &ret);
+	return ret;
+}
+
+#endif

@@ -1,0 +1,68 @@
+package observe
+
+import "time"
+
+// gap finds out how many packets nobody counted, as a swap had put a dispatcher on the
+// interface that had no probe yet.
+//
+// No probe can be there before the swap. But the interface itself counts what it
+// receives. Of a moment at which nothing was uncounted, both numbers are known: what
+// has been added to the interface's since then, and not to ours, is missing.
+type gap struct {
+	before pair // when nothing was missing
+	open   bool // a swap came since
+	found  uint64
+	so     uint64 // found in the open gap so far; never too many
+	opened time.Time
+
+	last pair // of the last look, and since when the numbers are these
+	from time.Time
+}
+
+// pair is what an interface has received and what of it was counted.
+type pair struct{ received, counted uint64 }
+
+// begin says that from now on everything is counted.
+func (g *gap) begin(now pair) {
+	g.end()
+	g.before, g.last, g.from = now, now, time.Now()
+}
+
+// swapped says that another program is on the interface.
+func (g *gap) swapped() {
+	if !g.open {
+		g.open, g.opened = true, time.Now()
+	}
+}
+
+// end closes the gap, with what was found in it.
+func (g *gap) end() {
+	g.found += g.so
+	g.open, g.so = false, 0
+}
+
+// The numbers are of the same packets when they have rested for so long: a driver adds
+// up what it has received after it has run the program on it. Where packets come
+// without a pause, the gap ends after the second time.
+const (
+	rests   = 50 * time.Millisecond
+	longest = 10 * time.Second
+)
+
+// look takes in what the interface has received and, read later, what was counted.
+func (g *gap) look(now pair) {
+	received, counted := now.received-g.before.received, now.counted-g.before.counted
+	if g.open && received > counted {
+		g.so = max(g.so, received-counted)
+	}
+	if now != g.last {
+		g.last, g.from = now, time.Now()
+	}
+	if rested := time.Since(g.from) >= rests; rested || g.open && time.Since(g.opened) > longest {
+		g.end()
+		g.before = now
+	}
+}
+
+// missed are all packets that were found missing.
+func (g *gap) missed() uint64 { return g.found + g.so }

@@ -1,0 +1,197 @@
+package observe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/xdpmux/xdpmux/cgo/libbpf"
+	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/observe"
+	"github.com/xdpmux/xdpmux/test/kernel"
+)
+
+// crowd attaches tracing programs to a program until the kernel takes no more.
+func crowd(t *testing.T, p dispatcher.Loaded) (leave func()) {
+	t.Helper()
+	target, err := libbpf.ProgByID(p.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer target.Close()
+	obj, err := libbpf.OpenFile("../../build/bpf/fixtures/barest.o", libbpf.OpenOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer obj.Close()
+	var closes []func() error
+	leave = func() {
+		for _, f := range closes {
+			f()
+		}
+		closes = nil
+	}
+	t.Cleanup(leave)
+	for range 100 {
+		obj, err := libbpf.OpenFile("../../build/bpf/fixtures/barest.o", libbpf.OpenOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		closes = append(closes, obj.Close)
+		counter := obj.Programs()[0]
+		if err := errors.Join(counter.SetAttachTarget(target.Int(), p.Name), obj.Load()); err != nil {
+			t.Fatal(err)
+		}
+		link, err := libbpf.TraceAttach(counter.FD())
+		if errors.Is(err, unix.E2BIG) {
+			return leave
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		closes = append(closes, link.Close)
+	}
+	t.Fatal("the kernel takes any number of observers")
+	return nil
+}
+
+// A program that has too many observers is said to have them, and is observed as soon as
+// others have let go.
+func TestTooManyObservers(t *testing.T) {
+	kernel.NoLeak(t)
+	v := kernel.NewVeth(t)
+	stepsOn(t, v, 2)
+	second := statusOf(t, v).Programs[1].Loaded
+	leave := crowd(t, second)
+	o := open(t, observe.Options{}, v.Name)
+	defer o.Close()
+	p := rowOf(t, o.Read().Chains[0], second.ID)
+	var why *dispatcher.Error
+	if !errors.As(p.Blind, &why) || !strings.Contains(why.Msg, "too many observers") || !strings.Contains(why.Remedy, "end another stats") {
+		t.Fatalf("step1: %v", p.Blind)
+	}
+	if _, err := observe.OpenLive(context.Background(), v.Name, observe.Filter{}); err == nil || !strings.Contains(err.Error(), "too many observers") {
+		t.Errorf("trace: %v", err)
+	}
+	leave()
+	for deadline := time.Now().Add(20 * time.Second); rowOf(t, o.Read().Chains[0], second.ID).Blind != nil; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("still: %v", rowOf(t, o.Read().Chains[0], second.ID).Blind)
+		}
+	}
+	before := rowOf(t, o.Read().Chains[0], second.ID).Packets
+	testRun(t, v, dispatcherOf(t, v), packet(), 7)
+	if p := rowOf(t, o.Read().Chains[0], second.ID); p.Packets != before+7 {
+		t.Errorf("%d packets, and then %d", before, p.Packets)
+	}
+}
+
+// Runs that the kernel leaves out, as the probe runs already, are counted: packets of
+// test runs, and between them those that an interrupt brings to the same processor. From
+// 6.11 on, a test run keeps such interrupts' packets waiting, and nothing is left out.
+func TestRecursionMisses(t *testing.T) {
+	kernel.NoLeak(t)
+	if runtime.NumCPU() < 2 {
+		t.Fatal("this takes two processors")
+	}
+	v := kernel.NewVeth(t)
+	steering := filepath.Join("/sys/class/net", v.Name, "queues/rx-0/rps_cpus")
+	if err := os.WriteFile(steering, []byte("1"), 0); err != nil {
+		t.Fatal(err)
+	}
+	// In this mode a packet runs the program on the processor that it is steered to.
+	if _, err := dispatcher.Attach(context.Background(), v.Name, []dispatcher.Program{step(0, dispatcher.Pass), step(1, dispatcher.Pass)},
+		dispatcher.AttachOptions{Mode: dispatcher.ModeSKB, RequireDispatcher: true}); err != nil {
+		t.Fatal(err)
+	}
+	o := open(t, observe.Options{Latency: true}, v.Name)
+	defer o.Close()
+	d := dispatcherOf(t, v)
+	s := send(t, v, time.Millisecond, mixFrame(), mixFrame(), mixFrame(), mixFrame())
+	runs := uint64(0)
+	var missed uint64
+	interrupts := kernelBefore(t, 6, 11)
+	limit := 2 * time.Second
+	if interrupts {
+		limit = 20 * time.Second
+	}
+	for deadline := time.Now().Add(limit); missed == 0 && time.Now().Before(deadline); {
+		on(t, 0, func() { testRun(t, v, d, packet(), 20_000) })
+		runs += 20_000
+		missed = o.Read().Chains[0].Programs[0].Missed
+	}
+	sent := 4 * s.finish(t)
+	for _, p := range o.Read().Chains[0].Programs {
+		if p.Packets+p.Missed != sent+runs {
+			t.Errorf("%s: %d packets and %d missed of %d", p.Name, p.Packets, p.Missed, sent+runs)
+		}
+		missed += p.Missed
+	}
+	t.Logf("%d test runs, %d packets, %d missed", runs, sent, missed)
+	if interrupts == (missed == 0) {
+		t.Error("nothing was missed: no packet interrupted a probe")
+	}
+}
+
+func kernelBefore(t *testing.T, major, minor int) bool {
+	t.Helper()
+	var name unix.Utsname
+	if err := unix.Uname(&name); err != nil {
+		t.Fatal(err)
+	}
+	var is [2]int
+	if _, err := fmt.Sscanf(unix.ByteSliceToString(name.Release[:]), "%d.%d", &is[0], &is[1]); err != nil {
+		t.Fatal(err)
+	}
+	return is[0] < major || is[0] == major && is[1] < minor
+}
+
+// on calls f on one processor.
+func on(t *testing.T, cpu int, f func()) {
+	t.Helper()
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		var one unix.CPUSet
+		one.Set(cpu)
+		err := unix.SchedSetaffinity(0, &one)
+		if err == nil {
+			f()
+		}
+		done <- err
+	}()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Observers come and go, and leave nothing.
+func TestOpenClose(t *testing.T) {
+	kernel.NoLeak(t)
+	v := kernel.NewVeth(t)
+	stepsOn(t, v, 2)
+	s := send(t, v, 2*time.Millisecond, mixFrame(), mixFrame(dispatcher.Drop))
+	for i := range scale(500, 40) {
+		o := open(t, observe.Options{Latency: i%2 == 0}, v.Name)
+		read := make(chan *observe.Snapshot)
+		go func() { read <- o.Read() }()
+		if i%3 == 0 {
+			<-read
+		}
+		if err := o.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if i%3 != 0 {
+			<-read
+		}
+	}
+	s.finish(t)
+}
