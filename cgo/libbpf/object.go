@@ -14,6 +14,7 @@ import (
 type OpenOptions struct {
 	Name    string // the object's name; empty: from the file's name
 	PinRoot string // maps that ask for pinning are pinned below it; empty: /sys/fs/bpf
+	BTFPath string // file with the types that the kernel's structures are looked up in; empty: those of the running kernel
 	LogSize int    // bytes kept of the verifier's log when a load fails; 0: none
 }
 
@@ -28,8 +29,8 @@ type Object struct {
 func OpenFile(path string, opts OpenOptions) (*Object, error) {
 	cPath := C.CString(path)
 	defer freeString(cPath)
-	return open("bpf_object__open_file", opts, func(name, root, log *C.char, size C.size_t) (*C.struct_bpf_object, error) {
-		ptr, err := C.xm_object_open_file(cPath, name, root, log, size)
+	return open("bpf_object__open_file", opts, func(name, root, btf, log *C.char, size C.size_t) (*C.struct_bpf_object, error) {
+		ptr, err := C.xm_object_open_file(cPath, name, root, btf, log, size)
 		return ptr, err
 	})
 }
@@ -37,16 +38,17 @@ func OpenFile(path string, opts OpenOptions) (*Object, error) {
 // OpenMem opens an object file that is in memory; libbpf copies it. It stands
 // for bpf_object__open_mem.
 func OpenMem(data []byte, opts OpenOptions) (*Object, error) {
-	return open("bpf_object__open_mem", opts, func(name, root, log *C.char, size C.size_t) (*C.struct_bpf_object, error) {
-		ptr, err := C.xm_object_open_mem(bytesPtr(data), C.size_t(len(data)), name, root, log, size)
+	return open("bpf_object__open_mem", opts, func(name, root, btf, log *C.char, size C.size_t) (*C.struct_bpf_object, error) {
+		ptr, err := C.xm_object_open_mem(bytesPtr(data), C.size_t(len(data)), name, root, btf, log, size)
 		return ptr, err
 	})
 }
 
-func open(op string, opts OpenOptions, call func(name, root, log *C.char, size C.size_t) (*C.struct_bpf_object, error)) (*Object, error) {
-	name, root := cString(opts.Name), cString(opts.PinRoot)
+func open(op string, opts OpenOptions, call func(name, root, btf, log *C.char, size C.size_t) (*C.struct_bpf_object, error)) (*Object, error) {
+	name, root, btf := cString(opts.Name), cString(opts.PinRoot), cString(opts.BTFPath)
 	defer freeString(name)
 	defer freeString(root)
+	defer freeString(btf)
 	o := &Object{}
 	if opts.LogSize > 0 {
 		// Mapped, not allocated: libbpf keeps the address, and pages that no log
@@ -57,7 +59,7 @@ func open(op string, opts OpenOptions, call func(name, root, log *C.char, size C
 		}
 		o.log = log
 	}
-	ptr, err := call(name, root, (*C.char)(bytesPtr(o.log)), C.size_t(len(o.log)))
+	ptr, err := call(name, root, btf, (*C.char)(bytesPtr(o.log)), C.size_t(len(o.log)))
 	if err := checkPtr(op, ptr == nil, err); err != nil {
 		o.Close()
 		return nil, err

@@ -23,21 +23,21 @@ void xm_libbpf_set_level(int level);
 struct ring_buffer *xm_ring_buffer_new(int fd, uintptr_t handle);
 
 static inline struct bpf_object *xm_object_open_file(const char *path, const char *name,
-						     const char *pin_root, char *log,
-						     size_t log_size)
+						     const char *pin_root, const char *btf,
+						     char *log, size_t log_size)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = name, .pin_root_path = pin_root,
-		    .kernel_log_buf = log, .kernel_log_size = log_size);
+		    .btf_custom_path = btf, .kernel_log_buf = log, .kernel_log_size = log_size);
 
 	return bpf_object__open_file(path, &opts);
 }
 
 static inline struct bpf_object *xm_object_open_mem(const void *data, size_t size,
 						    const char *name, const char *pin_root,
-						    char *log, size_t log_size)
+						    const char *btf, char *log, size_t log_size)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = name, .pin_root_path = pin_root,
-		    .kernel_log_buf = log, .kernel_log_size = log_size);
+		    .btf_custom_path = btf, .kernel_log_buf = log, .kernel_log_size = log_size);
 
 	return bpf_object__open_mem(data, size, &opts);
 }

@@ -1,11 +1,15 @@
 package observe
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math/bits"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/xdpmux/xdpmux/bpf"
+	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/dispatcher"
 )
 
@@ -153,5 +157,36 @@ func TestShift(t *testing.T) {
 		if got := shiftIn(append(other, insn(code)...)); got != want {
 			t.Errorf("%#x: %d bits, want %d", code, got, want)
 		}
+	}
+}
+
+// The types that probes read are found, and nothing is written for a kernel that lacks
+// one of them. What libbpf makes of them is proven by the probes in test/observe.
+func TestExtract(t *testing.T) {
+	data, err := bpf.Probe("packet")
+	if err != nil {
+		t.Fatal(err)
+	}
+	obj, err := libbpf.OpenMem(data, libbpf.OpenOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer obj.Close()
+	types, err := extract(obj.BTF())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"data_end", "rxq", "nd_net", "inum", "stack"} {
+		if !bytes.Contains(types, []byte("\x00"+name+"\x00")) {
+			t.Errorf("no %s in % x", name, types)
+		}
+	}
+	wanted = append(wanted, struct {
+		name   string
+		fields []string
+	}{"event", []string{"time", "no such field"}})
+	defer func() { wanted = wanted[:len(wanted)-1] }()
+	if _, err := extract(obj.BTF()); err == nil || !strings.Contains(err.Error(), "event has not all") {
+		t.Errorf("got %v", err)
 	}
 }

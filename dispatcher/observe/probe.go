@@ -46,7 +46,12 @@ func (p probe) attach(to dispatcher.Loaded) (_ *probed, err error) {
 			Msg:    fmt.Sprintf("program %d (%s) has no type information (BTF)", to.ID, to.Name),
 			Remedy: "compile it with -g"}
 	}
-	obj, err := libbpf.OpenMem(data, libbpf.OpenOptions{Name: p.object, LogSize: logSize})
+	opts := libbpf.OpenOptions{Name: p.object, LogSize: logSize}
+	if types := typesFile(); types != nil {
+		defer types.Close()
+		opts.BTFPath = fmt.Sprintf("/proc/self/fd/%d", types.Fd())
+	}
+	obj, err := libbpf.OpenMem(data, opts)
 	if err != nil {
 		return nil, explain(to, err)
 	}
