@@ -34,26 +34,27 @@ func ChainMaps(ctx context.Context, ifname string) ([]ChainMap, error) {
 	}
 	maps := []ChainMap{}
 	for _, p := range programs {
-		ids, err := mapIDs(p.ID)
+		used, err := mapsOfID(p.ID)
 		if errors.Is(err, syscall.ENOENT) {
 			continue // gone since the query
 		}
 		if err != nil {
 			return nil, explainPermission(err)
 		}
-		for _, id := range ids {
-			at := slices.IndexFunc(maps, func(m ChainMap) bool { return m.ID == id })
+		for _, u := range used {
+			at := slices.IndexFunc(maps, func(m ChainMap) bool { return m.ID == u.ID })
 			if at >= 0 {
 				maps[at].Programs = append(maps[at].Programs, p)
 				continue
 			}
-			m, err := OpenMapID(id)
+			m, err := OpenMapID(u.ID)
 			if errors.Is(err, ErrNoMap) {
 				continue
 			}
 			if err != nil {
 				return nil, err
 			}
+			m.Name = u.fullName()
 			maps = append(maps, ChainMap{MapInfo: m.MapInfo, Programs: []Loaded{p}})
 			m.Close()
 		}
@@ -67,12 +68,20 @@ func ChainMaps(ctx context.Context, ifname string) ([]ChainMap, error) {
 // [ErrInvalid] if several have the name.
 func ChooseMap(maps []ChainMap, ifname, name string, id uint32) (*ChainMap, error) {
 	var there []string
-	var found []*ChainMap
+	var found, exact []*ChainMap
 	for i, m := range maps {
 		there = append(there, fmt.Sprintf("%s (id %d)", m.Name, m.ID))
-		if name == "" && m.ID == id || name != "" && m.Name == shortName(name) {
+		// Either name may be as the kernel has cut it.
+		cut := len(m.Name) <= maxKernelName || len(name) <= maxKernelName
+		switch {
+		case name == "" && m.ID == id, name != "" && m.Name == name:
+			exact = append(exact, &maps[i])
+		case name != "" && cut && shortName(m.Name) == shortName(name):
 			found = append(found, &maps[i])
 		}
+	}
+	if len(exact) > 0 {
+		found = exact
 	}
 	switch {
 	case len(found) == 1:

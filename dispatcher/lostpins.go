@@ -89,17 +89,12 @@ func eachPin(progID uint32, pins map[string]string, f func(name, path string, id
 	if len(pins) == 0 {
 		return nil
 	}
-	prog, err := libbpf.ProgByID(progID)
+	all, err := mapsOfID(progID)
 	if errors.Is(err, syscall.ENOENT) {
 		return nil
 	}
 	if err != nil {
 		return explainPermission(err)
-	}
-	defer prog.Close()
-	all, err := mapsOf(prog.Int())
-	if err != nil {
-		return err
 	}
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(pins)) {

@@ -14,7 +14,7 @@ import (
 // MapInfo says what a map in the kernel is.
 type MapInfo struct {
 	ID         uint32 `json:"id"`
-	Name       string `json:"name"`       // cut to 15 characters by the kernel
+	Name       string `json:"name"`       // cut to 15 characters by the kernel; in full where a program that uses it tells
 	Type       string `json:"type"`       // libbpf's word, such as "percpu_array"
 	KeySize    int    `json:"key_size"`   // bytes
 	ValueSize  int    `json:"value_size"` // bytes, of one CPU's value
@@ -38,24 +38,33 @@ type Map struct {
 // programs are in [Attachment] and in [Chain]. The error of kind [ErrNoMap] lists
 // the maps there are. It stands for bpf_map_get_fd_by_id.
 func OpenMap(progID uint32, name string) (*Map, error) {
-	ids, err := mapIDs(progID)
+	all, err := mapsOfID(progID)
 	if errors.Is(err, syscall.ENOENT) {
 		return nil, &Error{Kind: ErrNoProgram, Msg: fmt.Sprintf("no program %d is loaded", progID), Err: err}
 	}
 	if err != nil {
 		return nil, explainPermission(err)
 	}
-	var names []string
-	for _, id := range ids {
-		m, err := OpenMapID(id)
-		if err != nil {
-			return nil, err
+	var found, certain []*runningMap
+	var names, ids []string
+	for _, m := range all {
+		names = append(names, m.fullName())
+		if !m.mayBe(name) {
+			continue
 		}
-		if m.Name == shortName(name) {
-			return m, nil
+		found, ids = append(found, m), append(ids, fmt.Sprint(m.ID))
+		if m.fullName() == name {
+			certain = append(certain, m)
 		}
-		names = append(names, m.Name)
-		m.Close()
+	}
+	switch {
+	case len(certain) == 1:
+		return OpenMapID(certain[0].ID)
+	case len(found) == 1:
+		return OpenMapID(found[0].ID)
+	case len(found) > 1:
+		return nil, &Error{Kind: ErrInvalid, Msg: fmt.Sprintf("program %d uses %d maps that may be %q, of whose names the kernel has %d characters", progID, len(found), name, maxKernelName),
+			Remedy: "choose one by its id: " + strings.Join(ids, ", ")}
 	}
 	return nil, noMap(fmt.Sprintf("program %d uses no map %q", progID, name), names)
 }
@@ -71,15 +80,6 @@ func noMap(msg string, names []string) error {
 
 // shortName is a map's name as the kernel keeps it.
 func shortName(name string) string { return name[:min(len(name), maxKernelName)] }
-
-// mapIDs are the maps of a loaded program.
-func mapIDs(progID uint32) ([]uint32, error) {
-	info, err := progInfo(progID)
-	if err != nil {
-		return nil, err
-	}
-	return info.MapIDs, nil
-}
 
 // OpenMapID opens the map with that id. Errors: [ErrNoMap], [ErrPermission]. It
 // stands for bpf_map_get_fd_by_id.

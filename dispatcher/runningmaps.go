@@ -54,6 +54,23 @@ func (all runningMaps) find(name string, isSection bool) (*runningMap, error) {
 	return nil, fmt.Errorf("the kernel knows only the first %d characters of names, and the map with id %s may be that one or another", maxKernelName, strings.Join(ids, " and that with id "))
 }
 
+// fullName is the map's name, in full where it is known.
+func (m *runningMap) fullName() string {
+	if len(m.names) == 1 {
+		return m.names[0]
+	}
+	return m.Name
+}
+
+// mayBe says whether the map may be the one of that name, which is that of the kernel
+// or one in full.
+func (m *runningMap) mayBe(name string) bool {
+	if m.Name == name || m.names == nil && m.section == "" && m.Name == shortName(name) {
+		return true
+	}
+	return slices.Contains(m.names, name)
+}
+
 // mapsOf are the maps of a program. Their names in full, and their types, are in the
 // program's BTF, or in that of the object that made them.
 func mapsOf(progFD int) (runningMaps, error) {
@@ -91,6 +108,16 @@ func mapsOf(progFD int) (runningMaps, error) {
 		all = append(all, r)
 	}
 	return all, nil
+}
+
+// mapsOfID are the maps of the program with that id. ENOENT: there is none.
+func mapsOfID(progID uint32) (runningMaps, error) {
+	prog, err := libbpf.ProgByID(progID)
+	if err != nil {
+		return nil, err
+	}
+	defer prog.Close()
+	return mapsOf(prog.Int())
 }
 
 // readVariables finds out which global variables the map holds, if it does.

@@ -132,7 +132,11 @@ func openMap(c *cli.Context) (*dispatcher.Map, error) {
 	if err != nil {
 		return nil, err
 	}
-	return dispatcher.OpenMapID(chosen.ID)
+	m, err := dispatcher.OpenMapID(chosen.ID)
+	if err == nil {
+		m.Name = chosen.Name
+	}
+	return m, err
 }
 
 func mapDump(c *cli.Context, out *output) error {

@@ -1,6 +1,7 @@
 package transaction
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -71,4 +72,30 @@ func mapIDs(t *testing.T, progID uint32) []uint32 {
 		t.Fatal(err)
 	}
 	return info.MapIDs
+}
+
+// TestMapsInFull: maps are found and listed by their names in full, where the kernel
+// has cut two to the same.
+func TestMapsInFull(t *testing.T) {
+	kernel.NoLeak(t)
+	v := kernel.NewVeth(t)
+	id := commit(t, v.Name, dispatcher.Transaction{Add: []dispatcher.Program{fixture("keepmaps", "typed")}}).Added[0].ID
+	for name, keySize := range map[string]int{"flow_statistics_4": 4, "flow_statistics_6": 16} {
+		m, err := dispatcher.OpenMap(id, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.KeySize != keySize {
+			t.Errorf("%s has keys of %d bytes", name, m.KeySize)
+		}
+		m.Close()
+		if list := kernel.MustRun(t, kernel.Xdpmux(), "map", "list", v.Name); !strings.Contains(list, name) {
+			t.Errorf("map list:\n%s", list)
+		}
+		kernel.MustRun(t, kernel.Xdpmux(), "map", "dump", v.Name, name)
+	}
+	if _, err := dispatcher.OpenMap(id, "flow_statistics"); !errors.Is(err, dispatcher.ErrInvalid) {
+		t.Errorf("a name that two have: %v", err)
+	}
+	unload(t, v.Name)
 }
