@@ -227,6 +227,7 @@ func splitShort(command *cli.Command, arg string, args []string) (options, rest 
 type option struct {
 	name       string
 	takesValue bool
+	help       string // what to call to learn more
 }
 
 // write makes the one form that cli is given, with the value from the next
@@ -234,30 +235,30 @@ type option struct {
 func (o *option) write(arg, value string, hasValue bool, args []string) (string, []string, error) {
 	switch {
 	case !o.takesValue && hasValue:
-		return "", nil, usageError(fmt.Sprintf("option %s takes no value", arg), "")
+		return "", nil, usageError(fmt.Sprintf("option %s takes no value", arg), o.help)
 	case !o.takesValue:
 		return "--" + o.name, args, nil
 	case !hasValue && len(args) == 0:
-		return "", nil, usageError(fmt.Sprintf("option %s needs a value", arg), "")
+		return "", nil, usageError(fmt.Sprintf("option %s needs a value", arg), o.help)
 	case !hasValue:
 		value, args = args[0], args[1:]
 	}
 	return "--" + o.name + "=" + value, args, nil
 }
 
-func newOption(flag cli.Flag) *option {
+func newOption(command *cli.Command, flag cli.Flag) *option {
 	takesValue := true
 	if f, ok := flag.(cli.DocGenerationFlag); ok {
 		takesValue = f.TakesValue()
 	}
-	return &option{name: flag.Names()[0], takesValue: takesValue}
+	return &option{flag.Names()[0], takesValue, listsOptions(command)}
 }
 
 // findFlag looks for an option by its whole name or letter.
 func findFlag(command *cli.Command, name string) *option {
 	for _, flag := range command.Flags {
 		if slices.Contains(flag.Names(), name) {
-			return newOption(flag)
+			return newOption(command, flag)
 		}
 	}
 	return nil
@@ -269,10 +270,10 @@ func findLong(command *cli.Command, name string) (*option, error) {
 	for _, flag := range command.Flags {
 		long := flag.Names()[0]
 		if long == name {
-			return newOption(flag), nil
+			return newOption(command, flag), nil
 		}
 		if strings.HasPrefix(long, name) && name != "" {
-			found = append(found, newOption(flag))
+			found = append(found, newOption(command, flag))
 		}
 	}
 	if len(found) > 1 {
@@ -290,10 +291,17 @@ func findLong(command *cli.Command, name string) (*option, error) {
 
 func unknownOption(command *cli.Command, name string) error {
 	if command.Name == "" {
-		return usageError("unknown option "+name, "xdpmux help lists the commands, and xdpmux help COMMAND its options")
+		return usageError("unknown option "+name, listsOptions(command))
 	}
-	full := fullName(command)
-	return usageError(fmt.Sprintf("%s has no option %s", full, name), "xdpmux "+full+" --help lists the options")
+	return usageError(fmt.Sprintf("%s has no option %s", fullName(command), name), listsOptions(command))
+}
+
+// listsOptions says what to call to see a command's options.
+func listsOptions(command *cli.Command) string {
+	if command.Name == "" {
+		return "xdpmux help lists the commands, and xdpmux help COMMAND its options"
+	}
+	return "xdpmux " + fullName(command) + " --help lists the options"
 }
 
 // fullName is how a command is called; a command of a command says it itself.

@@ -137,6 +137,8 @@ func TestRunWithoutKernel(t *testing.T) {
 		{args: "--bogus", status: 1, stderr: "xdpmux: unknown option --bogus\n  xdpmux help lists the commands, and xdpmux help COMMAND its options\n"},
 		{args: "load --bogus", status: 1, stderr: "xdpmux: load has no option --bogus\n  xdpmux load --help lists the options\n"},
 		{args: "map dump --bogus", status: 1, stderr: "xdpmux: map dump has no option --bogus\n  xdpmux map dump --help lists the options\n"},
+		{args: "load v a.o -P", status: 1, stderr: "xdpmux: option -P needs a value\n  xdpmux load --help lists the options\n"},
+		{args: "map dump v m --json=yes", status: 1, stderr: "xdpmux: option --json=yes takes no value\n  xdpmux map dump --help lists the options\n"},
 		{args: "c", status: 1, stderr: "xdpmux: command \"c\" is ambiguous\n  it could be: clean, check, completion\n"},
 		{args: "--version", stdout: "xdpmux version "},
 		{args: "status --version", stdout: "xdpmux version "},
@@ -194,7 +196,7 @@ func TestOptionsMeanTheSame(t *testing.T) {
 				if kinds[name] == nil {
 					kinds[name] = map[bool][]string{}
 				}
-				takes := newOption(flag).takesValue
+				takes := newOption(command, flag).takesValue
 				kinds[name][takes] = append(kinds[name][takes], fullName(command))
 			}
 		}

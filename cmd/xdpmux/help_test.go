@@ -38,7 +38,7 @@ func TestOptionsAreDescribed(t *testing.T) {
 	for _, command := range commandsOf(newApp(&output{}).Commands) {
 		for _, flag := range command.Flags {
 			o := describeFlag(flag)
-			if newOption(flag).takesValue != (o.metavar != "") {
+			if newOption(command, flag).takesValue != (o.metavar != "") {
 				t.Errorf("%s %s: metavar %q", fullName(command), o.long, o.metavar)
 			}
 			if o.text == "" || strings.Contains(o.text, "`") || strings.Count(o.text, "default") > 1 {

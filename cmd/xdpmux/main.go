@@ -141,7 +141,7 @@ func prepare(command *cli.Command, out *output) {
 	command.HideHelp = true // cli's own
 	command.Flags = append(command.Flags, commonFlags()...)
 	command.OnUsageError = func(_ *cli.Context, err error, _ bool) error {
-		return usageError(err.Error(), "xdpmux "+fullName(command)+" --help lists the options")
+		return usageError(err.Error(), listsOptions(command))
 	}
 	for _, sub := range command.Subcommands {
 		prepare(sub, out)

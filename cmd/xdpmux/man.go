@@ -44,10 +44,11 @@ var manSections = []manSection{
 		{"LIBXDP_SKIP_DISPATCHER", "1: load a single program without a dispatcher."},
 		{"LIBXDP_OBJECT_PATH", "Where libxdp's own objects lie."},
 		{"NO_COLOR", "If it is set to anything, there are no colours."},
+		{"TERM", "dumb: what is repeated on a terminal stands one below the other."},
 	}},
 	{"FILES", [][2]string{
 		{"/sys/fs/bpf/xdp/", "The pins that hold the programs of chains, where libxdp and its tools have them too."},
-		{"/run/xdpmux/", "What apply has loaded, for its next call and for export."},
+		{"/run/xdpmux/", "What was loaded through xdpmux, for the next apply and for export."},
 		{"/run/netns/", "The network namespaces that --netns names."},
 		{"/etc/xdpmux/", "The state files that xdpmux-apply.service applies at boot."},
 	}},
