@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"syscall"
 
@@ -106,6 +107,13 @@ func detach(ctx context.Context, ifname string, remove func(link, *libxdp.Multip
 	}
 	if !l.attached {
 		return nothingOn(l, nil)
+	}
+	if l.progID != 0 && checkLegacy(l) == nil { // libxdp removes the pins of what is a chain
+		root, err := openPinRoot()
+		root.close()
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 	}
 	if err := ctx.Err(); err != nil {
 		return err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 )
 
@@ -48,7 +47,7 @@ func PreviewAttach(ctx context.Context, ifnames []string, programs []Program, op
 	if err := checkCall(programs, opts); err != nil {
 		return nil, err
 	}
-	if len(ifnames) == 1 && len(programs) == 1 && os.Getenv(envSkipDispatcher) == "1" {
+	if len(ifnames) == 1 && len(programs) == 1 && getenv(envSkipDispatcher) == "1" {
 		return nil, noDispatcher(envSkipDispatcher+" is set", nil)
 	}
 	return Transaction{Mode: opts.Mode, Add: programs}.previewAll(ctx, ifnames)

@@ -36,5 +36,5 @@ func set(c *cli.Context, out *output) error {
 	if s.ID, err = target(c, ifname, usage); err != nil {
 		return err
 	}
-	return change(c, out, ifname, dispatcher.Transaction{Mode: dispatcher.ModeUnspecified, Set: []dispatcher.Setting{s}}, nil)
+	return change(c, out, ifname, dispatcher.Transaction{Mode: dispatcher.ModeUnspecified, Set: []dispatcher.Setting{s}, Warn: out.warnOf}, nil)
 }
