@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -50,5 +51,18 @@ eth1                   xdp_hw            hw       10   3b185187f1855c4d
 `
 	if diff := cmp.Diff(want, got.String()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestRenderUnread tells a program that is gone from one that can't be read.
+func TestRenderUnread(t *testing.T) {
+	native := dispatcher.ModeNative
+	chain := &dispatcher.Chain{Mode: &native, Dispatcher: &dispatcher.Loaded{ID: 50, Name: "xdp_dispatcher"}, Programs: make([]dispatcher.Component, 1)}
+	for want, err := range map[string]error{"<gone>": nil, "<unknown>": errors.New("can't read the chain")} {
+		var got strings.Builder
+		chain.Err = err
+		if err := renderStatus(&got, []*dispatcher.Chain{chain}); err != nil || !strings.Contains(got.String(), want) {
+			t.Errorf("%v: no %s in %s", err, want, got.String())
+		}
 	}
 }

@@ -158,7 +158,7 @@ func TestCleanFailsClosed(t *testing.T) {
 		{"the processes can't be listed", inject("openat:error=EMFILE", "-P", "/proc"), "/proc"},
 		{"no /proc", []string{"unshare", "--mount", "sh", "-c", private + `mount -t tmpfs none /proc && exec "$@"`, "sh"}, "/proc"},
 		{"processes that can't be looked into", withoutA("sys_ptrace"), "of process 1 "},
-		{"processes are hidden", append(withoutA("sys_ptrace"), "unshare", "--mount", "sh", "-c", private+`mount -t proc -o hidepid=2 proc /proc && exec "$@"`, "sh"), "hidepid"},
+		{"processes are hidden", append(withoutA("sys_ptrace"), "unshare", "--mount", "sh", "-c", private+`mount -t proc -o hidepid=ptraceable proc /proc && exec "$@"`, "sh"), "hidepid"},
 		{"only some processes are seen", []string{"unshare", "--mount", "--pid", "--fork", "sh", "-c", private + `mount -t proc proc /proc && umount -l /run/netns/blue && exec "$@"`, "sh"}, "PID namespace"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

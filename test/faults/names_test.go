@@ -11,7 +11,8 @@ import (
 // attribute of their own.
 func TestAlternativeNames(t *testing.T) {
 	kernel.NoLeak(t)
-	for _, name := range []string{"shortalt", "an-alternative-name-of-more-than-15-characters", strings.Repeat("x", 127)} {
+	const long = "an-alternative-name-of-more-than-15-characters"
+	for _, name := range []string{"shortalt", long, strings.Repeat("x", 127)} {
 		v := kernel.NewVeth(t)
 		kernel.MustRun(t, "ip", "link", "property", "add", "dev", v.Name, "altname", name)
 		for _, args := range [][]string{
@@ -25,6 +26,9 @@ func TestAlternativeNames(t *testing.T) {
 			{"export", name},
 			{"clean", name},
 		} {
+			if name != long && args[0] != "load" {
+				continue
+			}
 			for i := range args {
 				if args[i] == "first" {
 					args[i] = fmtID(status(t, name, 0).Programs[0].ID)
