@@ -1,9 +1,13 @@
 package main
 
 import (
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/urfave/cli/v2"
 )
 
 // What help says of every command, in a narrow terminal and in a wide one.
@@ -74,6 +78,38 @@ func TestExamples(t *testing.T) {
 	for name := range examples {
 		if !known[name] {
 			t.Errorf("examples of %s, which is no command", name)
+		}
+	}
+}
+
+// The README's table has every command, as it is called, with options that it has.
+func TestReadmeListsCommands(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	must(t, err)
+	_, table, _ := strings.Cut(string(readme), "\n## Commands\n")
+	table, _, _ = strings.Cut(table, "\n## ")
+	app := newApp(&output{})
+	listed := map[string]bool{}
+	for _, row := range regexp.MustCompile("(?m)^\\| `xdpmux ([^`]+)` \\|(.*)\\|$").FindAllStringSubmatch(table, -1) {
+		command := &cli.Command{Subcommands: app.Commands}
+		for _, word := range strings.Fields(row[1]) {
+			if len(command.Subcommands) == 0 {
+				break
+			}
+			if command, err = findCommand(command.Subcommands, "", word); err != nil {
+				t.Fatalf("%s: %v", row[1], err)
+			}
+		}
+		listed[fullName(command)] = true
+		for _, m := range regexp.MustCompile(`(?:^|[ (\x60])--?([a-z][a-z-]*|[A-Za-z])\b`).FindAllStringSubmatch(row[1]+row[2], -1) {
+			if findFlag(command, m[1]) == nil {
+				t.Errorf("xdpmux %s: it has no option %s", row[1], m[1])
+			}
+		}
+	}
+	for _, command := range commandsOf(app.Commands) {
+		if !listed[fullName(command)] {
+			t.Errorf("the README's table lacks %s", fullName(command))
 		}
 	}
 }
