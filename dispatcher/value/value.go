@@ -110,8 +110,8 @@ func (v Float) MarshalJSON() ([]byte, error) {
 	return json.Marshal(float64(v))
 }
 
-// MarshalJSON writes a number.
-func (v Rate) MarshalJSON() ([]byte, error) { return json.Marshal(float64(v)) }
+// MarshalJSON is that of a Float.
+func (v Rate) MarshalJSON() ([]byte, error) { return Float(v).MarshalJSON() }
 
 // MarshalJSON writes a string, as in "0x0a00ff".
 func (v Raw) MarshalJSON() ([]byte, error) { return json.Marshal("0x" + hex.EncodeToString(v)) }
