@@ -38,28 +38,13 @@ const maxSpool = 1 << 30
 // replay behind. Packets that run have observe.MinLen to maxLen bytes. The name - is
 // standard input.
 func openCapture(ctx context.Context, name string, maxLen int) (*captureFile, error) {
-	type opened struct {
-		c   *captureFile
-		err error
-	}
-	// A pipe may stay silent for ever.
-	result := make(chan opened, 1)
-	go func() {
-		c, err := lookAtCapture(ctx, name, maxLen)
-		result <- opened{c, err}
-	}()
-	select {
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case r := <-result:
-		return r.c, r.err
-	}
+	return interruptible(ctx, func() (*captureFile, error) { return lookAtCapture(ctx, name, maxLen) })
 }
 
 func lookAtCapture(ctx context.Context, name string, maxLen int) (_ *captureFile, err error) {
 	c := &captureFile{name: name, other: map[uint32]int{}}
 	if name == "-" {
-		c.name, c.file = "standard input", os.Stdin
+		c.name, c.file = stdinName, os.Stdin
 	} else if c.file, err = os.Open(name); err != nil {
 		var path *os.PathError
 		if errors.As(err, &path) {

@@ -237,28 +237,12 @@ func printRates(ctx context.Context, w io.Writer, m *dispatcher.Map, interval ti
 		}
 		now := time.Now()
 		perSecond := float64(int64(total-before)) / now.Sub(last).Seconds()
-		if err := writeUntil(ctx, w, columns.line(total, perSecond)+"\n"); err != nil {
+		if _, err := fmt.Fprintln(w, columns.line(total, perSecond)); err != nil {
 			return ignoreEnd(ctx, err)
 		}
 		before, last = total, now
 	}
 	return nil
-}
-
-// writeUntil writes, or ends with ctx: a full pipe may wait for its reader for ever. What
-// is being written then ends with the process.
-func writeUntil(ctx context.Context, w io.Writer, text string) error {
-	written := make(chan error, 1)
-	go func() {
-		_, err := io.WriteString(w, text)
-		written <- err
-	}()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case err := <-written:
-		return err
-	}
 }
 
 // ignoreEnd leaves out errors that are only ctx's.
