@@ -73,7 +73,7 @@ var examples = map[string][]example{
 	"stats": {
 		{"xdpmux stats eth0", "who drops how many, each second"},
 		{"xdpmux stats eth0 eth1 -i 10 -c 6 --json", "a minute for a script"},
-		{"xdpmux stats eth0 --listen 127.0.0.1:9435", "for Prometheus"},
+		{"xdpmux stats --listen 127.0.0.1:9435", "all interfaces, for Prometheus"},
 	},
 	"top": {
 		{"xdpmux top", "all interfaces, full screen"},

@@ -17,9 +17,10 @@ func statsCommand(out *output) *cli.Command {
 	return &cli.Command{
 		Name:      "stats",
 		Usage:     "count what each program of a chain does to packets",
-		ArgsUsage: "<ifname>...",
+		ArgsUsage: "[ifname]...",
 		Description: "Counts while it runs, and leaves the chain as it was. Rates are those of the last interval. A " +
-			"program has \"decided\" a packet whose chain ended with its verdict, and \"handed on\" the others.",
+			"program has \"decided\" a packet whose chain ended with its verdict, and \"handed on\" the others. " +
+			"Without names all interfaces are observed, those that come or get a program later too.",
 		Flags: []cli.Flag{
 			intervalFlag("report", "i"),
 			countFlag("reports"),

@@ -27,10 +27,7 @@ func stats(c *cli.Context, out *output) error {
 		return err
 	}
 	ifnames, listen := interfaceArgs(c.Args().Slice()), c.IsSet("listen")
-	switch {
-	case len(ifnames) == 0:
-		return usageError("stats needs an interface", "xdpmux stats [options] <ifname>...")
-	case listen && (c.Bool("json") || c.IsSet("count")), c.Bool("json") && c.Bool("prometheus"):
+	if listen && (c.Bool("json") || c.IsSet("count")) || c.Bool("json") && c.Bool("prometheus") {
 		return usageError("--json, --prometheus and --listen exclude each other", "give one of them; --count goes with the table and --json")
 	}
 	opts := observe.Options{Latency: c.Bool("latency")}
@@ -114,9 +111,9 @@ func statsOf(before, now *observe.Snapshot) statsJSON {
 	seconds := now.Time.Sub(before.Time).Seconds()
 	s := statsJSON{Time: now.Time, Seconds: seconds, Chains: make([]chainStats, len(now.Chains))}
 	for i, c := range now.Chains {
-		s.Chains[i].Interface = c.Interface
+		s.Chains[i] = chainStats{Interface: c.Interface, Programs: []programStats{}}
 		for _, p := range c.Programs {
-			s.Chains[i].Programs = append(s.Chains[i].Programs, programStatsOf(findProgram(before.Chains, i, p), p, seconds))
+			s.Chains[i].Programs = append(s.Chains[i].Programs, programStatsOf(findProgram(before.Chains, c.Interface, p), p, seconds))
 		}
 	}
 	return s
@@ -124,9 +121,12 @@ func statsOf(before, now *observe.Snapshot) statsJSON {
 
 // findProgram is what p was in an earlier snapshot: nothing yet, if it is new. The
 // dispatcher stays the same row, whatever its id.
-func findProgram(chains []observe.Chain, chain int, p observe.Program) observe.Program {
-	if chain < len(chains) {
-		for _, q := range chains[chain].Programs {
+func findProgram(chains []observe.Chain, on dispatcher.Interface, p observe.Program) observe.Program {
+	for _, c := range chains {
+		if c.Interface.Index != on.Index {
+			continue
+		}
+		for _, q := range c.Programs {
 			if p.Role == q.Role && (p.ID == q.ID || p.Role == observe.RoleDispatcher) {
 				return q
 			}
@@ -166,6 +166,10 @@ func programStatsOf(before, now observe.Program, seconds float64) programStats {
 // renderStats prints a table for each chain: a line for each program, and below it
 // one for every verdict that it has given.
 func renderStats(w io.Writer, s statsJSON, opts observe.Options) error {
+	if len(s.Chains) == 0 {
+		_, err := fmt.Fprintf(w, "no XDP program on any interface at %s\n\n", s.Time.Format(time.TimeOnly))
+		return err
+	}
 	for _, c := range s.Chains {
 		fmt.Fprintf(w, "%s at %s\n", shown(c.Interface.Name), s.Time.Format(time.TimeOnly))
 		if err := renderChainStats(w, c, opts); err != nil {

@@ -21,6 +21,7 @@ type followed struct {
 
 	mainID     uint32 // of the program on the interface when it was last read
 	emptied    bool   // no program was there since
+	vanished   bool   // the interface was gone when it was last looked at
 	dispatcher *row   // nil where there never was one
 	rows       []*row // component, legacy and hardware programs; those that left stand last
 	dropped    passed // through rows that are forgotten
@@ -66,6 +67,7 @@ func stateOf(l *netlink.LinkAttrs) state {
 // it. It says false where the chain couldn't be read, as others are changing it.
 func (f *followed) refresh() bool {
 	s, err := lookAt(f.iface.Index)
+	f.vanished = err == nil && s.name == ""
 	if s.name != "" {
 		f.iface.Name = s.name
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -23,17 +24,24 @@ type Options struct {
 // Observer counts what the chains of some interfaces do, until it is closed. It
 // follows them while programs come and go.
 type Observer struct {
+	everything bool // all interfaces, those that come later too
+
+	// Of the goroutine of run:
+	counters *counters
+	looked   time.Time // for newcomers
+
 	ask   chan chan *Snapshot
 	stop  chan struct{}
 	done  chan struct{}
 	close sync.Once
 }
 
-// Open observes what runs on the interfaces, with none named on all that have a
-// program. Its methods may be called from any goroutine.
+// Open observes what runs on the interfaces; one that is named twice is observed once.
+// Without names it observes all of them, those that come later and those that get a
+// program later too. Its methods may be called from any goroutine.
 //
-// Errors: [dispatcher.ErrNoInterface], [dispatcher.ErrNoProgram] where nothing
-// runs, [dispatcher.ErrKernel] where the kernel can't trace programs,
+// Errors: [dispatcher.ErrNoInterface], [dispatcher.ErrNoProgram] where nothing runs on
+// a named one, [dispatcher.ErrKernel] where the kernel can't trace programs,
 // [dispatcher.ErrPermission]. A program that can't be observed beside others that
 // are is no error; see [Program.Blind].
 func Open(ctx context.Context, ifnames []string, opts Options) (_ *Observer, err error) {
@@ -50,7 +58,7 @@ func Open(ctx context.Context, ifnames []string, opts Options) (_ *Observer, err
 	if err != nil {
 		return nil, err
 	}
-	o := &Observer{ask: make(chan chan *Snapshot), stop: make(chan struct{}), done: make(chan struct{})}
+	o := &Observer{everything: len(ifnames) == 0, counters: counters, ask: make(chan chan *Snapshot), stop: make(chan struct{}), done: make(chan struct{})}
 	var followed []*followed
 	close := func() {
 		for _, f := range followed {
@@ -95,30 +103,19 @@ func Open(ctx context.Context, ifnames []string, opts Options) (_ *Observer, err
 		if err := unix.Setns(int(netns.Fd()), unix.CLONE_NEWNET); err != nil {
 			updates = nil
 		}
-		o.run(followed, updates)
+		followed = o.run(followed, updates)
 	}()
 	return o, nil
 }
 
 // chainsOf reads the chains of the named interfaces, or all chains there are.
 func chainsOf(ctx context.Context, ifnames []string) ([]*dispatcher.Chain, error) {
-	var chains []*dispatcher.Chain
 	if len(ifnames) == 0 {
 		all, err := dispatcher.StatusAll(ctx)
-		if err != nil {
-			return nil, err
-		}
-		for _, c := range all {
-			if main(c) != nil {
-				chains = append(chains, c)
-			}
-		}
-		if len(chains) == 0 {
-			return nil, &dispatcher.Error{Kind: dispatcher.ErrNoProgram,
-				Msg: "no interface has an XDP program", Remedy: "load one: xdpmux load <ifname> <file>"}
-		}
-		return chains, nil
+		// One that can't be read now is found again when it has been changed.
+		return slices.DeleteFunc(all, func(c *dispatcher.Chain) bool { return main(c) == nil }), err
 	}
+	var chains []*dispatcher.Chain
 	for _, name := range ifnames {
 		c, err := dispatcher.Status(ctx, name)
 		if err != nil {
@@ -127,7 +124,9 @@ func chainsOf(ctx context.Context, ifnames []string) ([]*dispatcher.Chain, error
 		if err := notEmpty(c); err != nil {
 			return nil, err
 		}
-		chains = append(chains, c)
+		if !slices.ContainsFunc(chains, func(d *dispatcher.Chain) bool { return d.Interface.Index == c.Interface.Index }) {
+			chains = append(chains, c)
+		}
 	}
 	return chains, nil
 }
@@ -179,8 +178,9 @@ func subscribe() (<-chan netlink.LinkUpdate, func(), error) {
 	}, nil
 }
 
-// run owns everything that changes while chains are followed.
-func (o *Observer) run(all []*followed, updates <-chan netlink.LinkUpdate) {
+// run owns everything that changes while chains are followed. It returns what it follows
+// at the end.
+func (o *Observer) run(all []*followed, updates <-chan netlink.LinkUpdate) []*followed {
 	// A chain that was read in the middle of a change is read again soon.
 	retry := time.NewTimer(0)
 	defer retry.Stop()
@@ -192,7 +192,7 @@ func (o *Observer) run(all []*followed, updates <-chan netlink.LinkUpdate) {
 	for {
 		select {
 		case <-o.stop:
-			return
+			return all
 		case u, ok := <-updates:
 			if !ok {
 				updates = nil
@@ -204,16 +204,22 @@ func (o *Observer) run(all []*followed, updates <-chan netlink.LinkUpdate) {
 					refresh(f)
 				}
 			}
+			if f := o.newcomer(all, u.Link.Attrs()); f != nil {
+				all = append(all, f)
+				refresh(f)
+			}
 		case <-retry.C:
 			for _, f := range all {
 				refresh(f)
 			}
 		case reply := <-o.ask:
+			all = append(all, o.newcomers(all)...)
 			s := &Snapshot{}
 			for _, f := range all {
 				refresh(f)
 				s.Chains = append(s.Chains, f.snapshot())
 			}
+			all = o.forget(all)
 			s.Time = time.Now()
 			reply <- s
 		}

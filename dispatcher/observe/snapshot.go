@@ -9,7 +9,7 @@ import (
 // Snapshot is what has been counted up to a moment.
 type Snapshot struct {
 	Time   time.Time
-	Chains []Chain // as the interfaces stand in the call of Open
+	Chains []Chain // as the interfaces stand in the call of Open, or as they came
 }
 
 // Chain is what was counted on one interface: the dispatcher first, then its

@@ -36,14 +36,14 @@ func TestUnit(t *testing.T) {
 func observer(t *testing.T, dir string) {
 	t.Helper()
 	for _, c := range []struct{ name, want string }{
-		{"xdpmux-observe", "stats needs an interface"},
-		{"elsewhere", "stats needs xdpmux-observe, which lies neither beside " + dir + "/bin/xdpmux nor in ../libexec/xdpmux"},
+		{"xdpmux-observe", "trace needs one interface"},
+		{"elsewhere", "trace needs xdpmux-observe, which lies neither beside " + dir + "/bin/xdpmux nor in ../libexec/xdpmux"},
 	} {
 		libexec := filepath.Join(dir, "libexec/xdpmux")
 		if err := os.Rename(filepath.Join(libexec, "xdpmux-observe"), filepath.Join(libexec, c.name)); err != nil {
 			t.Fatal(err)
 		}
-		out, err := exec.Command(filepath.Join(dir, "bin/xdpmux"), "stats").CombinedOutput()
+		out, err := exec.Command(filepath.Join(dir, "bin/xdpmux"), "trace").CombinedOutput()
 		if err == nil || !strings.Contains(string(out), c.want) {
 			t.Errorf("%v, %s\nwant %s", err, out, c.want)
 		}

@@ -158,7 +158,6 @@ func TestBadInput(t *testing.T) {
 	legacy.Attach(t, kernel.Program(t, kernel.Pass), kernel.Native) // without BTF
 	state := kernel.Snapshot(t)
 	for _, c := range []struct{ args, want string }{
-		{"stats", "stats needs an interface"},
 		{"stats nope0", `no interface "nope0"`},
 		{"stats " + empty.Name, "no XDP program is loaded on " + empty.Name},
 		{"top " + empty.Name, "top needs a terminal"},

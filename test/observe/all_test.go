@@ -1,0 +1,198 @@
+package observe
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net/http"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+
+	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/observe"
+	"github.com/xdpmux/xdpmux/test/kernel"
+)
+
+// Without names all interfaces are observed, also those that come when there was none.
+func TestAllInterfaces(t *testing.T) {
+	kernel.NoLeak(t)
+	o := open(t, observe.Options{})
+	defer o.Close()
+	packets := func(v *kernel.Veth, name string) (uint64, bool) {
+		for _, c := range o.Read().Chains {
+			for _, p := range c.Programs {
+				if c.Interface.Index == v.Index && p.Name == name && p.Blind == nil {
+					return p.Packets, true
+				}
+			}
+		}
+		return 0, false
+	}
+	observed := func(v *kernel.Veth, name string) {
+		t.Helper()
+		for range 500 {
+			if _, found := packets(v, name); found {
+				return
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		t.Fatalf("%s on %s isn't observed", name, v.Name)
+	}
+	if s := o.Read(); len(s.Chains) != 0 {
+		t.Errorf("chains where none is: %+v", s.Chains)
+	}
+	first, second := kernel.NewVeth(t), kernel.NewVeth(t)
+	stepsOn(t, first, 2)
+	observed(first, "step1")
+	kernel.MustRun(t, "xdp-loader", "load", second.Name, samples+"xdp_pass.o")
+	observed(second, "xdp_pass")
+	frames := make([][]byte, 100)
+	for i := range frames {
+		frames[i] = packet()
+	}
+	first.Deliver(t, frames...)
+	second.Deliver(t, frames[:30]...)
+	for _, c := range []struct {
+		on   *kernel.Veth
+		name string
+		want uint64
+	}{{first, "step0", 100}, {first, "step1", 100}, {first, "xdpmux_dispatcher", 100}, {second, "xdp_pass", 30}} {
+		if c.name == "xdpmux_dispatcher" {
+			c.name = o.Read().Chains[0].Programs[0].Name
+		}
+		if n, found := packets(c.on, c.name); n != c.want {
+			t.Errorf("%s on %s: %d packets, %v, want %d", c.name, c.on.Name, n, found, c.want)
+		}
+	}
+	// An interface that goes leaves the others alone.
+	second.Close(t)
+	first.Deliver(t, frames...)
+	if n, _ := packets(first, "step0"); n != 200 {
+		t.Errorf("step0: %d packets, want 200", n)
+	}
+}
+
+// What the kernel allows never ends the server, nor gives a scrape that isn't one: no
+// program at all, a lone program behind a chain, a name that is no text, an interface
+// named twice, or another one of a name.
+func TestMetricsOfAnything(t *testing.T) {
+	kernel.NoLeak(t)
+	cmd := exec.Command(xdpmux, "stats", "--listen", "127.0.0.1:0")
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := false
+	defer func() {
+		_ = cmd.Process.Signal(exitSignal)
+		if err := cmd.Wait(); err != nil && !ended {
+			t.Errorf("the server: %v", err)
+		}
+	}()
+	said := bufio.NewReader(stderr)
+	line, err := said.ReadString('\n')
+	url, ok := strings.CutPrefix(strings.TrimSpace(line), "xdpmux: serving ")
+	if err != nil || !ok {
+		t.Fatalf("%q, %v", line, err)
+	}
+	get := func(url string) string {
+		t.Helper()
+		r, err := http.Get(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Body.Close()
+		body, err := io.ReadAll(r.Body)
+		if err != nil || r.StatusCode != http.StatusOK {
+			t.Fatalf("%s: %d, %v\n%s", url, r.StatusCode, err, body)
+		}
+		return string(body)
+	}
+	// Whatever is going on, each scrape is one.
+	until := func(want string) {
+		t.Helper()
+		text := ""
+		for range 500 {
+			if text = get(url); strings.Contains(text, want) {
+				return
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		t.Errorf("no %s in\n%s", want, text)
+	}
+	if got := get(strings.TrimSuffix(url, "metrics")); !strings.Contains(got, `<a href="metrics">`) {
+		t.Errorf("/: %s", got)
+	}
+	if got := get(url); strings.Contains(got, "xdpmux_chain") {
+		t.Errorf("chains where none is:\n%s", got)
+	}
+	passes := func(name string, n int) string {
+		return fmt.Sprintf("xdpmux_chain_packets_total{interface=%q,verdict=\"XDP_PASS\"} %d\n", name, n)
+	}
+	v := kernel.NewVeth(t)
+	stepsOn(t, v, 2)
+	until(passes(v.Name, 0))
+	v.Deliver(t, packet(), packet(), packet())
+	until(passes(v.Name, 3))
+	kernel.MustRun(t, xdpmux, "unload", "-a", v.Name)
+	if _, stderr, status := kernel.RunEnv(t, []string{"LIBXDP_SKIP_DISPATCHER=1"}, xdpmux, "load", v.Name, samples+"xdp_pass.o"); status != 0 {
+		t.Fatal(stderr)
+	}
+	until(`xdpmux_program_packets_total{id="` + fmt.Sprint(legacyOn(t, v)) + `",interface="` + v.Name)
+	v.Deliver(t, packet(), packet())
+	until(passes(v.Name, 5))
+
+	// The name is no text.
+	old := v.Name
+	link, err := netlink.LinkByName(old)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kernel.MustRun(t, "ip", "link", "set", old, "down")
+	v.Name = "odd\xff\xfe"
+	if err := netlink.LinkSetName(link, v.Name); err != nil {
+		t.Fatal(err)
+	}
+	until(passes("odd\ufffd", 5))
+	stdout, _, status := kernel.Run(t, xdpmux, "stats", v.Name, v.Name, "--prometheus", "--interval", "10ms")
+	if want := passes("odd\ufffd", 0); status != 0 || strings.Count(stdout, want) != 1 {
+		t.Errorf("an interface twice: status %d, %s\nwant once %s", status, stdout, want)
+	}
+	kernel.MustRun(t, xdpmux, "unload", "-a", v.Name)
+
+	// Another one has its old name. It is down, so that the kernel tells of no program.
+	if link, err = netlink.LinkByName(v.Peer); err != nil {
+		t.Fatal(err)
+	}
+	kernel.MustRun(t, "ip", "link", "set", v.Peer, "down")
+	if err := netlink.LinkSetName(link, old); err != nil {
+		t.Fatal(err)
+	}
+	kernel.MustRun(t, xdpmux, "load", old, samples+"xdp_pass.o")
+	until(passes(old, 0))
+	until(passes("odd\ufffd", 5))
+	ended = true
+	if err := cmd.Process.Signal(exitSignal); err != nil {
+		t.Fatal(err)
+	}
+	if rest, err := io.ReadAll(said); err != nil || len(rest) > 0 {
+		t.Errorf("the server said %s, %v", rest, err)
+	}
+	kernel.MustRun(t, xdpmux, "unload", "-a", old)
+}
+
+func legacyOn(t *testing.T, v *kernel.Veth) uint32 {
+	t.Helper()
+	c, err := dispatcher.Status(t.Context(), v.Name)
+	if err != nil || c.Legacy == nil {
+		t.Fatalf("no legacy program on %s: %+v, %v", v.Name, c, err)
+	}
+	return c.Legacy.ID
+}
