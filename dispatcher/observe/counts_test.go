@@ -148,6 +148,22 @@ func TestGap(t *testing.T) {
 	if g.missed() != 60 {
 		t.Errorf("afterwards: %d", g.missed())
 	}
+	// Packets without a pause: the driver has added up 90 of 100 when the gap ends.
+	g.swapped()
+	g.opened = g.opened.Add(-2 * longest)
+	g.look(pair{1490, 440})
+	if g.open || g.missed() != 80 {
+		t.Errorf("after a long time: %d", g.missed())
+	}
+	g.look(pair{1600, 500})
+	if g.missed() != 80 {
+		t.Errorf("when nothing is swapped: %d", g.missed())
+	}
+	g.swapped()
+	g.look(pair{1600, 540})
+	if g.missed() != 90 {
+		t.Errorf("in the next gap: %d", g.missed())
+	}
 }
 
 func TestShift(t *testing.T) {

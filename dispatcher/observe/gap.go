@@ -43,7 +43,8 @@ func (g *gap) end() {
 
 // The numbers are of the same packets when they have rested for so long: a driver adds
 // up what it has received after it has run the program on it. Where packets come
-// without a pause, the gap ends after the second time.
+// without a pause, the gap ends after the second time, without new numbers to start
+// from.
 const (
 	rests   = 50 * time.Millisecond
 	longest = 10 * time.Second
@@ -58,9 +59,13 @@ func (g *gap) look(now pair) {
 	if now != g.last {
 		g.last, g.from = now, time.Now()
 	}
-	if rested := time.Since(g.from) >= rests; rested || g.open && time.Since(g.opened) > longest {
+	switch {
+	case time.Since(g.from) >= rests:
 		g.end()
 		g.before = now
+	case g.open && time.Since(g.opened) > longest:
+		g.before.counted -= g.so // what is missing is no longer asked for
+		g.end()
 	}
 }
 

@@ -84,7 +84,7 @@ func TestBeginsEven(t *testing.T) {
 	v := kernel.NewVeth(t)
 	stepsOn(t, v, 5)
 	s := send(t, v, time.Millisecond, mixFrame(), mixFrame(dispatcher.Drop), mixFrame(dispatcher.Pass, dispatcher.TX), mixFrame())
-	for range scale(50, 8) {
+	for range scale(30, 8) {
 		o := open(t, observe.Options{}, v.Name)
 		defer o.Close()
 		defer func() {

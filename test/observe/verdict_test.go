@@ -19,17 +19,9 @@ var anyVerdict = dispatcher.Program{File: steps, Name: "any", Priority: dispatch
 // the chain returned from the test run.
 func TestOddVerdicts(t *testing.T) {
 	const minusOne = dispatcher.Verdict(1<<32 - 1)
-	for _, c := range []struct {
-		verdict  dispatcher.Verdict
-		handedOn bool
-	}{
-		{5, false}, {7, false}, {31, true}, {34, false}, {63, false}, {66, true}, {95, true}, {255, false}, {minusOne, false},
-	} {
-		for _, last := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%v, last %v", int32(c.verdict), last), func(t *testing.T) {
-				testOddVerdict(t, c.verdict, c.handedOn, last)
-			})
-		}
+	cases := []odd{{5, false}, {7, false}, {31, true}, {34, false}, {63, false}, {66, true}, {95, true}, {255, false}, {minusOne, false}}
+	for _, last := range []bool{false, true} {
+		t.Run(fmt.Sprint("last ", last), func(t *testing.T) { testOddVerdicts(t, cases, last) })
 	}
 	t.Run("alone", func(t *testing.T) {
 		kernel.NoLeak(t)
@@ -52,7 +44,13 @@ func oddPacket(v dispatcher.Verdict) []byte {
 	return p
 }
 
-func testOddVerdict(t *testing.T, verdict dispatcher.Verdict, handedOn, last bool) {
+// odd is a number that is no verdict, and whether the dispatcher goes on after it.
+type odd struct {
+	verdict  dispatcher.Verdict
+	handedOn bool
+}
+
+func testOddVerdicts(t *testing.T, cases []odd, last bool) {
 	kernel.NoLeak(t)
 	v := kernel.NewVeth(t)
 	other := step(1, dispatcher.Pass)
@@ -64,42 +62,43 @@ func testOddVerdict(t *testing.T, verdict dispatcher.Verdict, handedOn, last boo
 	defer o.Close()
 	l := live(t, v, observe.Filter{})
 	defer l.Close()
+	d := dispatcherOf(t, v)
 	const n = 3
-	got := dispatcher.Verdict(testRun(t, v, dispatcherOf(t, v), oddPacket(verdict), n).Return)
-	want := verdict
-	if handedOn {
-		want = dispatcher.Pass // of the program behind it, or of the dispatcher
-	}
-	if got != want {
-		t.Fatalf("the chain returned %v, want %v", got, want)
-	}
-	programs := o.Read().Chains[0].Programs
-	if p := programs[0]; p.Packets != n || p.Verdicts[min(int(want), observe.Other)] != n {
-		t.Errorf("the chain: %+v", p.Counts)
-	}
-	for _, p := range programs[1:] {
-		var counts observe.Counts
+	var chain, of, behind observe.Counts // what is expected of the chain, of any, and of the other
+	var lines []string
+	for _, c := range cases {
+		want, by := c.verdict, "any"
+		if c.handedOn {
+			want = dispatcher.Pass // of the program behind it, or of the dispatcher
+			by = map[bool]string{true: "dispatcher", false: "step1"}[last]
+		}
+		if got := dispatcher.Verdict(testRun(t, v, d, oddPacket(c.verdict), n).Return); got != want {
+			t.Fatalf("%d: the chain returned %v, want %v", int32(c.verdict), got, want)
+		}
+		chain.Verdicts[min(int(want), observe.Other)] += n
+		chain.Packets, chain.Decided = chain.Packets+n, chain.Decided+n
+		of.Packets, of.Verdicts[observe.Other] = of.Packets+n, of.Verdicts[observe.Other]+n
+		if c.handedOn {
+			of.HandedOn += n
+		} else {
+			of.Decided += n
+		}
 		switch {
-		case p.Name == "any":
-			counts = observe.Counts{Packets: n, Verdicts: observe.Verdicts{observe.Other: n}, Decided: n}
-			if handedOn {
-				counts.HandedOn, counts.Decided = n, 0
+		case last: // the other runs first
+			behind.Packets, behind.Verdicts[dispatcher.Pass], behind.HandedOn = behind.Packets+n, behind.Verdicts[dispatcher.Pass]+n, behind.HandedOn+n
+		case c.handedOn:
+			behind.Packets, behind.Verdicts[dispatcher.Pass], behind.Decided = behind.Packets+n, behind.Verdicts[dispatcher.Pass]+n, behind.Decided+n
+		}
+		for _, p := range o.Read().Chains[0].Programs {
+			if expected := map[string]observe.Counts{"xdp_dispatcher": chain, "any": of, "step1": behind}[p.Name]; p.Counts != expected {
+				t.Errorf("after %d: %s %+v, want %+v", int32(c.verdict), p.Name, p.Counts, expected)
 			}
-		case last: // it runs first
-			counts = observe.Counts{Packets: n, Verdicts: observe.Verdicts{dispatcher.Pass: n}, HandedOn: n}
-		case handedOn:
-			counts = observe.Counts{Packets: n, Verdicts: observe.Verdicts{dispatcher.Pass: n}, Decided: n}
 		}
-		if p.Counts != counts {
-			t.Errorf("%s: %+v, want %+v", p.Name, p.Counts, counts)
+		for range n {
+			lines = append(lines, fmt.Sprintf("%v by %s, 64 of 64 bytes", want, by))
 		}
 	}
-	by := "any"
-	if handedOn {
-		by = map[bool]string{true: "dispatcher", false: "step1"}[last]
-	}
-	line := fmt.Sprintf("%v by %s, 64 of 64 bytes", want, by)
-	if lines := next(t, l, 200*time.Millisecond); fmt.Sprint(lines) != fmt.Sprint([]string{line, line, line}) {
-		t.Errorf("traced %q, want %q", lines, line)
+	if got := next(t, l, 300*time.Millisecond); fmt.Sprint(got) != fmt.Sprint(lines) {
+		t.Errorf("traced %q, want %q", got, lines)
 	}
 }
