@@ -58,24 +58,9 @@ static __always_inline struct entry *entry_of(__u64 *ctx, __u32 bits, int untype
 	return search(dev, table, ifindex);
 }
 
-/* The place of an entry in the table of each CPU. */
-static __always_inline __u32 place_of(struct entry *e)
-{
-	__u32 table = bpf_get_smp_processor_id() << config.bits, ifindex = e->ifindex;
-
-	for (int i = 0; i < NEAR; i++) {
-		__u32 at = (ifindex + i) & ((1 << config.bits) - 1), key = table | at;
-		struct entry *f = bpf_map_lookup_elem(&counts, &key);
-
-		if (f && f->ifindex == ifindex)
-			return at;
-	}
-	return 0;
-}
-
 static __noinline int count_odd(struct entry *e, __u32 v)
 {
-	struct odd key = {.place = place_of(e), .bits = v & 63};
+	struct odd key = {.place = e->place, .bits = v & 63};
 	__u64 one = 1, *n = bpf_map_lookup_elem(&odds, &key);
 
 	if (n)
@@ -128,17 +113,37 @@ int count_many(__u64 *ctx)
 	return 0;
 }
 
-/* And after enter of stats.h, where time is asked for. */
+static __always_inline int end_run(__u64 *ctx, struct entry *e, __u32 verdict, __u64 now)
+{
+	if (!e)
+		return 0;
+	add(e, verdict);
+	return time_run(ctx, e->place, now);
+}
+
+/* The same after enter of stats.h, where time is asked for. */
 SEC("fexit")
 int leave(__u64 *ctx)
 {
 	__u64 now = bpf_ktime_get_ns();
-	struct entry *e = entry_of(ctx, config.bits, config.untyped);
 
-	if (!e)
-		return 0;
-	add(e, verdict_of(ctx, config.untyped));
-	return time_run(ctx, place_of(e), now);
+	return end_run(ctx, entry_of(ctx, config.bits, config.untyped), verdict_of(ctx, config.untyped), now);
+}
+
+SEC("fexit")
+int leave_few(__u64 *ctx)
+{
+	__u64 now = bpf_ktime_get_ns();
+
+	return end_run(ctx, entry_of(ctx, FEW, 0), ctx[1], now);
+}
+
+SEC("fexit")
+int leave_many(__u64 *ctx)
+{
+	__u64 now = bpf_ktime_get_ns();
+
+	return end_run(ctx, entry_of(ctx, MANY, 0), ctx[1], now);
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

@@ -15,7 +15,7 @@ struct entry {
 	__u64 verdict[VERDICTS];
 	__u64 dev;     /* the interface's struct net_device, once one of its packets came */
 	__u32 ifindex; /* 0: the entry is closed, nothing is counted in it */
-	__u32 unused;
+	__u32 place;   /* of the entry in the CPU's table */
 };
 
 /* The entries of a CPU are a table of 1 << bits. That of an interface is one of the

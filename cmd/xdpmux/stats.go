@@ -88,7 +88,7 @@ type programStats struct {
 	Verdicts    map[string]verdictStats `json:"verdicts"`
 	HandedOn    uint64                  `json:"handed_on"`
 	Decided     uint64                  `json:"decided"`
-	Missed      uint64                  `json:"missed"` // runs that the kernel left out of the counts
+	Missed      uint64                  `json:"missed"` // packets at most that it met and that are in no other number
 	Latency     *latencyStats           `json:"latency,omitempty"`
 }
 

@@ -41,7 +41,7 @@ func beginOn(cpu int, group []slot) {
 	const tries = 1000
 	for try := 1; ; try++ {
 		for _, s := range group {
-			s.entry(cpu).open(s.ifindex)
+			s.open(cpu)
 		}
 		if try == tries || !counted(cpu, group) {
 			return

@@ -50,7 +50,7 @@ type entry struct {
 	verdicts Verdicts
 	dev      uint64
 	ifindex  uint32
-	_        uint32
+	place    uint32
 }
 
 const (
@@ -158,17 +158,18 @@ func (c *counter) grow(size int) error {
 
 // programs are those of the probe object that do it.
 func (c *counter) programs(size int, untyped bool) []string {
+	suffix := ""
 	switch {
-	case c.all.latency:
-		return []string{"enter", "leave"}
-	case c.whole:
-		return []string{"count"}
-	case size == fewBits && !untyped:
-		return []string{"count_few"}
-	case size == manyBits && !untyped:
-		return []string{"count_many"}
+	case c.whole || untyped:
+	case size == fewBits:
+		suffix = "_few"
+	case size == manyBits:
+		suffix = "_many"
 	}
-	return []string{"count"}
+	if c.all.latency {
+		return []string{"enter", "leave" + suffix}
+	}
+	return []string{"count" + suffix}
 }
 
 func (t *table) close() {
@@ -246,9 +247,11 @@ func (s slot) entry(cpu int) *entry {
 	return (*entry)(unsafe.Pointer(&s.memory[(cpu<<s.bits|s.place)*sizeofEntry]))
 }
 
-func (e *entry) open(ifindex uint32) {
+func (s slot) open(cpu int) {
+	e := s.entry(cpu)
 	atomic.StoreUint64(&e.dev, 0)
-	atomic.StoreUint32(&e.ifindex, ifindex)
+	atomic.StoreUint32(&e.place, uint32(s.place))
+	atomic.StoreUint32(&e.ifindex, s.ifindex)
 }
 
 func (e *entry) close() {

@@ -83,9 +83,8 @@ func TestSlot(t *testing.T) {
 	}
 	for cpu := range one.cpus {
 		for i, s := range slots {
-			e := s.entry(cpu)
-			e.open(s.ifindex)
-			e.verdicts[dispatcher.Drop] = 1<<32 + uint64(i)
+			s.open(cpu)
+			s.entry(cpu).verdicts[dispatcher.Drop] = 1<<32 + uint64(i)
 		}
 	}
 	for i, s := range slots {
