@@ -117,7 +117,10 @@ func attachByLibxdp(ctx context.Context, ifname string, programs []Program, mode
 			return nil, err
 		}
 	}
-	said, err := recorded(func() error { return libxdp.AttachMulti(progs, l.Index, libxdpMode(mode), 0) })
+	if err := waitForPins(ctx); err != nil {
+		return nil, err
+	}
+	said, err := byLibxdp(l, func() error { return libxdp.AttachMulti(progs, l.Index, libxdpMode(mode), 0) })
 	if err != nil {
 		for _, o := range all {
 			o.pins.undo()

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 )
 
 // AttachAll loads the programs once and adds them to the chains of several
@@ -85,9 +87,13 @@ func (c *commit) tryAll(ctx context.Context, all []link, progress func(Step, int
 	if err := c.beforeSwap(swaps[0]); err != nil {
 		return nil, err
 	}
+	c.warnMixed(swaps)
 	for i, s := range swaps {
 		progress(StepSwap, i)
-		if err := s.apply(); err != nil {
+		if err := s.apply(ctx); err != nil {
+			if s.unclear = errors.Is(err, errUnclear); s.unclear {
+				i++ // perhaps it was made
+			}
 			return nil, c.revertAll(ctx, swaps[:i], err)
 		}
 	}
@@ -103,22 +109,29 @@ func (c *commit) tryAll(ctx context.Context, all []link, progress func(Step, int
 	return done, nil
 }
 
-// revertAll takes swaps back after err. Where others have changed the chain since,
-// the programs are removed from what it has become.
-func (c *commit) revertAll(ctx context.Context, swaps []*swap, err error) error {
-	for _, s := range swaps {
-		failed := s.revert()
-		if errors.Is(failed, errLostRace) {
-			finish(c.Warn, s)
-			remove := Transaction{Mode: ModeUnspecified}
-			for _, o := range c.adds {
-				remove.Remove = append(remove.Remove, s.component(o).ID)
+// warnMixed tells of programs that already are in some of the chains and not in all: so it
+// is where an earlier load of all of them was killed.
+func (c *commit) warnMixed(swaps []*swap) {
+	if c.toldMixed || c.Warn == nil {
+		return
+	}
+	for _, o := range c.adds {
+		coming := swaps[0].component(o)
+		var with, without []string
+		for _, s := range swaps {
+			there := slices.IndexFunc(s.old.members(), func(m member) bool { return m.Name == coming.Name && m.Tag == coming.Tag })
+			if there < 0 {
+				without = append(without, s.link.Name)
+			} else {
+				with = append(with, fmt.Sprintf("%s (program %d)", s.link.Name, s.old.members()[there].ID))
 			}
-			_, failed = remove.Commit(context.WithoutCancel(ctx), s.link.Name)
 		}
-		if failed != nil {
-			err = errors.Join(err, fmt.Errorf("taking it back from %s: %w", s.link.Name, failed))
+		if len(with) > 0 && len(without) > 0 {
+			c.toldMixed = true // a lost race starts over
+			c.Warn(&Error{Kind: ErrSystem,
+				Msg: fmt.Sprintf("%s runs on %s already, and not on %s: was an earlier load of them interrupted?",
+					coming.Name, strings.Join(with, ", "), strings.Join(without, ", ")),
+				Remedy: "to remove one of the two that runs there now: unload IFNAME -i ID"})
 		}
 	}
-	return err
 }

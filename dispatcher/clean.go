@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/xdpmux/xdpmux/dispatcher/internal/loaded"
 )
 
 // CleanOptions says what to clean.
@@ -21,7 +23,7 @@ type CleanOptions struct {
 // Cleaned is what Clean has found.
 type Cleaned struct {
 	Removed []string // pins, and directories of them, removed or to be removed
-	Kept    []Kept   // those that serve an interface of another network namespace
+	Kept    []Kept   // those that serve an interface of another network namespace, or are about to serve one
 }
 
 // Kept is the directory of the pins of a dispatcher that is still in use.
@@ -29,6 +31,7 @@ type Kept struct {
 	Dir       string
 	Interface Interface
 	Netns     string // such as "network namespace blue"
+	Process   string // such as "process 12 (xdp-loader)", which is about to put it on an interface; else empty
 }
 
 // Clean removes the pins of dispatchers that are on no interface any more, as they
@@ -51,9 +54,9 @@ func Clean(ctx context.Context, opts CleanOptions) (*Cleaned, error) {
 	}
 	defer unix.Close(own)
 	c := cleaning{own: own}
+	var l link
 	if opts.Interface != "" {
-		l, err := linkByName(opts.Interface)
-		if err != nil {
+		if l, err = linkByName(opts.Interface); err != nil {
 			return nil, err
 		}
 		c.index = l.Index
@@ -61,7 +64,7 @@ func Clean(ctx context.Context, opts CleanOptions) (*Cleaned, error) {
 	if err := checkBPFFS(); err != nil {
 		return nil, err
 	}
-	root, err := lockPins()
+	root, err := lockPins(ctx)
 	if errors.Is(err, fs.ErrNotExist) {
 		return &Cleaned{}, nil
 	}
@@ -69,10 +72,18 @@ func Clean(ctx context.Context, opts CleanOptions) (*Cleaned, error) {
 		return nil, err
 	}
 	defer root.close()
+	if opts.Interface != "" { // the wait may have been long, and the index another's by now
+		if _, err := l.again(); err != nil {
+			return nil, err
+		}
+	}
 	c.root = root
 	done, err := c.findUnused(ctx)
 	if err != nil || opts.DryRun {
 		return done, err
+	}
+	if len(done.Removed) > 0 {
+		loaded.WaitForPackets() // who swapped them away may have been killed just then
 	}
 	for _, path := range done.Removed {
 		if err := c.remove(path); err != nil {
@@ -108,6 +119,12 @@ func (c cleaning) findUnused(ctx context.Context) (*Cleaned, error) {
 		}
 		ids[name] = id
 	}
+	// libxdp pins a dispatcher, lets go of the lock, and then puts it on its interface. Who
+	// isn't found to be about to has done so, and that is looked at next.
+	var holders map[uint32]string
+	if len(ids) > 0 {
+		holders = programHolders()
+	}
 	used, err := c.inUse(ctx, ids)
 	if err != nil {
 		return nil, err
@@ -117,6 +134,10 @@ func (c cleaning) findUnused(ctx context.Context) (*Cleaned, error) {
 		path := pinRootDir() + "/" + name
 		id, ok := ids[name]
 		kept, serves := used[id]
+		if holder := holders[id]; ok && !serves && holder != "" {
+			done.Kept = append(done.Kept, Kept{Dir: path, Process: holder})
+			continue
+		}
 		switch {
 		// What libxdp's check of the kernel pins and unpins in one go, with the lock held
 		// that is ours now: one was killed.

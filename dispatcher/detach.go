@@ -80,7 +80,7 @@ func (o DetachOptions) detachChain(ctx context.Context, ifname string) error {
 		return err
 	}
 	return untilWon(ctx, l, func(l link) error {
-		old, err := readRunning(l)
+		old, err := readRunning(ctx, l)
 		if err != nil {
 			return err
 		}
@@ -92,7 +92,7 @@ func (o DetachOptions) detachChain(ctx context.Context, ifname string) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := s.apply(); err != nil {
+		if err := s.apply(ctx); err != nil {
 			return err
 		}
 		finish(o.Warn, s)
@@ -118,7 +118,7 @@ func detach(ctx context.Context, ifname string, remove func(link, *libxdp.Multip
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	said, err := recorded(func() error {
+	said, err := byLibxdp(l, func() error {
 		mp, err := libxdp.GetMultiprog(l.Index)
 		if errors.Is(err, syscall.ENOENT) {
 			return nothingOn(l, err)

@@ -29,7 +29,7 @@
 // variables), so the package holds one lock around every call that reaches
 // libxdp; reading from netlink and from BPF objects happens outside of it.
 // Between processes libxdp's own lock, a flock on the bpffs directory, does the
-// same. Names of interfaces belong to the network namespace of the calling
+// same; waiting for it ends with the context of the call. Names of interfaces belong to the network namespace of the calling
 // thread: a goroutine that has changed it must stay locked to its thread.
 //
 // # Privileges

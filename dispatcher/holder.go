@@ -110,8 +110,7 @@ func linkHolders(id uint32) []string {
 			continue
 		}
 		named = process
-		comm, _ := os.ReadFile(filepath.Join(process, "comm"))
-		holders = append(holders, fmt.Sprintf("process %s (%s)", filepath.Base(process), strings.TrimSpace(string(comm))))
+		holders = append(holders, processName(process))
 	}
 	return holders
 }
@@ -127,12 +126,39 @@ func fdLinkID(fdinfo string) uint32 {
 }
 
 // linkIDIn reads the text of /proc/PID/fdinfo/FD (proc_pid_fdinfo(5)).
-func linkIDIn(fdinfo string) uint32 {
+func linkIDIn(fdinfo string) uint32 { return idIn(fdinfo, "link_id:") }
+
+func idIn(fdinfo, field string) uint32 {
 	for line := range strings.Lines(fdinfo) {
-		if value, ok := strings.CutPrefix(line, "link_id:"); ok {
+		if value, ok := strings.CutPrefix(line, field); ok {
 			id, _ := strconv.ParseUint(strings.TrimSpace(value), 10, 32)
 			return uint32(id)
 		}
 	}
 	return 0
+}
+
+// programHolders finds the other processes that have programs open, by the ids of these.
+func programHolders() map[uint32]string {
+	holders := map[uint32]string{}
+	own := fmt.Sprintf("/proc/%d", os.Getpid())
+	fds, _ := filepath.Glob("/proc/[0-9]*/fd/*")
+	for _, path := range fds {
+		process := filepath.Dir(filepath.Dir(path))
+		if target, err := os.Readlink(path); err != nil || target != "anon_inode:bpf-prog" || process == own {
+			continue
+		}
+		text, err := os.ReadFile(filepath.Join(process, "fdinfo", filepath.Base(path)))
+		if err != nil {
+			continue // it has ended, or closed the program
+		}
+		holders[idIn(string(text), "prog_id:")] = processName(process)
+	}
+	return holders
+}
+
+// processName is what to call a process by its directory in /proc.
+func processName(dir string) string {
+	comm, _ := os.ReadFile(filepath.Join(dir, "comm"))
+	return fmt.Sprintf("process %s (%s)", filepath.Base(dir), strings.TrimSpace(string(comm)))
 }

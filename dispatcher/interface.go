@@ -47,15 +47,30 @@ func linkByName(name string) (link, error) {
 // InterfaceByIndex finds an interface of the calling thread's network namespace, whatever
 // it is called. Errors: [ErrNoInterface].
 func InterfaceByIndex(index int) (Interface, error) {
-	l, err := link{Interface: Interface{Name: fmt.Sprint("number ", index), Index: index}}.again()
+	l, err := linkByIndex(index, fmt.Sprint("number ", index))
 	return l.Interface, err
 }
 
-// again asks the kernel for l anew.
-func (l link) again() (link, error) {
+// linkByIndex is linkByName for an index; name is only what to call it where there is none.
+func linkByIndex(index int, name string) (link, error) {
 	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
-	msg.Index = int32(l.Index)
-	return oneLink(l.Name, msg)
+	msg.Index = int32(index)
+	return oneLink(name, msg)
+}
+
+// errAnother says that an interface of another name has the index.
+var errAnother = errors.New("an interface of another name has the index")
+
+// again asks the kernel for l anew. The error is [ErrNoInterface] where another interface
+// has its index by now, or it has another name.
+func (l link) again() (link, error) {
+	now, err := linkByIndex(l.Index, l.Name)
+	if err == nil && now.Name != l.Name {
+		return link{}, &Error{Kind: ErrNoInterface, Err: errAnother,
+			Msg:    fmt.Sprintf("interface %q is gone: its index %d is now that of %q", l.Name, l.Index, now.Name),
+			Remedy: "name the interface that is meant, as it is called now"}
+	}
+	return now, err
 }
 
 func oneLink(name string, data ...nl.NetlinkRequestData) (link, error) {

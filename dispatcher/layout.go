@@ -61,7 +61,7 @@ func decodeConfig(value []byte) (layoutConfig, error) {
 		}
 	}
 	if c.Version == 0 || len(value) != configSizes[c.Version] {
-		return c, fmt.Errorf("a configuration of %d bytes is not of a libxdp dispatcher", len(value))
+		return c, notConfig(len(value))
 	}
 	if c.Version == 3 {
 		c.DeviceBound = value[configSizes[2]] != 0
@@ -76,6 +76,10 @@ func decodeConfig(value []byte) (layoutConfig, error) {
 		}
 	}
 	return c, nil
+}
+
+func notConfig(size int) error {
+	return fmt.Errorf("a configuration of %d bytes is not of a libxdp dispatcher", size)
 }
 
 // encode is the map value for c, the reverse of decodeConfig.

@@ -69,7 +69,7 @@ func (t Transaction) previewAll(ctx context.Context, ifnames []string) ([]*Previ
 	var all []*Preview
 	for _, l := range links {
 		err := untilWon(ctx, l, func(l link) error {
-			p, err := c.preview(l)
+			p, err := c.preview(ctx, l)
 			if err == nil {
 				all = append(all, p)
 			}
@@ -82,7 +82,7 @@ func (t Transaction) previewAll(ctx context.Context, ifnames []string) ([]*Previ
 	return all, nil
 }
 
-func (c *commit) preview(l link) (*Preview, error) {
+func (c *commit) preview(ctx context.Context, l link) (*Preview, error) {
 	mode, err := chooseMode(l, c.Mode)
 	if err != nil {
 		return nil, err
@@ -90,7 +90,7 @@ func (c *commit) preview(l link) (*Preview, error) {
 	if err := checkBPFFS(); err != nil {
 		return nil, err
 	}
-	s, err := c.outline(l, mode)
+	s, err := c.outline(ctx, l, mode)
 	if err != nil {
 		return nil, err
 	}

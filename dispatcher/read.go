@@ -61,6 +61,9 @@ func readDispatcher(ifindex int, id uint32) (*state, error) {
 	return s, s.findPrograms(ifindex)
 }
 
+// maxConfigSize is more than any configuration has. A map may have 2 GiB.
+const maxConfigSize = 4096
+
 // readConfigMap is the only value of a dispatcher's map, and the map's name.
 func readConfigMap(id uint32) (value []byte, name string, err error) {
 	fd, err := libbpf.MapByID(id)
@@ -74,6 +77,9 @@ func readConfigMap(id uint32) (value []byte, name string, err error) {
 	}
 	if info.Type != libbpf.MapTypeArray || info.MaxEntries != 1 {
 		return nil, "", errNotDispatcher
+	}
+	if info.ValueSize > maxConfigSize {
+		return nil, "", notConfig(int(info.ValueSize))
 	}
 	value = make([]byte, info.ValueSize)
 	return value, info.Name, libbpf.MapLookup(fd.Int(), make([]byte, info.KeySize), value)

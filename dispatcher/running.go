@@ -1,24 +1,39 @@
 package dispatcher
 
 import (
+	"context"
 	"errors"
 	"io/fs"
+	"os"
 	"syscall"
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
 )
 
 // running is the chain that is on an interface, held open so that nothing of it can
-// go while it is being replaced.
+// go while it is being replaced, whoever removes its pins.
 type running struct {
 	state *state     // nil: no chain
 	main  *libbpf.FD // the dispatcher
-	progs []*libbpf.FD
+	held  []held     // one for each slot
+}
+
+// held is a program in its slot.
+type held struct {
+	prog *libbpf.FD // nil: it is gone
+	link *libbpf.FD // what holds it there; nil: nothing does
+
+	progPinned, linkPinned bool // where the protocol has the pins
+}
+
+func (h held) close() {
+	h.link.Close()
+	h.prog.Close()
 }
 
 // readRunning opens the chain of an interface. The interface's main program must be
 // a dispatcher or none.
-func readRunning(l link) (_ *running, err error) {
+func readRunning(ctx context.Context, l link) (_ *running, err error) {
 	r := &running{}
 	if l.progID == 0 || l.mode == ModeHW {
 		return r, nil
@@ -31,33 +46,61 @@ func readRunning(l link) (_ *running, err error) {
 	if r.main, err = libbpf.ProgByID(l.progID); err != nil {
 		return nil, explainReading(l, err)
 	}
-	root, err := lockPins()
+	root, err := lockPins(ctx)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) { // without pins there is nothing to lock
 		return nil, err
 	}
-	r.state, err = readDispatcher(l.Index, l.progID)
-	root.close()
-	if err != nil {
+	defer root.close()
+	if r.state, err = readDispatcher(l.Index, l.progID); err != nil {
 		return nil, explainReading(l, err)
 	}
-	for _, s := range r.state.slots {
-		fd, err := libbpf.ProgByID(s.ID)
-		if errors.Is(err, syscall.ENOENT) {
-			// Its pin is gone. Either so is the dispatcher by now, or somebody has
-			// removed the pin and with it the program: the chain runs without it.
-			now, err := l.again()
-			if err != nil {
-				return nil, err
-			}
-			if now.progID != l.progID {
-				return nil, errLostRace
-			}
-		} else if err != nil {
+	for i := range r.state.slots {
+		h, err := r.state.hold(i)
+		r.held = append(r.held, h)
+		if err != nil {
 			return nil, explainReading(l, err)
 		}
-		r.progs = append(r.progs, fd)
+		if h.prog != nil {
+			continue
+		}
+		// Its pin is gone. Either so is the dispatcher by now, or somebody has removed the
+		// pin and with it the program: the chain runs without it.
+		now, err := l.again()
+		if err != nil {
+			return nil, err
+		}
+		if now.progID != l.progID {
+			return nil, errLostRace
+		}
 	}
 	return r, nil
+}
+
+// hold opens a program and the link that holds it in its slot. What isn't there is left
+// out.
+func (s *state) hold(i int) (h held, err error) {
+	if h.prog, err = libbpf.ProgByID(s.slots[i].ID); err != nil {
+		return h, unlessGone(err)
+	}
+	if s.pins != "" {
+		if h.link, err = libbpf.ObjGet(linkPin(s.pins, i)); err == nil {
+			h.linkPinned = true
+		}
+		_, err := os.Lstat(progPin(s.pins, i))
+		h.progPinned = err == nil
+	}
+	if h.link != nil {
+		return h, nil
+	}
+	if s.slots[i].linkID == 0 {
+		if err := s.findByLinks(); err != nil {
+			return h, err
+		}
+	}
+	if id := s.slots[i].linkID; id != 0 {
+		h.link, err = libbpf.LinkByID(id)
+	}
+	return h, unlessGone(err)
 }
 
 // explainReading takes a dispatcher that went while it was read for a lost race.
@@ -75,17 +118,17 @@ func explainReading(l link, err error) error {
 
 func (r *running) close() {
 	r.main.Close()
-	for _, fd := range r.progs {
-		fd.Close()
+	for _, h := range r.held {
+		h.close()
 	}
 }
 
 // members are the programs of the chain that are still there.
 func (r *running) members() []member {
 	var all []member
-	for i, fd := range r.progs {
-		if s := r.state.slots[i]; fd != nil {
-			all = append(all, member{Loaded: s.Loaded, layoutSlot: s.layoutSlot, loadTime: s.loadTime, fd: fd})
+	for i, h := range r.held {
+		if s := r.state.slots[i]; h.prog != nil {
+			all = append(all, member{Loaded: s.Loaded, layoutSlot: s.layoutSlot, loadTime: s.loadTime, fd: h.prog})
 		}
 	}
 	return all

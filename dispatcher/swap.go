@@ -1,6 +1,7 @@
 package dispatcher
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,7 +16,7 @@ import (
 //
 //	prepare      loads and links; nothing of it can be seen yet
 //	apply        pins it and puts it on the interface, or undoes all that
-//	revert       takes it back
+//	revert       takes it back, see revert.go
 //	finish       removes the pins of the old one, for several swaps at once
 //	close        lets go of what isn't pinned
 type swap struct {
@@ -25,6 +26,7 @@ type swap struct {
 	members []member // of the new chain
 	needed  bool     // they are not those of the old one
 	host    *host    // the new dispatcher; nil: the chain goes away
+	unclear bool     // apply doesn't know whether it was made
 }
 
 func (s *swap) prepare() error {
@@ -54,12 +56,14 @@ func (s *swap) close() {
 	}
 }
 
-// apply makes the swap if the interface still has the old dispatcher.
-func (s *swap) apply() error { return s.explained(s.pinAndAttach) }
+// apply makes the swap if the interface still has the old dispatcher. While others hold
+// the lock on the pins, it waits as long as ctx lasts.
+func (s *swap) apply(ctx context.Context) error {
+	return s.explained(func() error { return s.pinAndAttach(ctx) })
+}
 
 // explained calls f, which changes what is on the interface, and finds the fault
-// behind its error. It takes libxdpLock before f takes that of the pins: so do the
-// calls of libxdp.
+// behind its error.
 func (s *swap) explained(f func() error) error {
 	said, err := recorded(f)
 	if err != nil {
@@ -70,23 +74,46 @@ func (s *swap) explained(f func() error) error {
 
 // pinAndAttach holds the lock from the first pin to the swap, so that nobody takes the
 // pins for leftovers.
-func (s *swap) pinAndAttach() error {
+func (s *swap) pinAndAttach(ctx context.Context) error {
 	if s.host == nil {
 		return s.outcome(0, attachXDP(s.link.Index, nil, s.old.main, s.mode))
 	}
-	root, err := lockPins()
+	root, err := lockPins(ctx)
 	if err != nil {
 		return err
 	}
 	defer root.close()
+	// It may have taken long. By now the interface may be gone, and its index another's.
+	if now, err := s.link.again(); err != nil {
+		return err
+	} else if now.progID != s.link.progID {
+		return errLostRace
+	}
 	name := pinName(s.link.Index, s.host.ID)
 	if err := s.pin(root, name); err != nil {
 		return errors.Join(explainPins(fmt.Errorf("pin the chain below %s: %w", pinDir(s.link.Index, s.host.ID), err)), root.remove(name))
 	}
 	err = s.outcome(s.host.ID, attachXDP(s.link.Index, s.host.main, s.old.main, s.mode))
+	if err == nil {
+		err = s.notAnother()
+	}
 	if err != nil && !errors.Is(err, errUnclear) {
 		return errors.Join(err, root.remove(name))
 	}
+	return err
+}
+
+// notAnother takes a chain off an interface that has got the index just before. Only one
+// that had no program can have been taken for it.
+func (s *swap) notAnother() error {
+	if s.old.main != nil {
+		return nil
+	}
+	_, err := s.link.again()
+	if !errors.Is(err, errAnother) {
+		return nil // it may have moved to another namespace, and taken the chain along
+	}
+	_ = libbpf.XDPAttach(s.link.Index, -1, xdpFlag(s.mode)|libbpf.XDPReplace, s.host.main.FD())
 	return err
 }
 
@@ -173,8 +200,7 @@ func finish(warn func(error), swaps ...*swap) {
 			continue
 		}
 		if err != nil {
-			warn(&Error{Kind: ErrSystem, Err: err, Remedy: "xdpmux clean removes them once that is possible",
-				Msg: fmt.Sprintf("the pins of the chain that was on %s are left in %s: %v", s.link.Name, pinDir(s.link.Index, s.old.state.ID), err)})
+			warn(s.pinsLeft(s.old.state.ID, err))
 		}
 		if left := s.old.stillHeld(s.link.Name); left != nil {
 			warn(left)
@@ -182,8 +208,13 @@ func finish(warn func(error), swaps ...*swap) {
 	}
 }
 
+func (s *swap) pinsLeft(id uint32, err error) error {
+	return &Error{Kind: ErrSystem, Err: err, Remedy: "xdpmux clean removes them once that is possible",
+		Msg: fmt.Sprintf("the pins of the chain that was on %s are left in %s: %v", s.link.Name, pinDir(s.link.Index, id), err)}
+}
+
 func unpin(ifindex int, id uint32) error {
-	root, err := lockPins()
+	root, err := lockPins(context.Background()) // what has begun is brought to its end
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -192,18 +223,6 @@ func unpin(ifindex int, id uint32) error {
 	}
 	defer root.close()
 	return root.remove(pinName(ifindex, id))
-}
-
-// revert puts the old dispatcher back after apply and before finish.
-func (s *swap) revert() error {
-	flags := xdpFlag(s.mode) | libbpf.XDPReplace
-	if err := s.explained(func() error {
-		return s.outcome(s.link.progID, libbpf.XDPAttach(s.link.Index, s.old.main.Int(), flags, s.host.main.FD()))
-	}); err != nil {
-		return err
-	}
-	loaded.WaitForPackets()
-	return unpin(s.link.Index, s.host.ID)
 }
 
 // chain is what the interface has after the swap.

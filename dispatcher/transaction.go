@@ -81,8 +81,9 @@ type Replaced struct {
 // away with its dispatcher.
 //
 // It speaks libxdp's protocol, so others may change the chain at the same time: a
-// lost race is started over for some seconds, or until ctx ends. ctx is not looked
-// at any more once the chain is being swapped.
+// lost race is started over for some seconds, or until ctx ends. While others hold
+// the lock on the pins, it waits for as long as ctx lasts. ctx is not looked at any more
+// once the chain is being swapped.
 //
 // Errors: [ErrInvalid], [ErrNoInterface], [ErrNoProgram], [ErrObject],
 // [ErrVerifier], [ErrChainFull], [ErrModeMismatch], [ErrVersion], [ErrLegacy],
@@ -115,9 +116,10 @@ func (t Transaction) Commit(ctx context.Context, ifname string) (*Committed, err
 // commit is a transaction under way.
 type commit struct {
 	Transaction
-	warned   bool      // Warn was told
-	adds     []*opened // of Add
-	replaces []*opened // of Replace
+	warned    bool      // Warn was told of tools that are locked out
+	toldMixed bool      // and of interfaces that differ
+	adds      []*opened // of Add
+	replaces  []*opened // of Replace
 }
 
 // check finds what is wrong with a transaction without looking at the system.
@@ -188,7 +190,7 @@ func (c *commit) try(ctx context.Context, l link) (*Committed, error) {
 	if err := c.beforeSwap(s); err != nil {
 		return nil, err
 	}
-	if err := s.apply(); err != nil {
+	if err := s.apply(ctx); err != nil {
 		return nil, err
 	}
 	finish(c.Warn, s)
@@ -217,7 +219,7 @@ func (c *commit) prepare(ctx context.Context, l link) (_ *swap, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := c.outline(l, mode)
+	s, err := c.outline(ctx, l, mode)
 	if err != nil {
 		return nil, err
 	}
@@ -242,8 +244,8 @@ func (c *commit) prepare(ctx context.Context, l link) (_ *swap, err error) {
 
 // outline is the swap that makes the changes to the chain as it is now, with nothing
 // loaded yet.
-func (c *commit) outline(l link, mode Mode) (_ *swap, err error) {
-	old, err := readRunning(l)
+func (c *commit) outline(ctx context.Context, l link, mode Mode) (_ *swap, err error) {
+	old, err := readRunning(ctx, l)
 	if err != nil {
 		return nil, err
 	}

@@ -38,6 +38,10 @@ func clean(c *cli.Context, out *output) error {
 		}
 	}
 	for _, k := range done.Kept {
+		if k.Process != "" {
+			fmt.Fprintf(out.stdout, "kept %s, of a chain that %s is loading or removing\n", shown(k.Dir), shown(k.Process))
+			continue
+		}
 		fmt.Fprintf(out.stdout, "kept %s, the chain on %s in %s\n", shown(k.Dir), shown(k.Interface.Name), shown(k.Netns))
 	}
 	return nil

@@ -108,7 +108,12 @@ func (o *output) printError(err error) {
 		}
 	}
 	if errors.Is(err, context.Canceled) {
-		fmt.Fprintln(o.stderr, "xdpmux: interrupted")
+		var e *dispatcher.Error
+		if errors.As(err, &e) { // what it was waiting for
+			o.say("xdpmux: interrupted: ", e.Msg)
+		} else {
+			fmt.Fprintln(o.stderr, "xdpmux: interrupted")
+		}
 		return
 	}
 	o.say("xdpmux: ", err.Error())

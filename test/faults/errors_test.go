@@ -109,6 +109,7 @@ var faults = map[string]fault{
 	"no-offload":    {prepare: plain("-m", "hw", pass), remedy: "-m native"},
 	"queues":        {prepare: fewQueues, remedy: "ethtool -l"},
 	"driver-words":  {prepare: bondOfOtherMode, remedy: "change what it names"},
+	"locked":        {prepare: plain(pass), during: lockPins, wrap: []string{"timeout", "--preserve-status", "1"}},
 	"lost-race": {prepare: func(t *testing.T, v *kernel.Veth) []string {
 		check(t, os.MkdirAll("/sys/fs/bpf/xdp", 0o700))
 		return load(v, pass)
@@ -227,6 +228,15 @@ func changeAllTheTime(t *testing.T, v *kernel.Veth) (stop func()) {
 		}
 		check(t, libbpf.XDPAttach(v.Index, -1, libbpf.XDPNative, -1))
 	}
+}
+
+// lockPins holds the lock of the protocol.
+func lockPins(t *testing.T, _ *kernel.Veth) (stop func()) {
+	check(t, os.MkdirAll("/sys/fs/bpf/xdp", 0o700))
+	fd, err := unix.Open("/sys/fs/bpf/xdp", unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	check(t, err)
+	check(t, unix.Flock(fd, unix.LOCK_EX))
+	return func() { unix.Close(fd) }
 }
 
 func putEmptyChain(t *testing.T, ifindex int) error {

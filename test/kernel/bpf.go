@@ -9,6 +9,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/xdpmux/xdpmux/cgo/libbpf"
 )
 
 // These speak bpf(2) themselves, so that what is tested is not also what checks it.
@@ -131,6 +133,46 @@ func Program(t testing.TB, action Action) (fd int) {
 	fd, err := bpf(unix.BPF_PROG_LOAD, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
 	if err != nil {
 		t.Fatalf("load an XDP program: %v", err)
+	}
+	t.Cleanup(func() { unix.Close(fd) })
+	return fd
+}
+
+// OddDispatcher loads an XDP program that passes everything, has the name of libxdp's
+// dispatcher, and whose only map has that one value.
+func OddDispatcher(t testing.TB, value []byte) (fd int) {
+	t.Helper()
+	config, err := libbpf.CreateMap(libbpf.MapTypeArray, "config", 4, len(value), 1, 0)
+	if err != nil {
+		t.Fatalf("a map with values of %d bytes: %v", len(value), err)
+	}
+	defer config.Close()
+	if err := libbpf.MapUpdate(config.Int(), make([]byte, 4), value, libbpf.UpdateAny); err != nil {
+		t.Fatal(err)
+	}
+	insns := [4]uint64{
+		0x18 | 1<<8 | 1<<12 | uint64(config.Int())<<32, 0, // r1 = the map
+		0xb7 | uint64(Pass)<<32, // r0 = XDP_PASS
+		0x95,                    // exit
+	}
+	license := []byte("GPL\x00")
+	var pin runtime.Pinner
+	pin.Pin(&insns[0])
+	pin.Pin(&license[0])
+	defer pin.Unpin()
+	attr := struct {
+		progType, insnCnt  uint32
+		insns, license     uint64
+		logLevel, logSize  uint32
+		logBuf             uint64
+		kernVersion, flags uint32
+		name               [unix.BPF_OBJ_NAME_LEN]byte
+	}{progType: unix.BPF_PROG_TYPE_XDP, insnCnt: uint32(len(insns)),
+		insns: uint64(uintptr(unsafe.Pointer(&insns[0]))), license: uint64(uintptr(unsafe.Pointer(&license[0])))}
+	copy(attr.name[:], "xdp_dispatcher")
+	fd, err = bpf(unix.BPF_PROG_LOAD, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+	if err != nil {
+		t.Fatalf("load an odd dispatcher: %v", err)
 	}
 	t.Cleanup(func() { unix.Close(fd) })
 	return fd

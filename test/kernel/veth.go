@@ -173,3 +173,17 @@ func (v *Veth) inNetns(f func() error) error {
 		return f()
 	})
 }
+
+// FillShortcut keeps the kernel from patching its own code at each swap. It calls the
+// programs of interfaces through a piece of code (bpf_dispatcher_xdp) that has room
+// for 48 and is rewritten with each that comes or goes. A processor that qemu emulates
+// may be just there, under a flood of packets, and traps on half of the new code. And each
+// time the kernel waits for the packets that are under way, which it doesn't promise.
+func FillShortcut(t testing.TB) {
+	t.Helper()
+	for range 24 {
+		v := NewVeth(t)
+		v.Attach(t, Program(t, Pass), Native)
+		v.AcceptReturned(t)
+	}
+}

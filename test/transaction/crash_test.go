@@ -13,8 +13,8 @@ import (
 	"github.com/xdpmux/xdpmux/test/kernel"
 )
 
-// TestCrash kills changes at random moments. The chain is then the old or the new
-// one, it works, and Clean brings the pins back to exactly what runs.
+// TestCrash kills changes at random moments, while both tools clean. The chain is then the
+// old or the new one, it works, and Clean brings the pins back to exactly what runs.
 func TestCrash(t *testing.T) {
 	kernel.NoLeak(t)
 	v := kernel.NewVeth(t)
@@ -24,6 +24,7 @@ func TestCrash(t *testing.T) {
 	for _, name := range []string{"v_pass", "v_pass_frags"} {
 		kernel.MustRun(t, kernel.Xdpmux(), load(name)...)
 	}
+	defer cleaning(t, kernel.Xdpmux(), native)()
 	// How long a change takes here, so that the moments are spread over all of it.
 	start := time.Now()
 	kernel.MustRun(t, kernel.Xdpmux(), "set", v.Name, "--name", "v_pass", "-P", "7")
@@ -69,7 +70,7 @@ func TestCrash(t *testing.T) {
 	checkPins(t, v)
 }
 
-// TestInterrupt asks changes to end at random moments: each is made or isn't, as its
+// TestInterrupt asks changes to end at random moments, while both tools clean: each is made or isn't, as its
 // exit status says, and leaves nothing behind.
 func TestInterrupt(t *testing.T) {
 	kernel.NoLeak(t)
@@ -79,6 +80,7 @@ func TestInterrupt(t *testing.T) {
 	replace := func(name, next string) *exec.Cmd {
 		return exec.Command(kernel.Xdpmux(), "replace", v.Name, "--name", name, fixture("verdicts", "").File, "-n", next)
 	}
+	defer cleaning(t, kernel.Xdpmux(), native)()
 	start := time.Now()
 	if out, err := replace("v_drop", "v_tx").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)

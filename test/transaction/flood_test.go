@@ -55,18 +55,6 @@ func flood(t *testing.T, v *kernel.Veth) (stop func() (taken uint64)) {
 	}
 }
 
-// fillShortcut keeps the kernel from patching its own code at each swap. It calls the
-// programs of interfaces through a piece of code (bpf_dispatcher_xdp) that has room
-// for 48 and is rewritten with each that comes or goes. A processor that qemu emulates
-// may be just there, under a flood of packets, and traps on half of the new code.
-func fillShortcut(t *testing.T) {
-	for range 24 {
-		v := kernel.NewVeth(t)
-		v.Attach(t, kernel.Program(t, kernel.Pass), kernel.Native)
-		v.AcceptReturned(t)
-	}
-}
-
 // received is how many frames the driver has run programs on.
 func received(t *testing.T, v *kernel.Veth) uint64 {
 	t.Helper()
@@ -77,11 +65,11 @@ func received(t *testing.T, v *kernel.Veth) uint64 {
 	return l.Attrs().Statistics.RxPackets
 }
 
-// TestNoGap proves that no packet misses a program while its chain changes, that
-// programs that stay count each packet once, and that maps keep their contents.
+// TestNoGap proves that no packet misses a program while its chain changes and both tools
+// clean, that programs that stay count each packet once, and that maps keep their contents.
 func TestNoGap(t *testing.T) {
 	kernel.NoLeak(t)
-	fillShortcut(t)
+	kernel.FillShortcut(t)
 	v := kernel.NewVeth(t)
 	front, guard, behind := fixture("flood", "front"), fixture("flood", "guard"), fixture("flood", "behind")
 	front.Priority, guard.Priority, behind.Priority = prio(10), prio(20), prio(90)
@@ -93,6 +81,7 @@ func TestNoGap(t *testing.T) {
 		ids[p.Name] = p.ID
 	}
 	before := received(t, v)
+	defer cleaning(t, kernel.Xdpmux(), native)()
 	stop := flood(t, v)
 	seen := []uint32{done.Chain.Dispatcher.ID}
 	chance := kernel.Chance(t)

@@ -1,12 +1,16 @@
 package transaction
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"reflect"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -76,6 +80,117 @@ func TestLock(t *testing.T) {
 			checkPins(t, v)
 		})
 	}
+	unload(t, v.Name)
+}
+
+// holder is another process that holds the lock until it is released.
+func holder(t *testing.T) (pid int, release func()) {
+	t.Helper()
+	// flock(1) runs the shell with the lock; flock itself is the process that took it.
+	cmd := exec.Command("flock", "/sys/fs/bpf/xdp", "sh", "-c", "echo locked; read end")
+	in, err := cmd.StdinPipe()
+	check(t, err)
+	out, err := cmd.StdoutPipe()
+	check(t, err)
+	check(t, cmd.Start())
+	line := make([]byte, len("locked\n"))
+	if _, err := io.ReadFull(out, line); err != nil {
+		t.Fatal(err)
+	}
+	release = sync.OnceFunc(func() {
+		in.Close()
+		_ = cmd.Wait()
+	})
+	t.Cleanup(release)
+	return cmd.Process.Pid, release
+}
+
+// TestLockEnds has every call that changes chains wait for the lock with an end: it says
+// who holds that, and has changed nothing. What doesn't need the lock doesn't wait.
+func TestLockEnds(t *testing.T) {
+	kernel.NoLeak(t)
+	v, bare := kernel.NewVeth(t), kernel.NewVeth(t)
+	pass := fixture("verdicts", "v_pass")
+	id := commit(t, v.Name, dispatcher.Transaction{Add: []dispatcher.Program{pass}}).Added[0].ID
+	before := kernel.Snapshot(t)
+	pid, release := holder(t)
+	programs := []dispatcher.Program{fixture("verdicts", "v_drop")}
+	calls := map[string]func(context.Context) error{
+		"add to a chain": func(ctx context.Context) error {
+			_, err := dispatcher.Transaction{Add: programs}.Commit(ctx, v.Name)
+			return err
+		},
+		"start a chain": func(ctx context.Context) error {
+			_, err := dispatcher.Attach(ctx, bare.Name, programs, dispatcher.AttachOptions{})
+			return err
+		},
+		"on both": func(ctx context.Context) error {
+			_, err := dispatcher.AttachAll(ctx, []string{bare.Name, v.Name}, programs, dispatcher.AttachOptions{})
+			return err
+		},
+		"remove":     func(ctx context.Context) error { return dispatcher.Detach(ctx, v.Name, id) },
+		"remove all": func(ctx context.Context) error { return dispatcher.DetachAll(ctx, v.Name) },
+		"clean": func(ctx context.Context) error {
+			_, err := dispatcher.Clean(ctx, dispatcher.CleanOptions{})
+			return err
+		},
+	}
+	for name, call := range calls {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+			defer cancel()
+			done := make(chan error, 1)
+			go func() { done <- call(ctx) }()
+			select {
+			case err := <-done:
+				want := fmt.Sprintf("process %d (", pid)
+				if !errors.Is(err, dispatcher.ErrBusy) || !errors.Is(err, context.DeadlineExceeded) || !strings.HasPrefix(err.Error(), want) {
+					t.Errorf("error: %v, want %q", err, want)
+				}
+			case <-time.After(20 * time.Second):
+				t.Error("it doesn't end")
+				release()
+				<-done
+			}
+		})
+	}
+
+	// While one waits for good, other calls of libxdp and libbpf go on.
+	waiting, end := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- calls["start a chain"](waiting) }()
+	waitForLock(t, os.Getpid())
+	others := make(chan error, 1)
+	go func() {
+		_, err := dispatcher.Inspect(pass.File)
+		_, statusErr := dispatcher.Status(t.Context(), v.Name)
+		dispatcher.CheckSystem(t.Context())
+		dispatcher.SetLog(0, 0, nil)
+		others <- errors.Join(err, statusErr)
+	}()
+	select {
+	case err := <-others:
+		check(t, err)
+	case <-time.After(20 * time.Second):
+		t.Error("others wait for who waits for the lock")
+	}
+	end()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("error: %v", err)
+	}
+
+	// The command says for whom it has waited.
+	cmd := exec.Command(kernel.Xdpmux(), "load", bare.Name, pass.File, "-n", "v_pass")
+	var output strings.Builder
+	cmd.Stdout, cmd.Stderr = &output, &output
+	check(t, cmd.Start())
+	waitForLock(t, cmd.Process.Pid)
+	check(t, cmd.Process.Signal(syscall.SIGTERM))
+	if err := cmd.Wait(); err == nil || !strings.Contains(output.String(), fmt.Sprintf("xdpmux: interrupted: process %d (", pid)) {
+		t.Errorf("%v\n%s", err, output.String())
+	}
+	release()
+	before.Check(t)
 	unload(t, v.Name)
 }
 

@@ -7,8 +7,11 @@ import (
 	"encoding/binary"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
@@ -60,6 +63,32 @@ func unload(t *testing.T, ifname string) {
 	if err := dispatcher.DetachAll(t.Context(), ifname); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// cleaning has these tools clean all interfaces in turn, again and again, until the test ends
+// or stop is called.
+func cleaning(t *testing.T, tools ...string) (stop func()) {
+	t.Helper()
+	var ending atomic.Bool
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		n := 0
+		for ; !ending.Load(); n++ {
+			tool := tools[n%len(tools)]
+			if out, err := exec.Command(tool, "clean").CombinedOutput(); err != nil {
+				t.Errorf("%s clean: %v\n%s", tool, err, out)
+				return
+			}
+		}
+		t.Logf("cleaned %d times meanwhile, by %q in turn", n, tools)
+	}()
+	stop = sync.OnceFunc(func() {
+		ending.Store(true)
+		<-done
+	})
+	t.Cleanup(stop)
+	return stop
 }
 
 // names are those of a chain's programs in the order they run.

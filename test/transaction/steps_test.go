@@ -109,16 +109,26 @@ func TestStatusMeanwhile(t *testing.T) {
 // whether the change got as far as that.
 func replaceWithFault(t *testing.T, ifname, name, next, inject string) (exit int, output string, done bool) {
 	t.Helper()
+	calls, _, _ := strings.Cut(strings.TrimPrefix(inject, "inject="), ":")
+	return underStrace(t, calls, inject, "replace", ifname, "--name", name, fixture("flood", "").File, "-n", next)
+}
+
+// underStrace runs a command under strace(1), which makes faults, and says whether it got
+// as far as one.
+func underStrace(t *testing.T, calls, inject string, args ...string) (exit int, output string, met bool) {
+	t.Helper()
 	trace := filepath.Join(t.TempDir(), "trace")
-	call, _, _ := strings.Cut(strings.TrimPrefix(inject, "inject="), ":")
 	// strace ends by the signal that its program was killed by; the shell only tells.
-	args := []string{"-c", `"$@"; exit $?`, "sh", "strace", "-f", "-o", trace, "-e", "trace=" + call, "-e", inject,
-		kernel.Xdpmux(), "replace", ifname, "--name", name, fixture("flood", "").File, "-n", next}
-	stdout, stderr, exit := kernel.Run(t, "sh", args...)
+	line := []string{"-c", `"$@"; exit $?`, "sh", "strace", "-f", "-o", trace, "-e", "trace=" + calls}
+	for _, one := range strings.Fields(inject) {
+		line = append(line, "-e", one)
+	}
+	line = append(append(line, kernel.Xdpmux()), args...)
+	stdout, stderr, exit := kernel.Run(t, "sh", line...)
 	text, err := os.ReadFile(trace)
 	if err != nil {
 		t.Fatal(err)
 	}
-	done = strings.Contains(string(text), "(INJECTED)") || strings.Contains(string(text), "killed by SIGKILL")
-	return exit, stdout + stderr + string(text), done
+	met = strings.Contains(string(text), "(INJECTED)") || strings.Contains(string(text), "killed by SIGKILL")
+	return exit, stdout + stderr + string(text), met
 }

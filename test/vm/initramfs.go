@@ -24,7 +24,7 @@ var initScript string
 var (
 	guestPrograms = []string{"ip", "bash", "ethtool", "bpftool", "xdp-loader", "xdp-filter", "xdpdump", "nsenter", "unshare"}
 	guestExtras   = []string{
-		"dash", "env", "timeout", "xargs", "find", "setsid", "nohup", "nice", "chroot", "time", "setpriv", "capsh", "getcap", "setcap",
+		"dash", "env", "timeout", "xargs", "find", "setsid", "nohup", "nice", "chroot", "time", "setpriv", "capsh", "getcap", "setcap", "flock",
 		"tc", "tcpdump", "ss", "xdp-monitor", "xdp-bench", "xdp-trafficgen", "strace", "perf", "jq", "systemctl",
 	}
 	guestDirs      = []string{"/dev", "/proc", "/sys", "/tmp", "/run", "/root", "/etc", "/var/lib", "/var/tmp", "/repo", "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib64"}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -20,20 +21,86 @@ const (
 	longWait  = 50 * time.Millisecond
 )
 
-// Lock takes the exclusive lock on the file behind fd. While another holds it, Lock
-// asks for it again and again, until ctx ends: its error is that of ctx then.
+// inode is a file, however it was opened.
+type inode struct{ dev, ino uint64 }
+
+// deserted are the threads, by the file, that wait in flock(2) for a caller who waits no
+// more: nothing that a Go program may send to them ends that.
+var deserted struct {
+	sync.Mutex
+	threads map[inode]chan error
+}
+
+// Lock takes the exclusive lock on the file behind fd. While another holds it, Lock waits,
+// in one line with all who wait in flock(2), until ctx ends: its error is that of ctx then,
+// and fd is only good to be closed. A lock that is free is taken after that too.
 func Lock(ctx context.Context, fd int) error {
+	var file unix.Stat_t
+	if err := unix.Fstat(fd, &file); err != nil {
+		return err
+	}
+	key := inode{file.Dev, file.Ino}
 	for wait := firstWait; ; wait = min(2*wait, longWait) {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
 		err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB)
 		if err == nil || !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
 			return err
 		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		deserted.Lock()
+		_, waits := deserted.threads[key]
+		deserted.Unlock()
+		if !waits {
+			return waitInLine(ctx, fd, key)
+		}
+		// One such thread is enough, so this asks. It ends when the lock is free.
 		select {
 		case <-ctx.Done():
 		case <-time.After(wait):
+		}
+	}
+}
+
+// waitInLine has a thread wait. It has a descriptor of its own for the open file: who gave
+// up closes the other, and then the lock goes with this one.
+func waitInLine(ctx context.Context, fd int, key inode) error {
+	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	done := make(chan error, 1)
+	go func() {
+		err := flock(own)
+		deserted.Lock()
+		defer deserted.Unlock()
+		done <- err
+		if deserted.threads[key] == done {
+			delete(deserted.threads, key)
+			_ = unix.Flock(own, unix.LOCK_UN)
+		}
+		unix.Close(own)
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	deserted.Lock()
+	defer deserted.Unlock()
+	if len(done) == 0 {
+		if deserted.threads == nil {
+			deserted.threads = map[inode]chan error{}
+		}
+		deserted.threads[key] = done
+	}
+	return ctx.Err()
+}
+
+func flock(fd int) error {
+	for {
+		if err := unix.Flock(fd, unix.LOCK_EX); err != unix.EINTR {
+			return err
 		}
 	}
 }

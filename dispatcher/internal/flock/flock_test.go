@@ -41,6 +41,19 @@ func TestLock(t *testing.T) {
 	if err := Lock(ctx, second); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("the context has ended, and Lock says %v", err)
 	}
+	// A thread goes on waiting for who gave up, and only one, and takes the lock from nobody.
+	impatient, end := context.WithCancel(t.Context())
+	end()
+	for range 3 {
+		if err := Lock(impatient, second); !errors.Is(err, context.Canceled) {
+			t.Errorf("the context has ended, and Lock says %v", err)
+		}
+	}
+	deserted.Lock()
+	if len(deserted.threads) != 1 {
+		t.Errorf("%d threads wait for nobody", len(deserted.threads))
+	}
+	deserted.Unlock()
 	third := open(t, path)
 	done := make(chan error)
 	go func() { done <- Lock(t.Context(), int(third.Fd())) }()

@@ -13,7 +13,12 @@ import (
 // was taken from an interface before the call. The kernel swaps dispatchers
 // without such a wait, and unlinking a program then takes it from the packets that
 // are still inside: they would pass a filter unseen.
-func WaitForPackets() {
+func WaitForPackets() { waiting() }
+
+// waiting is replaced where a test shows what happens without.
+var waiting = wait
+
+func wait() {
 	if waitForPrograms() != nil {
 		// The same wait, but refused where processors are isolated (nohz_full).
 		unix.Syscall(unix.SYS_MEMBARRIER, membarrierGlobal, 0, 0)

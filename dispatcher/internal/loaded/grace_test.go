@@ -1,0 +1,245 @@
+package loaded_test
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/xdpmux/xdpmux/cgo/libbpf"
+	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/loaded"
+	"github.com/xdpmux/xdpmux/test/kernel"
+)
+
+func TestMain(m *testing.M) { kernel.Main(m) }
+
+// What the map of hold.bpf.c counts.
+const inside, letGo, left = 0, 1, 2
+
+// held is a chain of a program that keeps a packet inside, and of a guard behind that
+// drops it.
+type held struct {
+	*testing.T
+	veth    *kernel.Veth
+	ids     []uint32 // hold, guard
+	link    uint32   // holds the guard in the dispatcher that the packet is in
+	packets *dispatcher.Map
+	passed  chan int
+}
+
+func newHeld(t *testing.T) *held {
+	v := kernel.NewVeth(t)
+	hold := dispatcher.Program{File: fixture("hold"), Priority: dispatcher.Prio(10)}
+	guard := dispatcher.Program{File: fixture("flood"), Name: "guard", Priority: dispatcher.Prio(20)}
+	done, err := dispatcher.Transaction{Add: []dispatcher.Program{hold, guard}}.Commit(t.Context(), v.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &held{T: t, veth: v, passed: make(chan int, 1)}
+	for _, p := range done.Added {
+		h.ids = append(h.ids, p.ID)
+	}
+	if h.packets, err = dispatcher.OpenMap(h.ids[0], "packets"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { h.packets.Close() })
+	return h
+}
+
+func fixture(name string) string { return filepath.Join("../../../build/bpf/fixtures", name+".o") }
+
+// send sends a packet that the guard drops, and returns when it is in the program before.
+func (h *held) send() {
+	h.findLink()
+	frame := append([]byte{2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x88, 0xb6}, make([]byte, 46)...)
+	go func() { h.passed <- len(h.veth.Deliver(h, frame)) }()
+	for deadline := time.Now().Add(5 * time.Second); h.count(inside) == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			h.Error("no packet gets into the first program")
+			return
+		}
+	}
+}
+
+func (h *held) findLink() {
+	chain, err := dispatcher.Status(context.Background(), h.veth.Name)
+	if err != nil {
+		h.Error(err)
+		return
+	}
+	fd, err := libbpf.ObjGet(filepath.Join(chain.Pins, "prog1-link"))
+	if err != nil {
+		h.Error(err)
+		return
+	}
+	defer fd.Close()
+	info, err := libbpf.LinkInfoByFD(fd.Int())
+	if err != nil {
+		h.Error(err)
+		return
+	}
+	h.link = info.ID
+}
+
+// waitForUnlink returns when the guard is out of the dispatcher that the packet is in. The
+// kernel does that a little later than the last holder lets go.
+func (h *held) waitForUnlink() {
+	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+		fd, err := libbpf.LinkByID(h.link)
+		if err != nil {
+			return
+		}
+		fd.Close()
+		if time.Now().After(deadline) {
+			h.Error("the guard stays in its slot")
+			return
+		}
+	}
+}
+
+func (h *held) count(key uint32) uint64 {
+	n, err := dispatcher.Lookup[uint64](h.packets, key)
+	if err != nil {
+		h.Error(err)
+		return 1
+	}
+	return n[0]
+}
+
+// letGo lets the packet go on, and says how many have got past the guard.
+func (h *held) letGo() int {
+	fd, err := libbpf.MapByID(h.packets.ID)
+	if err == nil {
+		defer fd.Close()
+		err = libbpf.MapUpdate(fd.Int(), binary.NativeEndian.AppendUint32(nil, letGo), binary.NativeEndian.AppendUint64(nil, 1), libbpf.UpdateAny)
+	}
+	if err != nil {
+		h.Error(err)
+	}
+	return <-h.passed
+}
+
+// priority is a change that makes a swap.
+func (h *held) priority(ctx context.Context) error {
+	_, err := dispatcher.Transaction{Mode: dispatcher.ModeUnspecified, Set: []dispatcher.Setting{{ID: h.ids[0], Priority: dispatcher.Prio(11)}}}.Commit(ctx, h.veth.Name)
+	return err
+}
+
+// takenBack is a load on two interfaces that the second refuses, while the packet is in the
+// first one's new chain.
+func (h *held) takenBack(ctx context.Context) error {
+	second := kernel.NewVeth(h)
+	second.SetMTU(h, 9000)
+	opts := dispatcher.AttachOptions{Progress: func(step dispatcher.Step, i int) {
+		if step == dispatcher.StepSwap && i == 1 {
+			h.send()
+		}
+	}}
+	front := []dispatcher.Program{{File: fixture("flood"), Name: "front", Priority: dispatcher.Prio(30)}}
+	_, err := dispatcher.AttachAll(ctx, []string{h.veth.Name, second.Name}, front, opts)
+	if !errors.Is(err, dispatcher.ErrModeNotSupported) {
+		return fmt.Errorf("it was not refused: %w", err)
+	}
+	return nil
+}
+
+// clean removes what a change has left that was killed before it could wait.
+func (h *held) clean(ctx context.Context) error {
+	_, err := dispatcher.Clean(ctx, dispatcher.CleanOptions{})
+	return err
+}
+
+// TestHeldPacket holds a packet in the first program of a chain while another chain takes
+// its place: the guard behind has to drop it, and would not if nobody waited for it.
+func TestHeldPacket(t *testing.T) {
+	kernel.FillShortcut(t)
+	for _, c := range []struct {
+		name   string
+		change func(*held, context.Context) error
+	}{{"change", (*held).priority}, {"taken back", (*held).takenBack}, {"clean", (*held).clean}} {
+		for _, waits := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s/%t", c.name, waits), func(t *testing.T) {
+				kernel.NoLeak(t)
+				h := newHeld(t)
+				if c.name != "taken back" {
+					h.send()
+				}
+				if c.name == "clean" {
+					killed(h)
+				}
+				begun, over := make(chan struct{}), make(chan uint64, 1)
+				var once sync.Once
+				loaded.Instead(t, func(wait func()) {
+					once.Do(func() { close(begun) })
+					if waits {
+						wait()
+					}
+					over <- h.count(left)
+				})
+				done := make(chan error, 1)
+				go func() { done <- c.change(h, context.WithoutCancel(t.Context())) }()
+				select {
+				case <-begun:
+				case err := <-done:
+					h.letGo()
+					t.Fatalf("it ended without a wait: %v", err)
+				}
+				if waits && c.name != "clean" { // which has locked the pins
+					kernel.MustRun(t, "xdp-loader", "clean")
+				}
+				if waits {
+					select {
+					case n := <-over:
+						t.Errorf("it doesn't wait: %d packets have left the program", n)
+						over <- n
+					default:
+					}
+				} else if err := <-done; err != nil {
+					t.Error(err)
+				} else {
+					h.waitForUnlink()
+				}
+				if passed := h.letGo(); passed != map[bool]int{true: 0, false: 1}[waits] {
+					t.Errorf("%d packets got past the guard; waits for packets: %t", passed, waits)
+				}
+				if waits {
+					if n := <-over; n != 1 {
+						t.Error("the wait was over before the packet was")
+					}
+					if err := <-done; err != nil {
+						t.Error(err)
+					}
+				}
+				if _, err := dispatcher.Status(t.Context(), h.veth.Name); err != nil {
+					t.Error(err)
+				}
+				if err := dispatcher.DetachAll(t.Context(), h.veth.Name); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
+}
+
+// killed makes a swap and ends as a process does that is killed just behind it.
+func killed(h *held) {
+	ended := make(chan struct{})
+	t := h.T
+	t.Run("killed", func(t *testing.T) {
+		loaded.Instead(t, func(func()) { runtime.Goexit() })
+		go func() {
+			defer close(ended)
+			if err := h.priority(context.WithoutCancel(t.Context())); err != nil {
+				t.Error(err)
+			}
+			t.Error("it was not killed")
+		}()
+		<-ended
+	})
+}

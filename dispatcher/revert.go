@@ -1,0 +1,175 @@
+package dispatcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/xdpmux/xdpmux/cgo/libbpf"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/loaded"
+)
+
+// revertAll takes swaps back after err, the last one first, and adds to it what can't be
+// taken back. Where the old chain can't be put back, because others have changed the chain
+// since or its pins are out of reach, the programs are removed from what is there.
+func (c *commit) revertAll(ctx context.Context, swaps []*swap, err error) error {
+	ctx = context.WithoutCancel(ctx)
+	var back []*swap
+	for _, s := range slices.Backward(swaps) {
+		failed := s.revert(ctx)
+		switch {
+		case failed == nil:
+			back = append(back, s)
+			if s.unclear {
+				err = s.unanswered(err)
+			}
+		case !errors.Is(failed, errUnclear) && !errors.Is(failed, ErrNoInterface):
+			finish(nil, s)
+			if c.removeFrom(ctx, s) == nil {
+				failed = nil
+			}
+		}
+		if failed == nil {
+			continue
+		}
+		if errors.Is(err, errLostRace) { // which isn't to be started over now
+			err = &Error{Kind: ErrBusy, Msg: "a chain was changed by others meanwhile", Remedy: "try again"}
+		}
+		err = errors.Join(err, c.notTakenBack(s, failed))
+	}
+	if len(back) > 0 {
+		loaded.WaitForPackets()
+	}
+	for _, s := range back {
+		if failed := unpin(s.link.Index, s.host.ID); failed != nil {
+			err = errors.Join(err, s.pinsLeft(s.host.ID, failed))
+		}
+	}
+	return err
+}
+
+// revert puts the old dispatcher back after apply and before finish. The caller waits for
+// the packets that are in the new one before its pins go.
+func (s *swap) revert(ctx context.Context) error {
+	root, err := lockPins(ctx)
+	if err != nil {
+		return err
+	}
+	defer root.close()
+	// Its programs are in it by their links, which only the pins keep when this process has
+	// ended. With the lock held, nobody takes them for leftovers before it is in its place.
+	if s.old.state != nil {
+		if err := s.old.pinAgain(root, pinName(s.link.Index, s.old.state.ID)); err != nil {
+			return explainPins(fmt.Errorf("pin the chain that was there below %s: %w", pinDir(s.link.Index, s.old.state.ID), err))
+		}
+	}
+	flags := xdpFlag(s.mode) | libbpf.XDPReplace
+	return s.explained(func() error {
+		return s.outcome(s.link.progID, libbpf.XDPAttach(s.link.Index, s.old.main.Int(), flags, s.host.main.FD()))
+	})
+}
+
+// pinAgain pins the chain where it was pinned, unless it still is.
+func (r *running) pinAgain(root *pinRoot, name string) error {
+	if r.arePinned() {
+		return nil
+	}
+	if err := root.create(name); err != nil {
+		return err
+	}
+	for i, h := range r.held {
+		if h.linkPinned {
+			if err := libbpf.ObjPin(h.link.Int(), linkPin(r.state.pins, i)); err != nil {
+				return err
+			}
+		}
+		if h.progPinned {
+			if err := libbpf.ObjPin(h.prog.Int(), progPin(r.state.pins, i)); err != nil {
+				return err
+			}
+		}
+	}
+	if !r.arePinned() {
+		return errors.New("something else is pinned there")
+	}
+	return nil
+}
+
+// arePinned says whether all is pinned that was.
+func (r *running) arePinned() bool {
+	for i, h := range r.held {
+		if h.linkPinned && !isPinned(linkPin(r.state.pins, i), h.link, linkID) ||
+			h.progPinned && !isPinned(progPin(r.state.pins, i), h.prog, progID) {
+			return false
+		}
+	}
+	return true
+}
+
+// isPinned says whether a pin is that of what fd stands for.
+func isPinned(path string, fd *libbpf.FD, id func(fd int) (uint32, error)) bool {
+	there, err := libbpf.ObjGet(path)
+	if err != nil {
+		return false
+	}
+	defer there.Close()
+	a, errA := id(there.Int())
+	b, errB := id(fd.Int())
+	return errA == nil && errB == nil && a == b
+}
+
+func linkID(fd int) (uint32, error) {
+	info, err := libbpf.LinkInfoByFD(fd)
+	if err != nil {
+		return 0, err
+	}
+	return info.ID, nil
+}
+
+func progID(fd int) (uint32, error) {
+	info, err := libbpf.ProgInfoByFD(fd)
+	if err != nil {
+		return 0, err
+	}
+	return info.ID, nil
+}
+
+// removeFrom removes the programs that came from the chain as it is now.
+func (c *commit) removeFrom(ctx context.Context, s *swap) error {
+	_, err := Transaction{Mode: ModeUnspecified, Remove: c.added(s)}.Commit(ctx, s.link.Name)
+	if errors.Is(err, ErrNoProgram) {
+		return nil
+	}
+	return err
+}
+
+// added are the ids of the programs that a swap adds.
+func (c *commit) added(s *swap) (ids []uint32) {
+	for _, o := range c.adds {
+		ids = append(ids, s.component(o).ID)
+	}
+	return ids
+}
+
+// notTakenBack says what an interface is left with.
+func (c *commit) notTakenBack(s *swap, err error) error {
+	if errors.Is(err, ErrNoInterface) || errors.Is(err, errUnclear) {
+		return err
+	}
+	var ids []string
+	for _, id := range c.added(s) {
+		ids = append(ids, fmt.Sprint(id))
+	}
+	return &Error{Kind: ErrSystem, Err: err,
+		Msg:    fmt.Sprintf("on %s it could not be taken back, and program %s stays there: %v", s.link.Name, strings.Join(ids, ", "), err),
+		Remedy: fmt.Sprintf("to remove one: unload %s -i ID", s.link.Name)}
+}
+
+// unanswered is err without the doubt about a swap that has been taken back since.
+func (s *swap) unanswered(err error) error {
+	return &Error{Kind: ErrSystem, Err: errors.Unwrap(err),
+		Msg:    fmt.Sprintf("the kernel gave no answer when the chain on %s was to be changed, so it was left as it was", s.link.Name),
+		Remedy: "try again"}
+}

@@ -1,0 +1,116 @@
+package transaction
+
+import (
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/test/kernel"
+)
+
+// reused is the index of an interface that goes while a command is about to change it, and
+// of the next, which has another name.
+const reused = 900
+
+func newInterface(t *testing.T, name string) {
+	t.Helper()
+	kernel.MustRun(t, "ip", "link", "add", name, "index", fmt.Sprint(reused), "type", "veth", "peer", "name", name+"peer")
+	t.Cleanup(func() { kernel.Run(t, "ip", "link", "del", name) }) // unless it has gone
+}
+
+// TestReusedIndex has commands wait for the lock while their interface goes, and another
+// one gets its index: none does to that what was meant for the first.
+func TestReusedIndex(t *testing.T) {
+	kernel.NoLeak(t)
+	object := fixture("verdicts", "").File
+	bystander := kernel.NewVeth(t)
+	for _, c := range []struct {
+		chain bool // the interface has one
+		args  []string
+	}{
+		{false, []string{"load", "gone", object, "-n", "v_pass"}},
+		{false, []string{"load", "gone," + bystander.Name, object, "-n", "v_pass"}},
+		{false, []string{"run", "gone", kernel.Sample("xdp_count")}},
+		{true, []string{"load", "gone", object, "-n", "v_pass"}},
+		{true, []string{"set", "gone", "--name", "v_drop", "-P", "7"}},
+		{true, []string{"replace", "gone", "--name", "v_drop", object, "-n", "v_pass"}},
+		{true, []string{"unload", "gone", "--name", "v_drop"}},
+		{true, []string{"unload", "gone", "-a"}},
+		{true, []string{"clean", "gone"}},
+	} {
+		t.Run(fmt.Sprintf("%q, a chain: %t", c.args, c.chain), func(t *testing.T) {
+			newInterface(t, "gone")
+			if c.chain {
+				commit(t, "gone", dispatcher.Transaction{Add: []dispatcher.Program{fixture("verdicts", "v_drop")}})
+			}
+			_, release := holder(t)
+			cmd := exec.Command(kernel.Xdpmux(), c.args...)
+			var output strings.Builder
+			cmd.Stdout, cmd.Stderr = &output, &output
+			check(t, cmd.Start())
+			waitForLock(t, cmd.Process.Pid)
+			kernel.MustRun(t, "ip", "link", "del", "gone")
+			newInterface(t, "other")
+			release()
+			err := cmd.Wait()
+			if want := fmt.Sprintf("xdpmux: interface \"gone\" is gone: its index %d is now that of \"other\"\n", reused); err == nil || !strings.Contains(output.String(), want) {
+				t.Errorf("%v\n%s\nwant: %s", err, output.String(), want)
+			}
+			for _, name := range []string{"other", bystander.Name} {
+				if chain := status(t, name); chain.Dispatcher != nil || chain.Legacy != nil {
+					t.Errorf("%s has %+v", name, chain)
+				}
+			}
+			_, err = dispatcher.Clean(t.Context(), dispatcher.CleanOptions{})
+			check(t, err)
+		})
+	}
+}
+
+// TestReusedBetweenCalls has a load stop at each message that it sends to the kernel, and
+// gives its interface's index to another one there, and so also between the last look at the
+// name and the swap.
+func TestReusedBetweenCalls(t *testing.T) {
+	kernel.NoLeak(t)
+	object := fixture("verdicts", "").File
+	loads, noticed := 0, 0
+	for n := 1; ; n++ {
+		newInterface(t, "gone")
+		trace := filepath.Join(t.TempDir(), "trace")
+		cmd := exec.Command("strace", "-f", "--seccomp-bpf", "-o", trace, "-e", "trace=sendto", "-e", fmt.Sprintf("inject=sendto:delay_enter=1500000:when=%d", n),
+			kernel.Xdpmux(), "load", "gone", object, "-n", "v_pass")
+		var output strings.Builder
+		cmd.Stdout, cmd.Stderr = &output, &output
+		check(t, cmd.Start())
+		done := make(chan error, 1)
+		go func() { done <- cmd.Wait() }()
+		held := heldByStrace(t, cmd.Process.Pid, done)
+		if held {
+			kernel.MustRun(t, "ip", "link", "del", "gone")
+			newInterface(t, "other")
+			err := <-done // none if it was loaded before
+			if chain := status(t, "other"); chain.Dispatcher != nil || chain.Legacy != nil {
+				t.Errorf("message %d: %v, and the other interface has %+v\n%s", n, err, chain, output.String())
+			}
+			if strings.Contains(output.String(), `is now that of "other"`) {
+				noticed++
+			}
+			kernel.MustRun(t, "ip", "link", "del", "other")
+		} else {
+			check(t, <-done)
+			kernel.MustRun(t, "ip", "link", "del", "gone")
+		}
+		_, err := dispatcher.Clean(t.Context(), dispatcher.CleanOptions{})
+		check(t, err)
+		if !held {
+			break
+		}
+		loads++
+	}
+	if loads < 3 || noticed == 0 {
+		t.Errorf("%d messages, and %d loads noticed the other interface", loads, noticed)
+	}
+}
