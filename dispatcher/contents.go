@@ -42,7 +42,7 @@ func (o *opened) fill() error {
 			return &Error{Kind: ErrInvalid, Msg: fmt.Sprintf("map %q has keys of %d bytes and values of %d, not of %d and %d",
 				e.Map, m.KeySize(), m.ValueSize(), len(e.Key), len(e.Value))}
 		}
-		if o.keeps(i) || m.PinPath() != "" && !slices.ContainsFunc(o.pins.maps, func(made *libbpf.Map) bool { return made.Name() == e.Map }) {
+		if o.keeps(i) || m.PinPath() != "" { // new ones have no pin yet
 			continue
 		}
 		value := e.Value

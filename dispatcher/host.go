@@ -211,15 +211,21 @@ func (o *opened) load(dispatcherFD int, function string) error {
 	if err := o.checkMaps(); err != nil {
 		return err
 	}
-	err := o.obj.Load()
-	if err == nil {
-		o.loaded = true
-		if err := o.nameMaps(); err != nil {
-			return err
-		}
-		return o.fill()
+	pin, err := o.pins.hold()
+	if err != nil {
+		return err
 	}
-	return o.explainLoad(err)
+	if err := o.obj.Load(); err != nil {
+		return o.explainLoad(err)
+	}
+	o.loaded = true
+	if err := o.nameMaps(); err != nil {
+		return err
+	}
+	if err := o.fill(); err != nil {
+		return err
+	}
+	return pin()
 }
 
 // reopen opens the object once more, as libbpf loads one only once, failed or not.

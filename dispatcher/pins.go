@@ -89,6 +89,30 @@ func pinnedLink(path string) error {
 		Remedy: "name the path that it leads to, if that is where the maps are to be"}
 }
 
+// hold keeps the load from making the pins, until release makes them. Maps are pinned when
+// they hold what they should, and not before: a process that is killed in between would
+// leave empty ones, which the next load takes for maps that others have filled.
+func (p mapPins) hold() (release func() error, err error) {
+	paths := make([]string, len(p.maps))
+	for i, m := range p.maps {
+		paths[i] = m.PinPath()
+		if err := m.SetPinPath(""); err != nil {
+			return nil, err
+		}
+	}
+	return func() error {
+		for i, m := range p.maps {
+			if paths[i] == "" {
+				continue
+			}
+			if err := m.Pin(paths[i]); err != nil {
+				return &Error{Kind: ErrSystem, Err: err, Msg: fmt.Sprintf("can't pin map %q at %s: %s", m.Name(), paths[i], cause(err))}
+			}
+		}
+		return nil
+	}, nil
+}
+
 // undo removes the pins that the load has made. A pin that shows another map by
 // now isn't ours.
 func (p mapPins) undo() {

@@ -160,6 +160,9 @@ func (s *State) apply(ctx context.Context, r records, opts Options) ([]*Plan, er
 		return nil, err
 	}
 	defer unlock()
+	if err := r.tidy(ctx); err != nil {
+		return nil, err
+	}
 	if err := r.clean(true); err != nil {
 		return nil, err
 	}
@@ -184,18 +187,50 @@ func (t *target) apply(ctx context.Context, o *objects, r records, opts Options)
 	}
 }
 
+// swap does the steps that are one swap. What comes is recorded before it can run: else
+// nobody would know whose it is if this process were killed in between.
+func (p *Plan) swap(ctx context.Context, r records) error {
+	end, err := p.begin(r)
+	if err != nil {
+		return err
+	}
+	defer end()
+	t := transaction(p.mode, p.Steps)
+	t.BeforeSwap = func(coming []dispatcher.Coming) error {
+		var added, replaced []dispatcher.Coming
+		for _, c := range coming {
+			if c.Old == 0 {
+				added = append(added, c)
+			} else {
+				replaced = append(replaced, c)
+			}
+		}
+		for _, s := range p.Steps {
+			var c dispatcher.Coming
+			switch s.Action {
+			case Add:
+				c, added = added[0], added[1:]
+			case Replace:
+				c, replaced = replaced[0], replaced[1:]
+			default:
+				continue
+			}
+			if err := r.write(c.ID, c.Tag, s.want.entry, s.want.digest, true); err != nil {
+				return fmt.Errorf("%s is as it was, as the record of what should run can't be written: %w", p.Interface, err)
+			}
+		}
+		return nil
+	}
+	_, err = t.Commit(ctx, p.Interface) // records of what didn't come to run are removed by clean
+	return err
+}
+
 // do does the steps and records what runs then.
 func (p *Plan) do(ctx context.Context, r records) error {
-	var added, replaced []dispatcher.Component
 	if swaps(p.Steps) {
-		done, err := transaction(p.mode, p.Steps).Commit(ctx, p.Interface)
-		if err != nil {
+		if err := p.swap(ctx, r); err != nil {
 			p.Steps = []Step{}
 			return err
-		}
-		added = done.Added
-		for _, c := range done.Replaced {
-			replaced = append(replaced, c.New)
 		}
 	}
 	var errs []error
@@ -204,12 +239,7 @@ func (p *Plan) do(ctx context.Context, r records) error {
 	}
 	for i := range p.Steps {
 		switch s := &p.Steps[i]; s.Action {
-		case Add:
-			record(added[0].Loaded, s.want)
-			added = added[1:]
 		case Replace:
-			record(replaced[0].Loaded, s.want)
-			replaced = replaced[1:]
 			errs = append(errs, r.remove(s.ID))
 		case Remove:
 			if s.alone {

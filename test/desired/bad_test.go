@@ -43,7 +43,7 @@ func TestBadInput(t *testing.T) {
 		{"wrong contents", "interfaces: [{name: IF, programs: [{name: a, object: OBJ/xdp_count.o, maps: {packets: [{key: 192.0.2.0/24, value: 1}]}}]}]",
 			"xdpmux: IF: FILE:1:ELSEWHERE: map \"packets\": key 192.0.2.0/24 has 8 bytes, and the map wants 4\n"},
 		{"pins outside of a bpffs", "interfaces: [{name: IF, programs: [{name: a, object: OBJ/xdp_count.o, pin-path: /tmp/x}]}]",
-			"xdpmux: IF: FILE:1:ELSEWHERE: pin path /tmp/x is not on a bpffs\n  choose a path below /sys/fs/bpf, where bpffs is mounted by: mount -t bpf bpf /sys/fs/bpf\n"},
+			"xdpmux: IF: FILE:1:ELSEWHERE: pin path /tmp/x is not on a bpffs\n  choose a path below /sys/fs/bpf, where bpffs is mounted by: mount -t bpf -o mode=0700 bpf /sys/fs/bpf\n"},
 		{"one entry too many", "interfaces: [{name: IF, programs: [{name: a, object: OBJ/xdp_count.o, maps: {packets: [{key: 1, value: 1}]}}]}]",
 			"xdpmux: IF: map \"packets\" of OBJ/xdp_count.o takes 1 entries, and 01 00 00 00 is none of them or one too many\n"},
 	}

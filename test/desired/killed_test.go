@@ -1,0 +1,102 @@
+package desired
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/xdpmux/xdpmux/test/kernel"
+)
+
+// applyKilled applies a file and is killed at the nth of these calls of the system, by
+// whatever thread. done says that there are fewer.
+func applyKilled(t *testing.T, file, call string, n int) (done bool) {
+	t.Helper()
+	trace := filepath.Join(t.TempDir(), "trace")
+	// strace ends by the signal that its program was killed by; the shell only tells.
+	kernel.Run(t, "sh", "-c", `"$@"; exit $?`, "sh", "strace", "-f", "-o", trace, "-e", "trace="+call,
+		"-e", fmt.Sprintf("inject=%s:signal=KILL:when=%d", call, n), kernel.Xdpmux(), "apply", "-f", file)
+	text, err := os.ReadFile(trace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return !strings.Contains(string(text), "+++ killed by SIGKILL +++")
+}
+
+// steps are the moments at which an apply is killed: some of the calls that make, attach,
+// record and remove, and how many calls lie between two of them.
+var steps = map[string]int{"bpf": 25, "mkdirat": 1, "sendto": 3, "unlinkat": 3, "renameat": 1}
+
+// TestKilled: an apply that was killed, at whatever moment, knows its own programs
+// afterwards, and the next one removes what it has left.
+func TestKilled(t *testing.T) {
+	kernel.NoLeak(t)
+	v := kernel.NewVeth(t)
+	chance := kernel.Chance(t)
+	none := write(t, "none.yaml", "interfaces: [{name: "+v.Name+"}]")
+	state := func(value int) string {
+		return write(t, "state.yaml", fmt.Sprintf("interfaces: [{name: %s, programs: [{name: a, object: %s}, {name: b, object: %s, maps: {packets: [{key: 0, value: %d}]}}]}]",
+			v.Name, object(t, "xdp_pass"), object(t, "xdp_count"), value))
+	}
+	mustExit(t, 0, "apply", "-f", state(1))
+	kills := 0
+	for call, stride := range steps {
+		for n, done := 1+chance.IntN(stride), false; !done; n += stride {
+			done = applyKilled(t, state(kills+2), call, n)
+			kills++
+			what := fmt.Sprintf("killed at %s %d", call, n)
+			if plan := mustExit(t, 2, "plan", "-f", none); strings.Count(plan, "  remove  ") != 2 {
+				t.Errorf("%s: not all programs are known:\n%s", what, plan)
+			}
+			if got := text(chainOf(t, v.Name)); got != "5 xdp_count XDP_ABORTED,XDP_DROP,XDP_PASS,XDP_TX,XDP_REDIRECT; 50 xdp_pass XDP_PASS" {
+				t.Fatalf("%s: %s runs", what, got)
+			}
+		}
+	}
+	t.Logf("%d kills", kills)
+	mustExit(t, 0, "apply", "-f", none)
+	for _, pattern := range []string{fmt.Sprintf("/sys/fs/bpf/xdp/dispatch-%d-*", v.Index), "/run/xdpmux/swap*"} {
+		if left, err := filepath.Glob(pattern); err != nil || len(left) > 0 {
+			t.Errorf("%q, %v", left, err)
+		}
+	}
+}
+
+// TestKilledWithPins: the pinned maps that an apply which was killed has left hold what the
+// file says, or go with the next apply.
+func TestKilledWithPins(t *testing.T) {
+	kernel.NoLeak(t)
+	v := kernel.NewVeth(t)
+	chance := kernel.Chance(t)
+	pins := "/sys/fs/bpf/xm-killed"
+	t.Cleanup(func() { os.RemoveAll(pins) })
+	none := write(t, "none.yaml", "interfaces: [{name: "+v.Name+"}]")
+	file := write(t, "state.yaml", fmt.Sprintf("interfaces: [{name: %s, programs: [{name: p, object: %s, section: xdp/good, pin-path: %s, maps: {pinned_packets: [{key: 0, value: 1000}]}}]}]",
+		v.Name, object(t, "fixtures/pinned"), pins))
+	outcomes := map[string]int{}
+	for call, stride := range steps {
+		for n, done := 1+chance.IntN(stride), false; !done; n += stride {
+			done = applyKilled(t, file, call, n)
+			what := fmt.Sprintf("killed at %s %d", call, n)
+			runs := len(chainOf(t, v.Name).Programs) == 1
+			outcomes[fmt.Sprintf("runs: %v", runs)]++
+			if chance.IntN(2) == 0 { // the pin that is left is used, or the program is
+				mustExit(t, 0, "apply", "-f", file)
+				if got := firstValues(t, chainOf(t, v.Name).Programs[0].ID); len(got) != 1 || got[0] != 1000 {
+					t.Fatalf("%s: the map holds %d", what, got)
+				}
+				runs = true
+			}
+			mustExit(t, 0, "apply", "-f", none)
+			if _, err := os.Stat(pins); !runs && err == nil {
+				t.Errorf("%s: %s is left", what, pins)
+			}
+			if err := os.RemoveAll(pins); err != nil { // a pin outlives its program
+				t.Fatal(err)
+			}
+		}
+	}
+	t.Logf("after the kill: %v", outcomes)
+}
