@@ -231,6 +231,9 @@ func optionValues(ctx context.Context, command *cli.Command, name string, args [
 func listed(args []string, what func(dispatcher.Listed) string) (found []string) {
 	for _, arg := range args {
 		spec, _ := parseFileSpec(home(arg), dispatcher.Program{})
+		if !isFile(spec.File) {
+			continue
+		}
 		contents, _ := dispatcher.Listing(spec.File)
 		for _, c := range contents {
 			found = append(found, what(c))
@@ -239,9 +242,18 @@ func listed(args []string, what func(dispatcher.Listed) string) (found []string)
 	return found
 }
 
+// isFile says whether a path is one of a file that can be read at once: the shell waits.
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
+}
+
 // objectMaps are the maps of numbers in those arguments that are object files.
 func objectMaps(args []string) (found []string) {
 	for _, arg := range args {
+		if !isFile(home(arg)) {
+			continue
+		}
 		object, err := dispatcher.Inspect(home(arg))
 		if err != nil {
 			continue

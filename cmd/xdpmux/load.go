@@ -76,7 +76,7 @@ func load(c *cli.Context, out *output) error {
 		}
 		programs = append(programs, p)
 	}
-	if err := shareMapSizes(programs); err != nil {
+	if err := shareMapSizes(c.Context, programs); err != nil {
 		return err
 	}
 	opts.Warn, opts.BeforeSwap = out.warnOf, out.record

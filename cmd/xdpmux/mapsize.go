@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strconv"
@@ -31,15 +32,20 @@ func mapSizes(c *cli.Context) (map[string]uint32, error) {
 }
 
 // shareMapSizes gives each of several files the sizes of the maps that it has. Those
-// that no file has stay with all, of which the first will be refused for it.
-func shareMapSizes(programs []dispatcher.Program) error {
+// that no file has stay with all, of which the first will be refused for it. The files are
+// read for that, and what was read is loaded.
+func shareMapSizes(ctx context.Context, programs []dispatcher.Program) (err error) {
 	if len(programs) < 2 || programs[0].MapSizes == nil {
 		return nil
 	}
 	asked := programs[0].MapSizes
 	found := map[string]bool{}
 	for i := range programs {
-		object, err := dispatcher.Inspect(programs[i].File)
+		p := &programs[i]
+		if p.Data, err = dispatcher.ReadObject(ctx, p.File); err != nil {
+			return err
+		}
+		object, err := dispatcher.InspectData(p.File, p.Data)
 		if err != nil {
 			return err
 		}
@@ -49,7 +55,7 @@ func shareMapSizes(programs []dispatcher.Program) error {
 				own[m.Name], found[m.Name] = size, true
 			}
 		}
-		programs[i].MapSizes = own
+		p.MapSizes = own
 	}
 	for name, size := range asked {
 		if !found[name] {

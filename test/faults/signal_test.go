@@ -36,6 +36,7 @@ func TestSilentInput(t *testing.T) {
 		{"inspect", fifo},
 		{"inspect", "-"},
 		{"load", v.Name, fifo},
+		{"load", v.Name, fifo, pass, "--map-size", "flows=1"},
 		{"replace", v.Name, fifo, "-i", "1"},
 		{"run", v.Name, fifo},
 		{"plan", "-f", fifo},
@@ -103,6 +104,17 @@ func TestFullOutput(t *testing.T) {
 				t.Errorf("%v", cmd.ProcessState)
 			}
 		})
+	}
+}
+
+// TestCompletionOfFIFO: who presses the tab key doesn't wait for one who writes.
+func TestCompletionOfFIFO(t *testing.T) {
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	check(t, unix.Mkfifo(fifo, 0o600))
+	for _, args := range [][]string{{"load", "lo", fifo, "-n", ""}, {"run", "lo", fifo, "--map", ""}} {
+		if out := kernel.MustRun(t, ours(), append([]string{"__complete"}, args...)...); out != "" {
+			t.Errorf("%q: %s", args, out)
+		}
 	}
 }
 
