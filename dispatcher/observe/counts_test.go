@@ -154,14 +154,24 @@ func TestGap(t *testing.T) {
 	if g.open || g.missed() != 80 {
 		t.Errorf("after a long time: %d", g.missed())
 	}
-	g.look(pair{1600, 500})
-	if g.missed() != 80 {
-		t.Errorf("when nothing is swapped: %d", g.missed())
-	}
+	h := g
 	g.swapped()
 	g.look(pair{1600, 540})
 	if g.missed() != 90 {
 		t.Errorf("in the next gap: %d", g.missed())
+	}
+	h.look(pair{1600, 540})
+	if h.missed() != 90 || h.open {
+		t.Errorf("what was under way: %d", h.missed())
+	}
+	h.look(pair{101_600, 540}) // a driver that counts others too
+	if h.missed() != 80+underWay {
+		t.Errorf("too many for what was under way: %d", h.missed())
+	}
+	h.from = h.from.Add(-rests)
+	h.look(pair{101_600, 540})
+	if h.missed() != 80+underWay || h.loose {
+		t.Errorf("at the next rest: %d", h.missed())
 	}
 }
 

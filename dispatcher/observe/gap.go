@@ -11,6 +11,7 @@ import "time"
 type gap struct {
 	before pair // when nothing was missing
 	open   bool // a swap came since
+	loose  bool // it was ended without a rest: packets that were under way may be missing
 	found  uint64
 	so     uint64 // found in the open gap so far; never too many
 	opened time.Time
@@ -25,7 +26,7 @@ type pair struct{ received, counted uint64 }
 // begin says that from now on everything is counted.
 func (g *gap) begin(now pair) {
 	g.end()
-	g.before, g.last, g.from = now, now, time.Now()
+	g.before, g.last, g.from, g.loose = now, now, time.Now(), false
 }
 
 // swapped says that another program is on the interface.
@@ -44,17 +45,25 @@ func (g *gap) end() {
 // The numbers are of the same packets when they have rested for so long: a driver adds
 // up what it has received after it has run the program on it. Where packets come
 // without a pause, the gap ends after the second time, without new numbers to start
-// from.
+// from, and afterwards only what may have been under way is made up for.
 const (
 	rests   = 50 * time.Millisecond
 	longest = 10 * time.Second
+
+	// underWay is more than a driver has run the program on and not yet added up.
+	underWay = 1024
 )
 
 // look takes in what the interface has received and, read later, what was counted.
 func (g *gap) look(now pair) {
 	received, counted := now.received-g.before.received, now.counted-g.before.counted
-	if g.open && received > counted {
-		g.so = max(g.so, received-counted)
+	if received > counted {
+		switch missing := received - counted; {
+		case g.open:
+			g.so = max(g.so, missing)
+		case g.loose:
+			g.so = max(g.so, min(missing, underWay))
+		}
 	}
 	if now != g.last {
 		g.last, g.from = now, time.Now()
@@ -62,10 +71,11 @@ func (g *gap) look(now pair) {
 	switch {
 	case time.Since(g.from) >= rests:
 		g.end()
-		g.before = now
+		g.before, g.loose = now, false
 	case g.open && time.Since(g.opened) > longest:
 		g.before.counted -= g.so // what is missing is no longer asked for
 		g.end()
+		g.loose = true
 	}
 }
 

@@ -162,7 +162,7 @@ func (r *row) missedBefore(g *gap) uint64 {
 
 // ended keeps that, once it is known.
 func (r *row) ended(g *gap) {
-	if r.late && !g.open {
+	if r.late && !g.open && !g.loose {
 		r.base.Missed += r.missedBefore(g)
 		r.late = false
 	}
