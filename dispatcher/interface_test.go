@@ -64,6 +64,22 @@ func TestBPFFSIn(t *testing.T) {
 	}
 }
 
+func TestMountsIn(t *testing.T) {
+	const mountinfo = `30 23 0:4 net:[4026532008] /run/netns/a\040b rw shared:9 - nsfs nsfs rw
+31 23 0:27 / /proc rw,nosuid - proc proc rw,hidepid=invisible
+`
+	want := []mount{{root: "net:[4026532008]", point: "/run/netns/a b", kind: "nsfs", options: "rw"},
+		{root: "/", point: "/proc", kind: "proc", options: "rw,hidepid=invisible"}}
+	if got := mountsIn(mountinfo); !slices.Equal(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	for text, want := range map[string]uint64{"net:[4026532008]": 4026532008, "mnt:[7]": 0, "net:[x]": 0, "/run": 0} {
+		if inode, ok := netnsInode(text); inode != want || ok != (want != 0) {
+			t.Errorf("%s is %d, %v", text, inode, ok)
+		}
+	}
+}
+
 func TestKernelReason(t *testing.T) {
 	said := []string{"libxdp: one", kernelWords + "first", kernelWords + "last", "libxdp: two"}
 	if got := kernelReason(said); got != "last" {

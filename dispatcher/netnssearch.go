@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -25,7 +26,7 @@ type netnsSearch struct {
 
 	nsfs    uint64            // the device of all namespaces' files
 	visited map[uint64]bool   // inode numbers of network namespaces
-	hidden  map[uint64]string // names of mounts that others are mounted over, by the same
+	hidden  map[uint64]hiding // mounts that couldn't be opened, by the same
 	seen    map[string]bool   // views of mounts and sockets that have been looked at
 }
 
@@ -79,7 +80,7 @@ func unlessEnded(what string, err error) error {
 
 // run looks everywhere. own is the caller's network namespace.
 func (s *netnsSearch) run(own int) error {
-	s.visited, s.hidden, s.seen = map[uint64]bool{}, map[uint64]string{}, map[string]bool{}
+	s.visited, s.hidden, s.seen = map[uint64]bool{}, map[uint64]hiding{}, map[string]bool{}
 	var st unix.Stat_t
 	if err := unix.Fstat(own, &st); err != nil {
 		return fmt.Errorf("this network namespace: %w", err)
@@ -96,9 +97,16 @@ func (s *netnsSearch) run(own int) error {
 			return err
 		}
 	}
-	for inode, name := range s.hidden {
-		if !s.visited[inode] {
-			return &netnsError{what: name, err: errors.New("something else is mounted there")}
+	for inode, h := range s.hidden {
+		// A namespace that came and went may have left its number to the next one.
+		for try := 0; !s.visited[inode] && h.mounted(inode); try++ {
+			if err := s.open(h.path, h.name); err != nil {
+				return err
+			}
+			if try < 10 {
+				continue
+			}
+			return &netnsError{what: h.name, err: errors.New("something else is mounted there"), remedy: "unmount what lies over it"}
 		}
 	}
 	return checkProcessesSeen()
@@ -168,11 +176,31 @@ func (s *netnsSearch) mounts(dir, root string) error {
 		if err := s.open(path, name); err != nil {
 			return err
 		}
-		if !s.visited[inode] {
-			s.hidden[inode] = name
+		if _, known := s.hidden[inode]; !known && !s.visited[inode] {
+			s.hidden[inode] = hiding{name: name, path: path, dir: dir}
 		}
 	}
 	return nil
+}
+
+// hiding is a mount of a namespace that couldn't be opened: another may lie over it, or it
+// may be gone by now.
+type hiding struct {
+	name string
+	path string
+	dir  string // in /proc, where it is listed
+}
+
+// mounted says whether it is still there.
+func (h hiding) mounted(inode uint64) bool {
+	text, err := os.ReadFile(h.dir + "/mountinfo")
+	if err != nil {
+		return unlessEnded(h.name, err) != nil
+	}
+	return slices.ContainsFunc(mountsIn(string(text)), func(m mount) bool {
+		listed, ok := netnsInode(m.root)
+		return ok && listed == inode
+	})
 }
 
 // netnsInode reads what the kernel calls a network namespace, such as "net:[4026532008]".

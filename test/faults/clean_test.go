@@ -2,6 +2,7 @@ package faults
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -159,6 +160,7 @@ func TestCleanFailsClosed(t *testing.T) {
 		{"no /proc", []string{"unshare", "--mount", "sh", "-c", private + `mount -t tmpfs none /proc && exec "$@"`, "sh"}, "/proc"},
 		{"processes that can't be looked into", withoutA("sys_ptrace"), "of process 1 "},
 		{"processes are hidden", append(withoutA("sys_ptrace"), "unshare", "--mount", "sh", "-c", private+`mount -t proc -o hidepid=ptraceable proc /proc && exec "$@"`, "sh"), "hidepid"},
+		{"a mount lies over the named one", []string{"unshare", "--mount", "--pid", "--fork", "sh", "-c", private + `mount -t proc proc /proc && mount -t tmpfs none /run/netns && exec "$@"`, "sh"}, "network namespace blue"},
 		{"only some processes are seen", []string{"unshare", "--mount", "--pid", "--fork", "sh", "-c", private + `mount -t proc proc /proc && umount -l /run/netns/blue && exec "$@"`, "sh"}, "PID namespace"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -215,4 +217,31 @@ func TestCleanOfInterruptedDumps(t *testing.T) {
 	there(t, pins, left)
 	kernel.MustRun(t, ours(), "clean")
 	there(t, pins)
+}
+
+// Namespaces that come and go keep nobody from cleaning.
+func TestCleanMeanwhile(t *testing.T) {
+	kernel.NoLeak(t)
+	blue := sameIndex(t, "blue")
+	leftover(t)
+	t.Cleanup(func() { kernel.MustRun(t, ours(), "clean") })
+	cmd := exec.Command("sh", "-c", `while [ -e "$0" ]; do ip netns add passing && ip netns del passing && echo; done`, t.TempDir())
+	out, err := cmd.StdoutPipe()
+	check(t, err)
+	check(t, cmd.Start())
+	t.Cleanup(func() {
+		check(t, os.Remove(cmd.Args[3]))
+		_, _ = io.Copy(io.Discard, out)
+		check(t, cmd.Wait())
+	})
+	for range 20 {
+		if _, err := out.Read(make([]byte, 1)); err != nil { // after the next one
+			t.Fatal(err)
+		}
+		done, err := dispatcher.Clean(t.Context(), dispatcher.CleanOptions{DryRun: true})
+		check(t, err)
+		if len(done.Removed) != 1 || len(done.Kept) != 1 || done.Kept[0].Dir != blue {
+			t.Fatalf("%+v", done)
+		}
+	}
 }
