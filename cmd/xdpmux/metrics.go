@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -129,25 +128,30 @@ func (s *scrape) times(d *prometheus.Desc, t *observe.Times, names ...string) {
 }
 
 // chain takes in what one interface's programs have done. What became of its packets is
-// what left its dispatcher, or a legacy program.
+// known if what is on it now can be observed.
 func (s *scrape) chain(c observe.Chain) {
-	ends := func(p observe.Program) bool { return p.Role == observe.RoleDispatcher || p.Role == observe.RoleLegacy }
-	unknown := slices.ContainsFunc(c.Programs, func(p observe.Program) bool { return ends(p) && !p.Gone && p.Blind != nil })
+	known, ends := true, false
 	for _, p := range c.Programs {
-		if ends(p) && p.Blind == nil && !unknown {
-			for v, name := range observe.VerdictNames() {
-				s.add(chainPackets, p.Verdicts[v], c.Interface.Name, name)
-			}
-			s.add(chainMissed, p.Missed, c.Interface.Name)
-		}
-		switch {
+		switch end := p.Role == observe.RoleDispatcher || p.Role == observe.RoleLegacy; {
 		case p.Blind != nil:
-		case p.Role == observe.RoleDispatcher:
+			known = known && (p.Gone || !end)
+			continue
+		case end:
+			ends = true
+		}
+		if p.Role == observe.RoleDispatcher {
 			s.times(chainSeconds, p.Times, c.Interface.Name)
-		default:
+		} else {
 			s.program(c.Interface.Name, p)
 		}
 	}
+	if !known || !ends && c.Out == (observe.Counts{}) {
+		return
+	}
+	for v, name := range observe.VerdictNames() {
+		s.add(chainPackets, c.Out.Verdicts[v], c.Interface.Name, name)
+	}
+	s.add(chainMissed, c.Out.Missed, c.Interface.Name)
 }
 
 func (s *scrape) program(ifname string, p observe.Program) {

@@ -67,7 +67,13 @@ func TestMetricsAnyway(t *testing.T) {
 	legacy.Times = &observe.Times{}
 	blind := observe.Program{Loaded: dispatcher.Loaded{ID: 42}, Role: observe.RoleLegacy, Blind: errors.New("no BTF")}
 	on := func(index int, name string, programs ...observe.Program) observe.Chain {
-		return observe.Chain{Interface: dispatcher.Interface{Name: name, Index: index}, Programs: programs}
+		c := observe.Chain{Interface: dispatcher.Interface{Name: name, Index: index}, Programs: programs}
+		for _, p := range programs {
+			for v, n := range p.Verdicts {
+				c.Out.Verdicts[v] += n
+			}
+		}
+		return c
 	}
 	for _, c := range []struct {
 		name   string

@@ -25,6 +25,7 @@ type followed struct {
 	dispatcher *row   // nil where there never was one
 	rows       []*row // component, legacy and hardware programs; those that left stand last
 	dropped    passed // through rows that are forgotten
+	left       Counts // of legacy programs whose rows are
 	gap        gap
 	triedAgain time.Time // for the programs that can't be observed
 }
@@ -218,6 +219,7 @@ func (f *followed) forget() {
 		old := r.Gone && r.seen == nil && time.Since(r.since) > KeepGone
 		if old {
 			f.dropped.add(r.passed)
+			f.forgotten(r)
 		}
 		return old
 	})

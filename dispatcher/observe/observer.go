@@ -217,7 +217,9 @@ func (o *Observer) run(all []*followed, updates <-chan netlink.LinkUpdate) []*fo
 			s := &Snapshot{}
 			for _, f := range all {
 				refresh(f)
-				s.Chains = append(s.Chains, f.snapshot())
+				c := f.snapshot()
+				c.Out = f.out(c)
+				s.Chains = append(s.Chains, c)
 			}
 			all = o.forget(all)
 			s.Time = time.Now()

@@ -18,6 +18,9 @@ type Snapshot struct {
 type Chain struct {
 	Interface dispatcher.Interface
 	Programs  []Program
+	// Out is what became of all packets of the interface, by its chains and legacy
+	// programs, those included that aren't named any more.
+	Out Counts
 }
 
 // Role is what a program is on its interface.
