@@ -182,7 +182,8 @@ func takeBack(ctx context.Context, where dispatcher.Interface, id uint32) error 
 		err = dispatcher.Detach(ctx, now.Name, id)
 		switch {
 		case ctx.Err() != nil && err != nil:
-			return &dispatcher.Error{Kind: dispatcher.ErrBusy, Err: err,
+			// Without the cause, context.Canceled: that is no more than "interrupted".
+			return &dispatcher.Error{Kind: dispatcher.ErrBusy,
 				Msg:    fmt.Sprintf("interrupted: program %d stays loaded on %s", id, now.Name),
 				Remedy: fmt.Sprintf("unload it: xdpmux unload %s -i %d", now.Name, id)}
 		case try == detachTries:

@@ -14,6 +14,7 @@ import (
 	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
 
+	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/test/kernel"
 )
 
@@ -138,7 +139,8 @@ func TestFullPipe(t *testing.T) {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(kernel.Xdpmux(), "run", "--interval", "10ms", v.Name, counting)
-	cmd.Stdout = w
+	var said strings.Builder
+	cmd.Stdout, cmd.Stderr = w, &said
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -150,8 +152,9 @@ func TestFullPipe(t *testing.T) {
 	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Wait(); err != nil {
-		t.Error(err)
+	// Not all that it had to say was read.
+	if err := cmd.Wait(); cmd.ProcessState.ExitCode() != 1 || said.String() != "xdpmux: interrupted\n" {
+		t.Errorf("%v, stderr %q", err, &said)
 	}
 	expect(t, v, "")
 	if n, err := io.Copy(io.Discard, r); err != nil || n != 4096 {
@@ -173,4 +176,47 @@ func writes(t *testing.T, pid int) bool {
 		}
 	}
 	return false
+}
+
+// While another holds the lock of the chains, a second Ctrl-C gives up waiting, and says
+// what stays. It counts only a while after the first.
+func TestGivesUpWaiting(t *testing.T) {
+	kernel.NoLeak(t)
+	v := kernel.NewVeth(t)
+	p := start(t, "--interval", "50ms", v.Name, counting)
+	chain, err := dispatcher.Status(t.Context(), v.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := os.Open("/sys/fs/bpf/xdp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	if err := unix.Flock(int(dir.Fd()), unix.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan bool)
+	go func() {
+		_, _ = io.Copy(io.Discard, p.lines)
+		close(ended)
+	}()
+	signals := 0
+	for waiting := true; waiting; signals++ {
+		p.signal(t, syscall.SIGINT)
+		select {
+		case <-ended:
+			waiting = false
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+	p.end(t, 1)
+	want := fmt.Sprintf("interrupted: program %d stays loaded on %s\n  unload it: xdpmux unload %s -i %[1]d\n", chain.Programs[0].ID, v.Name, v.Name)
+	if !strings.HasSuffix(p.stderr.String(), want) || signals < 3 {
+		t.Errorf("stderr %q after %d signals, want %q", p.stderr, signals, want)
+	}
+	if err := unix.Flock(int(dir.Fd()), unix.LOCK_UN); err != nil {
+		t.Fatal(err)
+	}
+	kernel.MustRun(t, kernel.Xdpmux(), "unload", "-a", v.Name)
 }
