@@ -33,6 +33,7 @@ type Plan struct {
 	Err       error  `json:"-"`     // why this interface can't be as the state wants it; nil: it can
 
 	mode        dispatcher.Mode
+	ifindex     int
 	corrections []correction
 	pins        func(Program) map[string]string
 }
@@ -87,6 +88,7 @@ func (t *target) compare(ctx context.Context, o *objects, r records, opts Option
 	if err != nil {
 		return err
 	}
+	plan.ifindex = chain.Interface.Index
 	var want []*wanted
 	for _, p := range t.programs {
 		w, err := o.resolve(ctx, p)
@@ -131,7 +133,7 @@ func runningOn(ctx context.Context, r records, ifname string) (*dispatcher.Chain
 		if err != nil {
 			return nil, nil, fmt.Errorf("the record of program %d: %w", c.ID, err)
 		}
-		runs = append(runs, &running{Component: c, record: rec})
+		runs = append(runs, &running{Component: c, ifindex: chain.Interface.Index, record: rec})
 	}
 	return chain, runs, nil
 }
@@ -215,7 +217,7 @@ func (p *Plan) swap(ctx context.Context, r records) error {
 			default:
 				continue
 			}
-			if err := r.write(c.ID, c.Tag, s.want.entry, s.want.digest, true); err != nil {
+			if err := r.apply(c.Loaded, s.want, p.ifindex); err != nil {
 				return fmt.Errorf("%s is as it was, as the record of what should run can't be written: %w", p.Interface, err)
 			}
 		}
@@ -235,19 +237,19 @@ func (p *Plan) do(ctx context.Context, r records) error {
 	}
 	var errs []error
 	record := func(c dispatcher.Loaded, w *wanted) {
-		errs = append(errs, r.write(c.ID, c.Tag, w.entry, w.digest, true))
+		errs = append(errs, r.apply(c, w, p.ifindex))
 	}
 	for i := range p.Steps {
 		switch s := &p.Steps[i]; s.Action {
 		case Replace:
-			errs = append(errs, r.remove(s.ID))
+			errs = append(errs, r.forget(s.ID, p.ifindex))
 		case Remove:
 			if s.alone {
 				if err := dispatcher.Detach(ctx, p.Interface, s.ID); err != nil && !errors.Is(err, dispatcher.ErrNoProgram) {
 					return err
 				}
 			}
-			errs = append(errs, r.remove(s.ID))
+			errs = append(errs, r.forget(s.ID, p.ifindex))
 		case Adopt:
 			record(s.there, s.want)
 		case Pin:

@@ -31,11 +31,11 @@ func recordByHand(r records, coming []dispatcher.Coming) error {
 				return err
 			}
 		}
-		applied := old != nil && old.Applied
-		if applied {
-			p.Name = old.Program.Name
+		rec := record{ID: c.ID, Tag: c.Tag, Program: p, Digest: digest, ByHand: true}
+		if old != nil && len(old.Applied) > 0 {
+			rec.Applied, rec.Program.Name = old.Applied, old.Program.Name
 		}
-		if err := r.write(c.ID, c.Tag, p, digest, applied); err != nil {
+		if err := r.write(rec); err != nil {
 			return err
 		}
 	}

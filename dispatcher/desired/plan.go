@@ -71,7 +71,8 @@ func (w *wanted) pinPath() string {
 // running is a program that runs.
 type running struct {
 	dispatcher.Component
-	record *record // nil: nobody knows what it was made from
+	ifindex int     // of the interface
+	record  *record // nil: nobody knows what it was made from
 
 	unpinned []string // its maps that have lost their pin
 	otherPin string   // one whose pin is another map's by now; empty: none
@@ -81,9 +82,11 @@ func (r *running) place() Place {
 	return Place{Priority: r.Priority, Actions: r.Actions, Frags: r.Frags}
 }
 
-// applied says whether the program is what a state wanted: then it goes when no
-// state wants it any more.
-func (r *running) applied() bool { return r.record != nil && r.record.Applied }
+// applied says whether the program is what a state wanted on this interface: then it
+// goes when no state wants it any more.
+func (r *running) applied() bool {
+	return r.record != nil && slices.Contains(r.record.Applied, r.ifindex)
+}
 
 // name is what people know the program by.
 func (r *running) name() string {

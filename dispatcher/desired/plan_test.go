@@ -24,18 +24,21 @@ func want(s string) *wanted {
 }
 
 // run makes a running program from "id name function content priority". The name "-"
-// stands for a program without record, "+name" for one that was loaded by hand.
+// stands for a program without record, "+name" for one that no state wants here.
 func run(s string) *running {
 	var id, priority uint32
 	var name, function, content string
 	mustScan(s, &id, &name, &function, &content, &priority)
-	r := &running{Component: dispatcher.Component{
+	r := &running{ifindex: 7, Component: dispatcher.Component{
 		Loaded:   dispatcher.Loaded{ID: id, Name: function, Tag: "tag-" + content},
 		Priority: priority, Actions: *dispatcher.On(dispatcher.Pass)}}
 	if name != "-" {
 		byHand := strings.HasPrefix(name, "+")
-		r.record = &record{ID: id, Tag: r.Tag, Digest: function + content, Applied: !byHand,
+		r.record = &record{ID: id, Tag: r.Tag, Digest: function + content, Applied: []int{7},
 			Program: Program{Name: strings.TrimPrefix(name, "+"), Object: "/" + content + ".o"}}
+		if byHand {
+			r.record.Applied = []int{8} // on another interface
+		}
 	}
 	return r
 }
@@ -196,10 +199,11 @@ func commit(runs []*running, steps []Step, corrections []correction) []*running 
 	load := func(w *wanted, p dispatcher.Program) *running {
 		nextID++
 		return &running{
+			ifindex: 7,
 			Component: dispatcher.Component{
 				Loaded:   dispatcher.Loaded{ID: nextID, Name: p.Name, Tag: w.tag},
 				Priority: *p.Priority, Actions: *p.Actions, Frags: *p.Frags},
-			record: &record{ID: nextID, Tag: w.tag, Program: w.entry, Digest: w.digest, Applied: true},
+			record: &record{ID: nextID, Tag: w.tag, Program: w.entry, Digest: w.digest, Applied: []int{7}},
 		}
 	}
 	var added, replaced []*wanted
@@ -223,7 +227,7 @@ func commit(runs []*running, steps []Step, corrections []correction) []*running 
 			}
 		}
 		adopt := func(w *wanted) {
-			now.record = &record{ID: r.ID, Tag: r.Tag, Program: w.entry, Digest: w.digest, Applied: true}
+			now.record = &record{ID: r.ID, Tag: r.Tag, Program: w.entry, Digest: w.digest, Applied: []int{7}}
 		}
 		for _, c := range corrections {
 			if c.running == r {

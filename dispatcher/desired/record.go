@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -29,7 +30,8 @@ type record struct {
 	LoadTime time.Duration `json:"load_time"` // in ns since boot
 	Program  Program       `json:"program"`   // as the file had it
 	Digest   string        `json:"digest"`    // of what the program was made from
-	Applied  bool          `json:"applied"`   // it runs as a state wanted it; false: somebody loaded it by hand
+	Applied  []int         `json:"applied"`   // indices of the interfaces on which a state wants it
+	ByHand   bool          `json:"by_hand"`   // somebody has loaded it, no state
 }
 
 // records is the directory of the records, one file for each program, named by its
@@ -151,16 +153,18 @@ func decode(data []byte, v any) error {
 	return dec.Decode(v)
 }
 
-// write records a program that runs. applied says that a state wants it.
-func (r records) write(id uint32, tag string, p Program, digest string, applied bool) error {
-	loadTime, err := loadTime(id)
+// write records a program that runs.
+func (r records) write(rec record) error {
+	id := rec.ID
+	var err error
+	rec.LoadTime, err = loadTime(id)
 	if errors.Is(err, syscall.ENOENT) {
 		return nil // unloaded by somebody already
 	}
 	if err != nil {
 		return err
 	}
-	data, err := json.Marshal(record{ID: id, Tag: tag, LoadTime: loadTime, Program: p, Digest: digest, Applied: applied})
+	data, err := json.Marshal(rec)
 	if err != nil {
 		return err
 	}
@@ -181,6 +185,38 @@ func (r records) write(id uint32, tag string, p Program, digest string, applied 
 		}
 		return err
 	}
+}
+
+// apply records that a state wants a program on the interface of that index.
+func (r records) apply(p dispatcher.Loaded, w *wanted, ifindex int) error {
+	rec := record{ID: p.ID, Tag: p.Tag, Program: w.entry, Digest: w.digest}
+	old, err := r.read(p.ID, p.Tag)
+	if err != nil {
+		return err
+	}
+	if old != nil {
+		rec.Applied, rec.ByHand = old.Applied, old.ByHand
+	}
+	if !slices.Contains(rec.Applied, ifindex) {
+		rec.Applied = append(rec.Applied, ifindex)
+	}
+	return r.write(rec)
+}
+
+// forget records that no state wants a program on that interface any more. It may run
+// on others.
+func (r records) forget(id uint32, ifindex int) error {
+	rec, err := r.readByID(id)
+	if err != nil {
+		return err
+	}
+	if rec != nil {
+		rec.Applied = slices.DeleteFunc(rec.Applied, func(i int) bool { return i == ifindex })
+		if rec.ByHand || len(rec.Applied) > 0 {
+			return r.write(*rec)
+		}
+	}
+	return r.remove(id)
 }
 
 // removeDirectory removes what stands in the way of a record that is to be renamed to

@@ -43,8 +43,7 @@ func TestExportByHand(t *testing.T) {
 	if out := mustExit(t, 0, "plan", "-f", none); strings.Count(out, "nothing to do") != 2 {
 		t.Errorf("what was loaded by hand is not the state's:\n%s", out)
 	}
-	// Five programs: one is on both interfaces.
-	if out := mustExit(t, 0, "apply", "-f", exported); strings.Count(out, "  adopt  ") != 5 || strings.Contains(out, "replace") {
+	if out := mustExit(t, 0, "apply", "-f", exported); strings.Count(out, "  adopt  ") != 6 || strings.Contains(out, "replace") {
 		t.Errorf("apply of the export:\n%s", out)
 	}
 	if now := asJSON(t, chainOf(t, a.Name)) + asJSON(t, chainOf(t, b.Name)); now != ids {
@@ -173,4 +172,27 @@ func TestMapSizes(t *testing.T) {
 		m.Close()
 	}
 	mustExit(t, 0, "unload", "-a", v.Name)
+}
+
+// TestSharedByHand: a program that runs on several interfaces is the state's on that
+// where it was adopted, and remains known on the other when it leaves that.
+func TestSharedByHand(t *testing.T) {
+	kernel.NoLeak(t)
+	a, b := kernel.NewVeth(t), kernel.NewVeth(t)
+	mustExit(t, 0, "load", a.Name+","+b.Name, object(t, "xdp_pass"))
+	file := write(t, "state.yaml", fmt.Sprintf("interfaces: [{name: %s, programs: [{name: a, object: %s}]}, {name: %s}]", a.Name, object(t, "xdp_pass"), b.Name))
+	if out := mustExit(t, 0, "apply", "-f", file); strings.Count(out, "adopt") != 1 || strings.Contains(out, "remove") {
+		t.Errorf("apply:\n%s", out)
+	}
+	mustExit(t, 0, "plan", "-f", file)
+	mustExit(t, 0, "apply", "-f", write(t, "none.yaml", fmt.Sprintf("interfaces: [{name: %s}, {name: %s}]", a.Name, b.Name)))
+	if got := text(chainOf(t, a.Name)); got != "" {
+		t.Errorf("%s runs %s", a.Name, got)
+	}
+	only(t, b)
+	stdout, stderr, status := kernel.Run(t, kernel.Xdpmux(), "export", b.Name)
+	if status != 0 || stderr != "" || !strings.Contains(stdout, "/xdp_pass.o") {
+		t.Errorf("export: exit status %d\n%s%s", status, stdout, stderr)
+	}
+	mustExit(t, 0, "unload", "-a", b.Name)
 }
