@@ -4,11 +4,13 @@ package main
 
 import (
 	"errors"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/gdamore/tcell/v2"
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
@@ -98,6 +100,98 @@ eth0 at 15:04:07
 	}
 }
 
+// drawn is what a screen of the size that s has shows.
+func drawn(t *testing.T, s *topScreen) (lines []string) {
+	t.Helper()
+	screen := tcell.NewSimulationScreen("UTF-8")
+	must(t, screen.Init())
+	defer screen.Fini()
+	screen.SetSize(s.width, s.height)
+	s.draw(screen)
+	cells, width, _ := screen.GetContents()
+	for i := 0; i < len(cells); i += width {
+		var line strings.Builder
+		for _, cell := range cells[i : i+width] {
+			line.WriteString(string(cell.Runes))
+		}
+		lines = append(lines, strings.TrimRight(line.String(), " "))
+	}
+	return lines
+}
+
+// What fits is shown, whatever the size; the keys bring the other columns.
+func TestTopSizes(t *testing.T) {
+	before, now := twoSnapshots(observe.Options{})
+	now.Chains[0].Programs[1].Packets += 1 << 40 // more than 32 bits
+	now.Chains[0].Programs[1].HandedOn += 1 << 40
+	s := newTopScreen(func() *observe.Snapshot { return before }, time.Second, observe.Options{})
+	s.stats = statsOf(before, now)
+	for _, c := range []struct {
+		width, height int
+		keys          string
+		want          []string
+	}{
+		{100, 9, "", []string{
+			"xdpmux top  15:04:07  sorted by chain",
+			"Prio ID Program             Packets/s              Handed on Decided  Verdicts",
+			"eth0",
+			"     42 xdp_dispatcher          250.0                      0 1000500  PASS 100%",
+			"   5  7 count          549755814138.0          1099512628276       0  PASS 0%",
+			"  10 12 a_drop                 1000.5                      1    2010  DROP 100% PASS 0%",
+			"  20  9 old (gone)                0.0                      0       1  other 100%",
+			"  60 30 nobtf          not observed: it has no BTF",
+			" ? help  q quit  s sort  r reverse  p pause"}},
+		{40, 6, "", []string{
+			"xdpmux top  15:04:07  sorted by chain",
+			"Prio ID Program           Packets/s",
+			"eth0",
+			"     42 xdp_dispatch          250.0",
+			"   5  7 count        549755814138.0",
+			" ? help  q quit  s sort  r reverse  p pa"}},
+		{40, 6, "ll", []string{
+			"xdpmux top  15:04:07  sorted by chain",
+			"Prio ID Program          Handed on",
+			"eth0",
+			"     42 xdp_dispatch             0",
+			"   5  7 count        1099512628276",
+			" ? help  q quit  s sort  r reverse  p pa"}},
+		{40, 6, "lllllllljj", []string{
+			"xdpmux top  15:04:07  sorted by chain",
+			"Prio ID Program       Verdicts",
+			"   5  7 count         PASS 0%",
+			"  10 12 a_drop        DROP 100% PASS 0%",
+			"  20  9 old (gone)    other 100%",
+			" ? help  q quit  s sort  r reverse  p pa"}},
+		{40, 6, "p?", []string{
+			"xdpmux top  15:04:07  paused  sorted by",
+			"",
+			"s            sort by chain, rate, drops,",
+			"r            turn the order around",
+			"p, space     pause, and go on",
+			" ? help  q quit  s sort  r reverse  p pa"}},
+		{39, 6, "", []string{"too small: needs 40x6", "", "", "", "", ""}},
+		{1, 1, "", []string{"t"}},
+	} {
+		s.width, s.height, s.column, s.offset, s.paused, s.help = c.width, c.height, 0, 0, false, false
+		for _, r := range c.keys {
+			s.key(tcell.NewEventKey(tcell.KeyRune, r, tcell.ModNone))
+		}
+		if diff := cmp.Diff(c.want, drawn(t, s)); diff != "" {
+			t.Errorf("%dx%d after %q (-want +got):\n%s", c.width, c.height, c.keys, diff)
+		}
+	}
+	for _, size := range [][2]int{{500, 200}, {3, 200}, {500, 1}} {
+		s.width, s.height = size[0], size[1]
+		drawn(t, s)
+	}
+	// Names of several columns for a letter.
+	now.Chains[0].Interface.Name, s.width, s.height, s.help = "程\x1b[31m序", 40, 6, false
+	s.stats = statsOf(before, now)
+	if got := drawn(t, s)[2]; strings.ReplaceAll(got, "X", "") != `程\x1b[31m序` {
+		t.Errorf("%q", got)
+	}
+}
+
 // s goes through the orders, r turns each around, and the dispatcher stays on top.
 func TestTopOrders(t *testing.T) {
 	before, now := twoSnapshots(observe.Options{})
@@ -122,35 +216,20 @@ func TestTopOrders(t *testing.T) {
 		for _, r := range c.key {
 			press(r)
 		}
-		screen := tcell.NewSimulationScreen("UTF-8")
-		if err := screen.Init(); err != nil {
-			t.Fatal(err)
-		}
-		screen.SetSize(s.width, s.height)
-		s.draw(screen)
-		cells, width, _ := screen.GetContents()
-		var lines []string
-		for i := 0; i < len(cells); i += width {
-			var line strings.Builder
-			for _, cell := range cells[i : i+width] {
-				line.WriteString(string(cell.Runes))
-			}
-			lines = append(lines, line.String())
-		}
-		screen.Fini()
+		lines := drawn(t, s)
 		if !strings.HasSuffix(strings.TrimRight(lines[0], " "), "sorted by "+c.order) {
 			t.Errorf("%q: title %q, want %s", c.key, lines[0], c.order)
 		}
-		if keys := lines[len(lines)-1]; !strings.Contains(keys, "q quit  s sort  r reverse  p pause  up/down scroll") {
+		if keys := lines[len(lines)-1]; !strings.Contains(keys, "? help  q quit  s sort  r reverse  p pause") {
 			t.Errorf("keys: %q", keys)
 		}
 		var names []string
 		for _, line := range lines[3:] {
-			if line = line[min(len(line), 6):]; strings.TrimSpace(line) != "" {
-				names = append(names, strings.Fields(line)[0])
+			if name := regexp.MustCompile(`^[ \d]{7} (\w+)`).FindStringSubmatch(line); name != nil {
+				names = append(names, name[1])
 			}
 		}
-		if got := strings.Join(names[:len(names)-1], " "); got != c.want { // the last are the keys
+		if got := strings.Join(names, " "); got != c.want {
 			t.Errorf("%s: got %s, want %s", c.order, got, c.want)
 		}
 	}

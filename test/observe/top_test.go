@@ -35,8 +35,13 @@ type terminal struct {
 
 func startInTerminal(t *testing.T, columns, lines int, args ...string) *terminal {
 	t.Helper()
-	cmd := exec.Command(xdpmux, args...)
-	cmd.Env = []string{"TERM=xterm-256color", "LANG=C.UTF-8"}
+	return startCommand(t, columns, lines, nil, append([]string{xdpmux}, args...)...)
+}
+
+func startCommand(t *testing.T, columns, lines int, env []string, command ...string) *terminal {
+	t.Helper()
+	cmd := exec.Command(command[0], command[1:]...)
+	cmd.Env = append([]string{"TERM=xterm-256color", "LANG=C.UTF-8", "PATH=" + os.Getenv("PATH")}, env...)
 	// The terminal's other end stays open here, so that its settings can be read
 	// after the command has ended.
 	master, slave, err := pty.Open()
@@ -78,13 +83,24 @@ func startInTerminal(t *testing.T, columns, lines int, args ...string) *terminal
 	return term
 }
 
-func settings(t *testing.T, fd uintptr) unix.Termios {
+// terminalSettings are what a command could leave behind: a terminal's, and the flags of
+// whoever has it open.
+type terminalSettings struct {
+	unix.Termios
+	flags int
+}
+
+func settings(t *testing.T, fd uintptr) terminalSettings {
 	t.Helper()
 	s, err := unix.IoctlGetTermios(int(fd), unix.TCGETS)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return *s
+	flags, err := unix.FcntlInt(fd, unix.F_GETFL, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return terminalSettings{*s, flags}
 }
 
 func (term *terminal) lines() []string {
@@ -129,25 +145,30 @@ func TestTop(t *testing.T) {
 	testRun(t, v, d, packet(dispatcher.Drop), 1000)
 	testRun(t, v, d, packet(dispatcher.Pass), 3000)
 	// The rate has been and gone: its bars end low.
-	bars := regexp.MustCompile(`[▁▂▃▄▅▆▇█]+`)
+	c, err := dispatcher.Status(context.Background(), v.Name)
+	if err != nil || len(c.Programs) != 2 {
+		t.Fatalf("%+v, %v", c, err)
+	}
 	want := strings.Join([]string{
-		"xdpmux top  HH:MM:SS  sorted by chain",
-		" Prio Program                     Packets/s               Verdicts",
+		"xdpmux top HH:MM:SS sorted by chain",
+		"Prio ID Program Packets/s Handed on Decided Verdicts",
 		v.Name,
-		"      xdp_dispatcher                    0.0 BARS  DROP 25% PASS 75%",
-		"    1 step0                             0.0 BARS  DROP 25% PASS 75%",
-		"    2 step1                             0.0 BARS  PASS 100%",
+		fmt.Sprintf("%d xdp_dispatcher 0.0 BARS COUNTS DROP 25%% PASS 75%%", c.Dispatcher.ID),
+		fmt.Sprintf("1 %d step0 0.0 BARS COUNTS DROP 25%% PASS 75%%", c.Programs[0].ID),
+		fmt.Sprintf("2 %d step1 0.0 BARS COUNTS PASS 100%%", c.Programs[1].ID),
 		"", "", "",
-		" q quit  s sort  r reverse  p pause  up/down scroll",
+		"? help q quit s sort r reverse p pause",
 	}, "\n")
+	for _, p := range []struct{ name, handedOn, decided string }{{"step0", "3000", "1000"}} {
+		pattern := regexp.MustCompile(p.name + ` +0\.0 .* ` + p.handedOn + ` +` + p.decided + `  DROP`)
+		term.await(t, p.name, pattern.MatchString)
+	}
+	bars, counts, spaces := regexp.MustCompile(`[▁▂▃▄▅▆▇█]{8}`), regexp.MustCompile(`BARS \d+ \d+`), regexp.MustCompile(` +`)
 	term.await(t, "counts", func(s string) bool {
 		lines := strings.Split(s, "\n")
 		for i, line := range lines {
-			bar := bars.FindString(line)
-			if bar != "" && len([]rune(bar)) != 12 {
-				return false // the history isn't full yet
-			}
-			lines[i] = bars.ReplaceAllString(line, "BARS")
+			line = bars.ReplaceAllString(line, "BARS") // the history is full
+			lines[i] = counts.ReplaceAllString(strings.TrimSpace(spaces.ReplaceAllString(line, " ")), "BARS COUNTS")
 		}
 		return strings.TrimRight(strings.Join(lines, "\n"), "\n") == want
 	})
@@ -159,16 +180,30 @@ func TestTop(t *testing.T) {
 	})
 	term.key(t, "r")
 
-	// A smaller terminal, then one that is too small, then the old one.
-	term.resize(t, 60, 8)
-	term.await(t, "60 columns", func(s string) bool {
+	// A smaller terminal, then some that are too small, then a large one.
+	term.resize(t, 40, 6)
+	term.await(t, "40 columns", func(s string) bool {
 		lines := strings.Split(s, "\n")
-		return strings.Contains(lines[7], "q quit") && strings.Contains(lines[5], "step1")
+		return strings.HasSuffix(lines[1], " Packets/s") && strings.Contains(lines[4], " step0 ") && strings.Contains(lines[5], "q quit")
 	})
-	term.resize(t, 40, 8)
-	term.await(t, "40 columns", func(s string) bool { return strings.Contains(s, "too small: needs 60x8") })
-	term.resize(t, 80, 10)
+	term.key(t, "\x1b[C\x1b[C\x1b[C") // to the right
+	term.await(t, "further columns", func(s string) bool { return strings.Contains(s, "Decided  Verdicts") })
+	term.key(t, "\x1b[D\x1b[D\x1b[D")
+	term.await(t, "and back", func(s string) bool { return strings.Contains(s, "Packets/s") })
+	term.resize(t, 39, 6)
+	term.await(t, "39 columns", func(s string) bool { return strings.Contains(s, "too small: needs 40x6") })
+	term.resize(t, 1, 1)
+	term.await(t, "1 column", func(s string) bool { return s == "t\n" || s == "t" })
+	term.resize(t, 500, 200)
+	term.await(t, "500 columns", func(s string) bool { return strings.Contains(s, " step1 ") && strings.Contains(s, "q quit") })
+	term.resize(t, 80, 14)
 	term.await(t, "80 columns", func(s string) bool { return strings.Contains(s, "step1") && strings.Contains(s, "q quit") })
+	term.key(t, "?")
+	term.await(t, "help", func(s string) bool {
+		return strings.Contains(s, "Ctrl-Z       suspend; fg goes on") && !strings.Contains(s, "step1")
+	})
+	term.key(t, "?")
+	term.await(t, "no help", func(s string) bool { return strings.Contains(s, "step1") })
 
 	term.key(t, "q")
 	if err := term.cmd.Wait(); err != nil {
@@ -176,6 +211,88 @@ func TestTop(t *testing.T) {
 	}
 	if term.screen.Mode()&vt10x.ModeAltScreen != 0 || !term.screen.CursorVisible() {
 		t.Error("the screen is left as top had it")
+	}
+}
+
+// A shell suspends top and continues it; meanwhile the terminal is the shell's.
+func TestTopSuspends(t *testing.T) {
+	kernel.NoLeak(t)
+	v := kernel.NewVeth(t)
+	stepsOn(t, v, 1)
+	const script = `"$0" top "$1" --interval 100ms; echo "stopped: $?"; stty -a; read line; fg >/dev/null; echo "ended: $?"`
+	term := startCommand(t, 80, 24, nil, "bash", "--norc", "-m", "-c", script, xdpmux, v.Name)
+	term.await(t, "start", func(s string) bool { return strings.Contains(s, "step0") })
+	term.key(t, "\x1a")
+	term.await(t, "stop", func(s string) bool {
+		return strings.Contains(s, "stopped: 148") && strings.Contains(s, " icanon ") && strings.Contains(s, " echo ") && !strings.Contains(s, "step0")
+	})
+	if term.screen.Mode()&vt10x.ModeAltScreen != 0 || !term.screen.CursorVisible() {
+		t.Error("the screen is left as top had it")
+	}
+	term.resize(t, 60, 10)
+	term.key(t, "\r")
+	term.await(t, "go on", func(s string) bool {
+		return strings.Contains(s, "step0") && strings.Contains(strings.Split(s, "\n")[9], "q quit")
+	})
+	testRun(t, v, dispatcherOf(t, v), packet(dispatcher.Pass), 10)
+	term.await(t, "counts", regexp.MustCompile(`step0 .* 10 *\n`).MatchString)
+	term.key(t, "q")
+	term.await(t, "end", func(s string) bool { return strings.Contains(s, "ended: 0") })
+	if err := term.cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+// Without a shell that could continue it, top isn't stopped, and goes on.
+func TestTopWithoutShell(t *testing.T) {
+	kernel.NoLeak(t)
+	v := kernel.NewVeth(t)
+	stepsOn(t, v, 1)
+	term := startInTerminal(t, 80, 10, "top", v.Name, "--interval", "100ms")
+	term.await(t, "start", func(s string) bool { return strings.Contains(s, "step0") })
+	term.key(t, "\x1a")
+	term.await(t, "suspended", func(s string) bool { return !strings.Contains(s, "step0") })
+	term.await(t, "going on", func(s string) bool { return strings.Contains(s, "step0") })
+	term.key(t, "q")
+	if err := term.cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+// In a locale without Unicode the bars are of ASCII; one that tcell doesn't know is
+// taken for that.
+func TestTopLocales(t *testing.T) {
+	kernel.NoLeak(t)
+	v := kernel.NewVeth(t)
+	stepsOn(t, v, 1)
+	for _, locale := range []string{"C", "POSIX", "de_DE.ISO-8859-1", "C.UTF-8", ""} {
+		term := startCommand(t, 80, 10, []string{"LC_ALL=" + locale}, xdpmux, "top", v.Name, "--interval", "100ms")
+		want := regexp.MustCompile(`step0 +0\.0 [▁]{8} `)
+		if locale == "C" || locale == "POSIX" || strings.Contains(locale, "ISO") {
+			want = regexp.MustCompile(`step0 +0\.0 [_]{8} `)
+		}
+		term.await(t, "locale "+locale, want.MatchString)
+		term.key(t, "q")
+		if err := term.cmd.Wait(); err != nil {
+			t.Errorf("locale %q: %v", locale, err)
+		}
+	}
+}
+
+// A terminal that nothing can be drawn on gets a sentence, and nothing is observed for it.
+func TestTopDumb(t *testing.T) {
+	kernel.NoLeak(t)
+	v := kernel.NewVeth(t)
+	for _, name := range []string{"dumb", "no-such-terminal", ""} {
+		term := startCommand(t, 100, 10, []string{"TERM=" + name}, xdpmux, "top", v.Name)
+		err := term.cmd.Wait()
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) || exit.ExitCode() != 1 {
+			t.Errorf("TERM=%s: %v", name, err)
+		}
+		term.await(t, "error", func(s string) bool {
+			return strings.HasPrefix(s, fmt.Sprintf("xdpmux: top can't draw on a terminal of the type %q (TERM)\n  xdpmux stats", name))
+		})
 	}
 }
 
@@ -187,7 +304,7 @@ func TestTopFollows(t *testing.T) {
 	term := startInTerminal(t, 80, 10, "top", v.Name, "--interval", "100ms")
 	term.await(t, "start", func(s string) bool { return strings.Contains(s, "step0") })
 	kernel.MustRun(t, "xdp-loader", "load", v.Name, samples+"xdp_drop_ipv6.o")
-	term.await(t, "load", func(s string) bool { return strings.Contains(s, "   10 xdp_drop_ipv6 ") })
+	term.await(t, "load", func(s string) bool { return regexp.MustCompile(` 10 +\d+ xdp_drop_ipv6 `).MatchString(s) })
 	testRun(t, v, dispatcherOf(t, v), kernel.UDP6(flow), 10)
 	term.await(t, "count", func(s string) bool { return regexp.MustCompile(`xdp_drop_ipv6 .*DROP 100%`).MatchString(s) })
 	c, err := dispatcher.Status(context.Background(), v.Name)
@@ -218,11 +335,11 @@ func TestTopTooSmall(t *testing.T) {
 	kernel.NoLeak(t)
 	v := kernel.NewVeth(t)
 	stepsOn(t, v, 1)
-	term := startInTerminal(t, 50, 8, "top", v.Name)
+	term := startInTerminal(t, 39, 8, "top", v.Name)
 	err := term.cmd.Wait()
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) || exit.ExitCode() != 1 {
 		t.Errorf("got %v", err)
 	}
-	term.await(t, "error", func(s string) bool { return strings.Contains(s, "the terminal has 50 columns and 8 lines") })
+	term.await(t, "error", func(s string) bool { return strings.Contains(s, "the terminal has 39 columns and\n 8 lines") })
 }
