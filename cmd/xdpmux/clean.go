@@ -13,8 +13,11 @@ func cleanCommand(out *output) *cli.Command {
 		Name:      "clean",
 		Usage:     "remove the pins that chains of vanished interfaces left behind",
 		ArgsUsage: "[ifname]",
-		Flags:     []cli.Flag{&cli.BoolFlag{Name: "dry-run", Usage: "only list what would be removed"}},
-		Action:    func(c *cli.Context) error { return clean(c, out) },
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "dry-run", Usage: "only list what would be removed"},
+			&cli.BoolFlag{Name: "json", Usage: jsonUsage("what was removed, and what was kept")},
+		},
+		Action: func(c *cli.Context) error { return clean(c, out) },
 	}
 }
 
@@ -26,11 +29,16 @@ func clean(c *cli.Context, out *output) error {
 	if ifname != "" {
 		what = ifname
 	}
-	fmt.Fprintf(out.stdout, "Cleaning up detached XDP program links for %s\n", shown(what))
+	if !c.Bool("json") {
+		fmt.Fprintf(out.stdout, "Cleaning up detached XDP program links for %s\n", shown(what))
+	}
 	opts := dispatcher.CleanOptions{Interface: ifname, DryRun: c.Bool("dry-run")}
 	done, err := dispatcher.Clean(c.Context, opts)
 	if err != nil {
 		return err
+	}
+	if c.Bool("json") {
+		return out.printJSON(cleanedOf(done))
 	}
 	if opts.DryRun {
 		for _, dir := range done.Removed {
@@ -45,4 +53,24 @@ func clean(c *cli.Context, out *output) error {
 		fmt.Fprintf(out.stdout, "kept %s, the chain on %s in %s\n", shown(k.Dir), shown(k.Interface.Name), shown(k.Netns))
 	}
 	return nil
+}
+
+// cleanedJSON is the shape of clean --json.
+type cleanedJSON struct {
+	Removed []string   `json:"removed"` // or to be removed
+	Kept    []keptJSON `json:"kept"`
+}
+
+type keptJSON struct {
+	Pins      string               `json:"pins"`
+	Interface dispatcher.Interface `json:"interface"`
+	Netns     string               `json:"netns"`
+}
+
+func cleanedOf(done *dispatcher.Cleaned) cleanedJSON {
+	shape := cleanedJSON{append([]string{}, done.Removed...), []keptJSON{}}
+	for _, k := range done.Kept {
+		shape.Kept = append(shape.Kept, keptJSON{k.Dir, k.Interface, k.Netns})
+	}
+	return shape
 }

@@ -31,6 +31,7 @@ var examples = map[string][]example{
 	},
 	"clean": {
 		{"xdpmux clean --dry-run", "list what vanished interfaces left behind"},
+		{"xdpmux clean --json", "remove it, and say what it was, for scripts"},
 	},
 	"features": {
 		{"xdpmux features eth0", "does the driver do XDP_REDIRECT?"},

@@ -29,6 +29,8 @@ var documented = map[string][]any{
 	"set":      {[]dispatcher.Preview{}},
 	"status":   {[]dispatcher.Chain{}},
 	"features": {featuresJSON{}},
+	"clean":    {cleanedJSON{}},
+	"run":      {rateJSON{}},
 	"check":    {[]dispatcher.Check{}},
 	"inspect":  {[]dispatcher.Object{}},
 	"map list": {[]dispatcher.ChainMap{}},

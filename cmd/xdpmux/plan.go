@@ -112,7 +112,7 @@ func printPlans(c *cli.Context, out *output, plans []*desired.Plan) error {
 	for _, p := range plans {
 		if p.Err != nil {
 			failed = true
-			out.printError(fmt.Errorf("%s: %w", p.Interface, sizedBy("map-sizes: {NAME: N} in the state file", p.Err)))
+			out.printError(fmt.Errorf("%s: %w", p.Interface.Name, sizedBy("map-sizes: {NAME: N} in the state file", p.Err)))
 		}
 	}
 	if failed {
@@ -128,7 +128,7 @@ func renderPlans(w io.Writer, plans []*desired.Plan) error {
 		fmt.Fprintf(t, "nothing to do: the state names no interface that is here\n")
 	}
 	for _, p := range plans {
-		fmt.Fprintf(t, "%s\n", shown(p.Interface))
+		fmt.Fprintf(t, "%s\n", shown(p.Interface.Name))
 		for _, s := range p.Steps {
 			fmt.Fprintf(t, "  %s\t%s\t%s\n", s.Action, shown(s.Name), shown(describe(s)))
 		}

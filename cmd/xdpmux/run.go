@@ -26,6 +26,7 @@ func runCommand(out *output) *cli.Command {
 			&cli.StringFlag{Name: "map", Usage: "print the total of the map of this `NAME` (default: the only one with numbers)"},
 			intervalFlag("print a line", "i"),
 			countFlag("lines"),
+			&cli.BoolFlag{Name: "json", Usage: "print each line as JSON"},
 		),
 		Action: func(c *cli.Context) error { return withMapSize(runForeground(c, out)) },
 	}
@@ -91,7 +92,12 @@ func runForeground(c *cli.Context, out *output) (err error) {
 		_, err := nowCalled(where, id)
 		return err
 	}
-	return printRates(c.Context, out.stdout, counter, interval, count, stillThere)
+	var columns rateColumns
+	line := func(r rate) (string, error) { return columns.line(r.total, r.perSecond) + "\n", nil }
+	if c.Bool("json") {
+		line = func(r rate) (string, error) { return r.json(where, done.Programs[0].Loaded, counter) }
+	}
+	return printRates(c.Context, out.stdout, counter, interval, count, stillThere, line)
 }
 
 // chooseCounter picks the map of an object file to print: the one with that name,
@@ -215,14 +221,13 @@ func nowCalled(where dispatcher.Interface, id uint32) (dispatcher.Interface, err
 
 // printRates prints a line each interval until ctx ends, count lines are printed (0: no
 // limit), or stillThere has an error.
-func printRates(ctx context.Context, w io.Writer, m *dispatcher.Map, interval time.Duration, count uint, stillThere func() error) error {
+func printRates(ctx context.Context, w io.Writer, m *dispatcher.Map, interval time.Duration, count uint, stillThere func() error, line func(rate) (string, error)) error {
 	before, err := m.Total(ctx)
 	if err != nil {
 		return ignoreEnd(ctx, err)
 	}
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
-	var columns rateColumns
 	for last, n := time.Now(), uint(0); count == 0 || n < count; n++ {
 		select {
 		case <-ctx.Done():
@@ -237,13 +242,42 @@ func printRates(ctx context.Context, w io.Writer, m *dispatcher.Map, interval ti
 			return ignoreEnd(ctx, err)
 		}
 		now := time.Now()
-		perSecond := float64(int64(total-before)) / now.Sub(last).Seconds()
-		if _, err := fmt.Fprintln(w, columns.line(total, perSecond)); err != nil {
+		seconds := now.Sub(last).Seconds()
+		text, err := line(rate{now, seconds, total, float64(int64(total-before)) / seconds})
+		if err != nil {
+			return err
+		}
+		if _, err := io.WriteString(w, text); err != nil {
 			return ignoreEnd(ctx, err)
 		}
 		before, last = total, now
 	}
 	return nil
+}
+
+// rate is what the counter says at a time.
+type rate struct {
+	at        time.Time
+	seconds   float64 // since the one before
+	total     uint64
+	perSecond float64
+}
+
+// rateJSON is the shape of a line of run --json.
+type rateJSON struct {
+	Time      time.Time            `json:"time"`
+	Seconds   float64              `json:"seconds"` // since the line before: what the rate is over
+	Interface dispatcher.Interface `json:"interface"`
+	Program   dispatcher.Loaded    `json:"program"`
+	Map       dispatcher.MapInfo   `json:"map"`
+	Total     uint64               `json:"total"`
+	PerSecond float64              `json:"per_second"`
+}
+
+func (r rate) json(where dispatcher.Interface, program dispatcher.Loaded, m *dispatcher.Map) (string, error) {
+	var b strings.Builder
+	err := newJSON(&b).Encode(rateJSON{r.at, r.seconds, where, program, m.MapInfo, r.total, r.perSecond})
+	return b.String(), err
 }
 
 // ignoreEnd leaves out errors that are only ctx's.

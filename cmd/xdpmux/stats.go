@@ -94,7 +94,7 @@ type programStats struct {
 
 type verdictStats struct {
 	Packets   uint64  `json:"packets"`
-	PerSecond float64 `json:"per_second"`
+	PerSecond float64 `json:"packets_per_second"`
 }
 
 type latencyStats struct {

@@ -121,8 +121,7 @@ type wayJSON struct {
 }
 
 type stepJSON struct {
-	ID      uint32 `json:"id"`
-	Name    string `json:"name"`
+	dispatcher.Loaded
 	Verdict string `json:"verdict"`
 }
 
@@ -242,7 +241,7 @@ func (p *tracePrinter) newWay(t *observe.Trace) (*way, error) {
 	for _, s := range t.Steps {
 		w.verdicts = append(w.verdicts, &p.total(s.Loaded).verdicts[min(int(s.Verdict), observe.Other)])
 		steps = append(steps, shown(s.Name)+" "+s.Verdict.String())
-		line.Steps = append(line.Steps, stepJSON{s.ID, s.Name, s.Verdict.String()})
+		line.Steps = append(line.Steps, stepJSON{s.Loaded, s.Verdict.String()})
 	}
 	if t.DecidedBy != nil {
 		decided, by = &p.total(*t.DecidedBy).decided, t.DecidedBy.Name
@@ -263,43 +262,54 @@ func (p *tracePrinter) newWay(t *observe.Trace) (*way, error) {
 
 // totalsJSON is the shape of the last line of trace --json.
 type totalsJSON struct {
-	Totals []totalJSON `json:"totals"` // of each program, then of the chain, which has no id
+	Totals struct {
+		Programs []programTotalJSON `json:"programs"`
+		Chain    totalJSON          `json:"chain"`
+	} `json:"totals"`
+}
+
+type programTotalJSON struct {
+	dispatcher.Loaded
+	totalJSON
 }
 
 type totalJSON struct {
-	ID       uint32            `json:"id,omitempty"`
-	Name     string            `json:"name"`
 	Packets  uint64            `json:"packets"`
 	Verdicts map[string]uint64 `json:"verdicts"`
 	Decided  uint64            `json:"decided"` // of the chain: by the dispatcher
 }
 
+func (t *traceTotal) json() totalJSON {
+	total := totalJSON{t.verdicts.Sum(), map[string]uint64{}, t.decided}
+	for v, name := range observe.VerdictNames() {
+		total.Verdicts[name] = t.verdicts[v]
+	}
+	return total
+}
+
 // totals prints what each program and the chain said: a table, or one line.
 func (p *tracePrinter) totals() error {
-	var totals totalsJSON
-	for _, t := range append(p.programs, &p.chain) {
-		total := totalJSON{t.ID, t.Name, t.verdicts.Sum(), map[string]uint64{}, t.decided}
-		for v, name := range observe.VerdictNames() {
-			total.Verdicts[name] = t.verdicts[v]
-		}
-		totals.Totals = append(totals.Totals, total)
-	}
 	if p.json {
-		return newJSON(p.w).Encode(totals)
+		var line totalsJSON
+		line.Totals.Programs, line.Totals.Chain = []programTotalJSON{}, p.chain.json()
+		for _, t := range p.programs {
+			line.Totals.Programs = append(line.Totals.Programs, programTotalJSON{t.Loaded, t.json()})
+		}
+		return newJSON(p.w).Encode(line)
 	}
 	fmt.Fprintln(p.w)
 	t := tabwriter.NewWriter(p.w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "ID\tProgram\tPackets\t%s\tDecided\n", strings.Join(observe.VerdictNames(), "\t"))
-	for _, total := range totals.Totals {
+	for _, total := range append(p.programs, &p.chain) {
 		id := ""
 		if total.ID != 0 {
 			id = fmt.Sprint(total.ID)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%d\t", id, shown(total.Name), total.Packets)
-		for _, name := range observe.VerdictNames() {
-			fmt.Fprintf(t, "%d\t", total.Verdicts[name])
+		fmt.Fprintf(t, "%s\t%s\t%d\t", id, shown(total.Name), total.verdicts.Sum())
+		for _, n := range total.verdicts {
+			fmt.Fprintf(t, "%d\t", n)
 		}
-		fmt.Fprintln(t, total.Decided)
+		fmt.Fprintln(t, total.decided)
 	}
 	return t.Flush()
 }

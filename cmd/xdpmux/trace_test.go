@@ -59,14 +59,14 @@ func TestTraceLines(t *testing.T) {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 
-	drop := stepJSON{9, "xdp_drop", "XDP_DROP"}
-	count := stepJSON{7, "xdp_count", "XDP_PASS"}
+	drop := stepJSON{dispatcher.Loaded{ID: 9, Name: "xdp_drop"}, "XDP_DROP"}
+	count := stepJSON{dispatcher.Loaded{ID: 7, Name: "xdp_count"}, "XDP_PASS"}
 	var wantJSON bytes.Buffer
 	enc := json.NewEncoder(&wantJSON)
 	enc.SetEscapeHTML(false)
 	for _, line := range []traceJSON{
 		{1, dropped.Time, 42, 0, summary, wayJSON{[]stepJSON{count, drop}, "XDP_DROP", &drop}},
-		{2, handedOn.Time, 42, 0, summary, wayJSON{[]stepJSON{count, {9, "xdp_drop", "34"}}, "XDP_PASS", nil}},
+		{2, handedOn.Time, 42, 0, summary, wayJSON{[]stepJSON{count, {drop.Loaded, "34"}}, "XDP_PASS", nil}},
 		{3, dropped.Time, 42, 1500, summary, wayJSON{[]stepJSON{count, drop}, "XDP_DROP", &drop}},
 	} {
 		if err := enc.Encode(line); err != nil {

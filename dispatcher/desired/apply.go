@@ -28,12 +28,11 @@ type Options struct {
 
 // Plan is what is between the state and one interface.
 type Plan struct {
-	Interface string `json:"interface"`
-	Steps     []Step `json:"steps"` // what is to be done, or was; nothing: none
-	Err       error  `json:"-"`     // why this interface can't be as the state wants it; nil: it can
+	Interface dispatcher.Interface `json:"interface"` // without an index if there is none of that name
+	Steps     []Step               `json:"steps"`     // what is to be done, or was; nothing: none
+	Err       error                `json:"-"`         // why this interface can't be as the state wants it; nil: it can
 
 	mode        dispatcher.Mode
-	ifindex     int
 	corrections []correction
 	pins        func(Program) map[string]string
 }
@@ -77,7 +76,7 @@ func (s *State) targetsHere() ([]*target, error) {
 }
 
 func (t *target) plan(ctx context.Context, o *objects, r records, opts Options) *Plan {
-	plan := &Plan{Interface: t.name, Steps: []Step{}, mode: t.attachMode()}
+	plan := &Plan{Interface: dispatcher.Interface{Name: t.name}, Steps: []Step{}, mode: t.attachMode()}
 	plan.Err = t.compare(ctx, o, r, opts, plan)
 	return plan
 }
@@ -88,7 +87,7 @@ func (t *target) compare(ctx context.Context, o *objects, r records, opts Option
 	if err != nil {
 		return err
 	}
-	plan.ifindex = chain.Interface.Index
+	plan.Interface = chain.Interface
 	var want []*wanted
 	for _, p := range t.programs {
 		w, err := o.resolve(ctx, p)
@@ -217,13 +216,13 @@ func (p *Plan) swap(ctx context.Context, r records) error {
 			default:
 				continue
 			}
-			if err := r.apply(c.Loaded, s.want, p.ifindex); err != nil {
-				return fmt.Errorf("%s is as it was, as the record of what should run can't be written: %w", p.Interface, err)
+			if err := r.apply(c.Loaded, s.want, p.Interface.Index); err != nil {
+				return fmt.Errorf("%s is as it was, as the record of what should run can't be written: %w", p.Interface.Name, err)
 			}
 		}
 		return nil
 	}
-	_, err = t.Commit(ctx, p.Interface) // records of what didn't come to run are removed by clean
+	_, err = t.Commit(ctx, p.Interface.Name) // records of what didn't come to run are removed by clean
 	return err
 }
 
@@ -237,19 +236,19 @@ func (p *Plan) do(ctx context.Context, r records) error {
 	}
 	var errs []error
 	record := func(c dispatcher.Loaded, w *wanted) {
-		errs = append(errs, r.apply(c, w, p.ifindex))
+		errs = append(errs, r.apply(c, w, p.Interface.Index))
 	}
 	for i := range p.Steps {
 		switch s := &p.Steps[i]; s.Action {
 		case Replace:
-			errs = append(errs, r.forget(s.ID, p.ifindex))
+			errs = append(errs, r.forget(s.ID, p.Interface.Index))
 		case Remove:
 			if s.alone {
-				if err := dispatcher.Detach(ctx, p.Interface, s.ID); err != nil && !errors.Is(err, dispatcher.ErrNoProgram) {
+				if err := dispatcher.Detach(ctx, p.Interface.Name, s.ID); err != nil && !errors.Is(err, dispatcher.ErrNoProgram) {
 					return err
 				}
 			}
-			errs = append(errs, r.forget(s.ID, p.ifindex))
+			errs = append(errs, r.forget(s.ID, p.Interface.Index))
 		case Adopt:
 			record(s.there, s.want)
 		case Pin:
@@ -262,7 +261,7 @@ func (p *Plan) do(ctx context.Context, r records) error {
 		record(c.running.Loaded, c.want)
 	}
 	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("%s runs what it should, but the record of it can't be written: %w", p.Interface, err)
+		return fmt.Errorf("%s runs what it should, but the record of it can't be written: %w", p.Interface.Name, err)
 	}
 	return nil
 }

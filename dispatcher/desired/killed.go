@@ -37,7 +37,7 @@ func (r records) underWayPath() (string, error) {
 
 // begin keeps what a swap that is killed would leave behind, until end is called.
 func (p *Plan) begin(r records) (end func(), err error) {
-	u := underWay{Interface: p.Interface}
+	u := underWay{Interface: p.Interface.Name}
 	for _, s := range p.Steps {
 		path := s.want.pinPath()
 		if path == "" || s.Action != Add && s.Action != Replace {

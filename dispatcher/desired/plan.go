@@ -27,7 +27,7 @@ type Step struct {
 	Action Action            `json:"action"`
 	Name   string            `json:"name"`             // in the file; of a program that the file doesn't know, its function's
 	ID     uint32            `json:"id,omitempty"`     // of the program that runs now; 0: none
-	Object string            `json:"object,omitempty"` // the file that is loaded
+	Object string            `json:"file,omitempty"`   // the object file that is loaded
 	From   *Place            `json:"from,omitempty"`   // where the program runs now
 	To     *Place            `json:"to,omitempty"`     // and where it will
 	Reason string            `json:"reason,omitempty"` // why; empty: from and to tell

@@ -117,7 +117,7 @@ func TestComeAndGo(t *testing.T) {
 			}
 			for _, p := range plans {
 				if p.Err != nil {
-					t.Fatalf("plan of %s: %v", p.Interface, p.Err)
+					t.Fatalf("plan of %s: %v", p.Interface.Name, p.Err)
 				}
 			}
 			if i%20 > 0 { // asks for each interface

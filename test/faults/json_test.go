@@ -34,6 +34,14 @@ func TestJSON(t *testing.T) {
 	writePcap(t, packets, kernel.UDP4(kernel.Flow{}), kernel.UDP6(kernel.Flow{}))
 	target := kernel.NewVeth(t)
 	t.Cleanup(func() { kernel.Run(t, ours(), "unload", "-a", target.Name) })
+	targets := kernel.NewVeth(t)
+	chain(t, targets, object("maptypes"))
+	kernel.MustRun(t, ours(), "map", "update", targets.Name, "devices", "--key", "0", "--value", v.Name)
+	kernel.MustRun(t, ours(), "map", "update", targets.Name, "cpus", "--key", "0", "--value", "8")
+	// What an interface leaves behind.
+	gone := kernel.NewVeth(t)
+	kernel.MustRun(t, ours(), "load", gone.Name, sample("xdp_pass"))
+	kernel.MustRun(t, "ip", "link", "del", gone.Name)
 	state := filepath.Join(dir, "state.yaml")
 	drop, err := filepath.Abs(sample("xdp_drop"))
 	check(t, err)
@@ -55,6 +63,12 @@ func TestJSON(t *testing.T) {
 		{"map list", []string{v.Name}, 0},
 		{"map dump", []string{v.Name, "a_hash"}, 0},
 		{"map dump", []string{v.Name, "a_cpu_struct"}, 0},
+		{"map dump", []string{targets.Name, "devices"}, 0},
+		{"map dump", []string{targets.Name, "cpus"}, 0},
+		{"map dump", []string{targets.Name, "map_array"}, 0},
+		{"clean", []string{"--dry-run"}, 0},
+		{"clean", nil, 0},
+		{"run", []string{target.Name, sample("xdp_count"), "--count", "1", "--interval", "10ms"}, 0},
 		{"plan", []string{"-f", state}, 1},
 		{"apply", []string{"-f", state}, 1},
 		{"apply", []string{"-f", state, "--dry-run"}, 1},
