@@ -29,8 +29,8 @@ func (m *Map) LookupText(key string) (Entry, error) {
 }
 
 // UpdateText sets the value of a key, that of every CPU in a per-CPU map. The value of a
-// device map can be an interface's name, that of a map of programs or maps is an id.
-// Errors: [ErrInvalid], [ErrNoInterface], [ErrNoProgram], [ErrNoMap]. It stands for
+// device map can be an interface's name, that of a map of maps is an id. Errors:
+// [ErrInvalid], also for a program array, [ErrNoInterface], [ErrNoMap]. It stands for
 // bpf_map_update_elem.
 func (m *Map) UpdateText(key, word string) error {
 	k, err := m.parseKey(key)
@@ -49,28 +49,7 @@ func (m *Map) UpdateText(key, word string) error {
 	if err := libbpf.MapUpdate(m.fd.Int(), k, raw, libbpf.UpdateAny); err != nil {
 		return m.explainEntry(key, err)
 	}
-	if m.Type == "prog_array" {
-		return m.checkKept(key, k)
-	}
 	return nil
-}
-
-// checkKept finds out whether the entry of a program array stays: the kernel empties such
-// a map when the last descriptor and the last pin of it go.
-func (m *Map) checkKept(key string, k []byte) (err error) {
-	if err := m.fd.Close(); err != nil {
-		return err
-	}
-	if m.fd, err = libbpf.MapByID(m.ID); err != nil {
-		return err
-	}
-	err = libbpf.MapLookup(m.fd.Int(), k, make([]byte, m.valueBytes()))
-	if errors.Is(err, syscall.ENOENT) {
-		return &Error{Kind: ErrInvalid, Err: err,
-			Msg:    fmt.Sprintf("map %s has lost entry %s again: the kernel empties a program array that neither a pin nor a process holds", m.Name, key),
-			Remedy: fmt.Sprintf("pin it first: bpftool map pin id %d /sys/fs/bpf/%s", m.ID, m.Name)}
-	}
-	return err
 }
 
 // DeleteText removes the entry of a key. Errors: [ErrNoEntry], [ErrInvalid]. It stands
@@ -129,8 +108,12 @@ func (m *Map) parseValue(word string) (v parsedValue, err error) {
 			break
 		}
 		size = 4
-	case "cpumap", "prog_array", "array_of_maps", "hash_of_maps":
+	case "cpumap", "array_of_maps", "hash_of_maps":
 		size = 4
+	case "prog_array":
+		return v, &Error{Kind: ErrInvalid,
+			Msg:    fmt.Sprintf("map %s is a prog_array, which the kernel empties when no process and no pin holds it any more", m.Name),
+			Remedy: fmt.Sprintf("bpftool map pin id %d PATH, and then bpftool map update", m.ID)}
 	case "sockmap", "sockhash", "reuseport_sockarray":
 		return v, &Error{Kind: ErrInvalid, Msg: fmt.Sprintf("map %s is a %s: only the process that has a socket can put it there", m.Name, m.Type)}
 	}
@@ -139,20 +122,13 @@ func (m *Map) parseValue(word string) (v parsedValue, err error) {
 			return v, &Error{Kind: ErrInvalid, Msg: fmt.Sprintf("map %s: value %s %v", m.Name, quoteWord(word), err)}
 		}
 	}
-	var open func(uint32) (*libbpf.FD, error)
-	missing := &Error{Kind: ErrNoProgram, Msg: fmt.Sprintf("no program %s is loaded", word)}
-	switch m.Type {
-	case "prog_array":
-		open = libbpf.ProgByID
-	case "array_of_maps", "hash_of_maps":
-		open, missing = libbpf.MapByID, &Error{Kind: ErrNoMap, Msg: fmt.Sprintf("no map with id %s", word)}
-	default:
+	if m.Type != "array_of_maps" && m.Type != "hash_of_maps" {
 		v.bytes = append(v.bytes, make([]byte, max(m.ValueSize-len(v.bytes), 0))...) // no program for the device or CPU
 		return v, nil
 	}
-	v.fd, err = open(binary.NativeEndian.Uint32(v.bytes))
+	v.fd, err = libbpf.MapByID(binary.NativeEndian.Uint32(v.bytes))
 	if errors.Is(err, syscall.ENOENT) {
-		return v, missing
+		return v, &Error{Kind: ErrNoMap, Msg: fmt.Sprintf("no map with id %s", word), Err: err}
 	}
 	if err != nil {
 		return v, explainPermission(err)

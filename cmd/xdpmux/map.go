@@ -48,7 +48,7 @@ func mapCommand(out *output) *cli.Command {
 				ArgsUsage: mapUsage,
 				Flags: append(mapFlags("change"),
 					keyFlag("set the entry"),
-					&cli.StringFlag{Name: "value", Usage: "set it to `VALUE`, said as a key is; in a device map an interface's name, in a map of programs or maps an id"},
+					&cli.StringFlag{Name: "value", Usage: "set it to `VALUE`, said as a key is; in a device map an interface's name, in a map of maps an id"},
 				),
 				Action: mapUpdate,
 			},

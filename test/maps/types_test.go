@@ -81,24 +81,6 @@ func TestTargets(t *testing.T) {
 	set(t, v, "cpus", "1", "192")
 	dumps(t, v, "cpus", "1: queue of 192 packets\n", `[{"key":1,"value":{"queue_size":192}}]`)
 
-	info, err := libbpf.ProgInfoByFD(kernel.Program(t, kernel.Pass))
-	if err != nil {
-		t.Fatal(err)
-	}
-	// Nobody holds the map, so the kernel keeps nothing in it.
-	_, stderr, status := kernel.Run(t, kernel.Xdpmux(), "map", "update", v.Name, "calls", "--key", "0", "--value", fmt.Sprint(info.ID))
-	if status != 1 || !strings.Contains(stderr, "map calls has lost entry 0 again") {
-		t.Errorf("calls without a pin: status %d, %s", status, stderr)
-	}
-	const pin = "/sys/fs/bpf/calls"
-	kernel.MustRun(t, "bpftool", "map", "pin", "id", fmt.Sprint(ids["calls"]), pin)
-	t.Cleanup(func() { kernel.MustRun(t, "rm", pin) })
-	set(t, v, "calls", "0", fmt.Sprint(info.ID))
-	if got := raw(t, ids["calls"], 0); got != info.ID {
-		t.Errorf("call 0: %d, want %d", got, info.ID)
-	}
-	dumps(t, v, "calls", fmt.Sprintf("0: program %d\n", info.ID), fmt.Sprintf(`[{"key":0,"value":{"program":{"id":%d,"name":"","tag":"%v"}}}]`, info.ID, info.Tag))
-
 	inner, err := dispatcher.OpenMapID(ids["inner_map"])
 	if err != nil {
 		t.Fatal(err)
@@ -114,13 +96,45 @@ func TestTargets(t *testing.T) {
 		fmt.Sprintf(`[{"key":1,"value":{"map":%s}},{"key":3,"value":{"map":%s}}]`, whole, whole))
 	dumps(t, v, "map_hash", fmt.Sprintf("07 00 00 00: map inner_map (%d)\n", inner.ID), fmt.Sprintf(`[{"key":"0x07000000","value":{"map":%s}}]`, whole))
 
-	for _, name := range []string{"devices", "cpus", "calls", "map_array"} {
-		key := map[string]string{"devices": "2", "cpus": "1", "calls": "0", "map_array": "3"}[name]
+	for _, name := range []string{"devices", "cpus", "map_array"} {
+		key := map[string]string{"devices": "2", "cpus": "1", "map_array": "3"}[name]
 		kernel.MustRun(t, kernel.Xdpmux(), "map", "delete", v.Name, name, "--key", key)
 		_, stderr, status := kernel.Run(t, kernel.Xdpmux(), "map", "delete", v.Name, name, "--key", key)
 		if status != 1 || !strings.Contains(stderr, "map "+name+" has no entry "+key) {
 			t.Errorf("%s: deleted twice: status %d, %s", name, status, stderr)
 		}
+	}
+}
+
+// A program array says which programs it calls. It is pinned before anything else opens
+// it, see the fixture.
+func TestProgramArray(t *testing.T) {
+	v := chainOf(t, kernel.Fixture("calls"))
+	const pin = "/sys/fs/bpf/calls"
+	kernel.MustRun(t, "bpftool", "map", "pin", "name", "calls", pin)
+	t.Cleanup(func() { kernel.MustRun(t, "rm", pin) })
+	program := kernel.Program(t, kernel.Pass)
+	info, err := libbpf.ProgInfoByFD(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := libbpf.ObjGet(pin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	if err := libbpf.MapUpdate(m.Int(), make([]byte, 4), binary.NativeEndian.AppendUint32(nil, uint32(program)), libbpf.UpdateAny); err != nil {
+		t.Fatal(err)
+	}
+	dumps(t, v, "calls", fmt.Sprintf("0: program %d\n", info.ID), fmt.Sprintf(`[{"key":0,"value":{"program":{"id":%d,"name":"","tag":"%v"}}}]`, info.ID, info.Tag))
+	_, stderr, status := kernel.Run(t, kernel.Xdpmux(), "map", "update", v.Name, "calls", "--key", "1", "--value", fmt.Sprint(info.ID))
+	if status != 1 || !strings.Contains(stderr, "map calls is a prog_array, which the kernel empties") {
+		t.Errorf("update: status %d, %s", status, stderr)
+	}
+	kernel.MustRun(t, kernel.Xdpmux(), "map", "delete", v.Name, "calls", "--key", "0")
+	_, stderr, status = kernel.Run(t, kernel.Xdpmux(), "map", "delete", v.Name, "calls", "--key", "0")
+	if status != 1 || !strings.Contains(stderr, "map calls has no entry 0") {
+		t.Errorf("deleted twice: status %d, %s", status, stderr)
 	}
 }
 
@@ -236,7 +250,6 @@ func TestEntries(t *testing.T) {
 		{"update device_hash --key 0 --value 99999", "map device_hash: no interface of that index"},
 		{"update cpus --key 1 --value 99999", "the kernel refuses entry 1 of map cpus, a cpumap"},
 		{"update cpus --key 3 --value 64", "map cpus: there is no CPU 3"},
-		{"update calls --key 0 --value 4294967295", "no program 4294967295 is loaded"},
 		{"update map_array --key 0 --value 4294967295", "no map with id 4294967295"},
 		{"update map_array --key 0 --value " + fmt.Sprint(ids["per_cpu"]), "the kernel refuses entry 0 of map map_array"},
 	} {
