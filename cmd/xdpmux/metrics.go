@@ -89,11 +89,12 @@ func (s *scrape) send(metric prometheus.Metric, err error) {
 	}
 }
 
-// valid makes labels of names, in which the kernel allows any byte.
+// valid makes labels of names, in which the kernel allows any byte. People read scrapes
+// too, so that nothing is in them that a terminal can't print.
 func valid(names []string) []string {
 	labels := make([]string, len(names))
 	for i, name := range names {
-		labels[i] = strings.ToValidUTF8(name, "\uFFFD")
+		labels[i] = shown(strings.ToValidUTF8(name, "\uFFFD"))
 	}
 	return labels
 }

@@ -83,7 +83,7 @@ func TestMetricsAnyway(t *testing.T) {
 		{"a lone program follows a chain", []observe.Chain{on(2, "eth0", whole, legacy)}, `{interface="eth0",verdict="XDP_DROP"} 6`},
 		{"an interface twice", []observe.Chain{on(2, "eth0", legacy), on(2, "eth0", legacy)}, `{interface="eth0",verdict="XDP_DROP"} 1`},
 		{"a name of two interfaces", []observe.Chain{on(2, "eth0", legacy), on(3, "eth0", whole, legacy)}, `{interface="eth0",verdict="XDP_DROP"} 7`},
-		{"a name that is no text", []observe.Chain{on(2, "e\xff\xfe\n", legacy)}, "{interface=\"e\ufffd\\n\",verdict=\"XDP_DROP\"} 1"},
+		{"a name that is no text", []observe.Chain{on(2, "e\xff\xfe\n", legacy)}, "{interface=\"e\ufffd\\\\n\",verdict=\"XDP_DROP\"} 1"},
 		{"what can't be counted follows a chain", []observe.Chain{on(2, "eth0", whole, blind)}, ""},
 	} {
 		var text bytes.Buffer

@@ -119,6 +119,7 @@ func TestOddNames(t *testing.T) {
 	run(0, "map", "dump", "--json", v.Name, "p\xe9ckets")
 	run(1, "map", "dump", v.Name, "\x1b[31m")
 	contains(run(0, "stats", "--count", "1", "--interval", "10ms", v.Name), name, `xdp_p\xe9\xfcs`)
+	contains(run(0, "stats", "--prometheus", "--interval", "10ms", v.Name), `interface="x\\x1b]0;\\u202ey`)
 	run(0, "stats", "--json", "--count", "1", "--interval", "10ms", v.Name)
 	contains(run(0, "trace", "--pcap", packets, v.Name), `xdp_p\xe9\xfcs XDP_PASS`)
 	run(0, "trace", "--json", "--pcap", packets, v.Name)
