@@ -3,6 +3,7 @@ package desired
 import (
 	"bytes"
 	"debug/elf"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -256,8 +257,8 @@ func TestExportNames(t *testing.T) {
 		a, b := kernel.NewVeth(t), kernel.NewVeth(t)
 		rename := func(v *kernel.Veth, name string) {
 			link, err := netlink.LinkByName(v.Name)
-			if err == nil {
-				err = netlink.LinkSetName(link, name)
+			if err == nil { // before 6.2 the kernel renames no interface that is up
+				err = errors.Join(netlink.LinkSetDown(link), netlink.LinkSetName(link, name), netlink.LinkSetUp(link))
 			}
 			if err != nil {
 				t.Fatal(err)
