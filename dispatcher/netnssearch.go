@@ -89,7 +89,7 @@ func (s *netnsSearch) run(own int) error {
 	if err := s.found(own, ownNetns); err != nil {
 		return err
 	}
-	if err := s.mounts("/proc/self", ""); err != nil {
+	if _, err := s.mounts("/proc/self", ""); err != nil {
 		return err
 	}
 	for _, look := range []func(task) error{s.mountsOf, s.namespaceOf, s.filesOf} {
@@ -129,8 +129,11 @@ func (s *netnsSearch) found(fd int, name string) error {
 	if kind != unix.CLONE_NEWNET {
 		return nil
 	}
+	if err := s.visit(fd, name); err != nil {
+		return err
+	}
 	s.visited[st.Ino] = true
-	return s.visit(fd, name)
+	return nil
 }
 
 // open is found for a path.
@@ -153,18 +156,21 @@ func (s *netnsSearch) mountsOf(t task) error {
 	if err != nil {
 		return unlessEnded("the root directory of "+t.name(), err)
 	}
-	if view := namespace + root; !s.seen[view] {
-		s.seen[view] = true
-		return s.mounts(t.dir, t.dir+"/root")
+	view := namespace + root
+	if s.seen[view] {
+		return nil
 	}
-	return nil
+	// Another thread may see the same where this one ends before its mounts are read.
+	s.seen[view], err = s.mounts(t.dir, t.dir+"/root")
+	return err
 }
 
-// mounts looks through the mounts that are listed in a directory of /proc, below root.
-func (s *netnsSearch) mounts(dir, root string) error {
+// mounts looks through the mounts that are listed in a directory of /proc, below root. It
+// says whether they could be read.
+func (s *netnsSearch) mounts(dir, root string) (read bool, err error) {
 	text, err := os.ReadFile(dir + "/mountinfo")
 	if err != nil {
-		return unlessEnded(dir+"/mountinfo", err)
+		return false, unlessEnded(dir+"/mountinfo", err)
 	}
 	for _, m := range mountsIn(string(text)) {
 		inode, ok := netnsInode(m.root)
@@ -174,13 +180,13 @@ func (s *netnsSearch) mounts(dir, root string) error {
 		path := root + m.point
 		name := "network namespace " + strings.TrimPrefix(path, namedNetns+"/")
 		if err := s.open(path, name); err != nil {
-			return err
+			return false, err
 		}
 		if _, known := s.hidden[inode]; !known && !s.visited[inode] {
 			s.hidden[inode] = hiding{name: name, path: path, dir: dir}
 		}
 	}
-	return nil
+	return true, nil
 }
 
 // hiding is a mount of a namespace that couldn't be opened: another may lie over it, or it
@@ -277,7 +283,6 @@ func (s *netnsSearch) socket(t task, number, inode string) error {
 	if s.seen[inode] {
 		return nil
 	}
-	s.seen[inode] = true
 	name := "the network namespace of a socket of " + t.name()
 	fd, err := t.socketNetns(number)
 	if err != nil {
@@ -287,6 +292,7 @@ func (s *netnsSearch) socket(t task, number, inode string) error {
 		return unlessEnded(name, err)
 	}
 	defer unix.Close(fd)
+	s.seen[inode] = true
 	return s.found(fd, name)
 }
 
@@ -294,6 +300,29 @@ func (s *netnsSearch) socket(t task, number, inode string) error {
 type task struct {
 	dir         string // in /proc
 	process, id int
+}
+
+// ends says whether err came because the thread is ending: the kernel says EACCES of the
+// links to namespaces then, and EINVAL of the mounts.
+func (t task) ends(err error) bool {
+	if !errors.Is(err, unix.EACCES) && !errors.Is(err, unix.EINVAL) {
+		return false
+	}
+	stat, err := os.ReadFile(t.dir + "/stat")
+	return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESRCH) || err == nil && exiting(string(stat))
+}
+
+// exiting reads the text of /proc/PID/stat (proc_pid_stat(5)): the name in parentheses, which
+// may hold any character, is followed by the state, and six fields on by the flags of the
+// kernel.
+func exiting(stat string) bool {
+	const flagsField, flagExiting = 6, 0x4 // PF_EXITING
+	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
+	if len(fields) <= flagsField {
+		return false
+	}
+	flags, err := strconv.ParseUint(fields[flagsField], 10, 32)
+	return err == nil && flags&flagExiting != 0
 }
 
 func (t task) name() string { return fmt.Sprintf("process %d", t.process) }
@@ -342,7 +371,8 @@ func eachTask(f func(task) error) error {
 			return err
 		}
 		for _, id := range threads {
-			if err := f(task{dir: fmt.Sprintf("%s/%d", dir, id), process: process, id: id}); err != nil {
+			t := task{dir: fmt.Sprintf("%s/%d", dir, id), process: process, id: id}
+			if err := f(t); err != nil && !t.ends(err) {
 				return err
 			}
 		}
