@@ -102,17 +102,20 @@ func TestDecided(t *testing.T) {
 
 	lines := strings.Split(strings.TrimSpace(kernel.MustRun(t, xdpmux, "trace", v.Name, "--json", "--pcap", writePcap(t, layers.LinkTypeEthernet, frames...))), "\n")
 	var last struct {
-		Totals []struct {
-			Name    string
-			Decided int
+		Totals struct {
+			Programs []struct {
+				Name    string
+				Decided int
+			}
+			Chain struct{ Decided int }
 		}
 	}
 	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &last); err != nil {
 		t.Fatal(err)
 	}
-	got = map[string]int{}
-	for _, total := range last.Totals {
-		got[strings.Replace(total.Name, "chain", "dispatcher", 1)] = total.Decided
+	got = map[string]int{"dispatcher": last.Totals.Chain.Decided}
+	for _, total := range last.Totals.Programs {
+		got[total.Name] = total.Decided
 	}
 	same("trace --pcap", got)
 }
