@@ -140,7 +140,8 @@ func TestTop(t *testing.T) {
 	v := kernel.NewVeth(t)
 	stepsOn(t, v, 2)
 	d := dispatcherOf(t, v)
-	term := startInTerminal(t, 80, 10, "top", v.Name, "--interval", "100ms")
+	// Late in a run ids have five digits or more.
+	term := startInTerminal(t, 84, 10, "top", v.Name, "--interval", "100ms")
 	term.await(t, "start", func(s string) bool { return strings.Contains(s, "step1") })
 	testRun(t, v, d, packet(dispatcher.Drop), 1000)
 	testRun(t, v, d, packet(dispatcher.Pass), 3000)
@@ -229,7 +230,7 @@ func TestTopSuspends(t *testing.T) {
 	if term.screen.Mode()&vt10x.ModeAltScreen != 0 || !term.screen.CursorVisible() {
 		t.Error("the screen is left as top had it")
 	}
-	term.resize(t, 60, 10)
+	term.resize(t, 72, 10)
 	term.key(t, "\r")
 	term.await(t, "go on", func(s string) bool {
 		return strings.Contains(s, "step0") && strings.Contains(strings.Split(s, "\n")[9], "q quit")
