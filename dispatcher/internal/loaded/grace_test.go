@@ -27,8 +27,8 @@ const inside, letGo, left = 0, 1, 2
 type held struct {
 	*testing.T
 	veth    *kernel.Veth
-	ids     []uint32 // hold, guard
-	link    uint32   // holds the guard in the dispatcher that the packet is in
+	ids     []uint32   // hold, guard
+	in      *libbpf.FD // the dispatcher that the packet is in
 	packets *dispatcher.Map
 	passed  chan int
 }
@@ -48,17 +48,31 @@ func newHeld(t *testing.T) *held {
 	if h.packets, err = dispatcher.OpenMap(h.ids[0], "packets"); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { h.packets.Close() })
+	t.Cleanup(func() {
+		h.in.Close()
+		h.packets.Close()
+	})
 	return h
+}
+
+// marked is a packet that the guard drops. The first program holds those of sender 1.
+func marked(sender byte) []byte {
+	return append([]byte{2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, sender, 0x88, 0xb6}, make([]byte, 46)...)
 }
 
 func fixture(name string) string { return filepath.Join("../../../build/bpf/fixtures", name+".o") }
 
 // send sends a packet that the guard drops, and returns when it is in the program before.
 func (h *held) send() {
-	h.findLink()
-	frame := append([]byte{2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x88, 0xb6}, make([]byte, 46)...)
-	go func() { h.passed <- len(h.veth.Deliver(h, frame)) }()
+	chain, err := dispatcher.Status(context.Background(), h.veth.Name)
+	if err == nil {
+		h.in, err = libbpf.ProgByID(chain.Dispatcher.ID)
+	}
+	if err != nil {
+		h.Error(err)
+		return
+	}
+	go func() { h.passed <- len(h.veth.Deliver(h, marked(1))) }()
 	for deadline := time.Now().Add(5 * time.Second); h.count(inside) == 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			h.Error("no packet gets into the first program")
@@ -67,36 +81,20 @@ func (h *held) send() {
 	}
 }
 
-func (h *held) findLink() {
-	chain, err := dispatcher.Status(context.Background(), h.veth.Name)
-	if err != nil {
-		h.Error(err)
-		return
-	}
-	fd, err := libbpf.ObjGet(filepath.Join(chain.Pins, "prog1-link"))
-	if err != nil {
-		h.Error(err)
-		return
-	}
-	defer fd.Close()
-	info, err := libbpf.LinkInfoByFD(fd.Int())
-	if err != nil {
-		h.Error(err)
-		return
-	}
-	h.link = info.ID
-}
-
-// waitForUnlink returns when the guard is out of the dispatcher that the packet is in. The
-// kernel does that a little later than the last holder lets go.
+// waitForUnlink returns when the guard is out of the dispatcher that the packet is in, so
+// that a packet of another sender passes. The kernel takes it out later than the last holder
+// of its link lets go, and later than the link's id is gone.
 func (h *held) waitForUnlink() {
+	const pass = 2
 	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
-		fd, err := libbpf.LinkByID(h.link)
-		if err != nil {
+		run, err := libbpf.TestRun(h.in.Int(), libbpf.TestRunOptions{Data: marked(2)})
+		switch {
+		case err != nil:
+			h.Error(err)
 			return
-		}
-		fd.Close()
-		if time.Now().After(deadline) {
+		case run.Return == pass:
+			return
+		case time.Now().After(deadline):
 			h.Error("the guard stays in its slot")
 			return
 		}
