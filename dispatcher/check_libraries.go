@@ -35,7 +35,7 @@ func checkLibraries(ours int) Check {
 
 // versionOf reads the version of the protocol that a dispatcher's object is for.
 func versionOf(file string) (int, error) {
-	data, err := ReadObject(context.Background(), file)
+	data, err := readObject(context.Background(), file)
 	if err != nil {
 		return 0, err
 	}

@@ -18,16 +18,14 @@ const (
 // getenv reads a variable as libxdp does (secure_getenv(3)): a process that was given more
 // rights than its caller has doesn't let the caller say where to look.
 func getenv(name string) string {
-	if MoreRights() {
+	if moreRights() {
 		return ""
 	}
 	return os.Getenv(name)
 }
 
-// MoreRights says whether the process was started with more rights than its caller has, by
-// a set-user-ID bit or file capabilities (AT_SECURE of getauxval(3)). What the caller
-// controls, such as the environment, isn't to be trusted then.
-var MoreRights = sync.OnceValue(func() bool {
+// moreRights stands for MoreRights of package dispatcher.
+var moreRights = sync.OnceValue(func() bool {
 	const atSecure = 23
 	auxv, err := unix.Auxv()
 	for _, entry := range auxv {

@@ -55,7 +55,7 @@ type ObjectMap struct {
 // Inspect reads an object file. It needs no privilege and no kernel that knows BPF.
 // Errors: [ErrObject]. It stands for bpf_object__open_mem.
 func Inspect(file string) (*Object, error) {
-	data, err := ReadObject(context.Background(), file)
+	data, err := readObject(context.Background(), file)
 	if err != nil {
 		return nil, err
 	}

@@ -44,9 +44,8 @@ func linkByName(name string) (link, error) {
 	return oneLink(name, nl.NewIfInfomsg(unix.AF_UNSPEC), nl.NewRtAttr(kind, nl.ZeroTerminated(name)))
 }
 
-// InterfaceByIndex finds an interface of the calling thread's network namespace, whatever
-// it is called. Errors: [ErrNoInterface].
-func InterfaceByIndex(index int) (Interface, error) {
+// interfaceByIndex stands for InterfaceByIndex of package dispatcher.
+func interfaceByIndex(index int) (Interface, error) {
 	l, err := linkByIndex(index, fmt.Sprint("number ", index))
 	return l.Interface, err
 }
@@ -91,8 +90,8 @@ func noInterface(name string, err error) error {
 		Err:    err}
 }
 
-// Interfaces lists those of the calling thread's network namespace, in the kernel's order.
-func Interfaces() ([]Interface, error) {
+// interfaces stands for Interfaces of package dispatcher.
+func interfaces() ([]Interface, error) {
 	all, err := links()
 	if err != nil {
 		return nil, err

@@ -15,7 +15,7 @@ type Listed struct {
 // Listing lists the programs of an object file that can be XDP. Errors:
 // [ErrObject].
 func Listing(file string) ([]Listed, error) {
-	data, err := ReadObject(context.Background(), file)
+	data, err := readObject(context.Background(), file)
 	if err != nil {
 		return nil, err
 	}

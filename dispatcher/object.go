@@ -15,11 +15,8 @@ import (
 // objectLimit is how large an object file may be, in bytes.
 const objectLimit = 64 << 20
 
-// ReadObject reads an object file whole, for [Program].Data and [InspectData]: what is
-// looked at, loaded and hashed are the same bytes then. It ends with ctx, also where
-// nobody writes to the FIFO that file is. Errors: [ErrObject], also for a file of more
-// than 64 MiB, and that of ctx.
-func ReadObject(ctx context.Context, file string) ([]byte, error) {
+// readObject stands for ReadFile of package inspect.
+func readObject(ctx context.Context, file string) ([]byte, error) {
 	data, err := input.ReadFile(ctx, file, objectLimit)
 	switch {
 	case err == nil:

@@ -135,7 +135,7 @@ func (s *swap) checkUnloaded() error {
 		if m.comes == nil {
 			continue
 		}
-		if err := m.comes.checkUnloaded(); err != nil {
+		if err := unloadedFault(m.comes); err != nil {
 			return err
 		}
 	}
@@ -144,7 +144,7 @@ func (s *swap) checkUnloaded() error {
 
 // checkUnloaded finds what keeps a program from being loaded into a chain, as far as
 // its object tells.
-func (o *opened) checkUnloaded() error {
+func unloadedFault(o *opened) error {
 	if !o.obj.HasBTF() {
 		return noDispatcher(withoutBTF(o), nil)
 	}

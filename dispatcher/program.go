@@ -64,7 +64,7 @@ func open(ctx context.Context, p Program) (_ *opened, err error) {
 		return nil, &Error{Kind: ErrInvalid, Msg: "both a section and a program name are given", Remedy: "give only one of --section and --prog-name"}
 	}
 	if p.Data == nil {
-		if p.Data, err = ReadObject(ctx, p.File); err != nil {
+		if p.Data, err = readObject(ctx, p.File); err != nil {
 			return nil, err
 		}
 	}

@@ -22,7 +22,7 @@ type Tracing struct {
 // Errors: [ErrObject], [ErrNoProgram], [ErrVerifier], [ErrPermission], [ErrSystem].
 // It stands for bpf_raw_tracepoint_open.
 func AttachTracing(progID uint32, file, name string) (_ *Tracing, err error) {
-	data, err := ReadObject(context.Background(), file)
+	data, err := readObject(context.Background(), file)
 	if err != nil {
 		return nil, err
 	}
