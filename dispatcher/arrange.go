@@ -8,41 +8,36 @@ import (
 	"time"
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/device"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/object"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/protocol"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 // member is a program in its place of a chain: one that runs, or one that comes.
 type member struct {
-	Loaded // of one that comes, only the name
-	layoutSlot
-	loadTime time.Duration // since boot
-	fd       *libbpf.FD    // borrowed, of one that runs
-	comes    *opened       // of one that comes
-	insns    int           // the instructions of one that comes
+	xdp.Loaded // of one that comes, only the name
+	protocol.SlotConfig
+	loadTime time.Duration   // since boot
+	fd       *libbpf.FD      // borrowed, of one that runs
+	comes    *object.Program // of one that comes
+	insns    int             // the instructions of one that comes
 }
 
 // newMember is the place that an opened program asks for.
-func newMember(o *opened) member {
+func newMember(o *object.Program) member {
 	m := member{
-		Loaded:     Loaded{Name: o.bpf.Name()},
-		layoutSlot: layoutSlot{Priority: o.priority, Actions: o.actions},
+		Loaded:     xdp.Loaded{Name: o.Bpf.Name()},
+		SlotConfig: protocol.SlotConfig{Priority: o.Priority, Actions: o.Actions},
 		comes:      o,
-		insns:      o.bpf.Insns(),
+		insns:      o.Bpf.Insns(),
 	}
-	m.setFrags(o.frags)
+	m.SetFrags(o.Frags)
 	return m
 }
 
-func (s *layoutSlot) setFrags(on bool) {
-	s.Flags &^= libbpf.FlagXDPHasFrags
-	if on {
-		s.Flags |= libbpf.FlagXDPHasFrags
-	}
-}
-
-func (s *layoutSlot) hasFrags() bool { return s.Flags&libbpf.FlagXDPHasFrags != 0 }
-
 // arrange is the chain that the transaction makes of there, in the order it runs.
-func (c *commit) arrange(l link, there []member) ([]member, error) {
+func (c *commit) arrange(l device.Device, there []member) ([]member, error) {
 	wanted := slices.Clone(there)
 	index := func(id uint32) (int, error) {
 		i := slices.IndexFunc(wanted, func(m member) bool { return m.comes == nil && m.ID == id })
@@ -56,7 +51,7 @@ func (c *commit) arrange(l link, there []member) ([]member, error) {
 		if err != nil {
 			return nil, err
 		}
-		s.apply(&wanted[i].layoutSlot)
+		s.apply(&wanted[i].SlotConfig)
 	}
 	for n, r := range c.Replace {
 		i, err := index(r.ID)
@@ -82,9 +77,9 @@ func (c *commit) arrange(l link, there []member) ([]member, error) {
 	for _, o := range c.adds {
 		wanted = append(wanted, newMember(o))
 	}
-	if len(wanted) > MaxPrograms {
-		return nil, &Error{Kind: ErrChainFull,
-			Msg:    fmt.Sprintf("%s has %d programs loaded, %d more would pass the limit of %d", l.Name, len(there), len(wanted)-len(there), MaxPrograms),
+	if len(wanted) > xdp.MaxPrograms {
+		return nil, &xdp.Error{Kind: xdp.ErrChainFull,
+			Msg:    fmt.Sprintf("%s has %d programs loaded, %d more would pass the limit of %d", l.Name, len(there), len(wanted)-len(there), xdp.MaxPrograms),
 			Remedy: "unload one first"}
 	}
 	return sorted(wanted), nil
@@ -95,7 +90,7 @@ func sorted(all []member) []member {
 	return all
 }
 
-func (s Setting) apply(slot *layoutSlot) {
+func (s Setting) apply(slot *protocol.SlotConfig) {
 	if s.Priority != nil {
 		slot.Priority = *s.Priority
 	}
@@ -103,7 +98,7 @@ func (s Setting) apply(slot *layoutSlot) {
 		slot.Actions = *s.Actions
 	}
 	if s.Frags != nil {
-		slot.setFrags(*s.Frags)
+		slot.SetFrags(*s.Frags)
 	}
 }
 
@@ -129,7 +124,7 @@ func compareMembers(a, b member) int {
 // sameMembers says whether two arrangements are the same chain.
 func sameMembers(a, b []member) bool {
 	return slices.EqualFunc(a, b, func(a, b member) bool {
-		return a.comes == nil && b.comes == nil && a.ID == b.ID && a.layoutSlot == b.layoutSlot
+		return a.comes == nil && b.comes == nil && a.ID == b.ID && a.SlotConfig == b.SlotConfig
 	})
 }
 

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/xdpmux/xdpmux/dispatcher/internal/device"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 // AttachAll loads the programs once and adds them to the chains of several
@@ -13,7 +16,7 @@ import (
 // error. Each interface is swapped at its own moment. It takes a kernel that links
 // one program into several dispatchers (5.10), and there is no fallback to programs
 // without a dispatcher. Errors: those of [Attach].
-func AttachAll(ctx context.Context, ifnames []string, programs []Program, opts AttachOptions) ([]*Attachment, error) {
+func AttachAll(ctx context.Context, ifnames []string, programs []xdp.Program, opts AttachOptions) ([]*Attachment, error) {
 	if err := checkCall(programs, opts); err != nil {
 		return nil, err
 	}
@@ -33,7 +36,7 @@ func AttachAll(ctx context.Context, ifnames []string, programs []Program, opts A
 	}
 	defer c.close()
 	var done []*Attachment
-	err = untilWon(ctx, all[0], func(link) (err error) {
+	err = untilWon(ctx, all[0], func(device.Device) (err error) {
 		done, err = c.tryAll(ctx, all, opts.Progress)
 		return err
 	})
@@ -45,19 +48,19 @@ func AttachAll(ctx context.Context, ifnames []string, programs []Program, opts A
 }
 
 // linksByName asks for several interfaces, none of which may be there twice.
-func linksByName(names []string) ([]link, error) {
+func linksByName(names []string) ([]device.Device, error) {
 	if len(names) == 0 {
-		return nil, &Error{Kind: ErrInvalid, Msg: "no interface to load on", Remedy: "name at least one"}
+		return nil, &xdp.Error{Kind: xdp.ErrInvalid, Msg: "no interface to load on", Remedy: "name at least one"}
 	}
-	all := make([]link, len(names))
+	all := make([]device.Device, len(names))
 	seen := map[int]bool{}
 	for i, name := range names {
 		var err error
-		if all[i], err = linkByName(name); err != nil {
+		if all[i], err = device.ByName(name); err != nil {
 			return nil, err
 		}
 		if seen[all[i].Index] {
-			return nil, &Error{Kind: ErrInvalid, Msg: fmt.Sprintf("interface %s is named twice", name), Remedy: "name each interface once"}
+			return nil, &xdp.Error{Kind: xdp.ErrInvalid, Msg: fmt.Sprintf("interface %s is named twice", name), Remedy: "name each interface once"}
 		}
 		seen[all[i].Index] = true
 	}
@@ -66,7 +69,7 @@ func linksByName(names []string) ([]link, error) {
 
 // tryAll prepares the swaps of all interfaces before it makes the first, and takes
 // those back that were made when one fails.
-func (c *commit) tryAll(ctx context.Context, all []link, progress func(Step, int)) (_ []*Attachment, err error) {
+func (c *commit) tryAll(ctx context.Context, all []device.Device, progress func(Step, int)) (_ []*Attachment, err error) {
 	var swaps []*swap
 	defer func() {
 		for _, s := range swaps {
@@ -75,7 +78,7 @@ func (c *commit) tryAll(ctx context.Context, all []link, progress func(Step, int
 	}()
 	for i, l := range all {
 		progress(StepPrepare, i)
-		if l, err = l.again(); err != nil {
+		if l, err = l.Again(); err != nil {
 			return nil, err
 		}
 		s, err := c.prepare(ctx, l)
@@ -128,7 +131,7 @@ func (c *commit) warnMixed(swaps []*swap) {
 		}
 		if len(with) > 0 && len(without) > 0 {
 			c.toldMixed = true // a lost race starts over
-			c.Warn(&Error{Kind: ErrSystem,
+			c.Warn(&xdp.Error{Kind: xdp.ErrSystem,
 				Msg: fmt.Sprintf("%s runs on %s already, and not on %s: was an earlier load of them interrupted?",
 					coming.Name, strings.Join(with, ", "), strings.Join(without, ", ")),
 				Remedy: "to remove one of the two that runs there now: unload IFNAME -i ID"})

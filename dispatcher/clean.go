@@ -11,7 +11,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/xdpmux/xdpmux/dispatcher/internal/device"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/loaded"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/protocol"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 // CleanOptions says what to clean.
@@ -29,7 +32,7 @@ type Cleaned struct {
 // Kept is the directory of the pins of a dispatcher that is still in use.
 type Kept struct {
 	Dir       string
-	Interface Interface
+	Interface xdp.Interface
 	Netns     string // such as "network namespace blue"
 	Process   string // such as "process 12 (xdp-loader)", which is about to put it on an interface; else empty
 }
@@ -44,36 +47,36 @@ type Kept struct {
 // that is mounted only where no process sees it, whose descriptor is under way between
 // processes (SCM_RIGHTS), or that only a file of io_uring holds.
 //
-// Errors: [ErrNoInterface], [ErrNoDispatcher] where no bpffs is mounted,
-// [ErrPermission], [ErrSystem].
+// Errors: [xdp.ErrNoInterface], [xdp.ErrNoDispatcher] where no bpffs is mounted,
+// [xdp.ErrPermission], [xdp.ErrSystem].
 func Clean(ctx context.Context, opts CleanOptions) (*Cleaned, error) {
 	// The namespace is that of the thread which runs this. What follows has another.
 	own, err := unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, notCleaned(&netnsError{what: "/proc/thread-self/ns/net", err: err})
+		return nil, notCleaned(&device.NetnsError{What: "/proc/thread-self/ns/net", Err: err})
 	}
 	defer unix.Close(own)
 	c := cleaning{own: own}
-	var l link
+	var l device.Device
 	if opts.Interface != "" {
-		if l, err = linkByName(opts.Interface); err != nil {
+		if l, err = device.ByName(opts.Interface); err != nil {
 			return nil, err
 		}
 		c.index = l.Index
 	}
-	if err := checkBPFFS(); err != nil {
+	if err := protocol.CheckBPFFS(); err != nil {
 		return nil, err
 	}
-	root, err := lockPins(ctx)
+	root, err := protocol.LockPins(ctx)
 	if errors.Is(err, fs.ErrNotExist) {
 		return &Cleaned{}, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	defer root.close()
+	defer root.Close()
 	if opts.Interface != "" { // the wait may have been long, and the index another's by now
-		if _, err := l.again(); err != nil {
+		if _, err := l.Again(); err != nil {
 			return nil, err
 		}
 	}
@@ -87,7 +90,7 @@ func Clean(ctx context.Context, opts CleanOptions) (*Cleaned, error) {
 	}
 	for _, path := range done.Removed {
 		if err := c.remove(path); err != nil {
-			return nil, explainPins(err)
+			return nil, protocol.ExplainPins(err)
 		}
 	}
 	return done, nil
@@ -95,16 +98,16 @@ func Clean(ctx context.Context, opts CleanOptions) (*Cleaned, error) {
 
 // cleaning is a Clean under way, which holds the lock on the pins.
 type cleaning struct {
-	root  *pinRoot
+	root  *protocol.PinRoot
 	own   int // the caller's network namespace
 	index int // of the only interface whose pins are looked at; 0: all
 }
 
 // findUnused looks through the pins.
 func (c cleaning) findUnused(ctx context.Context) (*Cleaned, error) {
-	names, err := c.root.entries()
+	names, err := c.root.Entries()
 	if err != nil {
-		return nil, explainPins(err)
+		return nil, protocol.ExplainPins(err)
 	}
 	slices.Sort(names)
 	ids := map[string]uint32{} // of the dispatchers whose directories these are
@@ -114,8 +117,8 @@ func (c cleaning) findUnused(ctx context.Context) (*Cleaned, error) {
 		if n, _ := fmt.Sscanf(name, "dispatch-%d-%d", &ifindex, &id); n < 2 || c.index != 0 && ifindex != c.index {
 			continue
 		}
-		if _, err := c.root.has(name); err != nil { // beside what isn't libxdp's, nothing is removed
-			return nil, explainPins(err)
+		if _, err := c.root.Has(name); err != nil { // beside what isn't libxdp's, nothing is removed
+			return nil, protocol.ExplainPins(err)
 		}
 		ids[name] = id
 	}
@@ -123,7 +126,7 @@ func (c cleaning) findUnused(ctx context.Context) (*Cleaned, error) {
 	// isn't found to be about to has done so, and that is looked at next.
 	var holders map[uint32]string
 	if len(ids) > 0 {
-		holders = programHolders()
+		holders = loaded.ProgramHolders()
 	}
 	used, err := c.inUse(ctx, ids)
 	if err != nil {
@@ -131,7 +134,7 @@ func (c cleaning) findUnused(ctx context.Context) (*Cleaned, error) {
 	}
 	done := &Cleaned{}
 	for _, name := range names {
-		path := pinRootDir() + "/" + name
+		path := protocol.PinRootDir() + "/" + name
 		id, ok := ids[name]
 		kept, serves := used[id]
 		if holder := holders[id]; ok && !serves && holder != "" {
@@ -156,9 +159,9 @@ const testLink = "prog-test-link-"
 func (c cleaning) remove(path string) error {
 	name := filepath.Base(path)
 	if strings.HasPrefix(name, testLink) {
-		return c.root.removePin(name)
+		return c.root.RemovePin(name)
 	}
-	return c.root.remove(name)
+	return c.root.Remove(name)
 }
 
 // inUse finds those of the dispatchers that are on an interface, in whatever network
@@ -178,34 +181,34 @@ func (c cleaning) inUse(ctx context.Context, dispatchers map[string]uint32) (map
 		return used, nil
 	}
 	errFound := errors.New("all are found")
-	search := netnsSearch{visit: func(fd int, name string) error {
+	search := device.NetnsSearch{Visit: func(fd int, name string) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		all, err := linksIn(fd)
+		all, err := device.LinksIn(fd)
 		if err != nil {
-			return &netnsError{what: name, err: err}
+			return &device.NetnsError{What: name, Err: err}
 		}
 		for _, l := range all {
-			if _, known := used[l.progID]; known || l.progID == 0 {
+			if _, known := used[l.ProgID]; known || l.ProgID == 0 {
 				continue
 			}
 			kept := Kept{Interface: l.Interface}
-			if name != ownNetns {
+			if name != device.OwnNetns {
 				kept.Netns = name
 			}
-			used[l.progID] = kept
+			used[l.ProgID] = kept
 		}
 		if allUsed() {
 			return errFound
 		}
 		return nil
 	}}
-	err := onThread(func() error {
+	err := device.OnThread(func() error {
 		// Twice, as an interface or what holds its namespace may be on the move.
-		err := search.run(c.own)
+		err := search.Run(c.own)
 		if err == nil {
-			err = search.run(c.own)
+			err = search.Run(c.own)
 		}
 		return err
 	})
@@ -217,14 +220,14 @@ func (c cleaning) inUse(ctx context.Context, dispatchers map[string]uint32) (map
 
 // notCleaned says that it is not known which pins are in use.
 func notCleaned(err error) error {
-	var unread *netnsError
+	var unread *device.NetnsError
 	if !errors.As(err, &unread) {
 		return err
 	}
-	e := &Error{Kind: ErrSystem, Err: err, Msg: fmt.Sprintf("nothing was removed, as %v, and pins there may be in use", err), Remedy: unread.remedy}
+	e := &xdp.Error{Kind: xdp.ErrSystem, Err: err, Msg: fmt.Sprintf("nothing was removed, as %v, and pins there may be in use", err), Remedy: unread.Remedy}
 	switch {
 	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
-		e.Kind, e.Remedy = ErrPermission, "run as root; of a part of its capabilities it takes CAP_SYS_ADMIN and CAP_SYS_PTRACE"
+		e.Kind, e.Remedy = xdp.ErrPermission, "run as root; of a part of its capabilities it takes CAP_SYS_ADMIN and CAP_SYS_PTRACE"
 	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
 		e.Remedy = "allow more open files: ulimit -n"
 	case e.Remedy == "":

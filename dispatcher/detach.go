@@ -9,6 +9,9 @@ import (
 	"syscall"
 
 	"github.com/xdpmux/xdpmux/cgo/libxdp"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/device"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/protocol"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 // DetachOptions says how programs are detached. The zero value is what [Detach] and
@@ -25,8 +28,8 @@ type DetachOptions struct {
 // [Transaction] that only removes; for other programs it stands for
 // xdp_program__detach.
 //
-// Errors: [ErrNoInterface], [ErrNoProgram], [ErrLinkHeld], [ErrVersion],
-// [ErrNoDispatcher], [ErrBusy], [ErrPermission].
+// Errors: [xdp.ErrNoInterface], [xdp.ErrNoProgram], [xdp.ErrLinkHeld], [xdp.ErrVersion],
+// [xdp.ErrNoDispatcher], [xdp.ErrBusy], [xdp.ErrPermission].
 func Detach(ctx context.Context, ifname string, id uint32) error {
 	return DetachOptions{}.Detach(ctx, ifname, id)
 }
@@ -34,24 +37,24 @@ func Detach(ctx context.Context, ifname string, id uint32) error {
 // DetachAll takes everything away from the interface. For what isn't a chain it
 // stands for xdp_multiprog__detach.
 //
-// Errors: [ErrNoInterface], [ErrNoProgram], [ErrLinkHeld], [ErrBusy],
-// [ErrPermission].
+// Errors: [xdp.ErrNoInterface], [xdp.ErrNoProgram], [xdp.ErrLinkHeld], [xdp.ErrBusy],
+// [xdp.ErrPermission].
 func DetachAll(ctx context.Context, ifname string) error {
 	return DetachOptions{}.DetachAll(ctx, ifname)
 }
 
 // Detach is the function of that name with options.
 func (o DetachOptions) Detach(ctx context.Context, ifname string, id uint32) error {
-	_, err := Transaction{Mode: ModeUnspecified, Remove: []uint32{id}, Warn: o.Warn}.Commit(ctx, ifname)
+	_, err := Transaction{Mode: xdp.ModeUnspecified, Remove: []uint32{id}, Warn: o.Warn}.Commit(ctx, ifname)
 	if !notInChain(err) {
 		return err
 	}
 	// A chain has been looked through. libxdp isn't asked to do that once more: up to
 	// 1.4 it leaves descriptors open.
-	if l, lookErr := linkByName(ifname); lookErr == nil && errors.Is(err, ErrNoProgram) && l.progID != 0 && l.hwID == 0 {
+	if l, lookErr := device.ByName(ifname); lookErr == nil && errors.Is(err, xdp.ErrNoProgram) && l.ProgID != 0 && l.HwID == 0 {
 		return err
 	}
-	return detach(ctx, ifname, func(l link, mp *libxdp.Multiprog) error {
+	return detach(ctx, ifname, func(l device.Device, mp *libxdp.Multiprog) error {
 		prog, mode, err := find(l, mp, id)
 		if err != nil {
 			return err
@@ -65,28 +68,28 @@ func (o DetachOptions) DetachAll(ctx context.Context, ifname string) error {
 	if err := o.detachChain(ctx, ifname); !notInChain(err) {
 		return err
 	}
-	return detach(ctx, ifname, func(_ link, mp *libxdp.Multiprog) error { return mp.Detach() })
+	return detach(ctx, ifname, func(_ device.Device, mp *libxdp.Multiprog) error { return mp.Detach() })
 }
 
 // notInChain says that what was to be removed isn't in a chain.
 func notInChain(err error) bool {
-	return errors.Is(err, ErrNoProgram) || errors.Is(err, ErrLegacy)
+	return errors.Is(err, xdp.ErrNoProgram) || errors.Is(err, xdp.ErrLegacy)
 }
 
 // detachChain takes a whole chain away, of whatever version.
 func (o DetachOptions) detachChain(ctx context.Context, ifname string) error {
-	l, err := linkByName(ifname)
+	l, err := device.ByName(ifname)
 	if err != nil {
 		return err
 	}
-	return untilWon(ctx, l, func(l link) error {
+	return untilWon(ctx, l, func(l device.Device) error {
 		old, err := readRunning(ctx, l)
 		if err != nil {
 			return err
 		}
-		s := &swap{link: l, mode: l.mode, old: old}
+		s := &swap{link: l, mode: l.Mode, old: old}
 		defer s.close()
-		if old.state == nil || l.hwID != 0 {
+		if old.state == nil || l.HwID != 0 {
 			return nothingOn(l, nil) // that is a chain and no more
 		}
 		if err := ctx.Err(); err != nil {
@@ -100,17 +103,17 @@ func (o DetachOptions) detachChain(ctx context.Context, ifname string) error {
 	})
 }
 
-func detach(ctx context.Context, ifname string, remove func(link, *libxdp.Multiprog) error) error {
-	l, err := linkByName(ifname)
+func detach(ctx context.Context, ifname string, remove func(device.Device, *libxdp.Multiprog) error) error {
+	l, err := device.ByName(ifname)
 	if err != nil {
 		return err
 	}
-	if !l.attached {
+	if !l.Attached {
 		return nothingOn(l, nil)
 	}
-	if l.progID != 0 && checkLegacy(l) == nil { // libxdp removes the pins of what is a chain
-		root, err := openPinRoot()
-		root.close()
+	if l.ProgID != 0 && checkLegacy(l) == nil { // libxdp removes the pins of what is a chain
+		root, err := protocol.OpenPinRoot()
+		root.Close()
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -132,12 +135,12 @@ func detach(ctx context.Context, ifname string, remove func(link, *libxdp.Multip
 	return explainDetach(l, err, said)
 }
 
-func nothingOn(l link, err error) error {
-	return &Error{Kind: ErrNoProgram, Msg: "no XDP program loaded on " + l.Name, Err: err}
+func nothingOn(l device.Device, err error) error {
+	return &xdp.Error{Kind: xdp.ErrNoProgram, Msg: "no XDP program loaded on " + l.Name, Err: err}
 }
 
 // find looks for the program with that id in every place an interface has.
-func find(l link, mp *libxdp.Multiprog, id uint32) (*libxdp.Program, libxdp.AttachMode, error) {
+func find(l device.Device, mp *libxdp.Multiprog, id uint32) (*libxdp.Program, libxdp.AttachMode, error) {
 	var there []string
 	match := func(p *libxdp.Program) bool {
 		if p == nil {
@@ -158,7 +161,7 @@ func find(l link, mp *libxdp.Multiprog, id uint32) (*libxdp.Program, libxdp.Atta
 	if hw := mp.HWProgram(); match(hw) {
 		return hw, libxdp.ModeHW, nil
 	}
-	e := &Error{Kind: ErrNoProgram,
+	e := &xdp.Error{Kind: xdp.ErrNoProgram,
 		Msg:    fmt.Sprintf("program %d is not loaded on %s", id, l.Name),
 		Remedy: "loaded there: " + strings.Join(there, ", ")}
 	if main != nil && main.ID() == id {

@@ -6,20 +6,26 @@
 // program runs; any other verdict is final. The chain is the same that
 // xdp-loader and every other program on libxdp sees and changes.
 //
-// [Attach] adds programs to an interface, all or none. [Status] and [StatusAll]
-// tell what runs. [Detach] and [DetachAll] take programs away. [Clean] removes
-// the pins of interfaces that are gone, [QueryFeatures] asks what a driver can do.
-// [AttachAll] does several interfaces at once. [CheckSystem] and [CheckInterface]
-// try whether chains can run.
+// [Attach] adds programs to an interface, all or none, and [AttachAll] to several.
+// [Status] and [StatusAll] tell what runs. [Detach] and [DetachAll] take programs away.
+// A [Transaction] makes any change of a chain in one step, and tells beforehand what it
+// would be. [Clean] removes the pins of interfaces that are gone.
 //
-// [Inspect] reads an object file without loading it. [OpenMap], [ChainMaps] and
-// [Lookup] reach the maps of loaded programs, [FillCPUMap] and [AttachTracing] serve
-// programs that hand packets to other CPUs.
+// The words of all that, such as Program, Actions and Mode, are in package
+// [github.com/xdpmux/xdpmux/dispatcher/xdp]. Beside it stand packages inspect (object files
+// without loading them), maps (maps of programs that run), check (can a chain run here),
+// observe (counters and traces) and desired (the declared state). docs/architecture.md has
+// the picture.
+//
+// This package is the engine that changes chains: reading what is there, arranging what is
+// to be, assembling a dispatcher, swapping it in, explaining what went wrong and taking back
+// belong to one operation, and its files use each other in a circle. Everything that doesn't
+// change a chain is in a package of its own.
 //
 // # Errors
 //
-// An error that a user can do something about is an [*Error]: its text says what
-// is wrong, Remedy what to do, and errors.Is tells its kind ([ErrChainFull] and
+// An error that a user can do something about is an [*xdp.Error]: its text says what
+// is wrong, Remedy what to do, and errors.Is tells its kind ([xdp.ErrChainFull] and
 // the other sentinels) as well as the errno behind it.
 //
 // # Concurrency

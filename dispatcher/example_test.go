@@ -7,14 +7,15 @@ import (
 	"log"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 // Load two programs in one step: both run, or neither.
 func ExampleAttach() {
 	ctx := context.Background()
-	done, err := dispatcher.Attach(ctx, "eth0", []dispatcher.Program{
-		{File: "filter.o", Priority: dispatcher.Prio(10)},
-		{File: "count.o", Actions: dispatcher.On(dispatcher.Pass, dispatcher.Drop)},
+	done, err := dispatcher.Attach(ctx, "eth0", []xdp.Program{
+		{File: "filter.o", Priority: xdp.Prio(10)},
+		{File: "count.o", Actions: xdp.On(xdp.Pass, xdp.Drop)},
 	}, dispatcher.AttachOptions{RequireDispatcher: true})
 	if err != nil {
 		log.Fatal(err)
@@ -27,10 +28,10 @@ func ExampleAttach() {
 // Tell a user what to do about an error, and a program what kind it is.
 func ExampleError() {
 	err := dispatcher.DetachAll(context.Background(), "eth0")
-	if errors.Is(err, dispatcher.ErrNoProgram) {
+	if errors.Is(err, xdp.ErrNoProgram) {
 		return // nothing to do
 	}
-	var e *dispatcher.Error
+	var e *xdp.Error
 	if errors.As(err, &e) {
 		log.Fatalf("%v (%s)", e, e.Remedy)
 	}

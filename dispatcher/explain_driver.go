@@ -9,25 +9,28 @@ import (
 	"syscall"
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/device"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/native"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 // explainDriver says why a driver, or the kernel before it, refused a program for
 // the interface: in their own words where they have any. nil: it is another fault.
-func explainDriver(l link, mode Mode, err error, said []string) error {
+func explainDriver(l device.Device, mode xdp.Mode, err error, said []string) error {
 	words := kernelReason(said)
 	lower := strings.ToLower(words)
-	e := &Error{Kind: ErrModeNotSupported, Err: err}
+	e := &xdp.Error{Kind: xdp.ErrModeNotSupported, Err: err}
 	switch {
 	case errors.Is(err, syscall.ERANGE), strings.Contains(lower, "mtu"), strings.Contains(lower, "jumbo"):
 		// The limit may be that of the other end, as for a veth.
-		e.Msg = fmt.Sprintf("the MTU of %s, or of its other end, is too large for a program without frags support; %s has %d", l.Name, l.Name, l.mtu)
+		e.Msg = fmt.Sprintf("the MTU of %s, or of its other end, is too large for a program without frags support; %s has %d", l.Name, l.Name, l.Mtu)
 		e.Remedy = `lower the MTU, put every program of the chain into SEC("xdp.frags"), or use -m skb`
 	case slices.Contains(raceWords, words), strings.HasSuffix(lower, noXDPWords):
 		return nil
-	case words == "" && (mode == ModeHW || !refusedByDriver(err)):
+	case words == "" && (mode == xdp.ModeHW || !refusedByDriver(err)):
 		return nil
 	case words == "":
-		e.Msg = fmt.Sprintf("the driver of %s refuses an XDP program, and says no more than: %s", l.Name, cause(err))
+		e.Msg = fmt.Sprintf("the driver of %s refuses an XDP program, and says no more than: %s", l.Name, native.Cause(err))
 		e.Remedy = fmt.Sprintf("dmesg may have its reason, often the number of queues or rings, which ethtool -l %s and -g %s show; or use -m skb", l.Name, l.Name)
 	case queueWords.MatchString(words):
 		e.Msg = fmt.Sprintf("%s has not the queues or rings that its driver needs for XDP", l.Name)
@@ -61,7 +64,7 @@ var queueWords = regexp.MustCompile(`(?i)\b(queue|ring|channel|[rt]xq)s?\b`)
 // kernelReason is the last of what the kernel said to netlink requests.
 func kernelReason(said []string) string {
 	for i := len(said) - 1; i >= 0; i-- {
-		if words, ok := strings.CutPrefix(said[i], kernelWords); ok {
+		if words, ok := strings.CutPrefix(said[i], native.KernelWords); ok {
 			return strings.TrimSpace(words)
 		}
 	}

@@ -7,6 +7,9 @@ import (
 	"testing"
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/device"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/native"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 // What drivers answer that no VM has, with the texts of their sources (Linux 6.1 to
@@ -44,26 +47,36 @@ func TestExplainDriver(t *testing.T) {
 	} {
 		said := []string{"libxdp: something else"}
 		if c.words != "" {
-			said = append(said, kernelWords+c.words)
+			said = append(said, native.KernelWords+c.words)
 		}
 		attach := &libbpf.Error{Op: "bpf_xdp_attach", Errno: c.errno}
-		err := explainDriver(link{Interface: Interface{Name: "eth0"}, mtu: 9000}, ModeNative, attach, said)
+		err := explainDriver(device.Device{Interface: xdp.Interface{Name: "eth0"}, Mtu: 9000}, xdp.ModeNative, attach, said)
 		want := c.want
 		if want != "" && c.words != "" {
 			want += " (" + c.words + ")"
 		}
-		var e *Error
+		var e *xdp.Error
 		switch {
 		case want == "":
 			if err != nil {
 				t.Errorf("%s: %v", c.driver, err)
 			}
-		case !errors.As(err, &e) || e.Msg != want || !strings.Contains(e.Remedy, c.remedy) || !errors.Is(err, ErrModeNotSupported) || !errors.Is(err, c.errno):
+		case !errors.As(err, &e) || e.Msg != want || !strings.Contains(e.Remedy, c.remedy) || !errors.Is(err, xdp.ErrModeNotSupported) || !errors.Is(err, c.errno):
 			t.Errorf("%s: %v\nwant %s", c.driver, err, want)
 		}
 	}
 	// An errno of another call is nothing of the driver's.
-	if err := explainDriver(link{}, ModeNative, &libbpf.Error{Op: "bpf_link_create", Errno: syscall.EINVAL}, nil); err != nil {
+	if err := explainDriver(device.Device{}, xdp.ModeNative, &libbpf.Error{Op: "bpf_link_create", Errno: syscall.EINVAL}, nil); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestKernelReason(t *testing.T) {
+	said := []string{"libxdp: one", native.KernelWords + "first", native.KernelWords + "last", "libxdp: two"}
+	if got := kernelReason(said); got != "last" {
+		t.Errorf("%q", got)
+	}
+	if got := kernelReason(said[:1]); got != "" {
+		t.Errorf("%q", got)
 	}
 }

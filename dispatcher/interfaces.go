@@ -1,8 +1,13 @@
 package dispatcher
 
+import (
+	"github.com/xdpmux/xdpmux/dispatcher/internal/device"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
+)
+
 // InterfaceByIndex finds an interface of the calling thread's network namespace, whatever
-// it is called. Errors: [ErrNoInterface].
-func InterfaceByIndex(index int) (Interface, error) { return interfaceByIndex(index) }
+// it is called. Errors: [xdp.ErrNoInterface].
+func InterfaceByIndex(index int) (xdp.Interface, error) { return device.InterfaceByIndex(index) }
 
 // Interfaces lists those of the calling thread's network namespace, in the kernel's order.
-func Interfaces() ([]Interface, error) { return interfaces() }
+func Interfaces() ([]xdp.Interface, error) { return device.Interfaces() }

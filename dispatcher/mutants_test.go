@@ -15,6 +15,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/xdpmux/xdpmux/dispatcher/inspect"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/object"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 	"github.com/xdpmux/xdpmux/test/mutant"
 )
 
@@ -124,11 +127,11 @@ func TestMutantBatch(t *testing.T) {
 		if took > mutantTime || memory > mutantMemory {
 			fmt.Printf("wrong %v: %v and %d MiB\n", m, took, memory>>20)
 		}
-		var e *Error
+		var e *xdp.Error
 		switch {
 		case err == nil:
 			fmt.Println("read", n)
-		case !errors.As(err, &e) || !strings.Contains(err.Error(), file) || !errors.Is(err, ErrObject):
+		case !errors.As(err, &e) || !strings.Contains(err.Error(), file) || !errors.Is(err, xdp.ErrObject):
 			fmt.Printf("wrong %v: %v\n", m, err)
 			fallthrough
 		default:
@@ -140,22 +143,22 @@ func TestMutantBatch(t *testing.T) {
 
 // readMutant opens an object file in every way that there is.
 func readMutant(file string) error {
-	object, err := Inspect(file)
+	read, err := inspect.Open(file)
 	if err != nil {
 		return err
 	}
-	if _, err := Listing(file); err != nil {
+	if _, err := inspect.List(file); err != nil {
 		return err
 	}
-	for _, p := range object.Programs {
+	for _, p := range read.Programs {
 		if !p.XDP() {
 			continue
 		}
-		o, err := open(context.Background(), Program{File: file, Name: p.Name})
+		o, err := object.Open(context.Background(), xdp.Program{File: file, Name: p.Name})
 		if err != nil {
 			return err
 		}
-		o.close()
+		o.Close()
 	}
 	return nil
 }

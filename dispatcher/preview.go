@@ -5,12 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/xdpmux/xdpmux/dispatcher/inspect"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/device"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/object"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/privilege"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/protocol"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 // Preview is a chain as a change would make it.
 type Preview struct {
-	Interface Interface          `json:"interface"`
-	Mode      *Mode              `json:"mode,omitempty"` // nil: no chain, or one whose mode the kernel chooses
+	Interface xdp.Interface      `json:"interface"`
+	Mode      *xdp.Mode          `json:"mode,omitempty"` // nil: no chain, or one whose mode the kernel chooses
 	Frags     bool               `json:"frags"`          // the chain takes packets of several buffers
 	Programs  []PreviewedProgram `json:"programs"`       // in the order they would run
 	Changed   bool               `json:"changed"`        // false: the chain is so already
@@ -18,13 +25,13 @@ type Preview struct {
 
 // PreviewedProgram is a program of a [Preview].
 type PreviewedProgram struct {
-	ID       uint32  `json:"id,omitempty"` // 0: it would be loaded
-	Name     string  `json:"name"`
-	Tag      string  `json:"tag,omitempty"`  // of one that runs: a tag is known when a program is loaded
-	File     string  `json:"file,omitempty"` // the object file of one that would be loaded
-	Priority uint32  `json:"priority"`
-	Actions  Actions `json:"actions"`
-	Frags    bool    `json:"frags"`
+	ID       uint32      `json:"id,omitempty"` // 0: it would be loaded
+	Name     string      `json:"name"`
+	Tag      string      `json:"tag,omitempty"`  // of one that runs: a tag is known when a program is loaded
+	File     string      `json:"file,omitempty"` // the object file of one that would be loaded
+	Priority uint32      `json:"priority"`
+	Actions  xdp.Actions `json:"actions"`
+	Frags    bool        `json:"frags"`
 }
 
 // Preview tells what Commit would make of the chain. Nothing is loaded, pinned or
@@ -42,13 +49,13 @@ func (t Transaction) Preview(ctx context.Context, ifname string) (*Preview, erro
 
 // PreviewAttach tells what [Attach], or on several interfaces [AttachAll], would make of
 // the chains, as [Transaction.Preview] does. Where the program would run without a
-// dispatcher there is no chain, which is an error of kind [ErrNoDispatcher].
-func PreviewAttach(ctx context.Context, ifnames []string, programs []Program, opts AttachOptions) ([]*Preview, error) {
+// dispatcher there is no chain, which is an error of kind [xdp.ErrNoDispatcher].
+func PreviewAttach(ctx context.Context, ifnames []string, programs []xdp.Program, opts AttachOptions) ([]*Preview, error) {
 	if err := checkCall(programs, opts); err != nil {
 		return nil, err
 	}
-	if len(ifnames) == 1 && len(programs) == 1 && getenv(envSkipDispatcher) == "1" {
-		return nil, noDispatcher(envSkipDispatcher+" is set", nil)
+	if len(ifnames) == 1 && len(programs) == 1 && privilege.Getenv(privilege.EnvSkipDispatcher) == "1" {
+		return nil, protocol.NoDispatcher(privilege.EnvSkipDispatcher+" is set", nil)
 	}
 	return Transaction{Mode: opts.Mode, Add: programs}.previewAll(ctx, ifnames)
 }
@@ -68,7 +75,7 @@ func (t Transaction) previewAll(ctx context.Context, ifnames []string) ([]*Previ
 	defer c.close()
 	var all []*Preview
 	for _, l := range links {
-		err := untilWon(ctx, l, func(l link) error {
+		err := untilWon(ctx, l, func(l device.Device) error {
 			p, err := c.preview(ctx, l)
 			if err == nil {
 				all = append(all, p)
@@ -82,12 +89,12 @@ func (t Transaction) previewAll(ctx context.Context, ifnames []string) ([]*Previ
 	return all, nil
 }
 
-func (c *commit) preview(ctx context.Context, l link) (*Preview, error) {
+func (c *commit) preview(ctx context.Context, l device.Device) (*Preview, error) {
 	mode, err := chooseMode(l, c.Mode)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkBPFFS(); err != nil {
+	if err := protocol.CheckBPFFS(); err != nil {
 		return nil, err
 	}
 	s, err := c.outline(ctx, l, mode)
@@ -104,14 +111,14 @@ func (c *commit) preview(ctx context.Context, l link) (*Preview, error) {
 	if len(s.members) == 0 {
 		return p, nil
 	}
-	if mode != ModeUnspecified {
+	if mode != xdp.ModeUnspecified {
 		p.Mode = &mode
 	}
-	p.Frags = !slices.ContainsFunc(s.members, func(m member) bool { return !m.hasFrags() })
+	p.Frags = !slices.ContainsFunc(s.members, func(m member) bool { return !m.HasFrags() })
 	for _, m := range s.members {
-		next := PreviewedProgram{ID: m.ID, Name: m.Name, Tag: m.Tag, Priority: m.Priority, Actions: m.Actions, Frags: m.hasFrags()}
+		next := PreviewedProgram{ID: m.ID, Name: m.Name, Tag: m.Tag, Priority: m.Priority, Actions: m.Actions, Frags: m.HasFrags()}
 		if m.comes != nil {
-			next.File = m.comes.spec.File
+			next.File = m.comes.Spec.File
 		}
 		p.Programs = append(p.Programs, next)
 	}
@@ -121,7 +128,7 @@ func (c *commit) preview(ctx context.Context, l link) (*Preview, error) {
 // checkUnloaded finds what would be wrong with the swap, as far as that is to be seen
 // before anything is loaded.
 func (s *swap) checkUnloaded() error {
-	if s.old.state != nil && s.old.state.pins == "" {
+	if s.old.state != nil && s.old.state.Pins == "" {
 		if err := checkHeld(s.link); err != nil {
 			return err
 		}
@@ -144,19 +151,19 @@ func (s *swap) checkUnloaded() error {
 
 // checkUnloaded finds what keeps a program from being loaded into a chain, as far as
 // its object tells.
-func unloadedFault(o *opened) error {
-	if !o.obj.HasBTF() {
-		return noDispatcher(withoutBTF(o), nil)
+func unloadedFault(o *object.Program) error {
+	if !o.Obj.HasBTF() {
+		return protocol.NoDispatcher(object.WithoutBTF(o), nil)
 	}
-	if r := inspectProgram(o.spec.File, o.obj, o.bpf, o.obj.BTF()); !r.Chain {
-		return &Error{Kind: ErrObject, Msg: fmt.Sprintf("program %q of %s can't join a chain: %s", r.Name, o.spec.File, r.Note)}
+	if r := inspect.Examine(o.Spec.File, o.Obj, o.Bpf, o.Obj.BTF()); !r.Chain {
+		return &xdp.Error{Kind: xdp.ErrObject, Msg: fmt.Sprintf("program %q of %s can't join a chain: %s", r.Name, o.Spec.File, r.Note)}
 	}
-	return o.checkMaps()
+	return o.CheckMaps()
 }
 
 // PreviewDetach tells what [Detach] would leave, as [Transaction.Preview] does.
 func PreviewDetach(ctx context.Context, ifname string, id uint32) (*Preview, error) {
-	p, err := Transaction{Mode: ModeUnspecified, Remove: []uint32{id}}.Preview(ctx, ifname)
+	p, err := Transaction{Mode: xdp.ModeUnspecified, Remove: []uint32{id}}.Preview(ctx, ifname)
 	if !notInChain(err) {
 		return p, err
 	}
@@ -164,7 +171,7 @@ func PreviewDetach(ctx context.Context, ifname string, id uint32) (*Preview, err
 	if statusErr != nil {
 		return nil, errors.Join(err, statusErr)
 	}
-	for _, alone := range []*Loaded{chain.Legacy, chain.Hardware} {
+	for _, alone := range []*xdp.Loaded{chain.Legacy, chain.Hardware} {
 		if alone != nil && alone.ID == id {
 			return &Preview{Interface: chain.Interface, Programs: []PreviewedProgram{}, Changed: true}, nil
 		}
@@ -174,14 +181,14 @@ func PreviewDetach(ctx context.Context, ifname string, id uint32) (*Preview, err
 
 // PreviewDetachAll tells whether [DetachAll] would leave the interface empty.
 func PreviewDetachAll(ctx context.Context, ifname string) (*Preview, error) {
-	l, err := linkByName(ifname)
+	l, err := device.ByName(ifname)
 	if err != nil {
 		return nil, err
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if !l.attached {
+	if !l.Attached {
 		return nil, nothingOn(l, nil)
 	}
 	if err := checkHeld(l); err != nil {

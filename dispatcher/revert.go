@@ -9,6 +9,8 @@ import (
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/loaded"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/protocol"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 // revertAll takes swaps back after err, the last one first, and adds to it what can't be
@@ -25,7 +27,7 @@ func (c *commit) revertAll(ctx context.Context, swaps []*swap, err error) error 
 			if s.unclear {
 				err = s.unanswered(err)
 			}
-		case !errors.Is(failed, errUnclear) && !errors.Is(failed, ErrNoInterface):
+		case !errors.Is(failed, errUnclear) && !errors.Is(failed, xdp.ErrNoInterface):
 			finish(nil, s)
 			if c.removeFrom(ctx, s) == nil {
 				failed = nil
@@ -35,7 +37,7 @@ func (c *commit) revertAll(ctx context.Context, swaps []*swap, err error) error 
 			continue
 		}
 		if errors.Is(err, errLostRace) { // which isn't to be started over now
-			err = &Error{Kind: ErrBusy, Msg: "a chain was changed by others meanwhile", Remedy: "try again"}
+			err = &xdp.Error{Kind: xdp.ErrBusy, Msg: "a chain was changed by others meanwhile", Remedy: "try again"}
 		}
 		err = errors.Join(err, c.notTakenBack(s, failed))
 	}
@@ -53,40 +55,40 @@ func (c *commit) revertAll(ctx context.Context, swaps []*swap, err error) error 
 // revert puts the old dispatcher back after apply and before finish. The caller waits for
 // the packets that are in the new one before its pins go.
 func (s *swap) revert(ctx context.Context) error {
-	root, err := lockPins(ctx)
+	root, err := protocol.LockPins(ctx)
 	if err != nil {
 		return err
 	}
-	defer root.close()
+	defer root.Close()
 	// Its programs are in it by their links, which only the pins keep when this process has
 	// ended. With the lock held, nobody takes them for leftovers before it is in its place.
 	if s.old.state != nil {
-		if err := s.old.pinAgain(root, pinName(s.link.Index, s.old.state.ID)); err != nil {
-			return explainPins(fmt.Errorf("pin the chain that was there below %s: %w", pinDir(s.link.Index, s.old.state.ID), err))
+		if err := s.old.pinAgain(root, protocol.PinName(s.link.Index, s.old.state.ID)); err != nil {
+			return protocol.ExplainPins(fmt.Errorf("pin the chain that was there below %s: %w", protocol.PinDir(s.link.Index, s.old.state.ID), err))
 		}
 	}
 	flags := xdpFlag(s.mode) | libbpf.XDPReplace
 	return s.explained(func() error {
-		return s.outcome(s.link.progID, libbpf.XDPAttach(s.link.Index, s.old.main.Int(), flags, s.host.main.FD()))
+		return s.outcome(s.link.ProgID, libbpf.XDPAttach(s.link.Index, s.old.main.Int(), flags, s.host.main.FD()))
 	})
 }
 
 // pinAgain pins the chain where it was pinned, unless it still is.
-func (r *running) pinAgain(root *pinRoot, name string) error {
+func (r *openChain) pinAgain(root *protocol.PinRoot, name string) error {
 	if r.arePinned() {
 		return nil
 	}
-	if err := root.create(name); err != nil {
+	if err := root.Create(name); err != nil {
 		return err
 	}
 	for i, h := range r.held {
-		if h.linkPinned {
-			if err := libbpf.ObjPin(h.link.Int(), linkPin(r.state.pins, i)); err != nil {
+		if h.LinkPinned {
+			if err := libbpf.ObjPin(h.Link.Int(), protocol.LinkPin(r.state.Pins, i)); err != nil {
 				return err
 			}
 		}
-		if h.progPinned {
-			if err := libbpf.ObjPin(h.prog.Int(), progPin(r.state.pins, i)); err != nil {
+		if h.ProgPinned {
+			if err := libbpf.ObjPin(h.Prog.Int(), protocol.ProgPin(r.state.Pins, i)); err != nil {
 				return err
 			}
 		}
@@ -98,10 +100,10 @@ func (r *running) pinAgain(root *pinRoot, name string) error {
 }
 
 // arePinned says whether all is pinned that was.
-func (r *running) arePinned() bool {
+func (r *openChain) arePinned() bool {
 	for i, h := range r.held {
-		if h.linkPinned && !isPinned(linkPin(r.state.pins, i), h.link, linkID) ||
-			h.progPinned && !isPinned(progPin(r.state.pins, i), h.prog, progID) {
+		if h.LinkPinned && !isPinned(protocol.LinkPin(r.state.Pins, i), h.Link, linkID) ||
+			h.ProgPinned && !isPinned(protocol.ProgPin(r.state.Pins, i), h.Prog, progID) {
 			return false
 		}
 	}
@@ -138,8 +140,8 @@ func progID(fd int) (uint32, error) {
 
 // removeFrom removes the programs that came from the chain as it is now.
 func (c *commit) removeFrom(ctx context.Context, s *swap) error {
-	_, err := Transaction{Mode: ModeUnspecified, Remove: c.added(s)}.Commit(ctx, s.link.Name)
-	if errors.Is(err, ErrNoProgram) {
+	_, err := Transaction{Mode: xdp.ModeUnspecified, Remove: c.added(s)}.Commit(ctx, s.link.Name)
+	if errors.Is(err, xdp.ErrNoProgram) {
 		return nil
 	}
 	return err
@@ -155,21 +157,21 @@ func (c *commit) added(s *swap) (ids []uint32) {
 
 // notTakenBack says what an interface is left with.
 func (c *commit) notTakenBack(s *swap, err error) error {
-	if errors.Is(err, ErrNoInterface) || errors.Is(err, errUnclear) {
+	if errors.Is(err, xdp.ErrNoInterface) || errors.Is(err, errUnclear) {
 		return err
 	}
 	var ids []string
 	for _, id := range c.added(s) {
 		ids = append(ids, fmt.Sprint(id))
 	}
-	return &Error{Kind: ErrSystem, Err: err,
+	return &xdp.Error{Kind: xdp.ErrSystem, Err: err,
 		Msg:    fmt.Sprintf("on %s it could not be taken back, and program %s stays there: %v", s.link.Name, strings.Join(ids, ", "), err),
 		Remedy: fmt.Sprintf("to remove one: unload %s -i ID", s.link.Name)}
 }
 
 // unanswered is err without the doubt about a swap that has been taken back since.
 func (s *swap) unanswered(err error) error {
-	return &Error{Kind: ErrSystem, Err: errors.Unwrap(err),
+	return &xdp.Error{Kind: xdp.ErrSystem, Err: errors.Unwrap(err),
 		Msg:    fmt.Sprintf("the kernel gave no answer when the chain on %s was to be changed, so it was left as it was", s.link.Name),
 		Remedy: "try again"}
 }

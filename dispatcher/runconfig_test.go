@@ -8,6 +8,8 @@ import (
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/cgo/libxdp"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/object"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 // TestRunConfig holds what is read of run configurations to what libxdp reads of them,
@@ -24,7 +26,7 @@ func TestRunConfig(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			obj, err := openObject(file, data, libbpf.OpenOptions{})
+			obj, err := object.OpenFile(file, data, libbpf.OpenOptions{})
 			if err != nil {
 				if !strings.HasSuffix(file, "/bigendian.o") {
 					t.Error(err)
@@ -32,7 +34,7 @@ func TestRunConfig(t *testing.T) {
 				continue
 			}
 			for _, p := range obj.Programs() {
-				priority, actions, ours := obj.place(file, p.Name())
+				priority, actions, ours := obj.Place(file, p.Name())
 				x, theirs := libxdp.FromObject(obj.Object, p.Name())
 				if len(p.Name()) > 98 { // libxdp has no room for more
 					if theirs == nil || ours != nil {
@@ -48,8 +50,8 @@ func TestRunConfig(t *testing.T) {
 					}
 					continue
 				}
-				var want Actions
-				for v := range NumVerdicts {
+				var want xdp.Actions
+				for v := range xdp.NumVerdicts {
 					if x.ChainCallEnabled(uint32(v)) {
 						want |= 1 << v
 					}

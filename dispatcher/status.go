@@ -6,47 +6,34 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"syscall"
 
-	"github.com/xdpmux/xdpmux/cgo/libbpf"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/device"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/loaded"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/protocol"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
-
-// Loaded is a program in the kernel.
-type Loaded struct {
-	ID   uint32 `json:"id"`
-	Name string `json:"name"`
-	Tag  string `json:"tag"` // 16 hexadecimal digits, the hash of its instructions
-}
-
-// String is "program 12 (xdp_pass)".
-func (p Loaded) String() string {
-	if p.Name == "" {
-		return fmt.Sprintf("program %d", p.ID)
-	}
-	return fmt.Sprintf("program %d (%s)", p.ID, p.Name)
-}
 
 // Component is a program of a chain. ID 0 stands for one that is gone: its slot is
 // empty, and packets go on to the next.
 type Component struct {
-	Loaded
-	Priority uint32  `json:"priority"`
-	Actions  Actions `json:"actions"` // chain call actions
-	Frags    bool    `json:"frags"`   // it takes packets of several buffers
+	xdp.Loaded
+	Priority uint32      `json:"priority"`
+	Actions  xdp.Actions `json:"actions"` // chain call actions
+	Frags    bool        `json:"frags"`   // it takes packets of several buffers
 }
 
 // Chain is what runs on an interface: a dispatcher with its component programs,
 // or a legacy program, or neither; and perhaps an offloaded program beside it.
 type Chain struct {
-	Interface  Interface `json:"interface"`
-	Mode       *Mode     `json:"mode,omitempty"`       // of the dispatcher or legacy program; nil without one
-	Dispatcher *Loaded   `json:"dispatcher,omitempty"` // nil without one
-	Version    int       `json:"version,omitempty"`    // of the dispatcher: 1 to 3; 0 without one
-	Pins       string    `json:"pins,omitempty"`       // where libxdp's pins of the dispatcher lie; empty: it has none there
-	Legacy     *Loaded   `json:"legacy,omitempty"`     // a program attached without a dispatcher
-	Hardware   *Loaded   `json:"hardware,omitempty"`   // an offloaded program
-	Link       uint32    `json:"link,omitempty"`       // id of the bpf_link that holds the dispatcher or legacy program; 0: none does
-	Frags      bool      `json:"frags"`                // the chain takes packets of several buffers
+	Interface  xdp.Interface `json:"interface"`
+	Mode       *xdp.Mode     `json:"mode,omitempty"`       // of the dispatcher or legacy program; nil without one
+	Dispatcher *xdp.Loaded   `json:"dispatcher,omitempty"` // nil without one
+	Version    int           `json:"version,omitempty"`    // of the dispatcher: 1 to 3; 0 without one
+	Pins       string        `json:"pins,omitempty"`       // where libxdp's pins of the dispatcher lie; empty: it has none there
+	Legacy     *xdp.Loaded   `json:"legacy,omitempty"`     // a program attached without a dispatcher
+	Hardware   *xdp.Loaded   `json:"hardware,omitempty"`   // an offloaded program
+	Link       uint32        `json:"link,omitempty"`       // id of the bpf_link that holds the dispatcher or legacy program; 0: none does
+	Frags      bool          `json:"frags"`                // the chain takes packets of several buffers
 
 	// DeviceBound says that the dispatcher and its programs are bound to the device,
 	// whose metadata they may ask for (BPF_F_XDP_DEV_BOUND_ONLY).
@@ -64,8 +51,8 @@ type Chain struct {
 	Err     error  `json:"-"`
 }
 
-// Find is the program of that name. The error is of kind [ErrNoProgram] if there is
-// none, and of kind [ErrInvalid] if there are several; it lists them.
+// Find is the program of that name. The error is of kind [xdp.ErrNoProgram] if there is
+// none, and of kind [xdp.ErrInvalid] if there are several; it lists them.
 func (c *Chain) Find(name string) (Component, error) {
 	var found []Component
 	var ids, all []string
@@ -79,19 +66,19 @@ func (c *Chain) Find(name string) (Component, error) {
 	case len(found) == 1:
 		return found[0], nil
 	case len(found) > 1:
-		return Component{}, &Error{Kind: ErrInvalid,
+		return Component{}, &xdp.Error{Kind: xdp.ErrInvalid,
 			Msg:    fmt.Sprintf("%d programs on %s are called %s", len(found), c.Interface.Name, name),
 			Remedy: "name one by its id: " + strings.Join(ids, ", ")}
 	case len(all) == 0:
-		return Component{}, &Error{Kind: ErrNoProgram, Msg: fmt.Sprintf("no chain of programs on %s", c.Interface.Name)}
+		return Component{}, &xdp.Error{Kind: xdp.ErrNoProgram, Msg: fmt.Sprintf("no chain of programs on %s", c.Interface.Name)}
 	}
-	return Component{}, &Error{Kind: ErrNoProgram,
+	return Component{}, &xdp.Error{Kind: xdp.ErrNoProgram,
 		Msg:    fmt.Sprintf("no program %s in the chain on %s", name, c.Interface.Name),
 		Remedy: "loaded there: " + strings.Join(all, ", ")}
 }
 
 // Status tells what runs on an interface: what xdp_multiprog__get_from_ifindex
-// reads, but read without libxdp. Errors: [ErrNoInterface], and [Chain.Err], with
+// reads, but read without libxdp. Errors: [xdp.ErrNoInterface], and [Chain.Err], with
 // the chain as far as it could be read.
 func Status(ctx context.Context, ifname string) (*Chain, error) {
 	chains, err := StatusAll(ctx, ifname)
@@ -105,19 +92,19 @@ func Status(ctx context.Context, ifname string) (*Chain, error) {
 // network namespace in the kernel's order, from one dump of all; only those with a
 // program are looked into. A chain that can't be read has [Chain.Err] set and
 // keeps no other from being read, and neither does a name that no interface has: the
-// error joins an [ErrNoInterface] for each, beside the chains of the others.
+// error joins an [xdp.ErrNoInterface] for each, beside the chains of the others.
 func StatusAll(ctx context.Context, ifnames ...string) ([]*Chain, error) {
 	if len(ifnames) == 0 {
-		all, err := links()
+		all, err := device.All()
 		if err != nil {
 			return nil, err
 		}
 		return chainsOf(ctx, all)
 	}
-	var all []link
+	var all []device.Device
 	var missing []error
 	for _, name := range ifnames {
-		l, err := linkByName(name)
+		l, err := device.ByName(name)
 		if err != nil {
 			missing = append(missing, err)
 			continue
@@ -128,7 +115,7 @@ func StatusAll(ctx context.Context, ifnames ...string) ([]*Chain, error) {
 	return chains, errors.Join(append(missing, err)...)
 }
 
-func chainsOf(ctx context.Context, all []link) ([]*Chain, error) {
+func chainsOf(ctx context.Context, all []device.Device) ([]*Chain, error) {
 	chains := make([]*Chain, len(all))
 	var foreign []*Chain
 	for i, l := range all {
@@ -136,7 +123,7 @@ func chainsOf(ctx context.Context, all []link) ([]*Chain, error) {
 			return nil, err
 		}
 		chains[i] = chainOf(l)
-		if l.progID != 0 && chains[i].Pins == "" {
+		if l.ProgID != 0 && chains[i].Pins == "" {
 			foreign = append(foreign, chains[i])
 		}
 	}
@@ -145,44 +132,25 @@ func chainsOf(ctx context.Context, all []link) ([]*Chain, error) {
 	if len(foreign) == 0 {
 		return chains, nil
 	}
-	held := holdingLinks()
+	held := loaded.HoldingLinks()
 	for _, c := range foreign {
 		if main := cmp.Or(c.Dispatcher, c.Legacy); main != nil {
-			c.Link = held[holding{ifindex: c.Interface.Index, progID: main.ID}]
+			c.Link = held[loaded.Holding{Ifindex: c.Interface.Index, ProgID: main.ID}]
 		}
 	}
 	return chains, nil
 }
 
-// holding is an interface and the program that a bpf_link holds on it.
-type holding struct {
-	ifindex int
-	progID  uint32
-}
-
-// holdingLinks finds the links that hold programs on interfaces. Where links can't
-// be listed it finds none: the chains can't be read either then, and say so.
-func holdingLinks() map[holding]uint32 {
-	held := map[holding]uint32{}
-	_ = eachLink(func(l *libbpf.LinkInfo) error {
-		if l.Type == libbpf.LinkTypeXDP {
-			held[holding{ifindex: l.Ifindex, progID: l.ProgID}] = l.ID
-		}
-		return nil
-	})
-	return held
-}
-
 // chainOf reads what sits on an interface. What it can't read whole it reads again if
 // the interface has got another program meanwhile.
-func chainOf(l link) *Chain {
+func chainOf(l device.Device) *Chain {
 	for {
 		c := readChain(l)
 		if c.complete(l) {
 			return c
 		}
-		now, err := l.again()
-		if err != nil || now.progID == l.progID && now.hwID == l.hwID {
+		now, err := l.Again()
+		if err != nil || now.ProgID == l.ProgID && now.HwID == l.HwID {
 			return c
 		}
 		l = now
@@ -190,12 +158,12 @@ func chainOf(l link) *Chain {
 }
 
 // complete says whether all that the interface had was there to be read.
-func (c *Chain) complete(l link) bool {
-	return c.Problem == "" && (l.progID == 0 || c.Dispatcher != nil || c.Legacy != nil) && (l.hwID == 0 || c.Hardware != nil)
+func (c *Chain) complete(l device.Device) bool {
+	return c.Problem == "" && (l.ProgID == 0 || c.Dispatcher != nil || c.Legacy != nil) && (l.HwID == 0 || c.Hardware != nil)
 }
 
 // readChain counts what disappears while it is read as not there.
-func readChain(l link) *Chain {
+func readChain(l device.Device) *Chain {
 	c := &Chain{Interface: l.Interface, Programs: []Component{}}
 	err := errors.Join(c.readMain(l), c.readHardware(l))
 	if err != nil {
@@ -205,52 +173,44 @@ func readChain(l link) *Chain {
 	return c
 }
 
-func (c *Chain) readMain(l link) error {
-	if l.progID == 0 {
+func (c *Chain) readMain(l device.Device) error {
+	if l.ProgID == 0 {
 		return nil
 	}
-	s, err := readDispatcher(l.Index, l.progID)
-	if errors.Is(err, errNotDispatcher) {
-		p, err := loadedByID(l.progID)
+	s, err := protocol.Read(l.Index, l.ProgID)
+	if errors.Is(err, protocol.ErrNotDispatcher) {
+		p, err := loaded.ByID(l.ProgID)
 		if err == nil {
-			c.Mode, c.Legacy = &l.mode, &p.Loaded
+			c.Mode, c.Legacy = &l.Mode, &p.Loaded
 		}
-		return unlessGone(err)
+		return loaded.UnlessGone(err)
 	}
 	if s == nil {
-		return unlessGone(err)
+		return loaded.UnlessGone(err)
 	}
-	c.Mode, c.Dispatcher, c.Version, c.Pins, c.Frags = &l.mode, &s.Loaded, s.config.Version, s.pins, s.config.Frags
-	c.DeviceBound, c.NativeLocked = s.config.DeviceBound, s.locked
+	c.Mode, c.Dispatcher, c.Version, c.Pins, c.Frags = &l.Mode, &s.Loaded, s.Config.Version, s.Pins, s.Config.Frags
+	c.DeviceBound, c.NativeLocked = s.Config.DeviceBound, s.Locked
 	gone := 0
-	for _, p := range s.slots {
+	for _, p := range s.Slots {
 		c.Programs = append(c.Programs, Component{Loaded: p.Loaded, Priority: p.Priority, Actions: p.Actions,
-			Frags: p.hasFrags()})
+			Frags: p.HasFrags()})
 		if p.ID == 0 {
 			gone++
 		}
 	}
 	if gone > 0 {
-		c.Problem = fmt.Sprintf("%d of %d programs are gone: the chain is half removed", gone, len(s.slots))
+		c.Problem = fmt.Sprintf("%d of %d programs are gone: the chain is half removed", gone, len(s.Slots))
 	}
 	return err
 }
 
-func (c *Chain) readHardware(l link) error {
-	if l.hwID == 0 {
+func (c *Chain) readHardware(l device.Device) error {
+	if l.HwID == 0 {
 		return nil
 	}
-	p, err := loadedByID(l.hwID)
+	p, err := loaded.ByID(l.HwID)
 	if err == nil {
 		c.Hardware = &p.Loaded
 	}
-	return unlessGone(err)
-}
-
-// unlessGone takes "gone meanwhile" for no error.
-func unlessGone(err error) error {
-	if errors.Is(err, syscall.ENOENT) {
-		return nil
-	}
-	return err
+	return loaded.UnlessGone(err)
 }

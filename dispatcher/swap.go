@@ -9,8 +9,18 @@ import (
 	"syscall"
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/device"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/loaded"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/native"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/object"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/protocol"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
+
+// xdpFlag asks the kernel for the mode; unspecified leaves it the choice.
+func xdpFlag(m xdp.Mode) libbpf.XDPFlags {
+	return [...]libbpf.XDPFlags{libbpf.XDPNative, libbpf.XDPSKB, libbpf.XDPHardware, 0}[m]
+}
 
 // swap puts a new dispatcher on an interface in place of what is there:
 //
@@ -20,13 +30,13 @@ import (
 //	finish       removes the pins of the old one, for several swaps at once
 //	close        lets go of what isn't pinned
 type swap struct {
-	link    link
-	mode    Mode
-	old     *running
-	members []member // of the new chain
-	needed  bool     // they are not those of the old one
-	host    *host    // the new dispatcher; nil: the chain goes away
-	unclear bool     // apply doesn't know whether it was made
+	link    device.Device
+	mode    xdp.Mode
+	old     *openChain
+	members []member  // of the new chain
+	needed  bool      // they are not those of the old one
+	host    *assembly // the new dispatcher; nil: the chain goes away
+	unclear bool      // apply doesn't know whether it was made
 }
 
 func (s *swap) prepare() error {
@@ -39,11 +49,11 @@ func (s *swap) prepare() error {
 	}
 	for i := range s.members {
 		if m := &s.members[i]; m.comes != nil {
-			p, err := loadedByFD(m.comes.bpf.FD())
+			p, err := loaded.ByFD(m.comes.Bpf.FD())
 			if err != nil {
 				return err
 			}
-			m.Loaded, m.loadTime = p.Loaded, p.loadTime
+			m.Loaded, m.loadTime = p.Loaded, p.LoadTime
 		}
 	}
 	return nil
@@ -65,7 +75,7 @@ func (s *swap) apply(ctx context.Context) error {
 // explained calls f, which changes what is on the interface, and finds the fault
 // behind its error.
 func (s *swap) explained(f func() error) error {
-	said, err := recorded(f)
+	said, err := native.Recorded(f)
 	if err != nil {
 		return explainSwap(s.link, s.mode, err, said)
 	}
@@ -78,27 +88,27 @@ func (s *swap) pinAndAttach(ctx context.Context) error {
 	if s.host == nil {
 		return s.outcome(0, attachXDP(s.link.Index, nil, s.old.main, s.mode))
 	}
-	root, err := lockPins(ctx)
+	root, err := protocol.LockPins(ctx)
 	if err != nil {
 		return err
 	}
-	defer root.close()
+	defer root.Close()
 	// It may have taken long. By now the interface may be gone, and its index another's.
-	if now, err := s.link.again(); err != nil {
+	if now, err := s.link.Again(); err != nil {
 		return err
-	} else if now.progID != s.link.progID {
+	} else if now.ProgID != s.link.ProgID {
 		return errLostRace
 	}
-	name := pinName(s.link.Index, s.host.ID)
+	name := protocol.PinName(s.link.Index, s.host.ID)
 	if err := s.pin(root, name); err != nil {
-		return errors.Join(explainPins(fmt.Errorf("pin the chain below %s: %w", pinDir(s.link.Index, s.host.ID), err)), root.remove(name))
+		return errors.Join(protocol.ExplainPins(fmt.Errorf("pin the chain below %s: %w", protocol.PinDir(s.link.Index, s.host.ID), err)), root.Remove(name))
 	}
 	err = s.outcome(s.host.ID, attachXDP(s.link.Index, s.host.main, s.old.main, s.mode))
 	if err == nil {
 		err = s.notAnother()
 	}
 	if err != nil && !errors.Is(err, errUnclear) {
-		return errors.Join(err, root.remove(name))
+		return errors.Join(err, root.Remove(name))
 	}
 	return err
 }
@@ -109,8 +119,8 @@ func (s *swap) notAnother() error {
 	if s.old.main != nil {
 		return nil
 	}
-	_, err := s.link.again()
-	if !errors.Is(err, errAnother) {
+	_, err := s.link.Again()
+	if !errors.Is(err, device.ErrAnother) {
 		return nil // it may have moved to another namespace, and taken the chain along
 	}
 	_ = libbpf.XDPAttach(s.link.Index, -1, xdpFlag(s.mode)|libbpf.XDPReplace, s.host.main.FD())
@@ -127,17 +137,17 @@ func (s *swap) outcome(becomes uint32, err error) error {
 	if err == nil {
 		return nil
 	}
-	now, lookErr := s.link.again()
+	now, lookErr := s.link.Again()
 	switch {
-	case errors.Is(lookErr, ErrNoInterface):
+	case errors.Is(lookErr, xdp.ErrNoInterface):
 		return lookErr
 	case lookErr != nil:
-		return &Error{Kind: ErrSystem, Err: errors.Join(errUnclear, err, lookErr),
-			Msg:    fmt.Sprintf("can't tell whether the chain on %s was changed: %s", s.link.Name, cause(err)),
+		return &xdp.Error{Kind: xdp.ErrSystem, Err: errors.Join(errUnclear, err, lookErr),
+			Msg:    fmt.Sprintf("can't tell whether the chain on %s was changed: %s", s.link.Name, native.Cause(err)),
 			Remedy: "xdpmux status shows what runs, and xdpmux clean removes pins that are left"}
-	case (errors.Is(err, syscall.EEXIST) || errors.Is(err, syscall.EBUSY)) && now.progID != s.link.progID:
+	case (errors.Is(err, syscall.EEXIST) || errors.Is(err, syscall.EBUSY)) && now.ProgID != s.link.ProgID:
 		return errLostRace
-	case now.progID == becomes:
+	case now.ProgID == becomes:
 		return nil
 	}
 	return err
@@ -145,7 +155,7 @@ func (s *swap) outcome(becomes uint32, err error) error {
 
 // attachXDP puts a dispatcher on the interface, or takes it away with a nil main,
 // if what is there is old.
-func attachXDP(ifindex int, main *libbpf.Program, old *libbpf.FD, mode Mode) error {
+func attachXDP(ifindex int, main *libbpf.Program, old *libbpf.FD, mode xdp.Mode) error {
 	fd, flags := -1, xdpFlag(mode)
 	if main != nil {
 		fd = main.FD()
@@ -159,16 +169,16 @@ func attachXDP(ifindex int, main *libbpf.Program, old *libbpf.FD, mode Mode) err
 }
 
 // pin pins all programs and links.
-func (s *swap) pin(root *pinRoot, name string) error {
-	if err := root.create(name); err != nil {
+func (s *swap) pin(root *protocol.PinRoot, name string) error {
+	if err := root.Create(name); err != nil {
 		return err
 	}
-	dir := pinDir(s.link.Index, s.host.ID)
+	dir := protocol.PinDir(s.link.Index, s.host.ID)
 	for i, m := range s.members {
-		if err := libbpf.ObjPin(s.host.links[i].Int(), linkPin(dir, i)); err != nil {
+		if err := libbpf.ObjPin(s.host.links[i].Int(), protocol.LinkPin(dir, i)); err != nil {
 			return err
 		}
-		if err := libbpf.ObjPin(m.progFD(), progPin(dir, i)); err != nil {
+		if err := libbpf.ObjPin(m.progFD(), protocol.ProgPin(dir, i)); err != nil {
 			return err
 		}
 	}
@@ -177,7 +187,7 @@ func (s *swap) pin(root *pinRoot, name string) error {
 
 func (m member) progFD() int {
 	if m.comes != nil {
-		return m.comes.bpf.FD()
+		return m.comes.Bpf.FD()
 	}
 	return m.fd.Int()
 }
@@ -209,20 +219,20 @@ func finish(warn func(error), swaps ...*swap) {
 }
 
 func (s *swap) pinsLeft(id uint32, err error) error {
-	return &Error{Kind: ErrSystem, Err: err, Remedy: "xdpmux clean removes them once that is possible",
-		Msg: fmt.Sprintf("the pins of the chain that was on %s are left in %s: %v", s.link.Name, pinDir(s.link.Index, id), err)}
+	return &xdp.Error{Kind: xdp.ErrSystem, Err: err, Remedy: "xdpmux clean removes them once that is possible",
+		Msg: fmt.Sprintf("the pins of the chain that was on %s are left in %s: %v", s.link.Name, protocol.PinDir(s.link.Index, id), err)}
 }
 
 func unpin(ifindex int, id uint32) error {
-	root, err := lockPins(context.Background()) // what has begun is brought to its end
+	root, err := protocol.LockPins(context.Background()) // what has begun is brought to its end
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	defer root.close()
-	return root.remove(pinName(ifindex, id))
+	defer root.Close()
+	return root.Remove(protocol.PinName(ifindex, id))
 }
 
 // chain is what the interface has after the swap.
@@ -232,13 +242,13 @@ func (s *swap) chain() *Chain {
 		return c
 	}
 	mode := s.mode
-	if mode == ModeUnspecified { // the kernel has chosen
-		if now, err := s.link.again(); err == nil {
-			mode = now.mode
+	if mode == xdp.ModeUnspecified { // the kernel has chosen
+		if now, err := s.link.Again(); err == nil {
+			mode = now.Mode
 		}
 	}
 	c.Mode, c.Dispatcher, c.Frags = &mode, &s.host.Loaded, s.host.config.Frags
-	c.Version, c.Pins = s.host.config.Version, pinDir(s.link.Index, s.host.ID)
+	c.Version, c.Pins = s.host.config.Version, protocol.PinDir(s.link.Index, s.host.ID)
 	c.NativeLocked = s.host.locked != nil
 	for _, m := range s.members {
 		c.Programs = append(c.Programs, m.component())
@@ -247,7 +257,7 @@ func (s *swap) chain() *Chain {
 }
 
 // component is what an opened program became.
-func (s *swap) component(o *opened) Component {
+func (s *swap) component(o *object.Program) Component {
 	for _, m := range s.members {
 		if m.comes == o {
 			return m.component()

@@ -5,6 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"syscall"
+
+	"github.com/xdpmux/xdpmux/dispatcher/internal/device"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/object"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/protocol"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 // Transaction is a set of changes to the chain of one interface, made in one swap
@@ -12,14 +17,14 @@ import (
 // programs that stay are not loaded anew, so they keep their maps and their ids.
 // The zero value changes nothing.
 type Transaction struct {
-	Mode    Mode          // for a chain that is new; the zero value is native; an existing chain must have it unless ModeUnspecified
-	Add     []Program     // programs to load and add
+	Mode    xdp.Mode      // for a chain that is new; the zero value is native; an existing chain must have it unless ModeUnspecified
+	Add     []xdp.Program // programs to load and add
 	Remove  []uint32      // ids of programs to take away
 	Replace []Replacement // programs that take another's place
 	Set     []Setting     // new settings of programs that stay
 
 	// NativeCompatible refuses what would keep tools of the installed libxdp from
-	// changing the chain afterwards ([ErrNativeLocked]): where libxdp is older than 1.5.5
+	// changing the chain afterwards ([xdp.ErrNativeLocked]): where libxdp is older than 1.5.5
 	// and the kernel 6.12 or newer, a program that changes packet data.
 	NativeCompatible bool
 
@@ -35,15 +40,15 @@ type Transaction struct {
 
 // Coming is a program that is loaded and will be in a chain.
 type Coming struct {
-	Loaded
-	Program Program // as it was asked for, with the Data that it was loaded from
-	Old     uint32  // the program whose place it takes; 0: it is added
+	xdp.Loaded
+	Program xdp.Program // as it was asked for, with the Data that it was loaded from
+	Old     uint32      // the program whose place it takes; 0: it is added
 }
 
 // Replacement is a program that takes the place of one that runs.
 type Replacement struct {
-	ID      uint32  // the program that goes
-	Program Program // the one that comes; nil Priority and Actions: those of the one that goes
+	ID      uint32      // the program that goes
+	Program xdp.Program // the one that comes; nil Priority and Actions: those of the one that goes
 
 	// KeepMaps makes the program that comes use the maps of the one that goes where
 	// they have the same name and layout, those of its global variables (.data, .bss)
@@ -56,7 +61,7 @@ type Replacement struct {
 type Setting struct {
 	ID       uint32
 	Priority *uint32 // 0 is a priority
-	Actions  *Actions
+	Actions  *xdp.Actions
 	Frags    *bool // the program takes packets of several buffers
 }
 
@@ -85,15 +90,15 @@ type Replaced struct {
 // the lock on the pins, it waits for as long as ctx lasts. ctx is not looked at any more
 // once the chain is being swapped.
 //
-// Errors: [ErrInvalid], [ErrNoInterface], [ErrNoProgram], [ErrObject],
-// [ErrVerifier], [ErrChainFull], [ErrModeMismatch], [ErrVersion], [ErrLegacy],
-// [ErrNoDispatcher], [ErrModeNotSupported], [ErrBusy], [ErrPermission].
+// Errors: [xdp.ErrInvalid], [xdp.ErrNoInterface], [xdp.ErrNoProgram], [xdp.ErrObject],
+// [xdp.ErrVerifier], [xdp.ErrChainFull], [xdp.ErrModeMismatch], [xdp.ErrVersion], [xdp.ErrLegacy],
+// [xdp.ErrNoDispatcher], [xdp.ErrModeNotSupported], [xdp.ErrBusy], [xdp.ErrPermission].
 func (t Transaction) Commit(ctx context.Context, ifname string) (*Committed, error) {
 	c := &commit{Transaction: t}
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	l, err := linkByName(ifname)
+	l, err := device.ByName(ifname)
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +107,7 @@ func (t Transaction) Commit(ctx context.Context, ifname string) (*Committed, err
 	}
 	defer c.close()
 	var done *Committed
-	err = untilWon(ctx, l, func(l link) (err error) {
+	err = untilWon(ctx, l, func(l device.Device) (err error) {
 		done, err = c.try(ctx, l)
 		return err
 	})
@@ -116,24 +121,24 @@ func (t Transaction) Commit(ctx context.Context, ifname string) (*Committed, err
 // commit is a transaction under way.
 type commit struct {
 	Transaction
-	warned    bool      // Warn was told of tools that are locked out
-	toldMixed bool      // and of interfaces that differ
-	adds      []*opened // of Add
-	replaces  []*opened // of Replace
+	warned    bool              // Warn was told of tools that are locked out
+	toldMixed bool              // and of interfaces that differ
+	adds      []*object.Program // of Add
+	replaces  []*object.Program // of Replace
 }
 
 // check finds what is wrong with a transaction without looking at the system.
 func (t Transaction) check() error {
-	if t.Mode == ModeHW {
-		return &Error{Kind: ErrInvalid, Msg: "a chain can't be in hw mode: a device takes one program", Remedy: "use native or skb mode"}
+	if t.Mode == xdp.ModeHW {
+		return &xdp.Error{Kind: xdp.ErrInvalid, Msg: "a chain can't be in hw mode: a device takes one program", Remedy: "use native or skb mode"}
 	}
-	if n := len(t.Add) + len(t.Replace); n > MaxPrograms {
-		return &Error{Kind: ErrChainFull, Msg: fmt.Sprintf("%d programs in one call, and a chain takes %d", n, MaxPrograms)}
+	if n := len(t.Add) + len(t.Replace); n > xdp.MaxPrograms {
+		return &xdp.Error{Kind: xdp.ErrChainFull, Msg: fmt.Sprintf("%d programs in one call, and a chain takes %d", n, xdp.MaxPrograms)}
 	}
 	seen := map[uint32]bool{}
 	for _, id := range t.ids() {
 		if seen[id] {
-			return &Error{Kind: ErrInvalid, Msg: fmt.Sprintf("program %d is named twice in one change", id), Remedy: "say once what is to become of it"}
+			return &xdp.Error{Kind: xdp.ErrInvalid, Msg: fmt.Sprintf("program %d is named twice in one change", id), Remedy: "say once what is to become of it"}
 		}
 		seen[id] = true
 	}
@@ -154,31 +159,33 @@ func (t Transaction) ids() []uint32 {
 
 // open opens all objects, before anything is looked at or touched.
 func (c *commit) open(ctx context.Context) (err error) {
-	if c.adds, err = openAll(ctx, c.Add); err != nil {
+	if c.adds, err = object.OpenAll(ctx, c.Add); err != nil {
 		return err
 	}
-	programs := make([]Program, len(c.Replace))
+	programs := make([]xdp.Program, len(c.Replace))
 	for i, r := range c.Replace {
 		programs[i] = r.Program
 	}
-	if c.replaces, err = openAll(ctx, programs); err != nil {
-		closeAll(c.adds)
+	if c.replaces, err = object.OpenAll(ctx, programs); err != nil {
+		object.CloseAll(c.adds)
 	}
 	return err
 }
 
-func (c *commit) coming() []*opened { return append(c.adds[:len(c.adds):len(c.adds)], c.replaces...) }
+func (c *commit) coming() []*object.Program {
+	return append(c.adds[:len(c.adds):len(c.adds)], c.replaces...)
+}
 
-func (c *commit) close() { closeAll(c.coming()) }
+func (c *commit) close() { object.CloseAll(c.coming()) }
 
 func (c *commit) undoPins() {
 	for _, o := range c.coming() {
-		o.pins.undo()
+		o.Pins.Undo()
 	}
 }
 
 // try makes the changes to the chain as it is now.
-func (c *commit) try(ctx context.Context, l link) (*Committed, error) {
+func (c *commit) try(ctx context.Context, l device.Device) (*Committed, error) {
 	s, err := c.prepare(ctx, l)
 	if err != nil {
 		return nil, err
@@ -204,7 +211,7 @@ func (c *commit) beforeSwap(s *swap) error {
 	}
 	var all []Coming
 	for i, o := range c.coming() {
-		next := Coming{Loaded: s.component(o).Loaded, Program: o.spec}
+		next := Coming{Loaded: s.component(o).Loaded, Program: o.Spec}
 		if i >= len(c.adds) {
 			next.Old = c.Replace[i-len(c.adds)].ID
 		}
@@ -214,7 +221,7 @@ func (c *commit) beforeSwap(s *swap) error {
 }
 
 // prepare gets the swap ready that makes the changes to the chain as it is now.
-func (c *commit) prepare(ctx context.Context, l link) (_ *swap, err error) {
+func (c *commit) prepare(ctx context.Context, l device.Device) (_ *swap, err error) {
 	mode, err := chooseMode(l, c.Mode)
 	if err != nil {
 		return nil, err
@@ -232,7 +239,7 @@ func (c *commit) prepare(ctx context.Context, l link) (_ *swap, err error) {
 		return s, err
 	}
 	if len(s.members) > 0 {
-		if err := prepareBPFFS(); err != nil {
+		if err := protocol.PrepareBPFFS(); err != nil {
 			return s, err
 		}
 	}
@@ -244,7 +251,7 @@ func (c *commit) prepare(ctx context.Context, l link) (_ *swap, err error) {
 
 // outline is the swap that makes the changes to the chain as it is now, with nothing
 // loaded yet.
-func (c *commit) outline(ctx context.Context, l link, mode Mode) (_ *swap, err error) {
+func (c *commit) outline(ctx context.Context, l device.Device, mode xdp.Mode) (_ *swap, err error) {
 	old, err := readRunning(ctx, l)
 	if err != nil {
 		return nil, err
@@ -272,18 +279,18 @@ func (c *commit) committed(s *swap) *Committed {
 		done.Added = append(done.Added, s.component(o))
 	}
 	for i, o := range c.replaces {
-		done.Replaced = append(done.Replaced, Replaced{Old: c.Replace[i].ID, New: s.component(o), KeptMaps: o.keptMaps, NewMaps: o.newMaps})
+		done.Replaced = append(done.Replaced, Replaced{Old: c.Replace[i].ID, New: s.component(o), KeptMaps: o.KeptMaps, NewMaps: o.NewMaps})
 	}
 	return done
 }
 
 // noSuchProgram lists what there is instead.
-func noSuchProgram(l link, id uint32, there []member) error {
-	e := &Error{Kind: ErrNoProgram, Msg: fmt.Sprintf("program %d is not loaded on %s", id, l.Name)}
+func noSuchProgram(l device.Device, id uint32, there []member) error {
+	e := &xdp.Error{Kind: xdp.ErrNoProgram, Msg: fmt.Sprintf("program %d is not loaded on %s", id, l.Name)}
 	switch {
 	case len(there) == 0:
 		e.Remedy = "nothing is loaded there"
-	case id == l.progID && id != 0:
+	case id == l.ProgID && id != 0:
 		e.Msg = fmt.Sprintf("program %d is the dispatcher of %s, not one of its programs", id, l.Name)
 		e.Remedy = "to remove the whole chain: unload -a " + l.Name
 	default:
@@ -294,13 +301,13 @@ func noSuchProgram(l link, id uint32, there []member) error {
 
 // explainSwap finds the fault behind a failed step of a swap, as explainAttach does
 // for libxdp.
-func explainSwap(l link, mode Mode, err error, said []string) error {
-	var explained *Error
+func explainSwap(l device.Device, mode xdp.Mode, err error, said []string) error {
+	var explained *xdp.Error
 	if errors.As(err, &explained) || errors.Is(err, errLostRace) {
 		return err
 	}
 	if errors.Is(err, syscall.ENODEV) {
-		return noInterface(l.Name, err)
+		return device.NoInterface(l.Name, err)
 	}
 	return explainAttach(l, nil, mode, err, said)
 }

@@ -1,9 +1,14 @@
 package dispatcher
 
-import "fmt"
+import (
+	"fmt"
 
-// Writable says whether a [Transaction] can change the chain. Errors: [ErrVersion],
-// [ErrNoDispatcher].
+	"github.com/xdpmux/xdpmux/dispatcher/internal/protocol"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
+)
+
+// Writable says whether a [Transaction] can change the chain. Errors: [xdp.ErrVersion],
+// [xdp.ErrNoDispatcher].
 func (c *Chain) Writable() error {
 	switch {
 	case c.Dispatcher == nil:
@@ -13,9 +18,9 @@ func (c *Chain) Writable() error {
 	case ownVersion(c.Version):
 		return nil
 	}
-	theirs, err := dispatcherVersion()
+	theirs, err := protocol.DispatcherVersion()
 	if err != nil {
-		return noDispatcher("libxdp's "+dispatcherObject+" isn't as expected", err)
+		return protocol.NoDispatcher("libxdp's "+protocol.DispatcherObject+" isn't as expected", err)
 	}
 	if c.Version != theirs {
 		return otherVersion{there: c.Version, theirs: theirs}.explain()
@@ -34,7 +39,7 @@ func (e otherVersion) Error() string { return e.explain().Error() }
 func (e otherVersion) Unwrap() error { return e.explain() }
 
 func (e otherVersion) explain() error {
-	return &Error{Kind: ErrVersion,
+	return &xdp.Error{Kind: xdp.ErrVersion,
 		Msg:    fmt.Sprintf("the chain has a dispatcher of version %d, and xdpmux writes versions 2 and 3, libxdp %s version %d", e.there, LibxdpVersion(), e.theirs),
 		Remedy: "change it with the tools that made it, or unload the whole chain first: unload -a"}
 }
@@ -42,6 +47,6 @@ func (e otherVersion) explain() error {
 // deviceBound refuses a chain whose programs could move only into a dispatcher that is
 // bound to the same device.
 func deviceBound() error {
-	return &Error{Kind: ErrVersion, Msg: "the chain is bound to its device, and xdpmux can't change such a chain",
+	return &xdp.Error{Kind: xdp.ErrVersion, Msg: "the chain is bound to its device, and xdpmux can't change such a chain",
 		Remedy: "change it with the tools that made it, or unload the whole chain first: unload -a"}
 }

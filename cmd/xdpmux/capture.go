@@ -15,8 +15,8 @@ import (
 	"github.com/gopacket/gopacket/layers"
 
 	"github.com/xdpmux/xdpmux/cmd/internal/capture"
-	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 // captureFile is a capture whose packets have all been looked at.
@@ -50,7 +50,7 @@ func lookAtCapture(ctx context.Context, name string, maxLen int) (_ *captureFile
 		if errors.As(err, &path) {
 			err = path.Err
 		}
-		return nil, &dispatcher.Error{Kind: dispatcher.ErrInvalid, Err: err, Msg: fmt.Sprintf("can't open %s: %v", name, err)}
+		return nil, &xdp.Error{Kind: xdp.ErrInvalid, Err: err, Msg: fmt.Sprintf("can't open %s: %v", name, err)}
 	}
 	defer func() {
 		if err != nil {
@@ -96,7 +96,7 @@ func newSpool() (*spool, error) {
 
 func (s *spool) Write(b []byte) (int, error) {
 	if s.written+int64(len(b)) > maxSpool {
-		return 0, &dispatcher.Error{Kind: dispatcher.ErrInvalid, Msg: fmt.Sprintf("a capture of more than %d bytes doesn't go through a pipe", maxSpool), Remedy: "give it as a file"}
+		return 0, &xdp.Error{Kind: xdp.ErrInvalid, Msg: fmt.Sprintf("a capture of more than %d bytes doesn't go through a pipe", maxSpool), Remedy: "give it as a file"}
 	}
 	n, err := s.file.Write(b)
 	s.written += int64(n)
@@ -110,7 +110,7 @@ func (c *captureFile) look(ctx context.Context, r io.Reader, maxLen int) error {
 		case p.LinkType != capture.Ethernet:
 			c.other[p.LinkType]++
 		case len(p.Data) < observe.MinLen || len(p.Data) > maxLen:
-			return &dispatcher.Error{Kind: dispatcher.ErrInvalid,
+			return &xdp.Error{Kind: xdp.ErrInvalid,
 				Msg:    fmt.Sprintf("packet %d of %s has %d bytes, and a test run of this chain takes %d to %d", n, c.name, len(p.Data), observe.MinLen, maxLen),
 				Remedy: "leave it out of the capture; a chain whose programs all have frags support takes longer ones"}
 		case len(p.Data) < p.Length:
@@ -123,7 +123,7 @@ func (c *captureFile) look(ctx context.Context, r io.Reader, maxLen int) error {
 		return err
 	}
 	if skipped := c.skipped(); skipped > 0 && skipped == c.packets {
-		return &dispatcher.Error{Kind: dispatcher.ErrInvalid,
+		return &xdp.Error{Kind: xdp.ErrInvalid,
 			Msg:    fmt.Sprintf("%s has packets of link type %s, and XDP programs see Ethernet", c.name, c.linkTypes()),
 			Remedy: "capture on an Ethernet interface, not on any"}
 	}
@@ -203,15 +203,15 @@ func (c *captureFile) read(ctx context.Context, r io.Reader, f func(n int, p cap
 
 // broken tells a fault of the capture from one of reading it.
 func (c *captureFile) broken(err error, msg, remedy string) error {
-	var known *dispatcher.Error
+	var known *xdp.Error
 	var path *fs.PathError
 	switch {
 	case errors.As(err, &known):
 		return known
 	case errors.As(err, &path):
-		return &dispatcher.Error{Kind: dispatcher.ErrInvalid, Err: err, Msg: fmt.Sprintf("can't read %s: %v", c.name, path.Err)}
+		return &xdp.Error{Kind: xdp.ErrInvalid, Err: err, Msg: fmt.Sprintf("can't read %s: %v", c.name, path.Err)}
 	}
-	return &dispatcher.Error{Kind: dispatcher.ErrInvalid, Err: err, Msg: fmt.Sprintf("%s (%v)", msg, err), Remedy: remedy}
+	return &xdp.Error{Kind: xdp.ErrInvalid, Err: err, Msg: fmt.Sprintf("%s (%v)", msg, err), Remedy: remedy}
 }
 
 func (c *captureFile) close() { c.file.Close() }

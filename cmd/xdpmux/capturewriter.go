@@ -15,8 +15,8 @@ import (
 	"github.com/gopacket/gopacket/pcapgo"
 	"golang.org/x/sys/unix"
 
-	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 // captureWriter writes a pcapng file. It has its name only when all is written.
@@ -51,7 +51,7 @@ func createCapture(name string, force bool) (_ *captureWriter, err error) {
 }
 
 func alreadyThere(name string) error {
-	return &dispatcher.Error{Kind: dispatcher.ErrInvalid, Err: fs.ErrExist, Msg: name + " is there already", Remedy: "choose another name; --force replaces it"}
+	return &xdp.Error{Kind: xdp.ErrInvalid, Err: fs.ErrExist, Msg: name + " is there already", Remedy: "choose another name; --force replaces it"}
 }
 
 func cantWrite(name string, err error) error {
@@ -59,7 +59,7 @@ func cantWrite(name string, err error) error {
 	if errors.As(err, &path) {
 		err = path.Err
 	}
-	return &dispatcher.Error{Kind: dispatcher.ErrInvalid, Err: err, Msg: fmt.Sprintf("can't write %s: %v", name, err)}
+	return &xdp.Error{Kind: xdp.ErrInvalid, Err: err, Msg: fmt.Sprintf("can't write %s: %v", name, err)}
 }
 
 func (w *captureWriter) write(at time.Time, data []byte, length int) error {
@@ -79,7 +79,7 @@ func (w *captureWriter) finish() error {
 		return nil
 	}
 	if err := rename(w.part, w.name, w.force); err != nil {
-		return &dispatcher.Error{Kind: dispatcher.ErrInvalid, Err: err,
+		return &xdp.Error{Kind: xdp.ErrInvalid, Err: err,
 			Msg: fmt.Sprintf("can't name the file %s: %v", w.name, err), Remedy: "the packets are in " + w.part}
 	}
 	return nil
@@ -121,7 +121,7 @@ type verdictFiles struct {
 // none that is there, and never over the input, which --force doesn't mean.
 func newVerdictFiles(dir string, force bool, input *os.File) (*verdictFiles, error) {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return nil, &dispatcher.Error{Kind: dispatcher.ErrInvalid, Err: err, Msg: fmt.Sprintf("can't make directory %s: %v", dir, errors.Unwrap(err))}
+		return nil, &xdp.Error{Kind: xdp.ErrInvalid, Err: err, Msg: fmt.Sprintf("can't make directory %s: %v", dir, errors.Unwrap(err))}
 	}
 	v := &verdictFiles{dir, force, map[string]*captureWriter{}}
 	in, err := input.Stat()
@@ -135,7 +135,7 @@ func newVerdictFiles(dir string, force bool, input *os.File) (*verdictFiles, err
 		case err != nil:
 			return nil, cantWrite(v.path(verdict), err)
 		case os.SameFile(in, info):
-			return nil, &dispatcher.Error{Kind: dispatcher.ErrInvalid, Msg: v.path(verdict) + " is the capture itself", Remedy: "choose another directory with --out"}
+			return nil, &xdp.Error{Kind: xdp.ErrInvalid, Msg: v.path(verdict) + " is the capture itself", Remedy: "choose another directory with --out"}
 		case !force:
 			return nil, alreadyThere(v.path(verdict))
 		}

@@ -6,7 +6,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/check"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 func checkCommand(out *output) *cli.Command {
@@ -15,17 +16,17 @@ func checkCommand(out *output) *cli.Command {
 		Usage:     "try whether this machine, and an interface, can run a chain",
 		ArgsUsage: "[ifname]",
 		Flags:     []cli.Flag{&cli.BoolFlag{Name: "json", Usage: jsonUsage("what was found")}},
-		Action:    func(c *cli.Context) error { return check(c, out) },
+		Action:    func(c *cli.Context) error { return checkMachine(c, out) },
 	}
 }
 
-func check(c *cli.Context, out *output) error {
+func checkMachine(c *cli.Context, out *output) error {
 	if c.NArg() > 1 {
 		return usageError("check takes one interface", "xdpmux check [ifname]")
 	}
-	checks := dispatcher.CheckSystem(c.Context)
+	checks := check.System(c.Context)
 	if ifname := c.Args().First(); ifname != "" {
-		more, err := dispatcher.CheckInterface(c.Context, ifname)
+		more, err := check.Interface(c.Context, ifname)
 		if err != nil {
 			return err
 		}
@@ -42,23 +43,23 @@ func check(c *cli.Context, out *output) error {
 		renderChecks(out, checks)
 	}
 	var missing []string
-	for _, check := range checks {
-		if check.State == dispatcher.CheckMissing {
-			missing = append(missing, check.Name)
+	for _, c := range checks {
+		if c.State == check.Missing {
+			missing = append(missing, c.Name)
 		}
 	}
 	if len(missing) > 0 {
-		return &dispatcher.Error{Kind: dispatcher.ErrNoDispatcher, Msg: "no chain can run: " + strings.Join(missing, ", ")}
+		return &xdp.Error{Kind: xdp.ErrNoDispatcher, Msg: "no chain can run: " + strings.Join(missing, ", ")}
 	}
 	return nil
 }
 
-func renderChecks(out *output, checks []dispatcher.Check) {
-	for _, check := range checks {
-		line := check.Detail
-		if check.Remedy != "" {
-			line += "; " + check.Remedy
+func renderChecks(out *output, checks []check.Check) {
+	for _, c := range checks {
+		line := c.Detail
+		if c.Remedy != "" {
+			line += "; " + c.Remedy
 		}
-		fmt.Fprintf(out.stdout, "%s  %-14s %s\n", out.paint(check.State, fmt.Sprintf("%-7s", check.State)), check.Name, shown(line))
+		fmt.Fprintf(out.stdout, "%s  %-14s %s\n", out.paint(c.State, fmt.Sprintf("%-7s", c.State)), c.Name, shown(line))
 	}
 }

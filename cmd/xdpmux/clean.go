@@ -6,6 +6,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 func cleanCommand(out *output) *cli.Command {
@@ -62,9 +63,9 @@ type cleanedJSON struct {
 }
 
 type keptJSON struct {
-	Pins      string               `json:"pins"`
-	Interface dispatcher.Interface `json:"interface"`
-	Netns     string               `json:"netns"`
+	Pins      string        `json:"pins"`
+	Interface xdp.Interface `json:"interface"`
+	Netns     string        `json:"netns"`
 }
 
 func cleanedOf(done *dispatcher.Cleaned) cleanedJSON {

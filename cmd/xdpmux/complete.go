@@ -13,7 +13,10 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/inspect"
+	"github.com/xdpmux/xdpmux/dispatcher/maps"
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 // completeWord is what the shells' scripts call xdpmux with, followed by the words
@@ -136,7 +139,7 @@ func argumentValues(app *cli.App, command *cli.Command, before []string, last st
 	case strings.Contains(what, "file"):
 		return nil, true
 	case strings.Contains(what, "map"):
-		return mapValues(before, func(m dispatcher.ChainMap) string { return m.Name }), false
+		return mapValues(before, func(m maps.Used) string { return m.Name }), false
 	case strings.Contains(what, "command"):
 		commands := app.Commands
 		for _, name := range before {
@@ -174,11 +177,11 @@ func fileSpecValues(last string) (found []string, file bool) {
 	}
 	switch key {
 	case "actions":
-		found = listOf(value, "+", dispatcher.VerdictNames())
+		found = listOf(value, "+", xdp.VerdictNames())
 	case "name":
-		found = listed([]string{path}, func(l dispatcher.Listed) string { return l.Name })
+		found = listed([]string{path}, func(l inspect.Listed) string { return l.Name })
 	case "section":
-		found = listed([]string{path}, func(l dispatcher.Listed) string { return l.Section })
+		found = listed([]string{path}, func(l inspect.Listed) string { return l.Section })
 	case "pin":
 		return nil, true
 	}
@@ -190,27 +193,27 @@ func optionValues(ctx context.Context, command *cli.Command, name string, args [
 	ofMap := strings.HasPrefix(fullName(command), "map ")
 	switch name {
 	case "mode":
-		return dispatcher.ModeNames(), false
+		return xdp.ModeNames(), false
 	case "actions":
-		return listOf(last, ",", dispatcher.VerdictNames()), false
+		return listOf(last, ",", xdp.VerdictNames()), false
 	case "verdict":
 		return listOf(last, ",", observe.VerdictNames()), false
 	case "section":
-		return listed(args, func(l dispatcher.Listed) string { return l.Section }), false
+		return listed(args, func(l inspect.Listed) string { return l.Section }), false
 	case "prog-name":
-		return listed(args, func(l dispatcher.Listed) string { return l.Name }), false
+		return listed(args, func(l inspect.Listed) string { return l.Name }), false
 	case "map":
 		return objectMaps(args), false
 	case "id":
 		if ofMap {
-			return mapValues(args, func(m dispatcher.ChainMap) string { return fmt.Sprint(m.ID) }), false
+			return mapValues(args, func(m maps.Used) string { return fmt.Sprint(m.ID) }), false
 		}
-		return programValues(ctx, args, func(p dispatcher.Loaded) string { return fmt.Sprint(p.ID) }), false
+		return programValues(ctx, args, func(p xdp.Loaded) string { return fmt.Sprint(p.ID) }), false
 	case "name":
 		if ofMap {
-			return mapValues(args, func(m dispatcher.ChainMap) string { return m.Name }), false
+			return mapValues(args, func(m maps.Used) string { return m.Name }), false
 		}
-		return programValues(ctx, args, func(p dispatcher.Loaded) string { return p.Name }), false
+		return programValues(ctx, args, func(p xdp.Loaded) string { return p.Name }), false
 	case "netns":
 		entries, _ := os.ReadDir("/run/netns")
 		for _, e := range entries {
@@ -228,13 +231,13 @@ func optionValues(ctx context.Context, command *cli.Command, name string, args [
 }
 
 // listed are the programs in those arguments that are object files.
-func listed(args []string, what func(dispatcher.Listed) string) (found []string) {
+func listed(args []string, what func(inspect.Listed) string) (found []string) {
 	for _, arg := range args {
-		spec, _ := parseFileSpec(home(arg), dispatcher.Program{})
+		spec, _ := parseFileSpec(home(arg), xdp.Program{})
 		if !isFile(spec.File) {
 			continue
 		}
-		contents, _ := dispatcher.Listing(spec.File)
+		contents, _ := inspect.List(spec.File)
 		for _, c := range contents {
 			found = append(found, what(c))
 		}
@@ -254,11 +257,11 @@ func objectMaps(args []string) (found []string) {
 		if !isFile(home(arg)) {
 			continue
 		}
-		object, err := dispatcher.Inspect(home(arg))
+		read, err := inspect.Open(home(arg))
 		if err != nil {
 			continue
 		}
-		for _, m := range object.Maps {
+		for _, m := range read.Maps {
 			if m.Numeric {
 				found = append(found, m.Name)
 			}
@@ -269,7 +272,7 @@ func objectMaps(args []string) (found []string) {
 
 // programValues are the programs that run on the interfaces of the first argument,
 // or, before it is there, on all.
-func programValues(ctx context.Context, args []string, what func(dispatcher.Loaded) string) (found []string) {
+func programValues(ctx context.Context, args []string, what func(xdp.Loaded) string) (found []string) {
 	var names []string
 	if len(args) > 0 {
 		names = splitNames(args[0])
@@ -279,7 +282,7 @@ func programValues(ctx context.Context, args []string, what func(dispatcher.Load
 		for _, p := range c.Programs {
 			found = append(found, what(p.Loaded))
 		}
-		for _, p := range []*dispatcher.Loaded{c.Legacy, c.Hardware} {
+		for _, p := range []*xdp.Loaded{c.Legacy, c.Hardware} {
 			if p != nil {
 				found = append(found, what(*p))
 			}
@@ -289,11 +292,11 @@ func programValues(ctx context.Context, args []string, what func(dispatcher.Load
 }
 
 // mapValues are the maps of the interface that is the first argument.
-func mapValues(args []string, what func(dispatcher.ChainMap) string) (found []string) {
+func mapValues(args []string, what func(maps.Used) string) (found []string) {
 	if len(args) == 0 {
 		return nil
 	}
-	maps, _ := dispatcher.ChainMaps(context.Background(), args[0])
+	maps, _ := maps.OfChain(context.Background(), args[0])
 	for _, m := range maps {
 		found = append(found, what(m))
 	}

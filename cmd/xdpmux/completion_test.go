@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/maps"
 )
 
 // TestMain makes this binary xdpmux where it is started by that name, as the
@@ -362,7 +363,7 @@ func (h *shellHome) live(t *testing.T) []completed {
 	t.Cleanup(func() { h.run(t, "xdpmux", "unload", "-a", "cw0") })
 	var chains []dispatcher.Chain
 	must(t, json.Unmarshal([]byte(h.run(t, "xdpmux", "status", "--json", "cw0")), &chains))
-	var maps []dispatcher.ChainMap
+	var maps []maps.Used
 	must(t, json.Unmarshal([]byte(h.run(t, "xdpmux", "map", "list", "--json", "cw0")), &maps))
 	program, packets := chains[0].Legacy, maps[0]
 	if program == nil {

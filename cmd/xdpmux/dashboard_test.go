@@ -18,8 +18,8 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
-	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 // scrapedLabels are the labels that each series in a scrape has in Prometheus, by its name.
@@ -27,10 +27,10 @@ func scrapedLabels(t *testing.T) map[string][]string {
 	t.Helper()
 	program := component(7, "xdp_drop", 10, observe.Verdicts{1: 5, 2: 2})
 	program.Times = &observe.Times{Packets: 7, Total: time.Microsecond}
-	whole := observe.Program{Loaded: dispatcher.Loaded{ID: 42, Name: "xdp_dispatcher"}, Role: observe.RoleDispatcher, Counts: program.Counts, Times: program.Times}
+	whole := observe.Program{Loaded: xdp.Loaded{ID: 42, Name: "xdp_dispatcher"}, Role: observe.RoleDispatcher, Counts: program.Counts, Times: program.Times}
 	var scrape bytes.Buffer
 	if err := writeMetrics(&scrape, &observe.Snapshot{Time: time.Now(), Chains: []observe.Chain{
-		{Interface: dispatcher.Interface{Name: "eth0", Index: 2}, Programs: []observe.Program{whole, program}},
+		{Interface: xdp.Interface{Name: "eth0", Index: 2}, Programs: []observe.Program{whole, program}},
 	}}); err != nil {
 		t.Fatal(err)
 	}

@@ -6,7 +6,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/check"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 func featuresCommand(out *output) *cli.Command {
@@ -21,27 +22,27 @@ func featuresCommand(out *output) *cli.Command {
 
 // featuresJSON is the shape of features --json.
 type featuresJSON struct {
-	Interface dispatcher.Interface `json:"interface"`
-	Features  map[string]bool      `json:"features"`    // by the kernel's names
-	ZCMaxSegs uint32               `json:"zc_max_segs"` // 0: the kernel doesn't say
+	Interface xdp.Interface   `json:"interface"`
+	Features  map[string]bool `json:"features"`    // by the kernel's names
+	ZCMaxSegs uint32          `json:"zc_max_segs"` // 0: the kernel doesn't say
 }
 
 func features(c *cli.Context, out *output) error {
 	if c.NArg() != 1 {
 		return usageError("features needs one interface", "xdpmux features <ifname>")
 	}
-	f, err := dispatcher.QueryFeatures(c.Context, c.Args().First())
+	f, err := check.QueryFeatures(c.Context, c.Args().First())
 	if err != nil {
 		return err
 	}
 	if c.Bool("json") {
 		shape := featuresJSON{Interface: f.Interface, Features: map[string]bool{}, ZCMaxSegs: f.ZCMaxSegs}
-		for bit, name := range dispatcher.FeatureNames {
+		for bit, name := range check.FeatureNames {
 			shape.Features["NETDEV_XDP_ACT_"+name] = f.XDP&(1<<bit) != 0
 		}
 		return out.printJSON(shape)
 	}
-	for bit, name := range dispatcher.FeatureNames {
+	for bit, name := range check.FeatureNames {
 		label := "NETDEV_XDP_ACT_" + name + ":"
 		answer := "no"
 		if f.XDP&(1<<bit) != 0 {

@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 const fileSpecUsage = "such as filter.o@prio=10,actions=XDP_PASS+XDP_DROP,name=xdp_main,section=xdp,pin=/sys/fs/bpf/filter"
@@ -21,7 +21,7 @@ var fileSettings = []string{"prio", "actions", "name", "section", "pin"}
 //	filter.o@prio=10,actions=XDP_PASS+XDP_DROP
 //
 // A file whose name has an @ in it is taken as it is if it is there.
-func parseFileSpec(arg string, p dispatcher.Program) (dispatcher.Program, error) {
+func parseFileSpec(arg string, p xdp.Program) (xdp.Program, error) {
 	p.File = arg
 	at := strings.LastIndex(arg, "@")
 	if at < 0 {
@@ -42,9 +42,9 @@ func parseFileSpec(arg string, p dispatcher.Program) (dispatcher.Program, error)
 			if err != nil {
 				return p, usageError(fmt.Sprintf("priority %q in %q is not a number from 0 to 4294967295", value, arg), "")
 			}
-			p.Priority = dispatcher.Prio(uint32(n))
+			p.Priority = xdp.Prio(uint32(n))
 		case "actions":
-			actions, err := dispatcher.ParseActions(strings.Split(value, "+")...)
+			actions, err := xdp.ParseActions(strings.Split(value, "+")...)
 			if err != nil {
 				return p, err
 			}

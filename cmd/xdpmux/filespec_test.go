@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 func TestParseFileSpec(t *testing.T) {
@@ -16,8 +16,8 @@ func TestParseFileSpec(t *testing.T) {
 	if err := os.WriteFile(there, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	common := dispatcher.Program{Priority: dispatcher.Prio(7), Section: "xdp", PinPath: "/p"}
-	with := func(change func(*dispatcher.Program)) dispatcher.Program {
+	common := xdp.Program{Priority: xdp.Prio(7), Section: "xdp", PinPath: "/p"}
+	with := func(change func(*xdp.Program)) xdp.Program {
 		p := common
 		p.File = "a.o"
 		change(&p)
@@ -25,18 +25,18 @@ func TestParseFileSpec(t *testing.T) {
 	}
 	for _, c := range []struct {
 		arg  string
-		want dispatcher.Program
+		want xdp.Program
 		err  string
 	}{
-		{"a.o", with(func(*dispatcher.Program) {}), ""},
-		{"a.o@prio=10", with(func(p *dispatcher.Program) { p.Priority = dispatcher.Prio(10) }), ""},
-		{"a.o@prio=0", with(func(p *dispatcher.Program) { p.Priority = dispatcher.Prio(0) }), ""},
-		{"a.o@name=f", with(func(p *dispatcher.Program) { p.Name, p.Section = "f", "" }), ""},
-		{"a.o@section=s,pin=/q", with(func(p *dispatcher.Program) { p.Section, p.PinPath = "s", "/q" }), ""},
-		{"a.o@actions=XDP_PASS+XDP_TX", with(func(p *dispatcher.Program) { p.Actions = dispatcher.On(dispatcher.Pass, dispatcher.TX) }), ""},
-		{"a.o@actions=pass+TX", with(func(p *dispatcher.Program) { p.Actions = dispatcher.On(dispatcher.Pass, dispatcher.TX) }), ""},
-		{"x@y/a.o@prio=1", with(func(p *dispatcher.Program) { p.File, p.Priority = "x@y/a.o", dispatcher.Prio(1) }), ""},
-		{there, with(func(p *dispatcher.Program) { p.File = there }), ""},
+		{"a.o", with(func(*xdp.Program) {}), ""},
+		{"a.o@prio=10", with(func(p *xdp.Program) { p.Priority = xdp.Prio(10) }), ""},
+		{"a.o@prio=0", with(func(p *xdp.Program) { p.Priority = xdp.Prio(0) }), ""},
+		{"a.o@name=f", with(func(p *xdp.Program) { p.Name, p.Section = "f", "" }), ""},
+		{"a.o@section=s,pin=/q", with(func(p *xdp.Program) { p.Section, p.PinPath = "s", "/q" }), ""},
+		{"a.o@actions=XDP_PASS+XDP_TX", with(func(p *xdp.Program) { p.Actions = xdp.On(xdp.Pass, xdp.TX) }), ""},
+		{"a.o@actions=pass+TX", with(func(p *xdp.Program) { p.Actions = xdp.On(xdp.Pass, xdp.TX) }), ""},
+		{"x@y/a.o@prio=1", with(func(p *xdp.Program) { p.File, p.Priority = "x@y/a.o", xdp.Prio(1) }), ""},
+		{there, with(func(p *xdp.Program) { p.File = there }), ""},
 		{"a.o@", common, "no setting"},
 		{"a.o@prio", common, "no setting"},
 		{"a.o@prio=", common, "no setting"},

@@ -9,6 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 // The flags that say which program of a file is meant and how it takes its place.
@@ -27,7 +28,7 @@ func prioFlag(otherwise string) cli.Flag {
 
 func actionsFlag(otherwise string) cli.Flag {
 	return &cli.StringFlag{Name: "actions", Aliases: []string{"A"}, Usage: "chain call `ACTIONS`, joined by commas: " +
-		strings.Join(dispatcher.VerdictNames(), ", ") + ", also written as PASS or pass (default: " + otherwise + ")"}
+		strings.Join(xdp.VerdictNames(), ", ") + ", also written as PASS or pass (default: " + otherwise + ")"}
 }
 
 // targetFlags name a program that runs.
@@ -79,7 +80,7 @@ func parseNumber(s string) (uint32, error) {
 
 // settings reads the flags for a priority, 0 included, and for actions; nil where
 // they aren't given.
-func settings(c *cli.Context) (prio *uint32, actions *dispatcher.Actions, err error) {
+func settings(c *cli.Context) (prio *uint32, actions *xdp.Actions, err error) {
 	if c.IsSet("prio") {
 		n, err := parseNumber(c.String("prio"))
 		if err != nil {
@@ -88,7 +89,7 @@ func settings(c *cli.Context) (prio *uint32, actions *dispatcher.Actions, err er
 		prio = &n
 	}
 	if c.IsSet("actions") {
-		a, err := dispatcher.ParseActions(c.String("actions"))
+		a, err := xdp.ParseActions(c.String("actions"))
 		if err != nil {
 			return nil, nil, err
 		}

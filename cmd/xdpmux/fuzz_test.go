@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 // FuzzFileSpec reads object files with settings. What is read has the file, and nothing
@@ -15,7 +15,7 @@ func FuzzFileSpec(f *testing.F) {
 		f.Add(arg)
 	}
 	f.Fuzz(func(t *testing.T, arg string) {
-		call := dispatcher.Program{Name: "whole", Priority: dispatcher.Prio(7)}
+		call := xdp.Program{Name: "whole", Priority: xdp.Prio(7)}
 		p, err := parseFileSpec(arg, call)
 		if err != nil {
 			return

@@ -9,7 +9,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/inspect"
 )
 
 func inspectCommand(out *output) *cli.Command {
@@ -18,15 +18,15 @@ func inspectCommand(out *output) *cli.Command {
 		Usage:     "show the programs and maps of object files (- is standard input), and what would load into a chain; needs no root",
 		ArgsUsage: "<file>...",
 		Flags:     []cli.Flag{&cli.BoolFlag{Name: "json", Usage: jsonUsage("the files")}},
-		Action:    func(c *cli.Context) error { return inspect(c, out) },
+		Action:    func(c *cli.Context) error { return inspectFiles(c, out) },
 	}
 }
 
-func inspect(c *cli.Context, out *output) error {
+func inspectFiles(c *cli.Context, out *output) error {
 	if c.NArg() == 0 {
 		return usageError("inspect needs at least one file", "xdpmux inspect <file>...")
 	}
-	objects := []*dispatcher.Object{}
+	objects := []*inspect.Object{}
 	var errs []error // what is good is shown all the same
 	for _, file := range c.Args().Slice() {
 		o, err := inspectFile(c.Context, file)
@@ -51,25 +51,25 @@ func inspect(c *cli.Context, out *output) error {
 }
 
 // inspectFile takes - for standard input.
-func inspectFile(ctx context.Context, file string) (*dispatcher.Object, error) {
+func inspectFile(ctx context.Context, file string) (*inspect.Object, error) {
 	if file == "-" {
 		data, err := readStdin(ctx, maxObject)
 		if err != nil {
 			return nil, err
 		}
-		return dispatcher.InspectData(stdinName, data)
+		return inspect.Read(stdinName, data)
 	}
-	data, err := dispatcher.ReadObject(ctx, file)
+	data, err := inspect.ReadFile(ctx, file)
 	if err != nil {
 		return nil, err
 	}
-	return dispatcher.InspectData(file, data)
+	return inspect.Read(file, data)
 }
 
 // maxObject is how large an object on standard input may be, in bytes.
 const maxObject = 64 << 20
 
-func renderObject(w io.Writer, o *dispatcher.Object) error {
+func renderObject(w io.Writer, o *inspect.Object) error {
 	license := o.License
 	if license == "" {
 		license = "none given"

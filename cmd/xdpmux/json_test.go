@@ -18,7 +18,11 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/check"
 	"github.com/xdpmux/xdpmux/dispatcher/desired"
+	"github.com/xdpmux/xdpmux/dispatcher/inspect"
+	"github.com/xdpmux/xdpmux/dispatcher/maps"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 // documented are the shapes of the documents that commands print.
@@ -31,13 +35,13 @@ var documented = map[string][]any{
 	"features": {featuresJSON{}},
 	"clean":    {cleanedJSON{}},
 	"run":      {rateJSON{}},
-	"check":    {[]dispatcher.Check{}},
-	"inspect":  {[]dispatcher.Object{}},
-	"map list": {[]dispatcher.ChainMap{}},
+	"check":    {[]check.Check{}},
+	"inspect":  {[]inspect.Object{}},
+	"map list": {[]maps.Used{}},
 	// Written piece by piece, as entries are read.
 	"map dump": {struct {
-		Map     dispatcher.MapInfo `json:"map"`
-		Entries []entryJSON        `json:"entries"`
+		Map     maps.Info   `json:"map"`
+		Entries []entryJSON `json:"entries"`
 	}{}},
 	"plan":   {[]planJSON{}},
 	"apply":  {[]planJSON{}},
@@ -194,11 +198,11 @@ func TestLacking(t *testing.T) {
 	var chains any
 	must(t, json.Unmarshal([]byte(`[{"interface": {"name": "eth0"}, "programs": [{"id": 1}, {"name": "a"}]}]`), &chains))
 	got := lacking(reflect.TypeFor[[]struct {
-		dispatcher.Interface `json:"interface"`
-		Programs             []dispatcher.Loaded `json:"programs"`
-		Verdicts             map[string]verdictStats
-		Missing              *int `json:"missing,omitempty"`
-		Hidden               int  `json:"-"`
+		xdp.Interface `json:"interface"`
+		Programs      []xdp.Loaded `json:"programs"`
+		Verdicts      map[string]verdictStats
+		Missing       *int `json:"missing,omitempty"`
+		Hidden        int  `json:"-"`
 	}](), []any{chains}, "")
 	want := []string{".interface.index", ".programs.tag", ".Verdicts, which lacks a name for JSON", ".missing"}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -13,6 +13,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 // observer is the whole build of this command. It lies beside the lean one, or
@@ -28,7 +29,7 @@ func trace(c *cli.Context, _ *output) error { return handOver(c.Command.Name) }
 func handOver(command string) error {
 	if dispatcher.MoreRights() {
 		// Whoever started it may have chosen what lies beside a link to it.
-		return &dispatcher.Error{Kind: dispatcher.ErrPermission, Msg: command + " needs " + observer + ", which xdpmux doesn't start with more rights than its caller has",
+		return &xdp.Error{Kind: xdp.ErrPermission, Msg: command + " needs " + observer + ", which xdpmux doesn't start with more rights than its caller has",
 			Remedy: "start " + observer + " itself, or xdpmux as root"}
 	}
 	self, err := os.Executable()

@@ -11,8 +11,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 func traceLive(c *cli.Context, out *output) (err error) {
@@ -81,7 +81,7 @@ func parseVerdicts(list string) ([]int, error) {
 	var verdicts []int
 	for _, name := range strings.Split(list, ",") {
 		v := slices.Index(observe.VerdictNames(), name) // "other" too
-		if known, err := dispatcher.ParseVerdict(name); err == nil {
+		if known, err := xdp.ParseVerdict(name); err == nil {
 			v = int(known)
 		}
 		if v < 0 {

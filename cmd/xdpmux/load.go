@@ -8,6 +8,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 func loadCommand(out *output) *cli.Command {
@@ -27,7 +28,7 @@ func loadCommand(out *output) *cli.Command {
 // loadFlags are the options of the commands that load a program.
 func loadFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "mode", Aliases: []string{"m"}, Value: dispatcher.ModeNative.String(), Usage: "attach in `MODE`: " + strings.Join(dispatcher.ModeNames(), ", ")},
+		&cli.StringFlag{Name: "mode", Aliases: []string{"m"}, Value: xdp.ModeNative.String(), Usage: "attach in `MODE`: " + strings.Join(xdp.ModeNames(), ", ")},
 		pinPathFlag, sectionFlag, progNameFlag,
 		prioFlag("what the file says, else 50"),
 		actionsFlag("what the file says, else XDP_PASS"),
@@ -37,11 +38,11 @@ func loadFlags() []cli.Flag {
 }
 
 // loadOptions reads them; the program lacks its file.
-func loadOptions(c *cli.Context) (dispatcher.Program, dispatcher.AttachOptions, error) {
-	program := dispatcher.Program{Section: c.String("section"), Name: c.String("prog-name"), PinPath: c.String("pin-path")}
+func loadOptions(c *cli.Context) (xdp.Program, dispatcher.AttachOptions, error) {
+	program := xdp.Program{Section: c.String("section"), Name: c.String("prog-name"), PinPath: c.String("pin-path")}
 	opts := dispatcher.AttachOptions{RequireDispatcher: c.Bool("require-dispatcher"), NativeCompatible: c.Bool("native-compatible")}
 	var err error
-	if opts.Mode, err = dispatcher.ParseMode(c.String("mode")); err != nil {
+	if opts.Mode, err = xdp.ParseMode(c.String("mode")); err != nil {
 		return program, opts, err
 	}
 	if program.MapSizes, err = mapSizes(c); err != nil {
@@ -51,7 +52,7 @@ func loadOptions(c *cli.Context) (dispatcher.Program, dispatcher.AttachOptions, 
 		return program, opts, err
 	}
 	if c.IsSet("actions") {
-		actions, err := dispatcher.ParseActions(c.String("actions"))
+		actions, err := xdp.ParseActions(c.String("actions"))
 		if err != nil {
 			return program, opts, err
 		}
@@ -68,7 +69,7 @@ func load(c *cli.Context, out *output) error {
 	if err != nil {
 		return err
 	}
-	var programs []dispatcher.Program
+	var programs []xdp.Program
 	for _, arg := range c.Args().Tail() {
 		p, err := parseFileSpec(arg, common)
 		if err != nil {
@@ -106,13 +107,13 @@ func load(c *cli.Context, out *output) error {
 
 // loadedJSON is the shape of an interface in load --json.
 type loadedJSON struct {
-	Interface dispatcher.Interface   `json:"interface"`
+	Interface xdp.Interface          `json:"interface"`
 	Programs  []dispatcher.Component `json:"programs"`           // in the order of the call
 	Fallback  string                 `json:"fallback,omitempty"` // why the program runs without a dispatcher
 }
 
 // attach loads programs on one interface, or on several.
-func attach(ctx context.Context, out *output, ifnames []string, programs []dispatcher.Program, opts dispatcher.AttachOptions) ([]*dispatcher.Attachment, error) {
+func attach(ctx context.Context, out *output, ifnames []string, programs []xdp.Program, opts dispatcher.AttachOptions) ([]*dispatcher.Attachment, error) {
 	if len(ifnames) > 1 {
 		each, end := out.progress(ifnames)
 		defer end()

@@ -7,7 +7,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/maps"
 )
 
 func mapCommand(out *output) *cli.Command {
@@ -68,16 +68,16 @@ func mapList(c *cli.Context, out *output) error {
 	if c.NArg() != 1 {
 		return usageError("map list needs one interface", "xdpmux map list <ifname>")
 	}
-	maps, err := dispatcher.ChainMaps(c.Context, c.Args().First())
+	used, err := maps.OfChain(c.Context, c.Args().First())
 	if err != nil {
 		return err
 	}
 	if c.Bool("json") {
-		return out.printJSON(maps)
+		return out.printJSON(used)
 	}
 	table := newTable(out.stdout)
 	fmt.Fprintln(table, "ID\tName\tType\tKey\tValue\tMax entries\tBTF\tUsed by")
-	for _, m := range maps {
+	for _, m := range used {
 		var users []string
 		for _, p := range m.Programs {
 			users = append(users, fmt.Sprintf("%s (%d)", shown(p.Name), p.ID))
@@ -104,7 +104,7 @@ func keyFlag(use string) cli.Flag {
 }
 
 // openMap opens the map that a command names.
-func openMap(c *cli.Context) (*dispatcher.Map, error) {
+func openMap(c *cli.Context) (*maps.Map, error) {
 	command := fullName(c.Command)
 	usage := "xdpmux " + command + " " + mapUsage
 	names := c.Args().Tail()
@@ -118,7 +118,7 @@ func openMap(c *cli.Context) (*dispatcher.Map, error) {
 		return nil, usageError(command+" needs either a map's name or its id", usage)
 	}
 	ifname := c.Args().First()
-	maps, err := dispatcher.ChainMaps(c.Context, ifname)
+	used, err := maps.OfChain(c.Context, ifname)
 	if err != nil {
 		return nil, err
 	}
@@ -128,11 +128,11 @@ func openMap(c *cli.Context) (*dispatcher.Map, error) {
 			return nil, usageError(fmt.Sprintf("%q is not a map's id", c.String("id")), "xdpmux map list "+ifname+" shows the ids")
 		}
 	}
-	chosen, err := dispatcher.ChooseMap(maps, ifname, name, uint32(id))
+	chosen, err := maps.Choose(used, ifname, name, uint32(id))
 	if err != nil {
 		return nil, err
 	}
-	m, err := dispatcher.OpenMapID(chosen.ID)
+	m, err := maps.OpenID(chosen.ID)
 	if err == nil {
 		m.Name = chosen.Name
 	}

@@ -10,14 +10,15 @@ import (
 	"iter"
 	"time"
 
-	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/maps"
 	"github.com/xdpmux/xdpmux/dispatcher/value"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 // dump prints the entries of a map as they are read.
 type dump struct {
 	w      *bufio.Writer
-	m      *dispatcher.Map
+	m      *maps.Map
 	json   bool
 	key    *string                // of the only entry to print; nil: all
 	limit  uint                   // of entries; 0: none
@@ -25,7 +26,7 @@ type dump struct {
 	at     time.Time              // of the last round
 }
 
-func newDump(w io.Writer, m *dispatcher.Map, asJSON, watch bool) *dump {
+func newDump(w io.Writer, m *maps.Map, asJSON, watch bool) *dump {
 	d := &dump{w: bufio.NewWriter(w), m: m, json: asJSON}
 	if watch {
 		d.before = map[string]value.Value{}
@@ -61,7 +62,7 @@ func (d *dump) print(ctx context.Context) error {
 	seconds := now.Sub(d.at).Seconds()
 	d.at = now
 	if d.json {
-		info, err := json.Marshal(d.m.MapInfo)
+		info, err := json.Marshal(d.m.Info)
 		if err != nil {
 			return err
 		}
@@ -86,13 +87,13 @@ func (d *dump) print(ctx context.Context) error {
 }
 
 // entries are those to print.
-func (d *dump) entries(ctx context.Context) iter.Seq2[dispatcher.Entry, error] {
+func (d *dump) entries(ctx context.Context) iter.Seq2[maps.Entry, error] {
 	if d.key == nil {
 		return d.m.Entries(ctx)
 	}
-	return func(yield func(dispatcher.Entry, error) bool) {
+	return func(yield func(maps.Entry, error) bool) {
 		e, err := d.m.LookupText(*d.key)
-		if d.before != nil && errors.Is(err, dispatcher.ErrNoEntry) {
+		if d.before != nil && errors.Is(err, xdp.ErrNoEntry) {
 			return // it may come
 		}
 		yield(e, err)
@@ -101,7 +102,7 @@ func (d *dump) entries(ctx context.Context) iter.Seq2[dispatcher.Entry, error] {
 
 // change is what an entry's numbers change by in a second; nil: there are none, or
 // nothing to compare with.
-func (d *dump) change(e dispatcher.Entry, seconds float64) value.Value {
+func (d *dump) change(e maps.Entry, seconds float64) value.Value {
 	if d.before == nil {
 		return nil
 	}
@@ -131,7 +132,7 @@ type cpuJSON struct {
 	Value any `json:"value"`
 }
 
-func (d *dump) entry(e dispatcher.Entry, change value.Value, first bool) error {
+func (d *dump) entry(e maps.Entry, change value.Value, first bool) error {
 	if !d.json {
 		return d.text(e, change)
 	}
@@ -158,7 +159,7 @@ func (d *dump) entry(e dispatcher.Entry, change value.Value, first bool) error {
 	return err
 }
 
-func (d *dump) text(e dispatcher.Entry, change value.Value) error {
+func (d *dump) text(e maps.Entry, change value.Value) error {
 	suffix := ""
 	if change != nil {
 		suffix = "  " + change.String()

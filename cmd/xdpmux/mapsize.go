@@ -9,7 +9,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/inspect"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 var mapSizeFlag = &cli.StringSliceFlag{Name: "map-size", Usage: "make the map of this name with N entries, whatever the file says, as `NAME=N`; repeatable"}
@@ -34,7 +35,7 @@ func mapSizes(c *cli.Context) (map[string]uint32, error) {
 // shareMapSizes gives each of several files the sizes of the maps that it has. Those
 // that no file has stay with all, of which the first will be refused for it. The files are
 // read for that, and what was read is loaded.
-func shareMapSizes(ctx context.Context, programs []dispatcher.Program) (err error) {
+func shareMapSizes(ctx context.Context, programs []xdp.Program) (err error) {
 	if len(programs) < 2 || programs[0].MapSizes == nil {
 		return nil
 	}
@@ -42,10 +43,10 @@ func shareMapSizes(ctx context.Context, programs []dispatcher.Program) (err erro
 	found := map[string]bool{}
 	for i := range programs {
 		p := &programs[i]
-		if p.Data, err = dispatcher.ReadObject(ctx, p.File); err != nil {
+		if p.Data, err = inspect.ReadFile(ctx, p.File); err != nil {
 			return err
 		}
-		object, err := dispatcher.InspectData(p.File, p.Data)
+		object, err := inspect.Read(p.File, p.Data)
 		if err != nil {
 			return err
 		}
@@ -70,8 +71,8 @@ func withMapSize(err error) error { return sizedBy("--map-size NAME=N", err) }
 
 // sizedBy adds to a remedy how a map is given a size.
 func sizedBy(how string, err error) error {
-	var e *dispatcher.Error
-	if errors.As(err, &e) && e.Kind == dispatcher.ErrMapSize {
+	var e *xdp.Error
+	if errors.As(err, &e) && e.Kind == xdp.ErrMapSize {
 		told := *e
 		told.Remedy += ": " + how
 		return &told

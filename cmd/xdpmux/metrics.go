@@ -17,8 +17,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/prometheus/common/expfmt"
 
-	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 var (
@@ -243,7 +243,7 @@ func listen(address string) (net.Listener, error) {
 		if errors.As(err, &cause) {
 			err = cause.Err
 		}
-		return nil, &dispatcher.Error{Kind: dispatcher.ErrInvalid, Err: err,
+		return nil, &xdp.Error{Kind: xdp.ErrInvalid, Err: err,
 			Msg: fmt.Sprintf("can't listen on %s: %v", address, err), Remedy: "choose another address or port with --listen"}
 	}
 	return listener, nil

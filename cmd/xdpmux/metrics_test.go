@@ -17,8 +17,8 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
-	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 // TestMetrics has promtool read a scrape, and looks for what a dashboard asks for.
@@ -29,17 +29,17 @@ func TestMetrics(t *testing.T) {
 		t.Fatal("promtool is missing: make deps installs it")
 	}
 	program := observe.Program{
-		Loaded:   dispatcher.Loaded{ID: 21, Name: "xdp_drop", Tag: "57cd311f2e27366b"},
+		Loaded:   xdp.Loaded{ID: 21, Name: "xdp_drop", Tag: "57cd311f2e27366b"},
 		Role:     observe.RoleComponent,
 		Priority: 10,
-		Actions:  dispatcher.On(dispatcher.Pass),
+		Actions:  xdp.On(xdp.Pass),
 		Counts:   observe.Counts{Packets: 7, Verdicts: observe.Verdicts{1: 5, 2: 2}, HandedOn: 2, Decided: 5},
 	}
-	blind := observe.Program{Loaded: dispatcher.Loaded{ID: 22, Name: "nobtf"}, Role: observe.RoleLegacy, Blind: errors.New("no BTF")}
+	blind := observe.Program{Loaded: xdp.Loaded{ID: 22, Name: "nobtf"}, Role: observe.RoleLegacy, Blind: errors.New("no BTF")}
 	var scrape bytes.Buffer
 	err = writeMetrics(&scrape, &observe.Snapshot{Time: time.Now(), Chains: []observe.Chain{
-		{Interface: dispatcher.Interface{Name: "eth0", Index: 2}, Programs: []observe.Program{program}},
-		{Interface: dispatcher.Interface{Name: "eth1", Index: 3}, Programs: []observe.Program{blind}},
+		{Interface: xdp.Interface{Name: "eth0", Index: 2}, Programs: []observe.Program{program}},
+		{Interface: xdp.Interface{Name: "eth1", Index: 3}, Programs: []observe.Program{blind}},
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -62,12 +62,12 @@ func TestMetricsAnyway(t *testing.T) {
 	counts := func(drop, pass uint64) observe.Counts {
 		return observe.Counts{Packets: drop + pass, Verdicts: observe.Verdicts{1: drop, 2: pass}, Decided: drop + pass}
 	}
-	whole := observe.Program{Loaded: dispatcher.Loaded{ID: 40, Name: "xdp_dispatcher"}, Role: observe.RoleDispatcher, Gone: true, Counts: counts(5, 3)}
-	legacy := observe.Program{Loaded: dispatcher.Loaded{ID: 41, Name: "alone"}, Role: observe.RoleLegacy, Counts: counts(1, 2)}
+	whole := observe.Program{Loaded: xdp.Loaded{ID: 40, Name: "xdp_dispatcher"}, Role: observe.RoleDispatcher, Gone: true, Counts: counts(5, 3)}
+	legacy := observe.Program{Loaded: xdp.Loaded{ID: 41, Name: "alone"}, Role: observe.RoleLegacy, Counts: counts(1, 2)}
 	legacy.Times = &observe.Times{}
-	blind := observe.Program{Loaded: dispatcher.Loaded{ID: 42}, Role: observe.RoleLegacy, Blind: errors.New("no BTF")}
+	blind := observe.Program{Loaded: xdp.Loaded{ID: 42}, Role: observe.RoleLegacy, Blind: errors.New("no BTF")}
 	on := func(index int, name string, programs ...observe.Program) observe.Chain {
-		c := observe.Chain{Interface: dispatcher.Interface{Name: name, Index: index}, Programs: programs}
+		c := observe.Chain{Interface: xdp.Interface{Name: name, Index: index}, Programs: programs}
 		for _, p := range programs {
 			for v, n := range p.Verdicts {
 				c.Out.Verdicts[v] += n

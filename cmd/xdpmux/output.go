@@ -10,6 +10,7 @@ import (
 
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/desired"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 // version is xdpmux's own, set by the Makefile.
@@ -43,7 +44,7 @@ func (o *output) printVersion() {
 
 // connectLog shows what the C libraries say, as far as -v asks for it.
 func (o *output) connectLog() {
-	show := func(library string, _ dispatcher.LogLevel, text string) {
+	show := func(library string, _ xdp.LogLevel, text string) {
 		for line := range strings.SplitSeq(text, "\n") {
 			fmt.Fprintf(o.stderr, "%s\n", shown(strings.TrimSpace(prefixed(library, line))))
 		}
@@ -52,9 +53,9 @@ func (o *output) connectLog() {
 	case 0:
 		dispatcher.SetLog(0, 0, nil)
 	case 1:
-		dispatcher.SetLog(dispatcher.LogWarn, dispatcher.LogDebug, show)
+		dispatcher.SetLog(xdp.LogWarn, xdp.LogDebug, show)
 	default:
-		dispatcher.SetLog(dispatcher.LogDebug, dispatcher.LogDebug, show)
+		dispatcher.SetLog(xdp.LogDebug, xdp.LogDebug, show)
 	}
 }
 
@@ -77,7 +78,7 @@ func (o *output) warn(format string, args ...any) {
 // warnOf warns of what a change will bring.
 func (o *output) warnOf(err error) {
 	o.warn("%v", err)
-	var e *dispatcher.Error
+	var e *xdp.Error
 	if errors.As(err, &e) && e.Remedy != "" {
 		o.say("  ", e.Remedy)
 	}
@@ -100,7 +101,7 @@ const verifierLines = 8
 // log if there is one, then what to do; for each error of several.
 func (o *output) printError(err error) {
 	if several, ok := err.(interface{ Unwrap() []error }); ok {
-		if _, ok := err.(*dispatcher.Error); !ok {
+		if _, ok := err.(*xdp.Error); !ok {
 			for _, err := range several.Unwrap() {
 				o.printError(err)
 			}
@@ -108,7 +109,7 @@ func (o *output) printError(err error) {
 		}
 	}
 	if errors.Is(err, context.Canceled) {
-		var e *dispatcher.Error
+		var e *xdp.Error
 		if errors.As(err, &e) { // what it was waiting for
 			o.say("xdpmux: interrupted: ", e.Msg)
 		} else {
@@ -127,7 +128,7 @@ func (o *output) printError(err error) {
 			o.say("  | ", line)
 		}
 	}
-	var e *dispatcher.Error
+	var e *xdp.Error
 	if !errors.As(err, &e) {
 		return
 	}
@@ -157,7 +158,7 @@ func newJSON(w io.Writer) *json.Encoder {
 
 // usageError is a call that can't be understood.
 func usageError(msg, remedy string) error {
-	return &dispatcher.Error{Kind: dispatcher.ErrInvalid, Msg: msg, Remedy: remedy}
+	return &xdp.Error{Kind: xdp.ErrInvalid, Msg: msg, Remedy: remedy}
 }
 
 func jsonUsage(what string) string { return "print " + what + " as JSON" }

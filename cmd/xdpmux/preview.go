@@ -8,6 +8,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 // dryRunFlag makes a command that changes chains tell what it would make of them.
@@ -62,7 +63,7 @@ func renderPreviews(w io.Writer, previews []*dispatcher.Preview) error {
 			fmt.Fprintf(&b, statusNone, name, "", "<No XDP program loaded!>")
 			continue
 		}
-		mode := dispatcher.ModeUnspecified
+		mode := xdp.ModeUnspecified
 		if p.Mode != nil {
 			mode = *p.Mode
 		}

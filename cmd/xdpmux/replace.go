@@ -7,6 +7,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 func replaceCommand(out *output) *cli.Command {
@@ -40,7 +41,7 @@ func replace(c *cli.Context, out *output) error {
 	}
 	ifname := c.Args().First()
 	r := dispatcher.Replacement{
-		Program:  dispatcher.Program{Section: c.String("section"), Name: c.String("prog-name"), PinPath: c.String("pin-path")},
+		Program:  xdp.Program{Section: c.String("section"), Name: c.String("prog-name"), PinPath: c.String("pin-path")},
 		KeepMaps: c.Bool("keep-maps"),
 	}
 	var err error
@@ -56,7 +57,7 @@ func replace(c *cli.Context, out *output) error {
 	if r.ID, err = target(c, ifname, usage); err != nil {
 		return err
 	}
-	tx := dispatcher.Transaction{Mode: dispatcher.ModeUnspecified, Replace: []dispatcher.Replacement{r},
+	tx := dispatcher.Transaction{Mode: xdp.ModeUnspecified, Replace: []dispatcher.Replacement{r},
 		NativeCompatible: c.Bool("native-compatible"), Warn: out.warnOf, BeforeSwap: out.record}
 	return change(c, out, ifname, tx, func(done *dispatcher.Committed) {
 		out.tellLoaded(ifname, done.Replaced[0].New)

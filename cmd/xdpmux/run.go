@@ -15,6 +15,9 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/inspect"
+	"github.com/xdpmux/xdpmux/dispatcher/maps"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 func runCommand(out *output) *cli.Command {
@@ -54,10 +57,10 @@ func runForeground(c *cli.Context, out *output) (err error) {
 		return err
 	}
 	// Before anything is loaded: a wrong name leaves the chain alone.
-	if program.Data, err = dispatcher.ReadObject(c.Context, program.File); err != nil {
+	if program.Data, err = inspect.ReadFile(c.Context, program.File); err != nil {
 		return err
 	}
-	object, err := dispatcher.InspectData(program.File, program.Data)
+	object, err := inspect.Read(program.File, program.Data)
 	if err != nil {
 		return err
 	}
@@ -67,7 +70,7 @@ func runForeground(c *cli.Context, out *output) (err error) {
 	}
 	again, release := holdSignals()
 	defer release()
-	done, err := dispatcher.Attach(c.Context, ifname, []dispatcher.Program{program}, opts)
+	done, err := dispatcher.Attach(c.Context, ifname, []xdp.Program{program}, opts)
 	if err != nil {
 		return err
 	}
@@ -76,14 +79,14 @@ func runForeground(c *cli.Context, out *output) (err error) {
 		detachErr := takeBack(again, where, id)
 		release()
 		switch {
-		case errors.Is(detachErr, dispatcher.ErrNoProgram):
+		case errors.Is(detachErr, xdp.ErrNoProgram):
 			out.warn("program %d was unloaded from %s by somebody else", id, ifname)
 		case detachErr != nil:
 			err = detachErr // it matters more than what ended the run
 		}
 	}()
 	warnFallback(out, done)
-	counter, err := dispatcher.OpenMap(id, name)
+	counter, err := maps.Open(id, name)
 	if err != nil {
 		return err
 	}
@@ -102,7 +105,7 @@ func runForeground(c *cli.Context, out *output) (err error) {
 
 // chooseCounter picks the map of an object file to print: the one with that name,
 // or the only one with numbers for an empty name.
-func chooseCounter(o *dispatcher.Object, name string) (string, error) {
+func chooseCounter(o *inspect.Object, name string) (string, error) {
 	var all, numeric []string
 	for _, m := range o.Maps {
 		if m.Name == name && m.Numeric {
@@ -124,7 +127,7 @@ func chooseCounter(o *dispatcher.Object, name string) (string, error) {
 	}
 	switch {
 	case name != "":
-		return "", &dispatcher.Error{Kind: dispatcher.ErrNoMap, Msg: fmt.Sprintf("%s has no map %q", o.File, name), Remedy: listed(all)}
+		return "", &xdp.Error{Kind: xdp.ErrNoMap, Msg: fmt.Sprintf("%s has no map %q", o.File, name), Remedy: listed(all)}
 	case len(numeric) == 1:
 		return numeric[0], nil
 	case len(numeric) == 0 && !o.BTF:
@@ -179,7 +182,7 @@ const detachTries = 10
 
 // takeBack unloads the program that run has loaded from the interface, whatever that is
 // called by now. ErrNoProgram says that it isn't there any more.
-func takeBack(ctx context.Context, where dispatcher.Interface, id uint32) error {
+func takeBack(ctx context.Context, where xdp.Interface, id uint32) error {
 	for try := 1; ; try++ {
 		now, err := nowCalled(where, id)
 		if err != nil {
@@ -189,13 +192,13 @@ func takeBack(ctx context.Context, where dispatcher.Interface, id uint32) error 
 		switch {
 		case ctx.Err() != nil && err != nil:
 			// Without the cause, context.Canceled: that is no more than "interrupted".
-			return &dispatcher.Error{Kind: dispatcher.ErrBusy,
+			return &xdp.Error{Kind: xdp.ErrBusy,
 				Msg:    fmt.Sprintf("interrupted: program %d stays loaded on %s", id, now.Name),
 				Remedy: fmt.Sprintf("unload it: xdpmux unload %s -i %d", now.Name, id)}
 		case try == detachTries:
 			return err
-		case errors.Is(err, dispatcher.ErrBusy):
-		case (errors.Is(err, dispatcher.ErrNoInterface) || errors.Is(err, dispatcher.ErrNoProgram)) && isAnother(ctx, now):
+		case errors.Is(err, xdp.ErrBusy):
+		case (errors.Is(err, xdp.ErrNoInterface) || errors.Is(err, xdp.ErrNoProgram)) && isAnother(ctx, now):
 		default:
 			return err
 		}
@@ -203,16 +206,16 @@ func takeBack(ctx context.Context, where dispatcher.Interface, id uint32) error 
 }
 
 // isAnother says whether an interface's name has become that of another one, or of none.
-func isAnother(ctx context.Context, was dispatcher.Interface) bool {
+func isAnother(ctx context.Context, was xdp.Interface) bool {
 	chain, err := dispatcher.Status(ctx, was.Name)
-	return chain != nil && chain.Interface.Index != was.Index || errors.Is(err, dispatcher.ErrNoInterface)
+	return chain != nil && chain.Interface.Index != was.Index || errors.Is(err, xdp.ErrNoInterface)
 }
 
 // nowCalled is an interface under the name that it has now.
-func nowCalled(where dispatcher.Interface, id uint32) (dispatcher.Interface, error) {
+func nowCalled(where xdp.Interface, id uint32) (xdp.Interface, error) {
 	now, err := dispatcher.InterfaceByIndex(where.Index)
-	if errors.Is(err, dispatcher.ErrNoInterface) {
-		return now, &dispatcher.Error{Kind: dispatcher.ErrNoInterface, Err: err,
+	if errors.Is(err, xdp.ErrNoInterface) {
+		return now, &xdp.Error{Kind: xdp.ErrNoInterface, Err: err,
 			Msg:    fmt.Sprintf("interface %s is gone from this network namespace, and program %d with it", where.Name, id),
 			Remedy: "xdpmux clean removes the pins that it has left"}
 	}
@@ -221,7 +224,7 @@ func nowCalled(where dispatcher.Interface, id uint32) (dispatcher.Interface, err
 
 // printRates prints a line each interval until ctx ends, count lines are printed (0: no
 // limit), or stillThere has an error.
-func printRates(ctx context.Context, w io.Writer, m *dispatcher.Map, interval time.Duration, count uint, stillThere func() error, line func(rate) (string, error)) error {
+func printRates(ctx context.Context, w io.Writer, m *maps.Map, interval time.Duration, count uint, stillThere func() error, line func(rate) (string, error)) error {
 	before, err := m.Total(ctx)
 	if err != nil {
 		return ignoreEnd(ctx, err)
@@ -265,18 +268,18 @@ type rate struct {
 
 // rateJSON is the shape of a line of run --json.
 type rateJSON struct {
-	Time      time.Time            `json:"time"`
-	Seconds   float64              `json:"seconds"` // since the line before: what the rate is over
-	Interface dispatcher.Interface `json:"interface"`
-	Program   dispatcher.Loaded    `json:"program"`
-	Map       dispatcher.MapInfo   `json:"map"`
-	Total     uint64               `json:"total"`
-	PerSecond float64              `json:"per_second"`
+	Time      time.Time     `json:"time"`
+	Seconds   float64       `json:"seconds"` // since the line before: what the rate is over
+	Interface xdp.Interface `json:"interface"`
+	Program   xdp.Loaded    `json:"program"`
+	Map       maps.Info     `json:"map"`
+	Total     uint64        `json:"total"`
+	PerSecond float64       `json:"per_second"`
 }
 
-func (r rate) json(where dispatcher.Interface, program dispatcher.Loaded, m *dispatcher.Map) (string, error) {
+func (r rate) json(where xdp.Interface, program xdp.Loaded, m *maps.Map) (string, error) {
 	var b strings.Builder
-	err := newJSON(&b).Encode(rateJSON{r.at, r.seconds, where, program, m.MapInfo, r.total, r.perSecond})
+	err := newJSON(&b).Encode(rateJSON{r.at, r.seconds, where, program, m.Info, r.total, r.perSecond})
 	return b.String(), err
 }
 

@@ -4,7 +4,8 @@ import (
 	"errors"
 	"testing"
 
-	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/inspect"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 func TestRateColumns(t *testing.T) {
@@ -27,30 +28,30 @@ func TestRateColumns(t *testing.T) {
 }
 
 func TestChooseCounter(t *testing.T) {
-	counter := dispatcher.ObjectMap{Name: "rxcnt", Type: "percpu_array", Numeric: true}
-	second := dispatcher.ObjectMap{Name: "bytes", Type: "array", Numeric: true}
-	config := dispatcher.ObjectMap{Name: "config", Type: "array"}
+	counter := inspect.ObjectMap{Name: "rxcnt", Type: "percpu_array", Numeric: true}
+	second := inspect.ObjectMap{Name: "bytes", Type: "array", Numeric: true}
+	config := inspect.ObjectMap{Name: "config", Type: "array"}
 	for _, c := range []struct {
-		maps              []dispatcher.ObjectMap
+		maps              []inspect.ObjectMap
 		name              string
 		want, err, remedy string
 	}{
-		{maps: []dispatcher.ObjectMap{config, counter}, want: "rxcnt"},
-		{maps: []dispatcher.ObjectMap{counter, second}, name: "bytes", want: "bytes"},
-		{maps: []dispatcher.ObjectMap{counter, config, second}, err: "a.o has 2 maps of numbers", remedy: "choose one with --map: rxcnt, bytes"},
-		{maps: []dispatcher.ObjectMap{config}, err: "a.o has no map of numbers to print", remedy: "its maps: config"},
+		{maps: []inspect.ObjectMap{config, counter}, want: "rxcnt"},
+		{maps: []inspect.ObjectMap{counter, second}, name: "bytes", want: "bytes"},
+		{maps: []inspect.ObjectMap{counter, config, second}, err: "a.o has 2 maps of numbers", remedy: "choose one with --map: rxcnt, bytes"},
+		{maps: []inspect.ObjectMap{config}, err: "a.o has no map of numbers to print", remedy: "its maps: config"},
 		{err: "a.o has no map of numbers to print", remedy: "it has none"},
-		{maps: []dispatcher.ObjectMap{config, counter}, name: "rx", err: `a.o has no map "rx"`, remedy: "its maps: config, rxcnt"},
-		{maps: []dispatcher.ObjectMap{config, counter}, name: "config", err: "the values of map config aren't numbers", remedy: "xdpmux map dump --watch shows them"},
+		{maps: []inspect.ObjectMap{config, counter}, name: "rx", err: `a.o has no map "rx"`, remedy: "its maps: config, rxcnt"},
+		{maps: []inspect.ObjectMap{config, counter}, name: "config", err: "the values of map config aren't numbers", remedy: "xdpmux map dump --watch shows them"},
 	} {
-		got, err := chooseCounter(&dispatcher.Object{File: "a.o", BTF: true, Maps: c.maps}, c.name)
+		got, err := chooseCounter(&inspect.Object{File: "a.o", BTF: true, Maps: c.maps}, c.name)
 		if c.err == "" {
 			if err != nil || got != c.want {
 				t.Errorf("%v %q: %q, %v, want %q", c.maps, c.name, got, err, c.want)
 			}
 			continue
 		}
-		var e *dispatcher.Error
+		var e *xdp.Error
 		if !errors.As(err, &e) || e.Msg != c.err || e.Remedy != c.remedy {
 			t.Errorf("%v %q: %+v, want %s (%s)", c.maps, c.name, err, c.err, c.remedy)
 		}

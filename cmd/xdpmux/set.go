@@ -4,6 +4,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 func setCommand(out *output) *cli.Command {
@@ -36,5 +37,5 @@ func set(c *cli.Context, out *output) error {
 	if s.ID, err = target(c, ifname, usage); err != nil {
 		return err
 	}
-	return change(c, out, ifname, dispatcher.Transaction{Mode: dispatcher.ModeUnspecified, Set: []dispatcher.Setting{s}, Warn: out.warnOf}, nil)
+	return change(c, out, ifname, dispatcher.Transaction{Mode: xdp.ModeUnspecified, Set: []dispatcher.Setting{s}, Warn: out.warnOf}, nil)
 }

@@ -13,8 +13,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 func stats(c *cli.Context, out *output) error {
@@ -72,15 +72,15 @@ type statsJSON struct {
 }
 
 type chainStats struct {
-	Interface dispatcher.Interface `json:"interface"`
-	Programs  []programStats       `json:"programs"` // the dispatcher first, those that left last
+	Interface xdp.Interface  `json:"interface"`
+	Programs  []programStats `json:"programs"` // the dispatcher first, those that left last
 }
 
 type programStats struct {
-	dispatcher.Loaded
+	xdp.Loaded
 	Role        observe.Role            `json:"role"`
 	Priority    *uint32                 `json:"priority,omitempty"`
-	Actions     *dispatcher.Actions     `json:"actions,omitempty"`
+	Actions     *xdp.Actions            `json:"actions,omitempty"`
 	Gone        bool                    `json:"gone"`                   // left the chain
 	NotObserved string                  `json:"not_observed,omitempty"` // the reason
 	Packets     uint64                  `json:"packets"`
@@ -121,7 +121,7 @@ func statsOf(before, now *observe.Snapshot) statsJSON {
 
 // findProgram is what p was in an earlier snapshot: nothing yet, if it is new. The
 // dispatcher stays the same row, whatever its id.
-func findProgram(chains []observe.Chain, on dispatcher.Interface, p observe.Program) observe.Program {
+func findProgram(chains []observe.Chain, on xdp.Interface, p observe.Program) observe.Program {
 	for _, c := range chains {
 		if c.Interface.Index != on.Index {
 			continue

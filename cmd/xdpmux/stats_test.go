@@ -12,13 +12,13 @@ import (
 	"github.com/gdamore/tcell/v2"
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 func component(id uint32, name string, priority uint32, v observe.Verdicts) observe.Program {
-	return observe.Program{Loaded: dispatcher.Loaded{ID: id, Name: name}, Role: observe.RoleComponent, Priority: priority,
-		Counts: observe.Counts{Packets: v.Sum(), Verdicts: v, HandedOn: v[dispatcher.Pass], Decided: v.Sum() - v[dispatcher.Pass]}}
+	return observe.Program{Loaded: xdp.Loaded{ID: id, Name: name}, Role: observe.RoleComponent, Priority: priority,
+		Counts: observe.Counts{Packets: v.Sum(), Verdicts: v, HandedOn: v[xdp.Pass], Decided: v.Sum() - v[xdp.Pass]}}
 }
 
 // twoSnapshots are two seconds apart.
@@ -26,12 +26,12 @@ func twoSnapshots(opts observe.Options) (before, now *observe.Snapshot) {
 	at := time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC)
 	snapshot := func(at time.Time, first, second, gone observe.Verdicts) *observe.Snapshot {
 		programs := []observe.Program{
-			{Loaded: dispatcher.Loaded{ID: 42, Name: "xdp_dispatcher"}, Role: observe.RoleDispatcher,
+			{Loaded: xdp.Loaded{ID: 42, Name: "xdp_dispatcher"}, Role: observe.RoleDispatcher,
 				Counts: observe.Counts{Packets: first.Sum(), Verdicts: first, Decided: first.Sum()}},
 			component(7, "count", 5, first),
 			component(12, "a_drop", 10, second),
 			component(9, "old", 20, gone),
-			{Loaded: dispatcher.Loaded{ID: 30, Name: "nobtf"}, Role: observe.RoleComponent, Priority: 60, Blind: errors.New("it has no BTF")},
+			{Loaded: xdp.Loaded{ID: 30, Name: "nobtf"}, Role: observe.RoleComponent, Priority: 60, Blind: errors.New("it has no BTF")},
 		}
 		programs[2].Missed = 3
 		programs[3].Gone = true
@@ -41,7 +41,7 @@ func twoSnapshots(opts observe.Options) (before, now *observe.Snapshot) {
 			programs[3].Times = &observe.Times{}
 			programs[0].Times = &observe.Times{}
 		}
-		return &observe.Snapshot{Time: at, Chains: []observe.Chain{{Interface: dispatcher.Interface{Name: "eth0", Index: 2}, Programs: programs}}}
+		return &observe.Snapshot{Time: at, Chains: []observe.Chain{{Interface: xdp.Interface{Name: "eth0", Index: 2}, Programs: programs}}}
 	}
 	return snapshot(at, observe.Verdicts{2: 1_000_000}, observe.Verdicts{1: 10}, observe.Verdicts{5: 1}),
 		snapshot(at.Add(2*time.Second), observe.Verdicts{2: 1_000_500}, observe.Verdicts{1: 2010, 2: 1}, observe.Verdicts{5: 1})

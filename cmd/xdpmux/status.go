@@ -9,6 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 func statusCommand(out *output) *cli.Command {
@@ -76,9 +77,9 @@ func unread(chains []*dispatcher.Chain) error {
 	if len(errs) < 2 {
 		return errors.Join(errs...)
 	}
-	e := &dispatcher.Error{Kind: dispatcher.ErrSystem, Err: errors.Join(errs...),
+	e := &xdp.Error{Kind: xdp.ErrSystem, Err: errors.Join(errs...),
 		Msg: fmt.Sprintf("the programs of %d interfaces can't be read", len(errs))}
-	var first *dispatcher.Error
+	var first *xdp.Error
 	if errors.As(errs[0], &first) {
 		e.Remedy = first.Remedy
 	}
@@ -114,7 +115,7 @@ func renderStatus(w io.Writer, chains []*dispatcher.Chain) error {
 }
 
 func renderChain(b *strings.Builder, c *dispatcher.Chain) {
-	main := func(p *dispatcher.Loaded, mode dispatcher.Mode) {
+	main := func(p *xdp.Loaded, mode xdp.Mode) {
 		fmt.Fprintf(b, statusMain, column(c.Interface.Name, 16), "", column(p.Name, 17), mode, p.ID, p.Tag)
 	}
 	switch {
@@ -138,6 +139,6 @@ func renderChain(b *strings.Builder, c *dispatcher.Chain) {
 		fmt.Fprintf(b, statusPart, " =>", int32(p.Priority), column(p.Name, 16), "", p.ID, p.Tag, p.Actions)
 	}
 	if c.Hardware != nil {
-		main(c.Hardware, dispatcher.ModeHW)
+		main(c.Hardware, xdp.ModeHW)
 	}
 }

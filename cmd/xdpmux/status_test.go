@@ -8,27 +8,28 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 // TestRenderStatus holds the table to what xdp-loader 1.3.1 prints, trailing
 // spaces and all; the integration tests compare both tools on a real kernel.
 func TestRenderStatus(t *testing.T) {
-	native := dispatcher.ModeNative
-	loaded := func(id uint32, name, tag string) *dispatcher.Loaded {
-		return &dispatcher.Loaded{ID: id, Name: name, Tag: tag}
+	native := xdp.ModeNative
+	loaded := func(id uint32, name, tag string) *xdp.Loaded {
+		return &xdp.Loaded{ID: id, Name: name, Tag: tag}
 	}
 	chains := []*dispatcher.Chain{
-		{Interface: dispatcher.Interface{Name: "lo", Index: 1}},
+		{Interface: xdp.Interface{Name: "lo", Index: 1}},
 		{
-			Interface: dispatcher.Interface{Name: "eth0", Index: 2}, Mode: &native,
+			Interface: xdp.Interface{Name: "eth0", Index: 2}, Mode: &native,
 			Dispatcher: loaded(50, "xdp_dispatcher", "d51e469e988d81da"),
 			Programs: []dispatcher.Component{
-				{Loaded: *loaded(55, "xdp_drop", "57cd311f2e27366b"), Priority: 50, Actions: *dispatcher.On(dispatcher.Pass)},
-				{Loaded: *loaded(12345, "a_name_longer_than_its_column", "57cd311f2e27366b"), Priority: 1234567, Actions: *dispatcher.On(dispatcher.Pass, dispatcher.Drop)},
+				{Loaded: *loaded(55, "xdp_drop", "57cd311f2e27366b"), Priority: 50, Actions: *xdp.On(xdp.Pass)},
+				{Loaded: *loaded(12345, "a_name_longer_than_its_column", "57cd311f2e27366b"), Priority: 1234567, Actions: *xdp.On(xdp.Pass, xdp.Drop)},
 			},
 		},
 		{
-			Interface: dispatcher.Interface{Name: "eth1", Index: 3}, Mode: &native,
+			Interface: xdp.Interface{Name: "eth1", Index: 3}, Mode: &native,
 			Legacy:   loaded(9, "xdp_pass", "3b185187f1855c4c"),
 			Hardware: loaded(10, "xdp_hw", "3b185187f1855c4d"),
 		},
@@ -56,8 +57,8 @@ eth1                   xdp_hw            hw       10   3b185187f1855c4d
 
 // TestRenderUnread tells a program that is gone from one that can't be read.
 func TestRenderUnread(t *testing.T) {
-	native := dispatcher.ModeNative
-	chain := &dispatcher.Chain{Mode: &native, Dispatcher: &dispatcher.Loaded{ID: 50, Name: "xdp_dispatcher"}, Programs: make([]dispatcher.Component, 1)}
+	native := xdp.ModeNative
+	chain := &dispatcher.Chain{Mode: &native, Dispatcher: &xdp.Loaded{ID: 50, Name: "xdp_dispatcher"}, Programs: make([]dispatcher.Component, 1)}
 	for want, err := range map[string]error{"<gone>": nil, "<unknown>": errors.New("can't read the chain")} {
 		var got strings.Builder
 		chain.Err = err

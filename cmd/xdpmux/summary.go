@@ -130,8 +130,8 @@ func (d *dissector) number(n int) { d.words = strconv.AppendInt(append(d.words, 
 
 // fragment says which part of a datagram the packet is; the offset is in units of 8
 // bytes.
-func (d *dissector) fragment(protocol layers.IPProtocol, offset int) {
-	d.word(protocol.String())
+func (d *dissector) fragment(proto layers.IPProtocol, offset int) {
+	d.word(proto.String())
 	d.word("fragment at")
 	d.number(offset * 8)
 }

@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/check"
 )
 
 // terminalSize is the size of the terminal that w is, and 0, 0 for anything else.
@@ -39,14 +39,14 @@ func fileOf(w io.Writer) (f interface{ Fd() uintptr }, ok bool) {
 }
 
 // colours are those of the states that a check finds (SGR parameters).
-var colours = map[dispatcher.CheckState]string{
-	dispatcher.CheckOK:      "32",
-	dispatcher.CheckLimited: "33",
-	dispatcher.CheckMissing: "31",
+var colours = map[check.State]string{
+	check.OK:      "32",
+	check.Limited: "33",
+	check.Missing: "31",
 }
 
 // paint colours text on a terminal, unless NO_COLOR is set (no-color.org).
-func (o *output) paint(state dispatcher.CheckState, text string) string {
+func (o *output) paint(state check.State, text string) string {
 	if !drawable(o.stdout) || os.Getenv("NO_COLOR") != "" {
 		return text
 	}

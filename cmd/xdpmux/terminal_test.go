@@ -11,6 +11,7 @@ import (
 	"github.com/creack/pty"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/check"
 )
 
 // A dumb terminal gets lines, one below the other: no colours, no cursor that moves.
@@ -26,7 +27,7 @@ func TestDumbTerminal(t *testing.T) {
 		t.Setenv("TERM", name)
 		t.Setenv("NO_COLOR", "")
 		out := &output{stdout: slave, stderr: slave}
-		if got := out.paint(dispatcher.CheckOK, "ok"); (got == "ok") != plain {
+		if got := out.paint(check.OK, "ok"); (got == "ok") != plain {
 			t.Errorf("%s: %q", name, got)
 		}
 		each, end := out.progress(strings.Split("a b c d e f", " "))

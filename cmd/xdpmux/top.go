@@ -14,8 +14,8 @@ import (
 	"github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
 
-	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 func top(c *cli.Context, out *output) error {
@@ -28,7 +28,7 @@ func top(c *cli.Context, out *output) error {
 		return usageError("top needs a terminal", "xdpmux stats prints the same")
 	}
 	if _, err := tcell.LookupTerminfo(os.Getenv("TERM")); err != nil {
-		return &dispatcher.Error{Kind: dispatcher.ErrInvalid, Err: err,
+		return &xdp.Error{Kind: xdp.ErrInvalid, Err: err,
 			Msg:    fmt.Sprintf("top can't draw on a terminal of the type %q (TERM)", os.Getenv("TERM")),
 			Remedy: "xdpmux stats prints the same; if TERM is wrong, set it, such as TERM=xterm"}
 	}
@@ -119,7 +119,7 @@ func (s *topScreen) run(ctx context.Context) error {
 		}
 	}()
 	if s.width, s.height = terminal.Size(); s.tooSmall() {
-		return &dispatcher.Error{Kind: dispatcher.ErrInvalid,
+		return &xdp.Error{Kind: xdp.ErrInvalid,
 			Msg:    fmt.Sprintf("the terminal has %d columns and %d lines, and top needs %d and %d", s.width, s.height, topMinWidth, topMinHeight),
 			Remedy: "enlarge it, or use: xdpmux stats"}
 	}

@@ -17,8 +17,8 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/xdpmux/xdpmux/cmd/internal/capture"
-	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 func trace(c *cli.Context, out *output) error {
@@ -100,7 +100,7 @@ func tracePcap(c *cli.Context, out *output) (err error) {
 }
 
 // verdictName is the name of what may be no verdict.
-func verdictName(v dispatcher.Verdict) string {
+func verdictName(v xdp.Verdict) string {
 	return observe.VerdictNames()[min(int(v), observe.Other)]
 }
 
@@ -121,7 +121,7 @@ type wayJSON struct {
 }
 
 type stepJSON struct {
-	dispatcher.Loaded
+	xdp.Loaded
 	Verdict string `json:"verdict"`
 }
 
@@ -147,20 +147,20 @@ type way struct {
 const maxWays = 1000
 
 type traceTotal struct {
-	dispatcher.Loaded
+	xdp.Loaded
 	verdicts observe.Verdicts
 	decided  uint64
 }
 
-func newTracePrinter(w io.Writer, json bool, programs []dispatcher.Loaded) *tracePrinter {
-	p := &tracePrinter{w: w, json: json, chain: traceTotal{Loaded: dispatcher.Loaded{Name: "chain"}}, ways: map[string]*way{}}
+func newTracePrinter(w io.Writer, json bool, programs []xdp.Loaded) *tracePrinter {
+	p := &tracePrinter{w: w, json: json, chain: traceTotal{Loaded: xdp.Loaded{Name: "chain"}}, ways: map[string]*way{}}
 	for _, loaded := range programs {
 		p.programs = append(p.programs, &traceTotal{Loaded: loaded})
 	}
 	return p
 }
 
-func (p *tracePrinter) total(l dispatcher.Loaded) *traceTotal {
+func (p *tracePrinter) total(l xdp.Loaded) *traceTotal {
 	for _, t := range p.programs {
 		if t.ID == l.ID {
 			return t
@@ -269,7 +269,7 @@ type totalsJSON struct {
 }
 
 type programTotalJSON struct {
-	dispatcher.Loaded
+	xdp.Loaded
 	totalJSON
 }
 

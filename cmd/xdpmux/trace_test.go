@@ -15,18 +15,18 @@ import (
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
 
-	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 // What print puts together is what a traceJSON says, and the totals count it.
 func TestTraceLines(t *testing.T) {
-	first := dispatcher.Loaded{ID: 7, Name: "xdp_count"}
-	second := dispatcher.Loaded{ID: 9, Name: "xdp_drop"}
-	dropped := &observe.Trace{Time: time.Unix(12, 345000).UTC(), Verdict: dispatcher.Drop, DecidedBy: &second,
-		Steps: []observe.Step{{Loaded: first, Verdict: dispatcher.Pass}, {Loaded: second, Verdict: dispatcher.Drop}}}
-	handedOn := &observe.Trace{Time: time.Unix(13, 0).UTC(), Verdict: dispatcher.Pass,
-		Steps: []observe.Step{{Loaded: first, Verdict: dispatcher.Pass}, {Loaded: second, Verdict: 34}}}
+	first := xdp.Loaded{ID: 7, Name: "xdp_count"}
+	second := xdp.Loaded{ID: 9, Name: "xdp_drop"}
+	dropped := &observe.Trace{Time: time.Unix(12, 345000).UTC(), Verdict: xdp.Drop, DecidedBy: &second,
+		Steps: []observe.Step{{Loaded: first, Verdict: xdp.Pass}, {Loaded: second, Verdict: xdp.Drop}}}
+	handedOn := &observe.Trace{Time: time.Unix(13, 0).UTC(), Verdict: xdp.Pass,
+		Steps: []observe.Step{{Loaded: first, Verdict: xdp.Pass}, {Loaded: second, Verdict: 34}}}
 	traces := []*observe.Trace{dropped, handedOn, dropped}
 	summary := "IPv4 UDP 192.0.2.1:1 > 192.0.2.2:2"
 
@@ -59,8 +59,8 @@ func TestTraceLines(t *testing.T) {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 
-	drop := stepJSON{dispatcher.Loaded{ID: 9, Name: "xdp_drop"}, "XDP_DROP"}
-	count := stepJSON{dispatcher.Loaded{ID: 7, Name: "xdp_count"}, "XDP_PASS"}
+	drop := stepJSON{xdp.Loaded{ID: 9, Name: "xdp_drop"}, "XDP_DROP"}
+	count := stepJSON{xdp.Loaded{ID: 7, Name: "xdp_count"}, "XDP_PASS"}
 	var wantJSON bytes.Buffer
 	enc := json.NewEncoder(&wantJSON)
 	enc.SetEscapeHTML(false)
@@ -82,10 +82,10 @@ func TestTraceLines(t *testing.T) {
 func TestTraceManyWays(t *testing.T) {
 	var w bytes.Buffer
 	p := newTracePrinter(&w, false, nil)
-	program := dispatcher.Loaded{ID: 7, Name: "odd"}
+	program := xdp.Loaded{ID: 7, Name: "odd"}
 	const n = 3 * maxWays
 	for i := range n {
-		v := dispatcher.Verdict(100 + i)
+		v := xdp.Verdict(100 + i)
 		if err := p.print(i+1, &observe.Trace{Verdict: v, DecidedBy: &program, Steps: []observe.Step{{Loaded: program, Verdict: v}}}, nil, 60, 60); err != nil {
 			t.Fatal(err)
 		}

@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/object"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 // Options says how a state is planned and applied.
@@ -28,11 +30,11 @@ type Options struct {
 
 // Plan is what is between the state and one interface.
 type Plan struct {
-	Interface dispatcher.Interface `json:"interface"` // without an index if there is none of that name
-	Steps     []Step               `json:"steps"`     // what is to be done, or was; nothing: none
-	Err       error                `json:"-"`         // why this interface can't be as the state wants it; nil: it can
+	Interface xdp.Interface `json:"interface"` // without an index if there is none of that name
+	Steps     []Step        `json:"steps"`     // what is to be done, or was; nothing: none
+	Err       error         `json:"-"`         // why this interface can't be as the state wants it; nil: it can
 
-	mode        dispatcher.Mode
+	mode        xdp.Mode
 	corrections []correction
 	pins        func(Program) map[string]string
 }
@@ -56,7 +58,7 @@ func (s *State) Plan(ctx context.Context, opts Options) ([]*Plan, error) {
 func planEach(all []*target, plan func(*target) *Plan) []*Plan {
 	plans := []*Plan{}
 	for _, t := range all {
-		if p := plan(t); t.named || !errors.Is(p.Err, dispatcher.ErrNoInterface) {
+		if p := plan(t); t.named || !errors.Is(p.Err, xdp.ErrNoInterface) {
 			plans = append(plans, p)
 		}
 	}
@@ -76,7 +78,7 @@ func (s *State) targetsHere() ([]*target, error) {
 }
 
 func (t *target) plan(ctx context.Context, o *objects, r records, opts Options) *Plan {
-	plan := &Plan{Interface: dispatcher.Interface{Name: t.name}, Steps: []Step{}, mode: t.attachMode()}
+	plan := &Plan{Interface: xdp.Interface{Name: t.name}, Steps: []Step{}, mode: t.attachMode()}
 	plan.Err = t.compare(ctx, o, r, opts, plan)
 	return plan
 }
@@ -146,7 +148,7 @@ const tries = 5
 // being changed. The error is about all of them, and nothing was done then.
 //
 // Only one process at a time applies; another waits for at most a minute, and then
-// fails with [dispatcher.ErrBusy].
+// fails with [xdp.ErrBusy].
 func (s *State) Apply(ctx context.Context, opts Options) ([]*Plan, error) {
 	return s.apply(ctx, defaultRecords, opts)
 }
@@ -180,7 +182,7 @@ func (t *target) apply(ctx context.Context, o *objects, r records, opts Options)
 			return plan
 		}
 		err := plan.do(ctx, r)
-		if errors.Is(err, dispatcher.ErrNoProgram) && try < tries {
+		if errors.Is(err, xdp.ErrNoProgram) && try < tries {
 			continue // another tool took it away meanwhile
 		}
 		plan.Err = err
@@ -235,7 +237,7 @@ func (p *Plan) do(ctx context.Context, r records) error {
 		}
 	}
 	var errs []error
-	record := func(c dispatcher.Loaded, w *wanted) {
+	record := func(c xdp.Loaded, w *wanted) {
 		errs = append(errs, r.apply(c, w, p.Interface.Index))
 	}
 	for i := range p.Steps {
@@ -244,7 +246,7 @@ func (p *Plan) do(ctx context.Context, r records) error {
 			errs = append(errs, r.forget(s.ID, p.Interface.Index))
 		case Remove:
 			if s.alone {
-				if err := dispatcher.Detach(ctx, p.Interface.Name, s.ID); err != nil && !errors.Is(err, dispatcher.ErrNoProgram) {
+				if err := dispatcher.Detach(ctx, p.Interface.Name, s.ID); err != nil && !errors.Is(err, xdp.ErrNoProgram) {
 					return err
 				}
 			}
@@ -252,7 +254,7 @@ func (p *Plan) do(ctx context.Context, r records) error {
 		case Adopt:
 			record(s.there, s.want)
 		case Pin:
-			if err := dispatcher.Repin(s.ID, p.pins(s.want.entry)); err != nil {
+			if err := object.Repin(s.ID, p.pins(s.want.entry)); err != nil {
 				return err
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 // Record keeps what programs are loaded from that no state has asked for, so that
@@ -58,7 +59,7 @@ func entryOf(c dispatcher.Coming) (Program, string, error) {
 	loaded := c.Program
 	loaded.Name, loaded.PinPath = c.Name, p.PinPath
 	loaded.Contents = slices.Clone(loaded.Contents) // in the order of encodeMaps
-	slices.SortStableFunc(loaded.Contents, func(a, b dispatcher.MapEntry) int { return strings.Compare(a.Map, b.Map) })
+	slices.SortStableFunc(loaded.Contents, func(a, b xdp.MapEntry) int { return strings.Compare(a.Map, b.Map) })
 	for _, e := range loaded.Contents {
 		if p.Maps == nil {
 			p.Maps = map[string][]Entry{}

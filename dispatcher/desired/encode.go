@@ -5,15 +5,16 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/inspect"
 	"github.com/xdpmux/xdpmux/dispatcher/value"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 // encodeMaps makes the bytes of the initial contents, in the sizes of the maps.
-func encodeMaps(p Program, shapes []dispatcher.ObjectMap) ([]dispatcher.MapEntry, error) {
-	var all []dispatcher.MapEntry
+func encodeMaps(p Program, shapes []inspect.ObjectMap) ([]xdp.MapEntry, error) {
+	var all []xdp.MapEntry
 	for _, name := range slices.Sorted(maps.Keys(p.Maps)) {
-		i := slices.IndexFunc(shapes, func(s dispatcher.ObjectMap) bool { return s.Name == name })
+		i := slices.IndexFunc(shapes, func(s inspect.ObjectMap) bool { return s.Name == name })
 		if i < 0 {
 			return nil, noMap(p, name, shapes)
 		}
@@ -26,14 +27,14 @@ func encodeMaps(p Program, shapes []dispatcher.ObjectMap) ([]dispatcher.MapEntry
 			if err != nil {
 				return nil, invalid(p.where, "map %q: value %v %v", name, e.Value, err)
 			}
-			all = append(all, dispatcher.MapEntry{Map: name, Key: key, Value: content})
+			all = append(all, xdp.MapEntry{Map: name, Key: key, Value: content})
 		}
 	}
 	return all, nil
 }
 
 // noMap says which maps there are instead.
-func noMap(p Program, name string, shapes []dispatcher.ObjectMap) error {
+func noMap(p Program, name string, shapes []inspect.ObjectMap) error {
 	err := invalid(p.where, "%s has no map %q", p.Object, name)
 	var names []string
 	for _, s := range shapes {

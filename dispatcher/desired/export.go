@@ -6,14 +6,14 @@ import (
 	"fmt"
 	"unicode/utf8"
 
-	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 // Stranger is a program that runs and that no state file can say: xdpmux has not
 // loaded it, so nobody knows its object file.
 type Stranger struct {
 	Interface string
-	Program   dispatcher.Loaded
+	Program   xdp.Loaded
 }
 
 // Export is the state that runs now on these interfaces, or on all that have a
@@ -37,7 +37,7 @@ func export(ctx context.Context, r records, ifnames []string) (*State, []Strange
 	seen := map[int]bool{} // an interface can be named twice, and has several names
 	for _, name := range ifnames {
 		chain, runs, err := runningOn(ctx, r, name)
-		if errors.Is(err, dispatcher.ErrNoInterface) && !named {
+		if errors.Is(err, xdp.ErrNoInterface) && !named {
 			continue // gone meanwhile
 		}
 		if err != nil {
@@ -91,7 +91,7 @@ func sayable(i Interface) error {
 	}
 	for _, text := range texts {
 		if !utf8.ValidString(text) {
-			return &dispatcher.Error{Kind: dispatcher.ErrInvalid, Msg: fmt.Sprintf("interface %s can't be exported: %q isn't UTF-8, and a state file is", i.Name, text),
+			return &xdp.Error{Kind: xdp.ErrInvalid, Msg: fmt.Sprintf("interface %s can't be exported: %q isn't UTF-8, and a state file is", i.Name, text),
 				Remedy: "export the other interfaces by their names"}
 		}
 	}

@@ -4,7 +4,7 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/object"
 )
 
 // compareOthers compares the wanted programs with those of the same function that
@@ -34,11 +34,11 @@ func (o *objects) compareOthers(want []*wanted, runs []*running) error {
 }
 
 // specimen loads a wanted program once for all interfaces.
-func (o *objects) specimen(w *wanted) (*dispatcher.Specimen, error) {
+func (o *objects) specimen(w *wanted) (*object.Specimen, error) {
 	if s := o.specimens[w.digest]; s != nil {
 		return s, nil
 	}
-	s, err := dispatcher.NewSpecimen(w.load())
+	s, err := object.NewSpecimen(w.load())
 	if err == nil {
 		o.specimens[w.digest] = s
 	}
@@ -53,7 +53,7 @@ func (o *objects) findLostPins(want []*wanted, runs []*running) error {
 			continue
 		}
 		var err error
-		if r.unpinned, r.otherPin, err = dispatcher.LostPins(r.ID, o.pins(want[i].entry)); err != nil {
+		if r.unpinned, r.otherPin, err = object.LostPins(r.ID, o.pins(want[i].entry)); err != nil {
 			return err
 		}
 	}

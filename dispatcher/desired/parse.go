@@ -15,7 +15,7 @@ import (
 	"go.yaml.in/yaml/v4"
 	"go.yaml.in/yaml/v4/plugin/loaderlimits"
 
-	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 // Schema is the JSON Schema of a state file, for editors and other programs.
@@ -125,8 +125,8 @@ func (f *stateFile) readInterface(n *yaml.Node) (i Interface, err error) {
 		"mode": func(n *yaml.Node) error {
 			var word string
 			return f.text(&word, func() error {
-				mode, err := dispatcher.ParseMode(word)
-				if err == nil && mode == dispatcher.ModeHW {
+				mode, err := xdp.ParseMode(word)
+				if err == nil && mode == xdp.ModeHW {
 					return errors.New("a chain can't be in hw mode")
 				}
 				i.Mode = &mode
@@ -157,18 +157,18 @@ func (f *stateFile) readProgram(n *yaml.Node) (p Program, err error) {
 			if err != nil {
 				return f.wrong(n, "%s is not a priority, which is from 0 to 4294967295", number)
 			}
-			p.Priority = dispatcher.Prio(uint32(prio))
+			p.Priority = xdp.Prio(uint32(prio))
 			return nil
 		},
 		"actions": func(n *yaml.Node) error {
-			p.Actions = dispatcher.On()
+			p.Actions = xdp.On()
 			return f.list(func(n *yaml.Node) error {
 				var word string
 				return f.text(&word, func() error {
 					if strings.Contains(word, ",") { // as on the command line
 						return errors.New("each action is an element of the list")
 					}
-					action, err := dispatcher.ParseActions(word)
+					action, err := xdp.ParseActions(word)
 					*p.Actions |= action
 					return err
 				})(n)

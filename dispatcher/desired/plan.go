@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/object"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 // Action is what a step does with a program.
@@ -24,23 +26,23 @@ const (
 
 // Step is one difference between what should run and what does.
 type Step struct {
-	Action Action            `json:"action"`
-	Name   string            `json:"name"`             // in the file; of a program that the file doesn't know, its function's
-	ID     uint32            `json:"id,omitempty"`     // of the program that runs now; 0: none
-	Object string            `json:"file,omitempty"`   // the object file that is loaded
-	From   *Place            `json:"from,omitempty"`   // where the program runs now
-	To     *Place            `json:"to,omitempty"`     // and where it will
-	Reason string            `json:"reason,omitempty"` // why; empty: from and to tell
-	want   *wanted           // nil: to be removed
-	there  dispatcher.Loaded // the program that runs now
-	alone  bool              // not one of a chain: a legacy or an offloaded program
+	Action Action     `json:"action"`
+	Name   string     `json:"name"`             // in the file; of a program that the file doesn't know, its function's
+	ID     uint32     `json:"id,omitempty"`     // of the program that runs now; 0: none
+	Object string     `json:"file,omitempty"`   // the object file that is loaded
+	From   *Place     `json:"from,omitempty"`   // where the program runs now
+	To     *Place     `json:"to,omitempty"`     // and where it will
+	Reason string     `json:"reason,omitempty"` // why; empty: from and to tell
+	want   *wanted    // nil: to be removed
+	there  xdp.Loaded // the program that runs now
+	alone  bool       // not one of a chain: a legacy or an offloaded program
 }
 
 // Place is how a program takes its place in a chain.
 type Place struct {
-	Priority uint32             `json:"priority"`
-	Actions  dispatcher.Actions `json:"actions"`
-	Frags    bool               `json:"frags"`
+	Priority uint32      `json:"priority"`
+	Actions  xdp.Actions `json:"actions"`
+	Frags    bool        `json:"frags"`
 }
 
 // wanted is a program that should run, with all that the file leaves open filled
@@ -51,7 +53,7 @@ type wanted struct {
 	place    Place
 	function string // its name in the kernel
 	digest   string // of what it is made from
-	contents []dispatcher.MapEntry
+	contents []xdp.MapEntry
 
 	// tag and unlike are known where programs of that function run that Apply has not
 	// put there: the tag it has when it is loaded, and by their ids what tells them from
@@ -168,7 +170,7 @@ const (
 // and a legacy one where no program is wanted.
 func removeAlone(chain *dispatcher.Chain, empty bool) []Step {
 	var steps []Step
-	for _, p := range []*dispatcher.Loaded{chain.Legacy, chain.Hardware} {
+	for _, p := range []*xdp.Loaded{chain.Legacy, chain.Hardware} {
 		if p != nil && (empty || p == chain.Hardware) {
 			steps = append(steps, Step{Action: Remove, Name: p.Name, ID: p.ID, Reason: notInFile, alone: true})
 		}
@@ -193,7 +195,7 @@ func besides(w *wanted, runs []*running, kept map[*running]bool, prune bool) str
 }
 
 // transaction is what does the steps in one swap.
-func transaction(mode dispatcher.Mode, steps []Step) dispatcher.Transaction {
+func transaction(mode xdp.Mode, steps []Step) dispatcher.Transaction {
 	t := dispatcher.Transaction{Mode: mode}
 	for _, s := range steps {
 		switch s.Action {
@@ -216,8 +218,8 @@ func transaction(mode dispatcher.Mode, steps []Step) dispatcher.Transaction {
 }
 
 // load is how the program is loaded.
-func (w *wanted) load() dispatcher.Program {
-	return dispatcher.Program{
+func (w *wanted) load() xdp.Program {
+	return xdp.Program{
 		File: w.entry.Object, Data: w.data, Name: w.function, PinPath: w.entry.PinPath, Contents: w.contents, MapSizes: w.entry.MapSizes,
 		Priority: &w.place.Priority, Actions: &w.place.Actions, Frags: &w.place.Frags,
 	}
@@ -228,7 +230,7 @@ func (w *wanted) load() dispatcher.Program {
 func pinnable(steps []Step) error {
 	for _, s := range steps {
 		if path := s.want.pinPath(); path != "" && (s.Action == Add || s.Action == Replace) {
-			if err := dispatcher.CheckPinPath(path); err != nil {
+			if err := object.CheckPinPath(path); err != nil {
 				return locate(s.want.entry.where, err)
 			}
 		}
@@ -237,24 +239,24 @@ func pinnable(steps []Step) error {
 }
 
 // possible says whether the chain can be changed so.
-func possible(chain *dispatcher.Chain, mode dispatcher.Mode, want []*wanted, steps []Step) error {
+func possible(chain *dispatcher.Chain, mode xdp.Mode, want []*wanted, steps []Step) error {
 	name := chain.Interface.Name
 	blocked := chain.Legacy != nil && len(want) > 0
 	switch {
 	case chain.Link != 0 && (blocked || len(steps) > 0):
 		return chain.Held()
 	case blocked:
-		return &dispatcher.Error{Kind: dispatcher.ErrLegacy,
+		return &xdp.Error{Kind: xdp.ErrLegacy,
 			Msg:    fmt.Sprintf("%s has %v, attached without a dispatcher, and nothing can join that", name, chain.Legacy),
 			Remedy: "to remove it: xdpmux unload -a " + name}
-	case chain.Dispatcher != nil && len(want) > 0 && mode != dispatcher.ModeUnspecified && *chain.Mode != mode:
-		return &dispatcher.Error{Kind: dispatcher.ErrModeMismatch,
+	case chain.Dispatcher != nil && len(want) > 0 && mode != xdp.ModeUnspecified && *chain.Mode != mode:
+		return &xdp.Error{Kind: xdp.ErrModeMismatch,
 			Msg:    fmt.Sprintf("the chain on %s is attached in %s mode, and the file wants %s", name, *chain.Mode, mode),
 			Remedy: fmt.Sprintf("say mode: %s in the file, or unload the chain first: xdpmux unload -a %s", *chain.Mode, name)}
 	}
-	if n := programsAfter(chain, steps); n > dispatcher.MaxPrograms {
-		return &dispatcher.Error{Kind: dispatcher.ErrChainFull,
-			Msg:    fmt.Sprintf("%s would have %d programs, and a chain takes %d", name, n, dispatcher.MaxPrograms),
+	if n := programsAfter(chain, steps); n > xdp.MaxPrograms {
+		return &xdp.Error{Kind: xdp.ErrChainFull,
+			Msg:    fmt.Sprintf("%s would have %d programs, and a chain takes %d", name, n, xdp.MaxPrograms),
 			Remedy: "take some out of the file, or unload others"}
 	}
 	return nil

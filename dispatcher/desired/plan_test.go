@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 // want makes a wanted program from "name function content priority".
@@ -18,7 +19,7 @@ func want(s string) *wanted {
 	mustScan(s, &name, &function, &content, &priority)
 	return &wanted{
 		entry:    Program{Name: name, Object: "/" + content + ".o"},
-		place:    Place{Priority: priority, Actions: *dispatcher.On(dispatcher.Pass)},
+		place:    Place{Priority: priority, Actions: *xdp.On(xdp.Pass)},
 		function: function, digest: function + content, tag: "tag-" + content,
 	}
 }
@@ -30,8 +31,8 @@ func run(s string) *running {
 	var name, function, content string
 	mustScan(s, &id, &name, &function, &content, &priority)
 	r := &running{ifindex: 7, Component: dispatcher.Component{
-		Loaded:   dispatcher.Loaded{ID: id, Name: function, Tag: "tag-" + content},
-		Priority: priority, Actions: *dispatcher.On(dispatcher.Pass)}}
+		Loaded:   xdp.Loaded{ID: id, Name: function, Tag: "tag-" + content},
+		Priority: priority, Actions: *xdp.On(xdp.Pass)}}
 	if name != "-" {
 		byHand := strings.HasPrefix(name, "+")
 		r.record = &record{ID: id, Tag: r.Tag, Digest: function + content, Applied: []int{7},
@@ -177,16 +178,16 @@ func TestNamesakeStays(t *testing.T) {
 
 func TestTransactionSetsOnce(t *testing.T) {
 	w := want("a f x 7")
-	w.place.Actions = *dispatcher.On(dispatcher.Drop)
+	w.place.Actions = *xdp.On(xdp.Drop)
 	steps, _ := diff([]*wanted{w}, all(run, "4 a f x 5"), Options{})
 	if len(steps) != 2 || steps[0].Action != Move || steps[1].Action != Change {
 		t.Fatalf("steps: %+v", steps)
 	}
-	tx := transaction(dispatcher.ModeSKB, steps)
+	tx := transaction(xdp.ModeSKB, steps)
 	if len(tx.Set) != 1 || tx.Set[0].ID != 4 || *tx.Set[0].Priority != 7 || *tx.Set[0].Actions != w.place.Actions {
 		t.Errorf("transaction: %+v", tx)
 	}
-	if tx.Mode != dispatcher.ModeSKB || len(tx.Add)+len(tx.Remove)+len(tx.Replace) != 0 {
+	if tx.Mode != xdp.ModeSKB || len(tx.Add)+len(tx.Remove)+len(tx.Replace) != 0 {
 		t.Errorf("transaction: %+v", tx)
 	}
 }
@@ -194,14 +195,14 @@ func TestTransactionSetsOnce(t *testing.T) {
 // commit does to a list of running programs what the transaction is documented to
 // do to a chain, and records as Apply does.
 func commit(runs []*running, steps []Step, corrections []correction) []*running {
-	tx := transaction(dispatcher.ModeNative, steps)
+	tx := transaction(xdp.ModeNative, steps)
 	nextID := uint32(1000)
-	load := func(w *wanted, p dispatcher.Program) *running {
+	load := func(w *wanted, p xdp.Program) *running {
 		nextID++
 		return &running{
 			ifindex: 7,
 			Component: dispatcher.Component{
-				Loaded:   dispatcher.Loaded{ID: nextID, Name: p.Name, Tag: w.tag},
+				Loaded:   xdp.Loaded{ID: nextID, Name: p.Name, Tag: w.tag},
 				Priority: *p.Priority, Actions: *p.Actions, Frags: *p.Frags},
 			record: &record{ID: nextID, Tag: w.tag, Program: w.entry, Digest: w.digest, Applied: []int{7}},
 		}
@@ -256,7 +257,7 @@ func commit(runs []*running, steps []Step, corrections []correction) []*running 
 func genPlace(t *rapid.T) Place {
 	return Place{
 		Priority: rapid.Uint32Range(0, 3).Draw(t, "priority"),
-		Actions:  dispatcher.Actions(rapid.Uint32Range(0, 3).Draw(t, "actions")),
+		Actions:  xdp.Actions(rapid.Uint32Range(0, 3).Draw(t, "actions")),
 		Frags:    rapid.Bool().Draw(t, "frags"),
 	}
 }
@@ -304,7 +305,7 @@ func TestDiffProperties(t *testing.T) {
 			}
 		}
 		steps, adopt := diff(want, before, opts)
-		checkOnce(t, transaction(dispatcher.ModeNative, steps), before)
+		checkOnce(t, transaction(xdp.ModeNative, steps), before)
 
 		after := commit(before, steps, adopt)
 		for _, w := range want {
@@ -379,16 +380,16 @@ func TestDiffIsMinimal(t *testing.T) {
 }
 
 func TestPossible(t *testing.T) {
-	native, skb := dispatcher.ModeNative, dispatcher.ModeSKB
-	eth0 := dispatcher.Interface{Name: "eth0", Index: 2}
-	loaded := &dispatcher.Loaded{ID: 7, Name: "xdp_dispatcher"}
+	native, skb := xdp.ModeNative, xdp.ModeSKB
+	eth0 := xdp.Interface{Name: "eth0", Index: 2}
+	loaded := &xdp.Loaded{ID: 7, Name: "xdp_dispatcher"}
 	some := []*wanted{want("a f x 5")}
 	alone := []Step{{Action: Remove, alone: true}}
 	adds := func(n int) []Step { return slices.Repeat([]Step{{Action: Add}}, n) }
 	cases := []struct {
 		name  string
 		chain dispatcher.Chain
-		mode  dispatcher.Mode
+		mode  xdp.Mode
 		want  []*wanted
 		steps []Step
 		err   string
@@ -401,7 +402,7 @@ func TestPossible(t *testing.T) {
 			append(adds(1), Step{Action: Remove}), ""},
 		{"mode", dispatcher.Chain{Mode: &skb, Dispatcher: loaded}, native, some, nil, "the chain on eth0 is attached in skb mode, and the file wants native"},
 		{"same mode", dispatcher.Chain{Mode: &skb, Dispatcher: loaded}, skb, some, nil, ""},
-		{"any mode", dispatcher.Chain{Mode: &skb, Dispatcher: loaded}, dispatcher.ModeUnspecified, some, nil, ""},
+		{"any mode", dispatcher.Chain{Mode: &skb, Dispatcher: loaded}, xdp.ModeUnspecified, some, nil, ""},
 		{"mode, but nothing is wanted", dispatcher.Chain{Mode: &skb, Dispatcher: loaded}, native, nil, nil, ""},
 		{"legacy", dispatcher.Chain{Mode: &native, Legacy: loaded}, native, some, adds(1),
 			"eth0 has program 7 (xdp_dispatcher), attached without a dispatcher, and nothing can join that"},

@@ -12,7 +12,7 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
-	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 // valueLimit is how many values a file may have, each counted as often as aliases name
@@ -53,7 +53,7 @@ func (r *reader) where(n *yaml.Node) string {
 	return fmt.Sprintf("%s:%d:%d", r.file, n.Line, n.Column)
 }
 
-func (r *reader) wrong(n *yaml.Node, format string, args ...any) *dispatcher.Error {
+func (r *reader) wrong(n *yaml.Node, format string, args ...any) *xdp.Error {
 	return invalid(r.where(n), format, args...)
 }
 
@@ -223,7 +223,7 @@ func (r *reader) text(into *string, check func() error) func(*yaml.Node) error {
 			return nil
 		}
 		err = check()
-		var e *dispatcher.Error
+		var e *xdp.Error
 		if errors.As(err, &e) {
 			return locate(r.where(n), e)
 		}

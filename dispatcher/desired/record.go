@@ -19,8 +19,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
-	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/flock"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 // record is what is kept of a program that xdpmux has loaded.
@@ -56,7 +56,7 @@ func (r records) lock(ctx context.Context, limit time.Duration, waiting func(hol
 	}
 	f, err := r.openLock()
 	if err != nil {
-		return nil, &dispatcher.Error{Kind: dispatcher.ErrSystem, Err: err,
+		return nil, &xdp.Error{Kind: xdp.ErrSystem, Err: err,
 			Msg: fmt.Sprintf("can't keep records in %s: %v", r, err), Remedy: "apply needs to write there, to know its own programs later"}
 	}
 	limited, cancel := context.WithTimeout(ctx, limit)
@@ -72,7 +72,7 @@ func (r records) lock(ctx context.Context, limit time.Duration, waiting func(hol
 	case ctx.Err() != nil:
 		err = ctx.Err()
 	case errors.Is(err, context.DeadlineExceeded):
-		err = &dispatcher.Error{Kind: dispatcher.ErrBusy, Err: err,
+		err = &xdp.Error{Kind: xdp.ErrBusy, Err: err,
 			Msg:    fmt.Sprintf("%s holds %s, and %v of waiting were not enough", holderOf(f), f.Name(), limit),
 			Remedy: "only one apply can run at a time: end the other, or try again"}
 	default:
@@ -188,7 +188,7 @@ func (r records) write(rec record) error {
 }
 
 // apply records that a state wants a program on the interface of that index.
-func (r records) apply(p dispatcher.Loaded, w *wanted, ifindex int) error {
+func (r records) apply(p xdp.Loaded, w *wanted, ifindex int) error {
 	rec := record{ID: p.ID, Tag: p.Tag, Program: w.entry, Digest: w.digest}
 	old, err := r.read(p.ID, p.Tag)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 // TestLock: who waits learns for whom, and waits no longer than its context and a limit
@@ -35,7 +35,7 @@ func TestLock(t *testing.T) {
 		t.Errorf("waits for %q, and ends with %v", holder, err)
 	}
 	_, err = r.lock(t.Context(), 10*time.Millisecond, func(string) { t.Error("told of a short wait") })
-	if text := errorText(err); !errors.Is(err, dispatcher.ErrBusy) || !strings.HasPrefix(text, self) ||
+	if text := errorText(err); !errors.Is(err, xdp.ErrBusy) || !strings.HasPrefix(text, self) ||
 		!strings.HasSuffix(text, " holds "+string(r)+"/lock, and 10ms of waiting were not enough") {
 		t.Errorf("at the limit: %v", err)
 	}

@@ -14,19 +14,22 @@ import (
 	"strings"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/inspect"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/object"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 // target is an interface there is, or one that is named and isn't there, with all
 // that the state wants of it.
 type target struct {
 	name     string
-	named    bool             // itself, not only by a pattern
-	mode     *dispatcher.Mode // nil: the state doesn't say
+	named    bool      // itself, not only by a pattern
+	mode     *xdp.Mode // nil: the state doesn't say
 	programs []Program
 }
 
 // targets are the interfaces that s is about, in the order of s. Several entries
-// about one interface add up. Errors: [dispatcher.ErrInvalid] for entries that
+// about one interface add up. Errors: [xdp.ErrInvalid] for entries that
 // contradict each other.
 func (s *State) targets(names []string) ([]*target, error) {
 	var all []*target
@@ -78,12 +81,12 @@ func (t *target) add(iface Interface) error {
 
 // attachMode is how a chain that is new is attached, and what a chain that is there
 // must be in. Where no program is wanted, that doesn't matter.
-func (t *target) attachMode() dispatcher.Mode {
+func (t *target) attachMode() xdp.Mode {
 	switch {
 	case len(t.programs) == 0:
-		return dispatcher.ModeUnspecified
+		return xdp.ModeUnspecified
 	case t.mode == nil:
-		return dispatcher.ModeNative
+		return xdp.ModeNative
 	}
 	return *t.mode
 }
@@ -107,12 +110,12 @@ func interfaceNames() ([]string, error) {
 type objects struct {
 	files       map[string][]byte
 	digests     map[string]string // of files
-	inspections map[string]*dispatcher.Object
-	specimens   map[string]*dispatcher.Specimen // by what they are made from
+	inspections map[string]*inspect.Object
+	specimens   map[string]*object.Specimen // by what they are made from
 }
 
 func newObjects() *objects {
-	return &objects{map[string][]byte{}, map[string]string{}, map[string]*dispatcher.Object{}, map[string]*dispatcher.Specimen{}}
+	return &objects{map[string][]byte{}, map[string]string{}, map[string]*inspect.Object{}, map[string]*object.Specimen{}}
 }
 
 func (o *objects) close() {
@@ -146,7 +149,7 @@ func (o *objects) resolve(ctx context.Context, p Program) (*wanted, error) {
 		w.place.Frags = *p.Frags
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.MapSizes)) {
-		if !slices.ContainsFunc(object.Maps, func(m dispatcher.ObjectMap) bool { return m.Name == name }) {
+		if !slices.ContainsFunc(object.Maps, func(m inspect.ObjectMap) bool { return m.Name == name }) {
 			return nil, noMap(p, name, object.Maps)
 		}
 	}
@@ -160,15 +163,15 @@ func (o *objects) resolve(ctx context.Context, p Program) (*wanted, error) {
 }
 
 // inspect reads an object file, or remembers it.
-func (o *objects) inspect(ctx context.Context, file string) (*dispatcher.Object, error) {
+func (o *objects) inspect(ctx context.Context, file string) (*inspect.Object, error) {
 	if object := o.inspections[file]; object != nil {
 		return object, nil
 	}
-	data, err := dispatcher.ReadObject(ctx, file)
+	data, err := inspect.ReadFile(ctx, file)
 	if err != nil {
 		return nil, err
 	}
-	object, err := dispatcher.InspectData(file, data)
+	object, err := inspect.Read(file, data)
 	if err == nil {
 		o.files[file], o.digests[file], o.inspections[file] = data, sum(data), object
 	}
@@ -176,7 +179,7 @@ func (o *objects) inspect(ctx context.Context, file string) (*dispatcher.Object,
 }
 
 // choose finds the program of the object that p names, or the first.
-func choose(object *dispatcher.Object, p Program) (*dispatcher.ObjectProgram, error) {
+func choose(object *inspect.Object, p Program) (*inspect.ObjectProgram, error) {
 	var there []string
 	for i := range object.Programs {
 		o := &object.Programs[i]
@@ -192,7 +195,7 @@ func choose(object *dispatcher.Object, p Program) (*dispatcher.ObjectProgram, er
 	case p.Program != "":
 		err = invalid(p.where, "%s has no program %q", p.Object, p.Program)
 	}
-	err.Kind, err.Remedy = dispatcher.ErrObject, "its programs: "+strings.Join(there, ", ")
+	err.Kind, err.Remedy = xdp.ErrObject, "its programs: "+strings.Join(there, ", ")
 	return nil, err
 }
 
@@ -203,7 +206,7 @@ func (o *objects) digest(w *wanted) (string, error) {
 
 // digestOf is the hash of what a program is loaded from: file is that of its object,
 // and p names its function.
-func digestOf(file string, p dispatcher.Program) (string, error) {
+func digestOf(file string, p xdp.Program) (string, error) {
 	made, err := json.Marshal([]any{file, p.Name, p.PinPath, p.Contents, p.MapSizes})
 	return sum(made), err
 }
@@ -215,7 +218,7 @@ func sum(data []byte) string {
 
 // locate adds the place in the file to an error about what stands there.
 func locate(where string, err error) error {
-	var e *dispatcher.Error
+	var e *xdp.Error
 	if where == "" || !errors.As(err, &e) {
 		return err
 	}

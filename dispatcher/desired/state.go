@@ -15,8 +15,8 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
-	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/input"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 // State is what should run.
@@ -27,23 +27,23 @@ type State struct {
 // Interface is an interface and what should run on it. Interfaces that a State
 // doesn't name are left alone.
 type Interface struct {
-	Name     string           `json:"name"`           // or a pattern, of path.Match
-	Mode     *dispatcher.Mode `json:"mode,omitempty"` // nil: native
-	Programs []Program        `json:"programs,omitempty"`
+	Name     string    `json:"name"`           // or a pattern, of path.Match
+	Mode     *xdp.Mode `json:"mode,omitempty"` // nil: native
+	Programs []Program `json:"programs,omitempty"`
 
 	where string // "file:line:column"; empty: not from a file
 }
 
 // Program is a program that should run.
 type Program struct {
-	Name     string              `json:"name"`               // unique on each interface
-	Object   string              `json:"object"`             // path of the object file
-	Section  string              `json:"section,omitempty"`  // not together with Program
-	Program  string              `json:"program,omitempty"`  // the function's name; default of both: the first XDP program
-	Priority *uint32             `json:"priority,omitempty"` // nil: what the object says, else 50
-	Actions  *dispatcher.Actions `json:"actions,omitempty"`  // nil: what the object says, else XDP_PASS
-	Frags    *bool               `json:"frags,omitempty"`    // nil: what the section's name says
-	PinPath  string              `json:"pin-path,omitempty"` // maps that ask for pinning are pinned below it
+	Name     string       `json:"name"`               // unique on each interface
+	Object   string       `json:"object"`             // path of the object file
+	Section  string       `json:"section,omitempty"`  // not together with Program
+	Program  string       `json:"program,omitempty"`  // the function's name; default of both: the first XDP program
+	Priority *uint32      `json:"priority,omitempty"` // nil: what the object says, else 50
+	Actions  *xdp.Actions `json:"actions,omitempty"`  // nil: what the object says, else XDP_PASS
+	Frags    *bool        `json:"frags,omitempty"`    // nil: what the section's name says
+	PinPath  string       `json:"pin-path,omitempty"` // maps that ask for pinning are pinned below it
 
 	// Maps are the initial contents of maps, by name. A map that is found at its
 	// pin keeps what it holds.
@@ -130,17 +130,17 @@ func cantRead(path string, err error) error {
 	if errors.As(err, &of) {
 		err = of.Err
 	}
-	return &dispatcher.Error{Kind: dispatcher.ErrInvalid, Msg: fmt.Sprintf("can't read the state in %s: %v", path, err), Err: err,
+	return &xdp.Error{Kind: xdp.ErrInvalid, Msg: fmt.Sprintf("can't read the state in %s: %v", path, err), Err: err,
 		Remedy: "name a file, or a directory with files that end in .yaml, .yml or .json"}
 }
 
 // invalid is an error about a place in a file.
-func invalid(where, format string, args ...any) *dispatcher.Error {
+func invalid(where, format string, args ...any) *xdp.Error {
 	msg := fmt.Sprintf(format, args...)
 	if where != "" {
 		msg = where + ": " + msg
 	}
-	return &dispatcher.Error{Kind: dispatcher.ErrInvalid, Msg: msg}
+	return &xdp.Error{Kind: xdp.ErrInvalid, Msg: msg}
 }
 
 // YAML is the state as a file. What can't be printed in its texts is escaped. Errors:

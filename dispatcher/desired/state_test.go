@@ -17,8 +17,8 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"go.yaml.in/yaml/v4"
 
-	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/value"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 func parse(file string, data []byte) (*State, error) {
@@ -53,13 +53,13 @@ interfaces:
 `
 
 var fullState = &State{Interfaces: []Interface{
-	{Name: "eth*", Mode: pointer(dispatcher.ModeSKB), Programs: []Program{
-		{Name: "filter", Object: "/etc/xdpmux/fw.o", Section: "xdp/filter", Priority: pointer(uint32(0)), Actions: dispatcher.On(),
+	{Name: "eth*", Mode: pointer(xdp.ModeSKB), Programs: []Program{
+		{Name: "filter", Object: "/etc/xdpmux/fw.o", Section: "xdp/filter", Priority: pointer(uint32(0)), Actions: xdp.On(),
 			Frags: pointer(false), PinPath: "/sys/fs/bpf/fw", Maps: map[string][]Entry{"blocked": {
 				{"192.0.2.1", json.Number("18446744073709551615")},
 				{"0a 00 00 01", json.Number("-1")},
 			}}},
-		{Name: "count", Object: "/opt/count.o", Program: "xdp_count", Actions: dispatcher.On(dispatcher.Pass, dispatcher.Drop),
+		{Name: "count", Object: "/opt/count.o", Program: "xdp_count", Actions: xdp.On(xdp.Pass, xdp.Drop),
 			MapSizes: map[string]uint32{"flows": 65536, "limits": 1}},
 	}},
 	{Name: "lo"},
@@ -189,7 +189,7 @@ func TestParseErrors(t *testing.T) {
 		if text := errorText(err); text != c.err {
 			t.Errorf("%s\n got: %s\nwant: %s", c.file, text, c.err)
 		}
-		if !errors.Is(err, dispatcher.ErrInvalid) {
+		if !errors.Is(err, xdp.ErrInvalid) {
 			t.Errorf("%s\nis not of kind ErrInvalid: %v", c.file, err)
 		}
 		var doc any
@@ -201,7 +201,7 @@ func TestParseErrors(t *testing.T) {
 
 func TestUnknownKeyRemedy(t *testing.T) {
 	_, err := parse("a.yaml", []byte("interfaces:\n  - nam: eth0\n"))
-	var e *dispatcher.Error
+	var e *xdp.Error
 	if !errors.As(err, &e) || e.Remedy != "keys that can stand there: mode, name, programs" {
 		t.Errorf("%#v", err)
 	}
@@ -232,7 +232,7 @@ func TestReadDirectory(t *testing.T) {
 		t.Errorf("interfaces %q", names)
 	}
 	for _, path := range []string{filepath.Join(dir, "absent.yaml"), t.TempDir()} {
-		if _, err := Read(t.Context(), path); !errors.Is(err, dispatcher.ErrInvalid) {
+		if _, err := Read(t.Context(), path); !errors.Is(err, xdp.ErrInvalid) {
 			t.Errorf("%s: %v", path, err)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 // counters are the stats probes of an Observer, one for each program, however many
@@ -38,7 +39,7 @@ func newCounters(netns *os.File, opts Options) (*counters, error) {
 // counter counts what one program does, by ingress interface.
 type counter struct {
 	all    *counters
-	of     dispatcher.Loaded
+	of     xdp.Loaded
 	whole  bool // of a dispatcher, which belongs to one interface
 	tables []*table
 	users  int
@@ -75,7 +76,7 @@ type table struct {
 }
 
 // get returns the counter of a program for one more user, of so many interfaces.
-func (cs *counters) get(p dispatcher.Loaded, interfaces int) (*counter, error) {
+func (cs *counters) get(p xdp.Loaded, interfaces int) (*counter, error) {
 	c := cs.shared[p.ID]
 	if c == nil {
 		c = &counter{all: cs, of: p}
@@ -93,7 +94,7 @@ func (cs *counters) get(p dispatcher.Loaded, interfaces int) (*counter, error) {
 }
 
 // ofDispatcher returns a counter of all packets of a dispatcher.
-func (cs *counters) ofDispatcher(d dispatcher.Loaded) (*counter, error) {
+func (cs *counters) ofDispatcher(d xdp.Loaded) (*counter, error) {
 	c := &counter{all: cs, of: d, whole: true, users: 1}
 	return c, c.grow(0)
 }

@@ -6,11 +6,11 @@ import (
 	"slices"
 	"time"
 
-	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 // Verdicts are numbers of packets, by the verdict they got: those of
-// [dispatcher.VerdictNames] in that order, then all that are no verdict.
+// [xdp.VerdictNames] in that order, then all that are no verdict.
 type Verdicts [6]uint64
 
 // Other is the place in [Verdicts] of what the kernel doesn't know, and treats as
@@ -18,7 +18,7 @@ type Verdicts [6]uint64
 const Other = 5
 
 // VerdictNames are the names of the places in [Verdicts].
-func VerdictNames() []string { return append(slices.Clone(dispatcher.VerdictNames()), "other") }
+func VerdictNames() []string { return append(slices.Clone(xdp.VerdictNames()), "other") }
 
 // Sum is the number of all packets.
 func (v Verdicts) Sum() uint64 {

@@ -10,7 +10,7 @@ import (
 
 	"github.com/xdpmux/xdpmux/bpf"
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
-	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 // bucketOf is bucket_of of bpf/probe/stats.bpf.c, said in another way.
@@ -84,11 +84,11 @@ func TestSlot(t *testing.T) {
 	for cpu := range one.cpus {
 		for i, s := range slots {
 			s.open(cpu)
-			s.entry(cpu).verdicts[dispatcher.Drop] = 1<<32 + uint64(i)
+			s.entry(cpu).verdicts[xdp.Drop] = 1<<32 + uint64(i)
 		}
 	}
 	for i, s := range slots {
-		if want := (Verdicts{dispatcher.Drop: 4<<32 + 4*uint64(i)}); s.verdicts() != want || s.place != 7+i {
+		if want := (Verdicts{xdp.Drop: 4<<32 + 4*uint64(i)}); s.verdicts() != want || s.place != 7+i {
 			t.Errorf("slot %d at %d: got %v, want %v", i, s.place, s.verdicts(), want)
 		}
 	}
@@ -101,7 +101,7 @@ func TestSlot(t *testing.T) {
 func TestAttribute(t *testing.T) {
 	r := raw{verdicts: Verdicts{1, 2, 4, 8, 16, 7}}
 	r.odd[34], r.odd[31], r.odd[63] = 1, 2, 4
-	passAndDrop := *dispatcher.On(dispatcher.Pass, dispatcher.Drop)
+	passAndDrop := *xdp.On(xdp.Pass, xdp.Drop)
 	for _, c := range []struct {
 		name     string
 		place    place

@@ -10,11 +10,12 @@ import (
 
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/loaded"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 // followed is one interface whose chain is followed.
 type followed struct {
-	iface    dispatcher.Interface
+	iface    xdp.Interface
 	counters *counters
 	all      *int  // how many interfaces are followed
 	lower    []int // the interfaces that packets come in on: its own, or those of a bond
@@ -30,7 +31,7 @@ type followed struct {
 	triedAgain time.Time // for the programs that can't be observed
 }
 
-func newFollowed(iface dispatcher.Interface, lower []int, counters *counters, all *int) *followed {
+func newFollowed(iface xdp.Interface, lower []int, counters *counters, all *int) *followed {
 	return &followed{iface: iface, lower: append([]int{iface.Index}, lower...), counters: counters, all: all}
 }
 
@@ -161,7 +162,7 @@ func (f *followed) follow(c *dispatcher.Chain) [][]slot {
 	}
 	if c.Hardware != nil {
 		enter(Program{Loaded: *c.Hardware, Role: RoleHardware}, place{alone: true})
-		rows[len(rows)-1].Blind = &dispatcher.Error{Kind: dispatcher.ErrModeNotSupported, Msg: "the program runs on the device, where the kernel can't count"}
+		rows[len(rows)-1].Blind = &xdp.Error{Kind: xdp.ErrModeNotSupported, Msg: "the program runs on the device, where the kernel can't count"}
 	}
 	f.rows = append(rows, f.leave(old)...)
 	opening = append(opening, f.followDispatcher(c)...)
@@ -303,7 +304,7 @@ func (f *followed) snapshot() Chain {
 		p, _ := r.snapshot(f.counters.latency)
 		p.Missed += r.missedBefore(&f.gap)
 		if !p.Gone && p.Blind != nil {
-			blind = &dispatcher.Error{Kind: dispatcher.ErrKernel, Err: p.Blind, Msg: "not all of its programs are observed"}
+			blind = &xdp.Error{Kind: xdp.ErrKernel, Err: p.Blind, Msg: "not all of its programs are observed"}
 		}
 		c.Programs = append(c.Programs, p)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/loaded"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 // Filter says which packets a [Live] trace tells of. The kernel filters, so that
@@ -41,7 +42,7 @@ type Live struct {
 
 // OpenLive begins to trace. A Live is for one goroutine at a time.
 //
-// Errors: as [Open]; [dispatcher.ErrNoProgram] too if the chain has no program of
+// Errors: as [Open]; [xdp.ErrNoProgram] too if the chain has no program of
 // the filter's name.
 func OpenLive(ctx context.Context, ifname string, filter Filter) (*Live, error) {
 	c, err := dispatcher.Status(ctx, ifname)
@@ -68,7 +69,7 @@ func OpenLive(ctx context.Context, ifname string, filter Filter) (*Live, error) 
 		for _, p := range programs(c) {
 			there = append(there, fmt.Sprintf("%d (%s)", p.ID, p.Name))
 		}
-		return nil, &dispatcher.Error{Kind: dispatcher.ErrNoProgram,
+		return nil, &xdp.Error{Kind: xdp.ErrNoProgram,
 			Msg:    fmt.Sprintf("no program %s in the chain on %s", wanted, ifname),
 			Remedy: "its programs: " + strings.Join(there, ", ")}
 	}
@@ -89,11 +90,11 @@ func (l *Live) begin() error {
 	return err
 }
 
-func programs(c *dispatcher.Chain) []dispatcher.Loaded {
+func programs(c *dispatcher.Chain) []xdp.Loaded {
 	if c.Legacy != nil {
-		return []dispatcher.Loaded{*c.Legacy}
+		return []xdp.Loaded{*c.Legacy}
 	}
-	var all []dispatcher.Loaded
+	var all []xdp.Loaded
 	for _, p := range c.Programs {
 		all = append(all, p.Loaded)
 	}
@@ -183,7 +184,7 @@ func waitFor(ctx context.Context, d time.Duration) error {
 func (l *Live) refresh(ctx context.Context) error {
 	link, err := netlink.LinkByIndex(l.ifindex)
 	if errors.As(err, new(netlink.LinkNotFoundError)) {
-		return &dispatcher.Error{Kind: dispatcher.ErrNoInterface, Err: err, Msg: "the interface is gone"}
+		return &xdp.Error{Kind: xdp.ErrNoInterface, Err: err, Msg: "the interface is gone"}
 	}
 	if err != nil {
 		return err
@@ -199,7 +200,7 @@ func (l *Live) refresh(ctx context.Context) error {
 	if s.mainID != 0 {
 		c, err = dispatcher.Status(ctx, link.Attrs().Name)
 		switch {
-		case errors.Is(err, dispatcher.ErrBusy), errors.Is(err, dispatcher.ErrNoInterface):
+		case errors.Is(err, xdp.ErrBusy), errors.Is(err, xdp.ErrNoInterface):
 			return nil // it was changed, or renamed, meanwhile; the next look will tell
 		case err != nil:
 			return err
@@ -211,7 +212,7 @@ func (l *Live) refresh(ctx context.Context) error {
 	if main(c) != nil {
 		if err := l.trace(c); err != nil {
 			l.tracer = old
-			if errors.Is(err, dispatcher.ErrNoProgram) {
+			if errors.Is(err, xdp.ErrNoProgram) {
 				return nil // changed once more
 			}
 			return err

@@ -6,7 +6,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 
-	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 // newcomer follows an interface that has got a program, if all are observed and it isn't
@@ -16,7 +16,7 @@ func (o *Observer) newcomer(all []*followed, l *netlink.LinkAttrs) *followed {
 		return nil
 	}
 	interfaces := len(all) + 1
-	return newFollowed(dispatcher.Interface{Name: l.Name, Index: l.Index}, mastered()[l.Index], o.counters, &interfaces)
+	return newFollowed(xdp.Interface{Name: l.Name, Index: l.Index}, mastered()[l.Index], o.counters, &interfaces)
 }
 
 // newcomers looks for them where the kernel doesn't tell of them: a program came by a

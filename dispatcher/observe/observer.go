@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 // Options says what is measured.
@@ -40,9 +41,9 @@ type Observer struct {
 // Without names it observes all of them, those that come later and those that get a
 // program later too. Its methods may be called from any goroutine.
 //
-// Errors: [dispatcher.ErrNoInterface], [dispatcher.ErrNoProgram] where nothing runs on
-// a named one, [dispatcher.ErrKernel] where the kernel can't trace programs,
-// [dispatcher.ErrPermission]. A program that can't be observed beside others that
+// Errors: [xdp.ErrNoInterface], [xdp.ErrNoProgram] where nothing runs on
+// a named one, [xdp.ErrKernel] where the kernel can't trace programs,
+// [xdp.ErrPermission]. A program that can't be observed beside others that
 // are is no error; see [Program.Blind].
 func Open(ctx context.Context, ifnames []string, opts Options) (_ *Observer, err error) {
 	netns, err := os.Open("/proc/thread-self/ns/net")
@@ -133,7 +134,7 @@ func chainsOf(ctx context.Context, ifnames []string) ([]*dispatcher.Chain, error
 
 // main is the program that the interface itself has: dispatcher, legacy or
 // hardware; nil: none.
-func main(c *dispatcher.Chain) *dispatcher.Loaded {
+func main(c *dispatcher.Chain) *xdp.Loaded {
 	switch {
 	case c.Dispatcher != nil:
 		return c.Dispatcher
@@ -151,12 +152,12 @@ func blind(all []*followed) error {
 			if r.seen != nil {
 				return nil
 			}
-			if errors.Is(r.Blind, dispatcher.ErrKernel) || r.Blind != nil && reason == nil {
+			if errors.Is(r.Blind, xdp.ErrKernel) || r.Blind != nil && reason == nil {
 				reason = r.Blind
 			}
 		}
 	}
-	if errors.Is(reason, dispatcher.ErrKernel) {
+	if errors.Is(reason, xdp.ErrKernel) {
 		return reason
 	}
 	return nil

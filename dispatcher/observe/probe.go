@@ -10,6 +10,7 @@ import (
 	"github.com/xdpmux/xdpmux/bpf"
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 // probe says which programs of which probe object are to be attached.
@@ -30,10 +31,10 @@ type probed struct {
 }
 
 // attach attaches the probe to a running program.
-func (p probe) attach(to dispatcher.Loaded) (_ *probed, err error) {
+func (p probe) attach(to xdp.Loaded) (_ *probed, err error) {
 	data, err := bpf.Probe(p.object)
 	if err != nil {
-		return nil, &dispatcher.Error{Kind: dispatcher.ErrObject, Err: err,
+		return nil, &xdp.Error{Kind: xdp.ErrObject, Err: err,
 			Msg: "this binary was built without its probes", Remedy: "build it with: make build"}
 	}
 	target, err := libbpf.ProgByID(to.ID)
@@ -42,7 +43,7 @@ func (p probe) attach(to dispatcher.Loaded) (_ *probed, err error) {
 	}
 	defer target.Close()
 	if info, err := libbpf.ProgInfoByFD(target.Int()); err == nil && info.BTFID == 0 {
-		return nil, &dispatcher.Error{Kind: dispatcher.ErrObject,
+		return nil, &xdp.Error{Kind: xdp.ErrObject,
 			Msg:    fmt.Sprintf("program %d (%s) has no type information (BTF)", to.ID, to.Name),
 			Remedy: "compile it with -g"}
 	}
@@ -153,30 +154,30 @@ func (p *probed) close() {
 }
 
 // explain says why a program can't be observed.
-func explain(to dispatcher.Loaded, err error) error {
-	var known *dispatcher.Error
+func explain(to xdp.Loaded, err error) error {
+	var known *xdp.Error
 	if errors.As(err, &known) {
 		return err
 	}
 	reason := reason(err)
 	switch {
 	case errors.Is(err, syscall.ENOENT):
-		return &dispatcher.Error{Kind: dispatcher.ErrNoProgram, Err: err, Msg: fmt.Sprintf("program %d is gone", to.ID)}
+		return &xdp.Error{Kind: xdp.ErrNoProgram, Err: err, Msg: fmt.Sprintf("program %d is gone", to.ID)}
 	case dispatcher.VerifierLog(err) != "":
 	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EOPNOTSUPP), errors.Is(err, syscall.ENOTSUP):
-		return &dispatcher.Error{Kind: dispatcher.ErrKernel, Err: err,
+		return &xdp.Error{Kind: xdp.ErrKernel, Err: err,
 			Msg:    fmt.Sprintf("the kernel can't trace running programs with fentry and fexit (%s)", reason),
 			Remedy: "xdpmux check says what the system lacks; it takes root, a kernel from 5.5 on with BTF, and the BPF JIT"}
 	}
-	return &dispatcher.Error{Kind: dispatcher.ErrKernel, Err: err,
+	return &xdp.Error{Kind: xdp.ErrKernel, Err: err,
 		Msg:    fmt.Sprintf("the kernel refused to trace program %d (%s): %s", to.ID, to.Name, reason),
 		Remedy: "-v shows the verifier's words"}
 }
 
 // tooMany explains E2BIG: the kernel attaches 38 tracing programs to a program at most
 // (BPF_MAX_TRAMP_LINKS).
-func tooMany(to dispatcher.Loaded, err error) error {
-	return &dispatcher.Error{Kind: dispatcher.ErrKernel, Err: err,
+func tooMany(to xdp.Loaded, err error) error {
+	return &xdp.Error{Kind: xdp.ErrKernel, Err: err,
 		Msg:    fmt.Sprintf("program %d (%s) has too many observers already: the kernel takes no further one", to.ID, to.Name),
 		Remedy: "end another stats, top or trace of it, or another tracing tool; bpftool prog lists their programs, of type tracing"}
 }

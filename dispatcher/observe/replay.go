@@ -12,6 +12,7 @@ import (
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 // Replay sends packets through the chain that is on an interface, without the
@@ -83,7 +84,7 @@ const (
 )
 
 // Programs are those of the chain that is traced, in the order they run.
-func (r *Replay) Programs() []dispatcher.Loaded { return r.tracer.programs }
+func (r *Replay) Programs() []xdp.Loaded { return r.tracer.programs }
 
 // MinLen is the shortest packet that a test run takes, an Ethernet header.
 const MinLen = 14
@@ -103,11 +104,11 @@ func (r *Replay) MaxLen() int {
 // Run sends one packet through the chain. The result is good until the next Run;
 // its Data is the whole packet as the chain left it, its Time is zero.
 //
-// Errors: [dispatcher.ErrInvalid] for a packet shorter than [MinLen] or longer
+// Errors: [xdp.ErrInvalid] for a packet shorter than [MinLen] or longer
 // than MaxLen.
 func (r *Replay) Run(packet []byte) (*Trace, error) {
 	if len(packet) < MinLen || len(packet) > r.MaxLen() {
-		return nil, &dispatcher.Error{Kind: dispatcher.ErrInvalid,
+		return nil, &xdp.Error{Kind: xdp.ErrInvalid,
 			Msg:    fmt.Sprintf("a packet of %d bytes, and a test run of this chain takes %d to %d", len(packet), MinLen, r.MaxLen()),
 			Remedy: "leave it out of the capture"}
 	}
@@ -116,10 +117,10 @@ func (r *Replay) Run(packet []byte) (*Trace, error) {
 	clear(seen)
 	result, err := libbpf.TestRun(r.fd.Int(), libbpf.TestRunOptions{Data: packet, Out: r.out, Context: r.md})
 	if err != nil {
-		return nil, &dispatcher.Error{Kind: dispatcher.ErrSystem, Err: err, Msg: "the kernel's test run failed: " + reason(err)}
+		return nil, &xdp.Error{Kind: xdp.ErrSystem, Err: err, Msg: "the kernel's test run failed: " + reason(err)}
 	}
 	if binary.NativeEndian.Uint32(seen) == 0 {
-		return nil, &dispatcher.Error{Kind: dispatcher.ErrBusy,
+		return nil, &xdp.Error{Kind: xdp.ErrBusy,
 			Msg:    "the chain's probes missed a packet of the test run",
 			Remedy: "try again; if it is always so, another tracer may be in the way"}
 	}

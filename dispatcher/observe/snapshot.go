@@ -3,7 +3,7 @@ package observe
 import (
 	"time"
 
-	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 // Snapshot is what has been counted up to a moment.
@@ -16,7 +16,7 @@ type Snapshot struct {
 // component programs in the order they run, then those that have left the chain.
 // A legacy program stands alone.
 type Chain struct {
-	Interface dispatcher.Interface
+	Interface xdp.Interface
 	Programs  []Program
 	// Out is what became of all packets of the interface, by its chains and legacy
 	// programs, those included that aren't named any more.
@@ -37,12 +37,12 @@ const (
 // Program is what one program has done since it is observed. No number in it ever
 // goes down from one snapshot to the next.
 type Program struct {
-	dispatcher.Loaded
+	xdp.Loaded
 	Role     Role
-	Priority uint32              // of a component
-	Actions  *dispatcher.Actions // chain call actions of a component, else nil
-	Gone     bool                // no longer on the interface; named for [KeepGone] longer
-	Blind    error               // why the program isn't observed; nil: it is
+	Priority uint32       // of a component
+	Actions  *xdp.Actions // chain call actions of a component, else nil
+	Gone     bool         // no longer on the interface; named for [KeepGone] longer
+	Blind    error        // why the program isn't observed; nil: it is
 	Counts
 	Times *Times // with Options.Latency, where the program is observed
 }
@@ -61,16 +61,16 @@ type Counts struct {
 
 // place is what becomes of a program's verdict.
 type place struct {
-	actions dispatcher.Actions // chain call actions
-	shift   uint               // how many bits of a verdict the dispatcher looks at
-	last    bool               // of the chain: no program follows
-	alone   bool               // in the dispatcher's own place, or legacy: every verdict is final
+	actions xdp.Actions // chain call actions
+	shift   uint        // how many bits of a verdict the dispatcher looks at
+	last    bool        // of the chain: no program follows
+	alone   bool        // in the dispatcher's own place, or legacy: every verdict is final
 }
 
 // handsOn says whether a verdict isn't the chain's. After the last program the
 // dispatcher itself says XDP_PASS, whatever of its chain call actions that gave.
-func (p place) handsOn(v dispatcher.Verdict) bool {
-	return !p.alone && p.isAction(uint(v)) && !(p.last && v == dispatcher.Pass)
+func (p place) handsOn(v xdp.Verdict) bool {
+	return !p.alone && p.isAction(uint(v)) && !(p.last && v == xdp.Pass)
 }
 
 // isAction says whether the dispatcher takes a number for one of the chain call
@@ -84,7 +84,7 @@ func (p place) isAction(v uint) bool {
 func (p place) attribute(r raw) (c Counts) {
 	c.Verdicts, c.Packets = r.verdicts, r.verdicts.Sum()
 	for v, n := range r.verdicts[:Other] {
-		if p.handsOn(dispatcher.Verdict(v)) {
+		if p.handsOn(xdp.Verdict(v)) {
 			c.HandedOn += n
 		}
 	}

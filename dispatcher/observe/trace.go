@@ -11,24 +11,25 @@ import (
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 // Trace is the way of one packet through a chain.
 type Trace struct {
 	Time    time.Time // when it left the chain; of a [Replay]: zero
 	Steps   []Step    // the programs it met, in their order
-	Verdict dispatcher.Verdict
+	Verdict xdp.Verdict
 	// DecidedBy is the program whose verdict it is; nil: the dispatcher's own
 	// XDP_PASS, after its last program gave one of its chain call actions.
-	DecidedBy *dispatcher.Loaded
+	DecidedBy *xdp.Loaded
 	Length    int    // of the packet as the chain left it, in bytes
 	Data      []byte // its first bytes
 }
 
 // Step is what one program said.
 type Step struct {
-	dispatcher.Loaded
-	Verdict dispatcher.Verdict
+	xdp.Loaded
+	Verdict xdp.Verdict
 }
 
 // SnapLen is how much of a packet's bytes a [Live] trace holds.
@@ -77,7 +78,7 @@ const (
 	eventFinal    = 8
 	eventSeen     = eventFinal + 4
 	eventVerdict  = eventSeen + 4
-	eventLength   = eventVerdict + 4*dispatcher.MaxPrograms
+	eventLength   = eventVerdict + 4*xdp.MaxPrograms
 	eventCaptured = eventLength + 4
 	eventData     = eventCaptured + 4
 )
@@ -85,7 +86,7 @@ const (
 // tracer holds the probes on one chain, as it was at one time.
 type tracer struct {
 	chain    *dispatcher.Chain
-	programs []dispatcher.Loaded // by slot
+	programs []xdp.Loaded // by slot
 	probes   []*probed
 	ring     *libbpf.RingBuffer // nil for a Replay
 	packet   *probed
@@ -104,9 +105,9 @@ func trace(c *dispatcher.Chain, config packetConfig, f func(*Trace)) (_ *tracer,
 	end := main(c)
 	switch {
 	case c.Legacy != nil:
-		t.programs = []dispatcher.Loaded{*c.Legacy}
+		t.programs = []xdp.Loaded{*c.Legacy}
 	case c.Hardware != nil:
-		return nil, &dispatcher.Error{Kind: dispatcher.ErrModeNotSupported,
+		return nil, &xdp.Error{Kind: xdp.ErrModeNotSupported,
 			Msg: fmt.Sprintf("the program on %s runs on the device, where the kernel can't trace it", c.Interface.Name)}
 	default:
 		for _, p := range c.Programs {
@@ -154,7 +155,7 @@ func trace(c *dispatcher.Chain, config packetConfig, f func(*Trace)) (_ *tracer,
 
 // attach attaches one of the probes. A program whose argument isn't declared as a
 // packet takes another way to find the interface, which the verifier's refusal tells.
-func (t *tracer) attach(object string, to dispatcher.Loaded, config any, shared map[string]int) (p *probed, err error) {
+func (t *tracer) attach(object string, to xdp.Loaded, config any, shared map[string]int) (p *probed, err error) {
 	for _, untyped := range []uint32{0, 1} {
 		switch c := config.(type) {
 		case packetConfig:
@@ -201,11 +202,11 @@ func (t *tracer) decodeLive(record []byte) *Trace {
 // decode sets what the programs said, in the memory that result has.
 func (t *tracer) decode(result *Trace, event []byte) {
 	word := func(at int) uint32 { return binary.NativeEndian.Uint32(event[at:]) }
-	result.Verdict = dispatcher.Verdict(word(eventFinal))
+	result.Verdict = xdp.Verdict(word(eventFinal))
 	result.Steps = result.Steps[:0]
 	for i, p := range t.programs {
 		if word(eventSeen)&(1<<i) != 0 {
-			result.Steps = append(result.Steps, Step{p, dispatcher.Verdict(word(eventVerdict + 4*i))})
+			result.Steps = append(result.Steps, Step{p, xdp.Verdict(word(eventVerdict + 4*i))})
 		}
 	}
 	result.DecidedBy = nil
@@ -265,6 +266,6 @@ func notEmpty(c *dispatcher.Chain) error {
 	if main(c) != nil {
 		return nil
 	}
-	return &dispatcher.Error{Kind: dispatcher.ErrNoProgram,
+	return &xdp.Error{Kind: xdp.ErrNoProgram,
 		Msg: "no XDP program is loaded on " + c.Interface.Name, Remedy: fmt.Sprintf("load one: xdpmux load %s <file>", c.Interface.Name)}
 }

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/maps"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 // What bpf/samples/xdp_cpumap_rss.bpf.c has in its maps.
@@ -42,50 +44,50 @@ func main() {
 }
 
 func run(ctx context.Context, ifname, file, list, modeName string, queue int) (err error) {
-	cpus, cpusErr := dispatcher.ParseCPUs(list)
-	mode, modeErr := dispatcher.ParseMode(modeName)
-	if err := errors.Join(cpusErr, modeErr, dispatcher.CheckCPUMap(mode)); err != nil {
+	cpus, cpusErr := maps.ParseCPUs(list)
+	mode, modeErr := xdp.ParseMode(modeName)
+	if err := errors.Join(cpusErr, modeErr, maps.CheckCPUMap(mode)); err != nil {
 		return err
 	}
-	attached, err := dispatcher.Attach(ctx, ifname, []dispatcher.Program{{File: file}}, dispatcher.AttachOptions{Mode: mode})
+	attached, err := dispatcher.Attach(ctx, ifname, []xdp.Program{{File: file}}, dispatcher.AttachOptions{Mode: mode})
 	if err != nil {
 		return err
 	}
 	id := attached.Programs[0].ID
 	defer func() { err = errors.Join(err, dispatcher.Detach(context.Background(), ifname, id)) }()
-	tracing, err := dispatcher.AttachTracing(id, file, "cpumap_enqueue") // counts what finds no room
+	tracing, err := maps.AttachTracing(id, file, "cpumap_enqueue") // counts what finds no room
 	if err != nil {
 		return err
 	}
 	defer tracing.Close()
-	maps := map[string]*dispatcher.Map{"cpu_map": nil, "config": nil, "rss": nil}
-	for name := range maps {
-		if maps[name], err = dispatcher.OpenMap(id, name); err != nil {
+	opened := map[string]*maps.Map{"cpu_map": nil, "config": nil, "rss": nil}
+	for name := range opened {
+		if opened[name], err = maps.Open(id, name); err != nil {
 			return err
 		}
-		defer maps[name].Close()
+		defer opened[name].Close()
 	}
-	c := config{MapID: maps["cpu_map"].ID, Count: uint32(len(cpus))}
+	c := config{MapID: opened["cpu_map"].ID, Count: uint32(len(cpus))}
 	for i, cpu := range cpus {
 		c.CPUs[i] = uint32(cpu)
 	}
-	if err = dispatcher.FillCPUMap(maps["cpu_map"], cpus, queue); err == nil {
-		err = maps["config"].Update(uint32(0), c) // from here on packets are spread
+	if err = maps.FillCPUMap(opened["cpu_map"], cpus, queue); err == nil {
+		err = opened["config"].Update(uint32(0), c) // from here on packets are spread
 	}
 	for err == nil && ctx.Err() == nil {
 		wait, cancel := context.WithTimeout(ctx, 2*time.Second)
 		<-wait.Done()
 		cancel()
-		err = report(maps["rss"], cpus)
+		err = report(opened["rss"], cpus)
 	}
 	return err
 }
 
 // report prints what each CPU was given so far.
-func report(rss *dispatcher.Map, cpus []int) error {
+func report(rss *maps.Map, cpus []int) error {
 	sums, all := make([]counters, len(cpus)), uint64(0)
 	for i, cpu := range cpus {
-		perCPU, err := dispatcher.Lookup[counters](rss, uint32(cpu))
+		perCPU, err := maps.Lookup[counters](rss, uint32(cpu))
 		if err != nil {
 			return err
 		}

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/maps"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 func main() {
@@ -36,7 +38,7 @@ func main() {
 	defer stop()
 	if err := run(ctx, flag.Arg(0), flag.Arg(1), *interval); err != nil {
 		fmt.Fprintln(os.Stderr, "drop_ipv6_count:", err)
-		var e *dispatcher.Error
+		var e *xdp.Error
 		if errors.As(err, &e) && e.Remedy != "" {
 			fmt.Fprintln(os.Stderr, " ", e.Remedy)
 		}
@@ -45,7 +47,7 @@ func main() {
 }
 
 func run(ctx context.Context, ifname, file string, interval time.Duration) (err error) {
-	programs := []dispatcher.Program{{File: file}}
+	programs := []xdp.Program{{File: file}}
 	attached, err := dispatcher.Attach(ctx, ifname, programs, dispatcher.AttachOptions{})
 	if err != nil {
 		return err
@@ -55,7 +57,7 @@ func run(ctx context.Context, ifname, file string, interval time.Duration) (err 
 	// ctx is cancelled by then.
 	defer func() { err = errors.Join(err, dispatcher.Detach(context.Background(), ifname, id)) }()
 
-	rxcnt, err := dispatcher.OpenMap(id, "rxcnt")
+	rxcnt, err := maps.Open(id, "rxcnt")
 	if err != nil {
 		return err
 	}
@@ -69,7 +71,7 @@ func run(ctx context.Context, ifname, file string, interval time.Duration) (err 
 		case <-ctx.Done():
 			return nil
 		case now := <-tick.C:
-			perCPU, err := dispatcher.Lookup[uint64](rxcnt, uint32(0))
+			perCPU, err := maps.Lookup[uint64](rxcnt, uint32(0))
 			if err != nil {
 				return err
 			}

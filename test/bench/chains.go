@@ -15,6 +15,7 @@ import (
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 const (
@@ -151,7 +152,7 @@ func packets(ctx context.Context, w io.Writer) error {
 			return err
 		}
 	}
-	for n := 1; n <= dispatcher.MaxPrograms; n++ {
+	for n := 1; n <= xdp.MaxPrograms; n++ {
 		progress("a chain of %d", n)
 		if err := packetsOf(ctx, w, n, bare); err != nil {
 			return err

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
-	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/maps"
 	"github.com/xdpmux/xdpmux/test/kernel"
 )
 
@@ -182,12 +182,12 @@ func firstValues(t *testing.T, id uint32) []uint64 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := dispatcher.OpenMapID(info.MapIDs[0])
+	m, err := maps.OpenID(info.MapIDs[0])
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	values, err := dispatcher.Lookup[uint64](m, uint32(0))
+	values, err := maps.Lookup[uint64](m, uint32(0))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,8 @@ import (
 
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/desired"
+	"github.com/xdpmux/xdpmux/dispatcher/maps"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 	"github.com/xdpmux/xdpmux/test/kernel"
 )
 
@@ -87,8 +89,8 @@ func TestReplaceApplied(t *testing.T) {
 func TestRecordContents(t *testing.T) {
 	kernel.NoLeak(t)
 	v := kernel.NewVeth(t)
-	tx := dispatcher.Transaction{BeforeSwap: desired.Record, Add: []dispatcher.Program{{File: object(t, "xdp_count"),
-		Contents: []dispatcher.MapEntry{{Map: "packets", Key: make([]byte, 4), Value: []byte{9, 0, 0, 0, 0, 0, 0, 0}}}}}}
+	tx := dispatcher.Transaction{BeforeSwap: desired.Record, Add: []xdp.Program{{File: object(t, "xdp_count"),
+		Contents: []xdp.MapEntry{{Map: "packets", Key: make([]byte, 4), Value: []byte{9, 0, 0, 0, 0, 0, 0, 0}}}}}}
 	if _, err := tx.Commit(t.Context(), v.Name); err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +164,7 @@ func TestMapSizes(t *testing.T) {
 		if want := []string{"add  a", "replace  a"}[i]; !strings.Contains(out, want) {
 			t.Errorf("apply:\n%s", out)
 		}
-		m, err := dispatcher.OpenMap(only(t, v), "flows")
+		m, err := maps.Open(only(t, v), "flows")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -14,8 +14,8 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/desired"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 	"github.com/xdpmux/xdpmux/test/kernel"
 )
 
@@ -128,7 +128,7 @@ func TestComeAndGo(t *testing.T) {
 			}
 		}
 		none := &desired.State{Interfaces: []desired.Interface{{Name: "absent"}}}
-		if plans, err := none.Plan(t.Context(), desired.Options{}); err != nil || len(plans) != 1 || !errors.Is(plans[0].Err, dispatcher.ErrNoInterface) {
+		if plans, err := none.Plan(t.Context(), desired.Options{}); err != nil || len(plans) != 1 || !errors.Is(plans[0].Err, xdp.ErrNoInterface) {
 			t.Errorf("an interface that is named and isn't there: %v, %v", plans, err)
 		}
 	})

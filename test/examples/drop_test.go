@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/maps"
 	"github.com/xdpmux/xdpmux/test/kernel"
 )
 
@@ -135,7 +136,7 @@ func TestKernelRefusesCPU(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := dispatcher.OpenMap(chain.Programs[0].ID, "cpu_map")
+	m, err := maps.Open(chain.Programs[0].ID, "cpu_map")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,10 +151,10 @@ func TestKernelRefusesCPU(t *testing.T) {
 	if err := m.Update(uint32(0), entry{}); err != nil {
 		t.Errorf("empty the entry: %v", err)
 	}
-	if err := dispatcher.FillCPUMap(m, []int{0, 127}, 192); err == nil || !strings.Contains(err.Error(), "there is no CPU 127") {
+	if err := maps.FillCPUMap(m, []int{0, 127}, 192); err == nil || !strings.Contains(err.Error(), "there is no CPU 127") {
 		t.Errorf("CPU 127: %v", err)
 	}
-	if err := dispatcher.FillCPUMap(m, []int{0, 128}, 192); err == nil || !strings.Contains(err.Error(), "no room for CPU 128") {
+	if err := maps.FillCPUMap(m, []int{0, 128}, 192); err == nil || !strings.Contains(err.Error(), "no room for CPU 128") {
 		t.Errorf("CPU 128: %v", err)
 	}
 	for e := range m.Entries(t.Context()) {

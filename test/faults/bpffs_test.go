@@ -16,8 +16,8 @@ import (
 func newBPFFS(t *testing.T, options string) (dir string, env []string) {
 	t.Helper()
 	dir = t.TempDir()
-	check(t, unix.Mount("bpf", dir, "bpf", 0, options))
-	t.Cleanup(func() { check(t, unix.Unmount(dir, 0)) })
+	must(t, unix.Mount("bpf", dir, "bpf", 0, options))
+	t.Cleanup(func() { must(t, unix.Unmount(dir, 0)) })
 	return dir, []string{"LIBXDP_BPFFS=" + dir}
 }
 
@@ -48,15 +48,15 @@ func TestLinksInBPFFS(t *testing.T) {
 			kernel.NoLeak(t)
 			dir, env := newBPFFS(t, "")
 			victim := t.TempDir()
-			check(t, os.Chmod(filepath.Dir(victim), 0o755))
-			check(t, os.WriteFile(victim+"/precious", []byte("x"), 0o600))
+			must(t, os.Chmod(filepath.Dir(victim), 0o755))
+			must(t, os.WriteFile(victim+"/precious", []byte("x"), 0o600))
 			v := kernel.NewVeth(t)
 			if c.root {
-				check(t, os.Mkdir(dir+"/xdp", 0o700))
-				check(t, os.Chmod(dir+"/xdp", 0o777))
+				must(t, os.Mkdir(dir+"/xdp", 0o700))
+				must(t, os.Chmod(dir+"/xdp", 0o777))
 			}
 			kernel.MustRun(t, "chmod", "0755", dir, victim, filepath.Dir(dir))
-			check(t, os.Chmod(dir, 0o777|os.ModeSticky))
+			must(t, os.Chmod(dir, 0o777|os.ModeSticky))
 			latest := nextProgramID(t)
 			byNobody(t, c.script, dir, victim, fmt.Sprint(latest), fmt.Sprint(v.Index))
 			before := kernel.Snapshot(t)
@@ -93,14 +93,14 @@ func TestLinksInPinPath(t *testing.T) {
 	kernel.NoLeak(t)
 	dir, env := newBPFFS(t, "")
 	v := kernel.NewVeth(t)
-	check(t, os.Mkdir(dir+"/elsewhere", 0o700))
-	check(t, os.Symlink(dir+"/elsewhere", dir+"/maps"))
+	must(t, os.Mkdir(dir+"/elsewhere", 0o700))
+	must(t, os.Symlink(dir+"/elsewhere", dir+"/maps"))
 	_, stderr, exit := kernel.RunEnv(t, env, ours(), "load", "-p", dir+"/maps", "-s", "xdp/good", v.Name, object("pinned"))
 	if exit != 1 || !strings.Contains(stderr, dir+"/maps is a symbolic link") {
 		t.Errorf("exit status %d: %s", exit, stderr)
 	}
-	check(t, os.Mkdir(dir+"/own", 0o700))
-	check(t, os.Symlink(dir+"/elsewhere/pinned_packets", dir+"/own/pinned_packets"))
+	must(t, os.Mkdir(dir+"/own", 0o700))
+	must(t, os.Symlink(dir+"/elsewhere/pinned_packets", dir+"/own/pinned_packets"))
 	_, stderr, exit = kernel.RunEnv(t, env, ours(), "load", "-p", dir+"/own", "-s", "xdp/good", v.Name, object("pinned"))
 	if exit != 1 || !strings.Contains(stderr, dir+"/own/pinned_packets is a symbolic link") {
 		t.Errorf("exit status %d: %s", exit, stderr)

@@ -6,20 +6,20 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/check"
 	"github.com/xdpmux/xdpmux/test/kernel"
 )
 
 // checks are what check --json finds, by name.
-func checks(t *testing.T, wrap []string, exit int, args ...string) map[string]dispatcher.Check {
+func checks(t *testing.T, wrap []string, exit int, args ...string) map[string]check.Check {
 	t.Helper()
 	stdout, stderr, got := run(t, wrap, ours(), append([]string{"check", "--json"}, args...))
 	if got != exit {
 		t.Errorf("exit status %d, want %d\n%s%s", got, exit, stdout, stderr)
 	}
-	byName := map[string]dispatcher.Check{}
-	for _, c := range decode[[]dispatcher.Check](t, stdout) {
-		if (c.State != dispatcher.CheckOK) != (c.Remedy != "") {
+	byName := map[string]check.Check{}
+	for _, c := range decode[[]check.Check](t, stdout) {
+		if (c.State != check.OK) != (c.Remedy != "") {
 			t.Errorf("%s is %s with the remedy %q", c.Name, c.State, c.Remedy)
 		}
 		byName[c.Name] = c
@@ -35,7 +35,7 @@ func only(capabilities string) []string {
 // What check says of a whole machine, and of machines that lack one thing, is what
 // loading two programs there meets.
 func TestCheck(t *testing.T) {
-	check(t, os.MkdirAll("/sys/fs/bpf/xdp", 0o700))
+	must(t, os.MkdirAll("/sys/fs/bpf/xdp", 0o700))
 	for _, c := range []struct {
 		name    string
 		wrap    []string
@@ -65,9 +65,9 @@ func TestCheck(t *testing.T) {
 			v := kernel.NewVeth(t)
 			exit := min(len(c.missing), 1)
 			found := checks(t, c.wrap, exit, v.Name)
-			for name, check := range found {
-				if want := slices.Contains(c.missing, name); (check.State == dispatcher.CheckMissing) != want {
-					t.Errorf("%s: %+v, and missing is to be %v", name, check, want)
+			for name, row := range found {
+				if want := slices.Contains(c.missing, name); (row.State == check.Missing) != want {
+					t.Errorf("%s: %+v, and missing is to be %v", name, row, want)
 				}
 			}
 			_, stderr, status := run(t, c.wrap, ours(), []string{"load", v.Name, pass, pass})
@@ -89,12 +89,12 @@ func TestCheckOfAnotherLibxdp(t *testing.T) {
 		return []string{"unshare", "--mount", "sh", "-c", `mkdir -p /usr/local && mount -t tmpfs tmpfs /usr/local && mkdir -p /usr/local/lib/bpf &&
 cp ` + kernel.DispatcherObject(t, version) + ` /usr/local/lib/bpf/xdp-dispatcher.o && exec "$@"`, "sh"}
 	}
-	if c := checks(t, beside(3), 0)["libraries"]; c.State != dispatcher.CheckLimited ||
+	if c := checks(t, beside(3), 0)["libraries"]; c.State != check.Limited ||
 		!strings.Contains(c.Detail, "dispatchers are of version 2, and that in /usr/local/lib/bpf/xdp-dispatcher.o is of version 3") ||
 		!strings.Contains(c.Remedy, "LIBXDP_OBJECT_PATH=/usr/local/lib/bpf") {
 		t.Errorf("%+v", c)
 	}
-	if c := checks(t, beside(2), 0)["libraries"]; c.State != dispatcher.CheckOK {
+	if c := checks(t, beside(2), 0)["libraries"]; c.State != check.OK {
 		t.Errorf("%+v", c)
 	}
 }
@@ -104,13 +104,13 @@ func TestCheckOfProbes(t *testing.T) {
 	kernel.NoLeak(t)
 	found := checks(t, nil, 0)
 	for _, name := range []string{"xdp", "freplace", "fentry", "fexit"} {
-		if found[name].State != dispatcher.CheckOK {
+		if found[name].State != check.OK {
 			t.Errorf("%+v", found[name])
 		}
 	}
 	v := kernel.NewVeth(t)
 	_, _, status := kernel.Run(t, ours(), "load", v.Name, object("adjust_head"))
-	if (status == 0) != (found["packet data"].State == dispatcher.CheckOK) {
+	if (status == 0) != (found["packet data"].State == check.OK) {
 		t.Errorf("a program that moves the head: exit status %d, check says %+v", status, found["packet data"])
 	}
 	kernel.Run(t, ours(), "unload", "-a", v.Name)
@@ -118,30 +118,30 @@ func TestCheckOfProbes(t *testing.T) {
 
 func TestCheckOfInterfaces(t *testing.T) {
 	kernel.NoLeak(t)
-	if c := checks(t, nil, 0, "lo"); c["native mode"].State == dispatcher.CheckOK && !older(t, "6.3") {
+	if c := checks(t, nil, 0, "lo"); c["native mode"].State == check.OK && !older(t, "6.3") {
 		t.Errorf("lo has native XDP: %+v", c["native mode"])
 	}
 	v := kernel.NewVeth(t)
 	v.SetMTU(t, 9000)
-	if c := checks(t, nil, 0, v.Name); c["mtu"].State != dispatcher.CheckLimited || c["driver"].Detail != "veth" {
+	if c := checks(t, nil, 0, v.Name); c["mtu"].State != check.Limited || c["driver"].Detail != "veth" {
 		t.Errorf("%+v", c)
 	}
 	v.Attach(t, kernel.Program(t, kernel.Pass), kernel.SKB)
-	if c := checks(t, nil, 1, v.Name); c["attached"].State != dispatcher.CheckMissing {
+	if c := checks(t, nil, 1, v.Name); c["attached"].State != check.Missing {
 		t.Errorf("a legacy program: %+v", c["attached"])
 	}
 	full := kernel.NewVeth(t)
 	chain(t, full, strings.Fields(strings.Repeat(pass+" ", 10))...)
-	if c := checks(t, nil, 0, full.Name); c["attached"].State != dispatcher.CheckLimited {
+	if c := checks(t, nil, 0, full.Name); c["attached"].State != check.Limited {
 		t.Errorf("a full chain: %+v", c["attached"])
 	}
 	older, bound := kernel.NewVeth(t), kernel.NewVeth(t)
 	older.Attach(t, kernel.NewForeign(t, 1).FD, kernel.SKB)
-	if c := checks(t, nil, 1, older.Name); c["attached"].State != dispatcher.CheckMissing || !strings.Contains(c["attached"].Detail, "version 1") {
+	if c := checks(t, nil, 1, older.Name); c["attached"].State != check.Missing || !strings.Contains(c["attached"].Detail, "version 1") {
 		t.Errorf("a chain of version 1: %+v", c["attached"])
 	}
 	bound.Attach(t, kernel.NewBound(t).FD, kernel.SKB)
-	if c := checks(t, nil, 1, bound.Name); c["attached"].State != dispatcher.CheckMissing || !strings.Contains(c["attached"].Detail, "bound to its device") {
+	if c := checks(t, nil, 1, bound.Name); c["attached"].State != check.Missing || !strings.Contains(c["attached"].Detail, "bound to its device") {
 		t.Errorf("a chain that is bound to its device: %+v", c["attached"])
 	}
 	if _, stderr, status := kernel.Run(t, ours(), "check", "nonesuch"); status != 1 || stderr == "" {

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 	"github.com/xdpmux/xdpmux/test/kernel"
 )
 
@@ -24,11 +25,11 @@ func chainIn(t *testing.T, ns *kernel.Netns) (pins string) {
 		// Nothing of it holds a descriptor of the namespace, as a kernel.Veth would.
 		attrs := netlink.NewLinkAttrs()
 		attrs.Name = "inside"
-		check(t, netlink.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: "peer"}))
-		_, err := dispatcher.Attach(t.Context(), "inside", []dispatcher.Program{{File: pass}}, dispatcher.AttachOptions{RequireDispatcher: true})
-		check(t, err)
+		must(t, netlink.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: "peer"}))
+		_, err := dispatcher.Attach(t.Context(), "inside", []xdp.Program{{File: pass}}, dispatcher.AttachOptions{RequireDispatcher: true})
+		must(t, err)
 		c, err := dispatcher.Status(t.Context(), "inside")
-		check(t, err)
+		must(t, err)
 		pins = c.Pins
 		t.Cleanup(func() { os.RemoveAll(pins) })
 	})
@@ -64,14 +65,14 @@ func TestCleanOnAnyThread(t *testing.T) {
 	pins := chainIn(t, ns)
 	ns.Do(t, func() {
 		done, err := dispatcher.Clean(t.Context(), dispatcher.CleanOptions{})
-		check(t, err)
+		must(t, err)
 		if len(done.Kept) != 0 {
 			t.Errorf("in a namespace of its own: %+v", done)
 		}
 	})
 	there(t, pins)
 	done, err := dispatcher.Clean(t.Context(), dispatcher.CleanOptions{})
-	check(t, err)
+	must(t, err)
 	there(t, pins)
 	if len(done.Kept) != 1 || done.Kept[0].Dir != pins {
 		t.Errorf("from outside: %+v", done)
@@ -86,14 +87,14 @@ func TestCleanFindsNamespaces(t *testing.T) {
 		"a socket": func(t *testing.T, ns *kernel.Netns) {
 			ns.Do(t, func() {
 				fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-				check(t, err)
+				must(t, err)
 				t.Cleanup(func() { unix.Close(fd) })
 			})
 			ns.Release(t)
 		},
 		"a mount that only another process sees": func(t *testing.T, ns *kernel.Netns) {
 			file := t.TempDir() + "/namespace"
-			check(t, os.WriteFile(file, nil, 0o600))
+			must(t, os.WriteFile(file, nil, 0o600))
 			started(t, `mount --bind "$0" "$1" && echo ready && read -r _`, ns.Path(), file)
 			ns.Release(t)
 		},
@@ -125,11 +126,11 @@ func started(t *testing.T, script string, args ...string) *os.Process {
 	t.Helper()
 	cmd := exec.Command("unshare", append([]string{"--mount", "--net", "sh", "-c", script}, args...)...)
 	in, err := cmd.StdinPipe()
-	check(t, err)
+	must(t, err)
 	out, err := cmd.StdoutPipe()
-	check(t, err)
+	must(t, err)
 	cmd.Stderr = os.Stderr
-	check(t, cmd.Start())
+	must(t, cmd.Start())
 	t.Cleanup(func() { in.Close(); _ = cmd.Wait() })
 	if _, err := fmt.Fscanln(out, new(string)); err != nil {
 		t.Fatalf("%s: %v", script, err)
@@ -227,19 +228,19 @@ func TestCleanMeanwhile(t *testing.T) {
 	t.Cleanup(func() { kernel.MustRun(t, ours(), "clean") })
 	cmd := exec.Command("sh", "-c", `while [ -e "$0" ]; do ip netns add passing && ip netns del passing && echo; done`, t.TempDir())
 	out, err := cmd.StdoutPipe()
-	check(t, err)
-	check(t, cmd.Start())
+	must(t, err)
+	must(t, cmd.Start())
 	t.Cleanup(func() {
-		check(t, os.Remove(cmd.Args[3]))
+		must(t, os.Remove(cmd.Args[3]))
 		_, _ = io.Copy(io.Discard, out)
-		check(t, cmd.Wait())
+		must(t, cmd.Wait())
 	})
 	for range 20 {
 		if _, err := out.Read(make([]byte, 1)); err != nil { // after the next one
 			t.Fatal(err)
 		}
 		done, err := dispatcher.Clean(t.Context(), dispatcher.CleanOptions{DryRun: true})
-		check(t, err)
+		must(t, err)
 		if len(done.Removed) != 1 || len(done.Kept) != 1 || done.Kept[0].Dir != blue {
 			t.Fatalf("%+v", done)
 		}

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/maps"
 	"github.com/xdpmux/xdpmux/test/kernel"
 )
 
@@ -17,7 +17,7 @@ func TestCompletion(t *testing.T) {
 	v := kernel.NewVeth(t)
 	chain(t, v, pass, sample("xdp_count"))
 	programs := status(t, v.Name, 0).Programs
-	maps := decode[[]dispatcher.ChainMap](t, kernel.MustRun(t, ours(), "map", "list", "--json", v.Name))
+	maps := decode[[]maps.Used](t, kernel.MustRun(t, ours(), "map", "list", "--json", v.Name))
 	var ids, names []string
 	for _, p := range programs {
 		ids, names = append(ids, fmt.Sprint(p.ID)), append(names, p.Name)

@@ -67,7 +67,7 @@ var faults = map[string]fault{
 	}, remedy: "unload -a"},
 	"link-held": {prepare: func(t *testing.T, v *kernel.Veth) []string {
 		link := linkTo(t, kernel.Program(t, kernel.Pass), v.Index)
-		check(t, pinLink(t, link.Int()))
+		must(t, pinLink(t, link.Int()))
 		return load(v, pass)
 	}, remedy: fmt.Sprintf("the pin %s and process %d (", linkPin, os.Getpid())},
 	"older-dispatcher": {prepare: foreignChain(1, "load", "-m", "skb", pass), remedy: "the tools that made it"},
@@ -97,9 +97,9 @@ var faults = map[string]fault{
 	"no-bpffs": {prepare: plain(pass, pass), wrap: withoutBPFFS, remedy: "mount -t bpf -o mode=0700 bpf "},
 	"pins-of-others": {prepare: func(t *testing.T, v *kernel.Veth) []string {
 		const dir = "/sys/fs/bpf/xdp"
-		check(t, os.MkdirAll(dir, 0o700))
-		check(t, os.Chown(dir, 65534, 65534))
-		t.Cleanup(func() { check(t, os.Chown(dir, 0, 0)) })
+		must(t, os.MkdirAll(dir, 0o700))
+		must(t, os.Chown(dir, 65534, 65534))
+		t.Cleanup(func() { must(t, os.Chown(dir, 0, 0)) })
 		return load(v, pass)
 	}, remedy: "rm -r /sys/fs/bpf/xdp; chmod 0700 /sys/fs/bpf"},
 	"read-only": {prepare: plain(pass), wrap: []string{"unshare", "--mount", "sh", "-c", `mount -o remount,bind,ro /sys/fs/bpf && exec "$@"`, "sh"},
@@ -111,12 +111,12 @@ var faults = map[string]fault{
 	"driver-words":  {prepare: bondOfOtherMode, remedy: "change what it names"},
 	"locked":        {prepare: plain(pass), during: lockPins, wrap: []string{"timeout", "--preserve-status", "1"}},
 	"lost-race": {prepare: func(t *testing.T, v *kernel.Veth) []string {
-		check(t, os.MkdirAll("/sys/fs/bpf/xdp", 0o700))
+		must(t, os.MkdirAll("/sys/fs/bpf/xdp", 0o700))
 		return load(v, pass)
 	}, during: changeAllTheTime, remedy: "try again"},
 	"pinned-map": {prepare: func(t *testing.T, v *kernel.Veth) []string {
 		dir := "/sys/fs/bpf/faults"
-		check(t, os.Mkdir(dir, 0o700))
+		must(t, os.Mkdir(dir, 0o700))
 		t.Cleanup(func() { os.RemoveAll(dir) })
 		kernel.MustRun(t, "bpftool", "map", "create", dir+"/pinned_packets", "type", "hash", "key", "4", "value", "8", "entries", "7", "name", "pinned_packets")
 		return load(v, "-p", dir, "-s", "xdp/good", object("pinned"))
@@ -131,16 +131,16 @@ var faults = map[string]fault{
 	"no-file":           {prepare: plain("nonesuch.o")},
 	"damaged": {prepare: func(t *testing.T, v *kernel.Veth) []string {
 		data, err := os.ReadFile(pass)
-		check(t, err)
+		must(t, err)
 		btf := bytes.Index(data, []byte{0x9f, 0xeb, 1, 0})
 		copy(data[btf+24:], "\xff\xff\xff\xff") // the name of type 1
 		file := t.TempDir() + "/damaged.o"
-		check(t, os.WriteFile(file, data, 0o600))
+		must(t, os.WriteFile(file, data, 0o600))
 		return load(v, file)
 	}, remedy: "compile it with"},
 	"not-bpf": {prepare: func(t *testing.T, v *kernel.Veth) []string {
 		self, err := os.Executable()
-		check(t, err)
+		must(t, err)
 		return load(v, self)
 	}, remedy: "-target bpf"},
 	"unknown-dispatcher": {prepare: foreignChain(4, "status")},
@@ -176,12 +176,12 @@ func pinLink(t *testing.T, fd int) error {
 func fewQueues(t *testing.T, _ *kernel.Veth) []string {
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name, attrs.NumRxQueues, attrs.NumTxQueues = "narrow", 1, 1
-	check(t, netlink.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: "wide", PeerNumTxQueues: 4, PeerNumRxQueues: 4}))
-	t.Cleanup(func() { check(t, netlink.LinkDel(&netlink.Dummy{LinkAttrs: attrs})) })
+	must(t, netlink.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: "wide", PeerNumTxQueues: 4, PeerNumRxQueues: 4}))
+	t.Cleanup(func() { must(t, netlink.LinkDel(&netlink.Dummy{LinkAttrs: attrs})) })
 	for _, name := range []string{"narrow", "wide"} {
 		link, err := netlink.LinkByName(name)
-		check(t, err)
-		check(t, netlink.LinkSetUp(link))
+		must(t, err)
+		must(t, netlink.LinkSetUp(link))
 	}
 	return []string{"load", "narrow", pass}
 }
@@ -198,10 +198,10 @@ func bondOfOtherMode(t *testing.T, _ *kernel.Veth) []string {
 // them from going on until it's done (fanotify(7)).
 func changeAllTheTime(t *testing.T, v *kernel.Veth) (stop func()) {
 	fd, err := unix.FanotifyInit(unix.FAN_CLASS_CONTENT|unix.FAN_CLOEXEC|unix.FAN_NONBLOCK, unix.O_RDONLY|unix.O_CLOEXEC)
-	check(t, err)
+	must(t, err)
 	watch := os.NewFile(uintptr(fd), "fanotify")
 	t.Cleanup(func() { watch.Close() }) // else a failed test would leave others waiting
-	check(t, unix.FanotifyMark(fd, unix.FAN_MARK_ADD, unix.FAN_OPEN_PERM|unix.FAN_ONDIR, unix.AT_FDCWD, "/sys/fs/bpf/xdp"))
+	must(t, unix.FanotifyMark(fd, unix.FAN_MARK_ADD, unix.FAN_OPEN_PERM|unix.FAN_ONDIR, unix.AT_FDCWD, "/sys/fs/bpf/xdp"))
 	done := make(chan error)
 	go func() {
 		changes := 0
@@ -222,20 +222,20 @@ func changeAllTheTime(t *testing.T, v *kernel.Veth) (stop func()) {
 		}
 	}()
 	return func() {
-		check(t, watch.Close())
+		must(t, watch.Close())
 		if err := <-done; !errors.Is(err, os.ErrClosed) {
 			t.Error(err)
 		}
-		check(t, libbpf.XDPAttach(v.Index, -1, libbpf.XDPNative, -1))
+		must(t, libbpf.XDPAttach(v.Index, -1, libbpf.XDPNative, -1))
 	}
 }
 
 // lockPins holds the lock of the protocol.
 func lockPins(t *testing.T, _ *kernel.Veth) (stop func()) {
-	check(t, os.MkdirAll("/sys/fs/bpf/xdp", 0o700))
+	must(t, os.MkdirAll("/sys/fs/bpf/xdp", 0o700))
 	fd, err := unix.Open("/sys/fs/bpf/xdp", unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	check(t, err)
-	check(t, unix.Flock(fd, unix.LOCK_EX))
+	must(t, err)
+	must(t, unix.Flock(fd, unix.LOCK_EX))
 	return func() { unix.Close(fd) }
 }
 
@@ -257,7 +257,7 @@ var row = regexp.MustCompile(`(?m)^\| ([a-z-]+) \| (.*?) ?\| (.+?) \| .*\|$`)
 // included, and leaves everything as it was.
 func TestErrors(t *testing.T) {
 	doc, err := os.ReadFile("../../docs/errors.md")
-	check(t, err)
+	must(t, err)
 	seen := map[string]bool{}
 	for _, m := range row.FindAllStringSubmatch(string(doc), -1) {
 		name, native, says := m[1], m[2], m[3]
@@ -312,11 +312,11 @@ func older(t *testing.T, version string) bool {
 		return false
 	}
 	var uts unix.Utsname
-	check(t, unix.Uname(&uts))
+	must(t, unix.Uname(&uts))
 	var have, want [2]int
 	_, err := fmt.Sscanf(unix.ByteSliceToString(uts.Release[:]), "%d.%d", &have[0], &have[1])
-	check(t, err)
+	must(t, err)
 	_, err = fmt.Sscanf(version, "%d.%d", &want[0], &want[1])
-	check(t, err)
+	must(t, err)
 	return have[0] < want[0] || have[0] == want[0] && have[1] < want[1]
 }

@@ -44,12 +44,12 @@ func TestJSON(t *testing.T) {
 	kernel.MustRun(t, "ip", "link", "del", gone.Name)
 	state := filepath.Join(dir, "state.yaml")
 	drop, err := filepath.Abs(sample("xdp_drop"))
-	check(t, err)
+	must(t, err)
 	file := "interfaces:\n"
 	for _, name := range []string{target.Name, legacy.Name} {
 		file += fmt.Sprintf("- name: %s\n  programs:\n  - {name: filter, object: %s, priority: 20}\n", name, drop)
 	}
-	check(t, os.WriteFile(state, []byte(file), 0o600))
+	must(t, os.WriteFile(state, []byte(file), 0o600))
 
 	for _, c := range []struct {
 		command string
@@ -96,12 +96,12 @@ func follow(t *testing.T, v *kernel.Veth, args ...string) string {
 	t.Helper()
 	cmd := exec.Command(ours(), args...)
 	r, w, err := os.Pipe()
-	check(t, err)
+	must(t, err)
 	defer r.Close()
 	cmd.Stdout = w
 	err = cmd.Start()
 	w.Close()
-	check(t, err)
+	must(t, err)
 	stop, stopped := make(chan bool), make(chan bool)
 	go func() {
 		defer close(stopped)
@@ -114,7 +114,7 @@ func follow(t *testing.T, v *kernel.Veth, args ...string) string {
 			}
 		}
 	}()
-	check(t, r.SetReadDeadline(time.Now().Add(time.Minute)))
+	must(t, r.SetReadDeadline(time.Now().Add(time.Minute)))
 	text := ""
 	for b := make([]byte, 4096); err == nil && strings.Count(text, "\n") < 2; {
 		var n int
@@ -123,21 +123,21 @@ func follow(t *testing.T, v *kernel.Veth, args ...string) string {
 	}
 	close(stop)
 	<-stopped
-	check(t, errors.Join(err, cmd.Process.Signal(os.Interrupt)))
+	must(t, errors.Join(err, cmd.Process.Signal(os.Interrupt)))
 	rest, err := io.ReadAll(r)
-	check(t, errors.Join(err, cmd.Wait()))
+	must(t, errors.Join(err, cmd.Wait()))
 	return text + string(rest)
 }
 
 func writePcap(t *testing.T, path string, frames ...[]byte) {
 	t.Helper()
 	f, err := os.Create(path)
-	check(t, err)
+	must(t, err)
 	defer f.Close()
 	w := pcapgo.NewWriter(f)
-	check(t, w.WriteFileHeader(1<<16, layers.LinkTypeEthernet))
+	must(t, w.WriteFileHeader(1<<16, layers.LinkTypeEthernet))
 	for _, frame := range frames {
-		check(t, w.WritePacket(gopacket.CaptureInfo{Timestamp: time.Now(), CaptureLength: len(frame), Length: len(frame)}, frame))
+		must(t, w.WritePacket(gopacket.CaptureInfo{Timestamp: time.Now(), CaptureLength: len(frame), Length: len(frame)}, frame))
 	}
 }
 
@@ -145,7 +145,7 @@ func writePcap(t *testing.T, path string, frames ...[]byte) {
 func isDocumented(t *testing.T, command, text string) {
 	t.Helper()
 	page, err := os.ReadFile("../../docs/json.md")
-	check(t, err)
+	must(t, err)
 	_, section, _ := strings.Cut(string(page), "\n## "+command+"\n")
 	section, _, _ = strings.Cut(section, "\n## ")
 	var examples []any

@@ -22,12 +22,12 @@ func object(name string) string { return kernel.Fixture(name) }
 func linkTo(t *testing.T, progFD, ifindex int) *libbpf.FD {
 	t.Helper()
 	link, err := libbpf.LinkCreate(progFD, ifindex, libbpf.AttachXDP, 0, 0)
-	check(t, err)
+	must(t, err)
 	t.Cleanup(func() { link.Close() })
 	return link
 }
 
-func check(t *testing.T, err error) {
+func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

@@ -38,8 +38,8 @@ func TestCleanKeepsOtherNamespaces(t *testing.T) {
 	kernel.MustRun(t, ours(), "load", gone.Name, pass)
 	left := status(t, gone.Name, 0).Pins
 	link, err := netlink.LinkByName(gone.Name)
-	check(t, err)
-	check(t, netlink.LinkDel(link))
+	must(t, err)
+	must(t, netlink.LinkDel(link))
 
 	here := []string{}
 	for _, ns := range [][]string{nil, {"--netns", "blue"}, {"--netns", "green"}} {

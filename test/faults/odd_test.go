@@ -20,10 +20,10 @@ import (
 func rename(t *testing.T, v *kernel.Veth, name string) {
 	t.Helper()
 	link, err := netlink.LinkByIndex(v.Index)
-	check(t, err)
-	check(t, netlink.LinkSetDown(link))
-	check(t, netlink.LinkSetName(link, name))
-	check(t, netlink.LinkSetUp(link))
+	must(t, err)
+	must(t, netlink.LinkSetDown(link))
+	must(t, netlink.LinkSetName(link, name))
+	must(t, netlink.LinkSetUp(link))
 	v.Name = name
 }
 
@@ -35,11 +35,11 @@ func renamed(t *testing.T, file, from, to, path string) string {
 		t.Fatalf("%q and %q differ in length", from, to)
 	}
 	data, err := os.ReadFile(file)
-	check(t, err)
+	must(t, err)
 	if !bytes.Contains(data, []byte(from+"\x00")) {
 		t.Fatalf("%s has no %s", file, from)
 	}
-	check(t, os.WriteFile(path, bytes.ReplaceAll(data, []byte(from+"\x00"), []byte(to+"\x00")), 0o600))
+	must(t, os.WriteFile(path, bytes.ReplaceAll(data, []byte(from+"\x00"), []byte(to+"\x00")), 0o600))
 	return path
 }
 
@@ -59,15 +59,15 @@ func TestOddNames(t *testing.T) {
 	license := renamed(t, sample("xdp_pass"), "GPL", "\x1b\x9b\r", file("license.o"))
 	maps := renamed(t, object("maps"), "a_hash", "\x1b[31m\x07", file("maps.o"))
 	broken := file("broken\x1b[31m.o")
-	check(t, os.WriteFile(broken, []byte("\x7fELF\x1b[31m"), 0o600))
+	must(t, os.WriteFile(broken, []byte("\x7fELF\x1b[31m"), 0o600))
 	packets := file("packets\x1b[31m.pcap")
 	writePcap(t, packets, kernel.UDP4(kernel.Flow{}))
 	state := file("state\x1b[31m.yaml")
 	text := fmt.Sprintf("interfaces:\n- name: %s\n  programs:\n  - {name: \"odd\\e[31m\", object: %s}\n", strconv.Quote(other.Name), strconv.Quote(file("ok\x1b[31m.o")))
-	check(t, os.WriteFile(state, []byte(text), 0o600))
+	must(t, os.WriteFile(state, []byte(text), 0o600))
 	renamed(t, sample("xdp_pass"), "xdp_pass", "xdp_pass", file("ok\x1b[31m.o"))
 	badState := file("bad\x1b[31m.yaml")
-	check(t, os.WriteFile(badState, []byte("interfaces: [{\"name\\e[31m\": 1}]\n"), 0o600))
+	must(t, os.WriteFile(badState, []byte("interfaces: [{\"name\\e[31m\": 1}]\n"), 0o600))
 
 	run := func(want int, args ...string) (stdout string) {
 		t.Helper()
@@ -139,9 +139,9 @@ func TestOddNames(t *testing.T) {
 	run(0, "apply", state)
 	t.Cleanup(func() { kernel.MustRun(t, ours(), "unload", "-a", other.Name) })
 	exported := run(0, "export", other.Name)
-	check(t, os.WriteFile(file("exported.yaml"), []byte(exported), 0o600))
+	must(t, os.WriteFile(file("exported.yaml"), []byte(exported), 0o600))
 	contains(run(0, "plan", "-f", file("exported.yaml")), "nothing to do")
-	check(t, os.WriteFile(file("exported.json"), []byte(run(0, "export", "--json", other.Name)), 0o600))
+	must(t, os.WriteFile(file("exported.json"), []byte(run(0, "export", "--json", other.Name)), 0o600))
 	contains(run(0, "plan", "-f", file("exported.json")), "nothing to do")
 	run(1, "export", v.Name) // which is no UTF-8
 }

@@ -24,20 +24,20 @@ func onTerminal(t *testing.T, at string, signal os.Signal, args ...string) (outp
 	cmd := exec.Command(ours(), args...)
 	cmd.Env = append(os.Environ(), "TERM=xterm")
 	terminal, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 24, Cols: 80})
-	check(t, err)
+	must(t, err)
 	defer terminal.Close()
 	chunk := make([]byte, 4096)
 	for sent := at == ""; ; {
 		n, err := terminal.Read(chunk)
 		output += string(chunk[:n])
 		if !sent && strings.Contains(output, at) {
-			check(t, cmd.Process.Signal(signal))
+			must(t, cmd.Process.Signal(signal))
 			sent = true
 		}
 		if errors.Is(err, syscall.EIO) || errors.Is(err, io.EOF) { // the other end is closed
 			break
 		}
-		check(t, err)
+		must(t, err)
 	}
 	var exit *exec.ExitError
 	if err := cmd.Wait(); err != nil && !errors.As(err, &exit) {

@@ -18,17 +18,17 @@ import (
 func withMoreRights(t *testing.T, program string, capabilities bool) string {
 	t.Helper()
 	path, err := exec.LookPath(program)
-	check(t, err)
+	must(t, err)
 	dir := t.TempDir()
 	for parent := dir; parent != "/tmp"; parent = filepath.Dir(parent) {
-		check(t, os.Chmod(parent, 0o755))
+		must(t, os.Chmod(parent, 0o755))
 	}
 	copied := filepath.Join(dir, filepath.Base(program))
 	kernel.MustRun(t, "cp", path, copied)
 	if capabilities {
 		kernel.MustRun(t, "setcap", "cap_net_admin,cap_sys_admin,cap_bpf,cap_perfmon,cap_dac_override,cap_dac_read_search,cap_sys_resource+ep", copied)
 	} else {
-		check(t, os.Chmod(copied, 0o755|os.ModeSetuid))
+		must(t, os.Chmod(copied, 0o755|os.ModeSetuid))
 	}
 	return copied
 }
@@ -39,7 +39,7 @@ var nobody = []string{"setpriv", "--reuid=65534", "--regid=65534", "--clear-grou
 // where the pins are, nor libxdp's objects: xdpmux and libxdp agree.
 func TestEnvironmentOfOthers(t *testing.T) {
 	file, err := filepath.Abs(pass)
-	check(t, err)
+	must(t, err)
 	for name, program := range map[string]string{
 		"xdpmux with a set-user-ID bit":     withMoreRights(t, ours(), false),
 		"xdp-loader with a set-user-ID bit": withMoreRights(t, "xdp-loader", false),
@@ -75,13 +75,13 @@ func TestEnvironmentOfOthers(t *testing.T) {
 func TestObserverOfOthers(t *testing.T) {
 	protected := "/proc/sys/fs/protected_hardlinks"
 	before, err := os.ReadFile(protected)
-	check(t, err)
-	check(t, os.WriteFile(protected, []byte("0"), 0))
-	t.Cleanup(func() { check(t, os.WriteFile(protected, before, 0)) })
+	must(t, err)
+	must(t, os.WriteFile(protected, []byte("0"), 0))
+	t.Cleanup(func() { must(t, os.WriteFile(protected, before, 0)) })
 	rightful := withMoreRights(t, ours(), false)
 	dir := t.TempDir()
-	check(t, os.Chmod(filepath.Dir(dir), 0o755))
-	check(t, unix.Chown(dir, 65534, 65534))
+	must(t, os.Chmod(filepath.Dir(dir), 0o755))
+	must(t, unix.Chown(dir, 65534, 65534))
 	byNobody(t, `ln "$1" "$0/xdpmux"; printf '#!/bin/sh\nid -u >%s\n' "$0/started" >"$0/xdpmux-observe"; chmod 755 "$0/xdpmux-observe"`, dir, rightful)
 	for _, args := range [][]string{{"stats", "lo"}, {"top"}, {"trace", "lo"}} {
 		stdout, stderr, exit := kernel.Run(t, nobody[0], append(append(nobody[1:], dir+"/xdpmux"), args...)...)

@@ -19,7 +19,7 @@ import (
 // ends says whether a process that got a signal ends by itself, and kills it if not.
 func ends(t *testing.T, cmd *exec.Cmd) bool {
 	t.Helper()
-	check(t, cmd.Process.Signal(syscall.SIGTERM))
+	must(t, cmd.Process.Signal(syscall.SIGTERM))
 	kill := time.AfterFunc(10*time.Second, func() { _ = cmd.Process.Kill() })
 	defer kill.Stop()
 	_ = cmd.Wait()
@@ -31,7 +31,7 @@ func TestSilentInput(t *testing.T) {
 	kernel.NoLeak(t)
 	v := kernel.NewVeth(t)
 	fifo := filepath.Join(t.TempDir(), "fifo")
-	check(t, unix.Mkfifo(fifo, 0o600))
+	must(t, unix.Mkfifo(fifo, 0o600))
 	for _, args := range [][]string{
 		{"inspect", fifo},
 		{"inspect", "-"},
@@ -53,9 +53,9 @@ func TestSilentInput(t *testing.T) {
 				cmd = exec.Command("sh", append([]string{"-c", `exec "$@" <"$0"`, fifo, ours()}, args...)...)
 				cmd.Stderr = &stderr
 			}
-			check(t, cmd.Start())
+			must(t, cmd.Start())
 			writer, err := os.OpenFile(fifo, os.O_WRONLY, 0) // when there is a reader
-			check(t, err)
+			must(t, err)
 			defer writer.Close()
 			if slices.Contains(args, "-") {
 				waitForCall(t, cmd.Process.Pid, unix.SYS_READ, 0)
@@ -88,16 +88,16 @@ func TestFullOutput(t *testing.T) {
 	} {
 		t.Run(strings.Join(args[:min(2, len(args))], " "), func(t *testing.T) {
 			r, w, err := os.Pipe()
-			check(t, err)
+			must(t, err)
 			defer r.Close()
 			_, err = unix.FcntlInt(w.Fd(), unix.F_SETPIPE_SZ, 4096)
-			check(t, err)
+			must(t, err)
 			// What a page has room for isn't enough for any of them.
 			_, err = w.Write(make([]byte, 4000))
-			check(t, err)
+			must(t, err)
 			cmd := exec.Command(ours(), args...)
 			cmd.Stdout, cmd.Stderr = w, w
-			check(t, cmd.Start())
+			must(t, cmd.Start())
 			w.Close()
 			waitForCall(t, cmd.Process.Pid, unix.SYS_WRITE, 1, 2)
 			if !ends(t, cmd) || cmd.ProcessState.ExitCode() != 1 {
@@ -110,7 +110,7 @@ func TestFullOutput(t *testing.T) {
 // TestCompletionOfFIFO: who presses the tab key doesn't wait for one who writes.
 func TestCompletionOfFIFO(t *testing.T) {
 	fifo := filepath.Join(t.TempDir(), "fifo")
-	check(t, unix.Mkfifo(fifo, 0o600))
+	must(t, unix.Mkfifo(fifo, 0o600))
 	for _, args := range [][]string{{"load", "lo", fifo, "-n", ""}, {"run", "lo", fifo, "--map", ""}} {
 		if out := kernel.MustRun(t, ours(), append([]string{"__complete"}, args...)...); out != "" {
 			t.Errorf("%q: %s", args, out)
@@ -124,7 +124,7 @@ func waitForCall(t *testing.T, pid, number int, fds ...int) {
 	t.Helper()
 	for tasks := fmt.Sprintf("/proc/%d/task", pid); ; time.Sleep(time.Millisecond) {
 		threads, err := os.ReadDir(tasks)
-		check(t, err)
+		must(t, err)
 		for _, thread := range threads {
 			var call, fd int
 			text, err := os.ReadFile(filepath.Join(tasks, thread.Name(), "syscall"))

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 	"github.com/xdpmux/xdpmux/test/kernel"
 )
 
@@ -47,19 +48,19 @@ func TestStatusOfEveryVersion(t *testing.T) {
 					f.Pin(t, want, 1)
 				}
 				c := status(t, v.Name, 0)
-				if c.Version != version || c.Dispatcher == nil || c.Dispatcher.ID != f.ID || *c.Mode != dispatcher.ModeSKB || c.Pins != want || c.Problem != "" {
+				if c.Version != version || c.Dispatcher == nil || c.Dispatcher.ID != f.ID || *c.Mode != xdp.ModeSKB || c.Pins != want || c.Problem != "" {
 					t.Errorf("chain: %+v", c)
 				}
 				frags := version > 1
 				for i, want := range []dispatcher.Component{
-					{Priority: 7, Actions: *dispatcher.On(dispatcher.Pass)},
-					{Priority: 9, Actions: *dispatcher.On(dispatcher.Pass, dispatcher.TX), Frags: frags},
+					{Priority: 7, Actions: *xdp.On(xdp.Pass)},
+					{Priority: 9, Actions: *xdp.On(xdp.Pass, xdp.TX), Frags: frags},
 				} {
 					got := c.Programs[i]
 					if got.ID != f.Programs[i] || got.Name != "xdp_pass" || got.Tag == "" {
 						t.Errorf("program %d: %+v", i, got)
 					}
-					got.Loaded = dispatcher.Loaded{}
+					got.Loaded = xdp.Loaded{}
 					if !reflect.DeepEqual(got, want) {
 						t.Errorf("program %d: %+v, want %+v", i, got, want)
 					}
@@ -98,7 +99,7 @@ func TestStatusOfHalfAChain(t *testing.T) {
 	kernel.MustRun(t, ours(), "load", v.Name, sample("xdp_drop"), sample("xdp_pass"))
 	t.Cleanup(func() { kernel.Run(t, ours(), "unload", "-a", v.Name) })
 	before := status(t, v.Name, 0)
-	check(t, os.Remove(filepath.Join(before.Pins, "prog0-link")))
+	must(t, os.Remove(filepath.Join(before.Pins, "prog0-link")))
 	if passed := v.Deliver(t, kernel.UDP4(kernel.Flow{})); len(passed) != 1 {
 		t.Fatalf("the program still runs, although its link is gone: this test is wrong")
 	}

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 	"github.com/xdpmux/xdpmux/test/kernel"
 )
 
@@ -266,7 +267,7 @@ func TestTakesLoadsOptions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c := chain.Programs[0]; *chain.Mode != dispatcher.ModeSKB || c.Priority != 77 || c.Actions != *dispatcher.On(dispatcher.Drop) {
+	if c := chain.Programs[0]; *chain.Mode != xdp.ModeSKB || c.Priority != 77 || c.Actions != *xdp.On(xdp.Drop) {
 		t.Errorf("mode %v, program %+v", chain.Mode, c)
 	}
 	p.signal(t, syscall.SIGINT)

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/inspect"
 	"github.com/xdpmux/xdpmux/test/kernel"
 )
 
@@ -49,7 +50,7 @@ func TestSaysWhatTheKernelSays(t *testing.T) {
 			}
 			continue
 		}
-		var objects []dispatcher.Object
+		var objects []inspect.Object
 		if err := json.Unmarshal([]byte(stdout), &objects); err != nil {
 			t.Fatal(err)
 		}
@@ -63,7 +64,7 @@ func TestSaysWhatTheKernelSays(t *testing.T) {
 
 // compare loads each program of an object and fails the test where inspect has said
 // something else. What the verifier refuses, a file can't tell.
-func compare(t *testing.T, v *kernel.Veth, o *dispatcher.Object) (chained, not int) {
+func compare(t *testing.T, v *kernel.Veth, o *inspect.Object) (chained, not int) {
 	t.Helper()
 	for _, p := range o.Programs {
 		args := []string{"load", "--require-dispatcher", v.Name, o.File}
@@ -112,7 +113,7 @@ func TestFunctionOfAnotherName(t *testing.T) {
 	if err := os.WriteFile(file, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	renamed, err := dispatcher.Inspect(file)
+	renamed, err := inspect.Open(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +123,7 @@ func TestFunctionOfAnotherName(t *testing.T) {
 }
 
 // check compares with what runs.
-func check(t *testing.T, v *kernel.Veth, p dispatcher.ObjectProgram) {
+func check(t *testing.T, v *kernel.Veth, p inspect.ObjectProgram) {
 	t.Helper()
 	chain, err := dispatcher.Status(t.Context(), v.Name)
 	if err != nil {
@@ -170,7 +171,7 @@ func TestSomeGood(t *testing.T) {
 		t.Errorf("exit status %d\n%s%s", status, stdout, stderr)
 	}
 	stdout, _, status = kernel.Run(t, kernel.Xdpmux(), "inspect", "--json", "nowhere.o", object)
-	var objects []dispatcher.Object
+	var objects []inspect.Object
 	if err := json.Unmarshal([]byte(stdout), &objects); status != 1 || err != nil || len(objects) != 1 || objects[0].File != object {
 		t.Errorf("exit status %d, %v\n%s", status, err, stdout)
 	}

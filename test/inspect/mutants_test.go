@@ -7,7 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/inspect"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 	"github.com/xdpmux/xdpmux/test/kernel"
 	"github.com/xdpmux/xdpmux/test/mutant"
 )
@@ -33,10 +34,10 @@ func TestMutants(t *testing.T) {
 		if err := os.WriteFile(file, m.Data, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		object, err := dispatcher.Inspect(file)
+		object, err := inspect.Open(file)
 		if err != nil {
 			refused++
-			if !errors.Is(err, dispatcher.ErrObject) || !strings.Contains(err.Error(), file) {
+			if !errors.Is(err, xdp.ErrObject) || !strings.Contains(err.Error(), file) {
 				t.Errorf("%v: %v", m, err)
 			}
 			continue
@@ -50,7 +51,7 @@ func TestMutants(t *testing.T) {
 
 // loadMutant compares what inspect says of an object's programs with their load. A
 // kernel may refuse a damaged program for reasons that no file shows.
-func loadMutant(t *testing.T, m mutant.Mutant, v *kernel.Veth, o *dispatcher.Object) {
+func loadMutant(t *testing.T, m mutant.Mutant, v *kernel.Veth, o *inspect.Object) {
 	t.Helper()
 	for _, p := range o.Programs[:min(len(o.Programs), 3)] {
 		stdout, stderr, status := kernel.Run(t, kernel.Xdpmux(), "load", "--require-dispatcher", "-n", p.Name, v.Name, o.File)

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 	"github.com/xdpmux/xdpmux/test/kernel"
 )
 
@@ -13,7 +14,7 @@ import (
 func TestNoLeak(t *testing.T) {
 	kernel.NoLeak(t)
 	v := kernel.NewVeth(t)
-	programs := []dispatcher.Program{{File: kernel.Sample("xdp_count")}, {File: kernel.Sample("xdp_pass")}}
+	programs := []xdp.Program{{File: kernel.Sample("xdp_count")}, {File: kernel.Sample("xdp_pass")}}
 	for range 100 {
 		done, err := dispatcher.Attach(t.Context(), v.Name, programs, dispatcher.AttachOptions{})
 		if err != nil {
@@ -43,7 +44,7 @@ func TestConcurrentUse(t *testing.T) {
 			go func() {
 				defer wg.Done()
 				for range 5 {
-					done, err := dispatcher.Attach(t.Context(), v.Name, []dispatcher.Program{{File: kernel.Sample(file)}}, dispatcher.AttachOptions{})
+					done, err := dispatcher.Attach(t.Context(), v.Name, []xdp.Program{{File: kernel.Sample(file)}}, dispatcher.AttachOptions{})
 					if err != nil {
 						t.Error(err)
 						return

@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
-	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/maps"
 )
 
 // Counters reads the 64-bit numbers of a loaded program's only map, an array, each
@@ -32,14 +32,14 @@ func readCounters(progID uint32) ([]uint64, error) {
 	if len(info.MapIDs) != 1 {
 		return nil, fmt.Errorf("it has %d maps", len(info.MapIDs))
 	}
-	m, err := dispatcher.OpenMapID(info.MapIDs[0])
+	m, err := maps.OpenID(info.MapIDs[0])
 	if err != nil {
 		return nil, err
 	}
 	defer m.Close()
 	sums := make([]uint64, m.MaxEntries)
 	for key := range sums {
-		values, err := dispatcher.Lookup[uint64](m, uint32(key))
+		values, err := maps.Lookup[uint64](m, uint32(key))
 		if err != nil {
 			return nil, err
 		}

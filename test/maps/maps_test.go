@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/maps"
 	"github.com/xdpmux/xdpmux/test/kernel"
 )
 
@@ -58,13 +59,13 @@ func send(t *testing.T, v *kernel.Veth) {
 }
 
 // mapsOf reads map list.
-func mapsOf(t *testing.T, v *kernel.Veth) map[string]dispatcher.ChainMap {
+func mapsOf(t *testing.T, v *kernel.Veth) map[string]maps.Used {
 	t.Helper()
-	var list []dispatcher.ChainMap
+	var list []maps.Used
 	if err := json.Unmarshal([]byte(kernel.MustRun(t, kernel.Xdpmux(), "map", "list", "--json", v.Name)), &list); err != nil {
 		t.Fatal(err)
 	}
-	byName := map[string]dispatcher.ChainMap{}
+	byName := map[string]maps.Used{}
 	for _, m := range list {
 		byName[m.Name] = m
 	}
@@ -203,7 +204,7 @@ func TestDumpIsWhatWasSent(t *testing.T) {
 			t.Errorf("%s has not %q:\n%s", c.name, c.want, got)
 		}
 	}
-	m, err := dispatcher.OpenMapID(mapsOf(t, v)["a_cpu_hash"].ID)
+	m, err := maps.OpenID(mapsOf(t, v)["a_cpu_hash"].ID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,11 +212,11 @@ func TestDumpIsWhatWasSent(t *testing.T) {
 	if total, err := m.Total(t.Context()); err != nil || total != 44 {
 		t.Errorf("total %d, %v, want 44", total, err)
 	}
-	perCPU, err := dispatcher.Lookup[uint64](m, uint16(1000))
+	perCPU, err := maps.Lookup[uint64](m, uint16(1000))
 	if err != nil || perCPU[0] != 1 || perCPU[1] != 5 {
 		t.Errorf("port 1000: %v, %v, want 1 and 5", perCPU, err)
 	}
-	if _, err := dispatcher.Lookup[uint32](m, uint16(1000)); err == nil {
+	if _, err := maps.Lookup[uint32](m, uint16(1000)); err == nil {
 		t.Error("a value of the wrong size was read")
 	}
 }
@@ -256,7 +257,7 @@ func TestList(t *testing.T) {
 func TestLargeMap(t *testing.T) {
 	v := chainOf(t, counting)
 	list := mapsOf(t, v)
-	m, err := dispatcher.OpenMapID(list["large"].ID)
+	m, err := maps.OpenID(list["large"].ID)
 	if err != nil {
 		t.Fatal(err)
 	}

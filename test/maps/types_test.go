@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
-	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/maps"
 	"github.com/xdpmux/xdpmux/test/kernel"
 )
 
@@ -81,12 +81,12 @@ func TestTargets(t *testing.T) {
 	set(t, v, "cpus", "1", "192")
 	dumps(t, v, "cpus", "1: queue of 192 packets\n", `[{"key":1,"value":{"queue_size":192}}]`)
 
-	inner, err := dispatcher.OpenMapID(ids["inner_map"])
+	inner, err := maps.OpenID(ids["inner_map"])
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer inner.Close()
-	whole, err := json.Marshal(inner.MapInfo)
+	whole, err := json.Marshal(inner.Info)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 	"github.com/xdpmux/xdpmux/test/kernel"
 )
 
@@ -30,10 +30,10 @@ type busy struct {
 // what was sent less what is said to be missed.
 func TestBusy(t *testing.T) {
 	kernel.NoLeak(t)
-	pass, drop, tx := mixFrame(), mixFrame(dispatcher.Drop), mixFrame(dispatcher.TX)
-	dropLater := mixFrame(dispatcher.Pass, dispatcher.Drop)
+	pass, drop, tx := mixFrame(), mixFrame(xdp.Drop), mixFrame(xdp.TX)
+	dropLater := mixFrame(xdp.Pass, xdp.Drop)
 	of := func(p, d, x uint64) observe.Verdicts {
-		return observe.Verdicts{dispatcher.Pass: p, dispatcher.Drop: d, dispatcher.TX: x}
+		return observe.Verdicts{xdp.Pass: p, xdp.Drop: d, xdp.TX: x}
 	}
 	all := []*busy{
 		{mix: [][]byte{pass, drop, dropLater}, stays: []observe.Verdicts{of(2, 1, 0), of(1, 1, 0)}},

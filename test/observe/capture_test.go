@@ -15,7 +15,7 @@ import (
 
 	"github.com/gopacket/gopacket/layers"
 
-	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 	"github.com/xdpmux/xdpmux/test/kernel"
 )
 
@@ -209,7 +209,7 @@ func TestTraceOutKeepsFiles(t *testing.T) {
 	stepsOn(t, v, 2)
 	dir := t.TempDir()
 	in := func(name string) string { return filepath.Join(dir, name) }
-	pass, drop := packet(), packet(dispatcher.Drop)
+	pass, drop := packet(), packet(xdp.Drop)
 	both := writePcap(t, layers.LinkTypeEthernet, pass, drop, pass)
 	files := func() (names []string) {
 		entries, err := os.ReadDir(dir)

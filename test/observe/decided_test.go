@@ -14,8 +14,8 @@ import (
 
 	"github.com/gopacket/gopacket/layers"
 
-	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 	"github.com/xdpmux/xdpmux/test/kernel"
 )
 
@@ -25,11 +25,11 @@ import (
 func TestDecided(t *testing.T) {
 	kernel.NoLeak(t)
 	v := kernel.NewVeth(t)
-	attach(t, v, step(0, dispatcher.Pass), step(1, dispatcher.Pass, dispatcher.TX))
+	attach(t, v, step(0, xdp.Pass), step(1, xdp.Pass, xdp.TX))
 	frames := [][]byte{
-		mixFrame(dispatcher.Drop), mixFrame(dispatcher.Drop), mixFrame(dispatcher.Drop), // by step0
-		mixFrame(dispatcher.Pass, dispatcher.Drop), mixFrame(dispatcher.Pass, dispatcher.Pass), // by step1
-		mixFrame(dispatcher.Pass, dispatcher.TX), // step1 hands it on, to the dispatcher's XDP_PASS
+		mixFrame(xdp.Drop), mixFrame(xdp.Drop), mixFrame(xdp.Drop), // by step0
+		mixFrame(xdp.Pass, xdp.Drop), mixFrame(xdp.Pass, xdp.Pass), // by step1
+		mixFrame(xdp.Pass, xdp.TX), // step1 hands it on, to the dispatcher's XDP_PASS
 	}
 	want := map[string]int{"step0": 3, "step1": 2, "dispatcher": 1}
 	handedOn := map[string]uint64{"step0": 3, "step1": 1}

@@ -14,6 +14,7 @@ import (
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 	"github.com/xdpmux/xdpmux/test/kernel"
 )
 
@@ -22,7 +23,7 @@ import (
 func TestChurn(t *testing.T) {
 	kernel.NoLeak(t)
 	v := kernel.NewVeth(t)
-	stays := attach(t, v, step(0, dispatcher.Pass))[0]
+	stays := attach(t, v, step(0, xdp.Pass))[0]
 	o := open(t, observe.Options{Latency: true}, v.Name)
 	defer o.Close()
 

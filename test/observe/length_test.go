@@ -10,14 +10,14 @@ import (
 
 	"github.com/gopacket/gopacket/layers"
 
-	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 	"github.com/xdpmux/xdpmux/test/kernel"
 )
 
 var (
-	passFrags = dispatcher.Program{File: "../../build/bpf/fixtures/frags.o", Priority: dispatcher.Prio(1), Actions: dispatcher.On(dispatcher.Pass)}
-	trim      = dispatcher.Program{File: "../../build/bpf/fixtures/trim.o", Priority: dispatcher.Prio(2)}
+	passFrags = xdp.Program{File: "../../build/bpf/fixtures/frags.o", Priority: xdp.Prio(1), Actions: xdp.On(xdp.Pass)}
+	trim      = xdp.Program{File: "../../build/bpf/fixtures/trim.o", Priority: xdp.Prio(2)}
 )
 
 // Packets in several buffers, and programs that change their length, also in the
@@ -25,17 +25,17 @@ var (
 func TestLengths(t *testing.T) {
 	for _, c := range []struct {
 		name     string
-		programs []dispatcher.Program
+		programs []xdp.Program
 		way      string
 	}{
-		{"alone", []dispatcher.Program{trim}, "trim XDP_PASS => XDP_PASS by trim"},
-		{"last of two", []dispatcher.Program{passFrags, trim}, "pass_frags XDP_PASS, trim XDP_PASS => XDP_PASS by trim"},
+		{"alone", []xdp.Program{trim}, "trim XDP_PASS => XDP_PASS by trim"},
+		{"last of two", []xdp.Program{passFrags, trim}, "pass_frags XDP_PASS, trim XDP_PASS => XDP_PASS by trim"},
 	} {
 		t.Run(c.name, func(t *testing.T) { testLengths(t, c.programs, c.way) })
 	}
 }
 
-func testLengths(t *testing.T, programs []dispatcher.Program, way string) {
+func testLengths(t *testing.T, programs []xdp.Program, way string) {
 	kernel.NoLeak(t)
 	v := kernel.NewVeth(t)
 	attach(t, v, programs...)
@@ -83,7 +83,7 @@ func testLengths(t *testing.T, programs []dispatcher.Program, way string) {
 		testRun(t, v, d, frame, 999)
 	}
 	for _, p := range o.Read().Chains[0].Programs {
-		if p.Packets != 3000 || p.Verdicts[dispatcher.Pass] != 3000 || p.Missed != 0 {
+		if p.Packets != 3000 || p.Verdicts[xdp.Pass] != 3000 || p.Missed != 0 {
 			t.Errorf("%s: %+v, want 3000 that passed", p.Name, p.Counts)
 		}
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 	"github.com/xdpmux/xdpmux/test/kernel"
 )
 
@@ -55,8 +56,8 @@ func TestLive(t *testing.T) {
 	frames := [][]byte{
 		kernel.UDP4(flow), // 42 bytes, passes
 		kernel.UDP6(flow), // 62 bytes, dropped by xdp_drop_ipv6
-		kernel.UDP4(kernel.Flow{DstMAC: to(dispatcher.Drop, dispatcher.Pass), PayloadLen: 10}),   // 52 bytes
-		kernel.UDP4(kernel.Flow{DstMAC: to(dispatcher.Pass, dispatcher.Drop), PayloadLen: 1000}), // 1042 bytes
+		kernel.UDP4(kernel.Flow{DstMAC: to(xdp.Drop, xdp.Pass), PayloadLen: 10}),   // 52 bytes
+		kernel.UDP4(kernel.Flow{DstMAC: to(xdp.Pass, xdp.Drop), PayloadLen: 1000}), // 1042 bytes
 	}
 	const (
 		passed = "XDP_PASS by edit, 42 of 42 bytes"
@@ -70,9 +71,9 @@ func TestLive(t *testing.T) {
 		want   []string
 	}{
 		{"all", observe.Filter{}, []string{passed, ipv6, first, second}},
-		{"drops", observe.Filter{Verdicts: []int{int(dispatcher.Drop)}}, []string{ipv6, first, second}},
+		{"drops", observe.Filter{Verdicts: []int{int(xdp.Drop)}}, []string{ipv6, first, second}},
 		{"a program", observe.Filter{Program: "step1"}, []string{second}},
-		{"a program's drops", observe.Filter{Program: "edit", Verdicts: []int{int(dispatcher.Drop)}}, nil},
+		{"a program's drops", observe.Filter{Program: "edit", Verdicts: []int{int(xdp.Drop)}}, nil},
 	} {
 		l := live(t, v, c.filter)
 		v.Deliver(t, frames...)
@@ -199,7 +200,7 @@ func TestPrometheus(t *testing.T) {
 	if url == "" {
 		t.Fatalf("it said: %s", said)
 	}
-	testRun(t, v, dispatcherOf(t, v), packet(dispatcher.Pass, dispatcher.Drop), 1000)
+	testRun(t, v, dispatcherOf(t, v), packet(xdp.Pass, xdp.Drop), 1000)
 	reply, err := http.Get(url)
 	if err != nil {
 		t.Fatal(err)

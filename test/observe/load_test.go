@@ -15,6 +15,7 @@ import (
 
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 	"github.com/xdpmux/xdpmux/test/kernel"
 )
 
@@ -117,10 +118,10 @@ func (s *sender) finish(t testing.TB) (times uint64) {
 }
 
 // mixFrame is a frame whose first bytes are the verdicts of step0, step1 and so on.
-func mixFrame(verdicts ...dispatcher.Verdict) []byte {
+func mixFrame(verdicts ...xdp.Verdict) []byte {
 	frame := kernel.UDP4(kernel.Flow{PayloadLen: 30})
 	for i := range 10 {
-		frame[i] = byte(dispatcher.Pass)
+		frame[i] = byte(xdp.Pass)
 	}
 	for i, v := range verdicts {
 		frame[i] = byte(v)

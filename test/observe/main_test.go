@@ -12,6 +12,7 @@ import (
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 	"github.com/xdpmux/xdpmux/test/kernel"
 )
 
@@ -27,21 +28,21 @@ const (
 
 // step is program n of the fixture steps: its verdict is the packet's byte n. Run
 // priority is n, and the chain goes on after these verdicts.
-func step(n int, on ...dispatcher.Verdict) dispatcher.Program {
-	return dispatcher.Program{File: steps, Name: "step" + string(rune('0'+n)), Priority: dispatcher.Prio(uint32(n) + 1), Actions: dispatcher.On(on...)}
+func step(n int, on ...xdp.Verdict) xdp.Program {
+	return xdp.Program{File: steps, Name: "step" + string(rune('0'+n)), Priority: xdp.Prio(uint32(n) + 1), Actions: xdp.On(on...)}
 }
 
 // stepsOn is a chain of the first n steps, each of which goes on after XDP_PASS.
 func stepsOn(t testing.TB, v *kernel.Veth, n int) {
 	t.Helper()
-	var programs []dispatcher.Program
+	var programs []xdp.Program
 	for i := range n {
-		programs = append(programs, step(i, dispatcher.Pass))
+		programs = append(programs, step(i, xdp.Pass))
 	}
 	attach(t, v, programs...)
 }
 
-func attach(t testing.TB, v *kernel.Veth, programs ...dispatcher.Program) []dispatcher.Component {
+func attach(t testing.TB, v *kernel.Veth, programs ...xdp.Program) []dispatcher.Component {
 	t.Helper()
 	a, err := dispatcher.Attach(context.Background(), v.Name, programs, dispatcher.AttachOptions{RequireDispatcher: true})
 	if err != nil {
@@ -51,10 +52,10 @@ func attach(t testing.TB, v *kernel.Veth, programs ...dispatcher.Program) []disp
 }
 
 // packet says in its first bytes what each of the steps returns; the others pass.
-func packet(verdicts ...dispatcher.Verdict) []byte {
+func packet(verdicts ...xdp.Verdict) []byte {
 	p := make([]byte, 64)
 	for i := range p {
-		p[i] = byte(dispatcher.Pass)
+		p[i] = byte(xdp.Pass)
 	}
 	for i, v := range verdicts {
 		p[i] = byte(v)

@@ -16,11 +16,12 @@ import (
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 	"github.com/xdpmux/xdpmux/test/kernel"
 )
 
 // crowd attaches tracing programs to a program until the kernel takes no more.
-func crowd(t *testing.T, p dispatcher.Loaded) (leave func()) {
+func crowd(t *testing.T, p xdp.Loaded) (leave func()) {
 	t.Helper()
 	target, err := libbpf.ProgByID(p.ID)
 	if err != nil {
@@ -74,7 +75,7 @@ func TestTooManyObservers(t *testing.T) {
 	o := open(t, observe.Options{}, v.Name)
 	defer o.Close()
 	p := rowOf(t, o.Read().Chains[0], second.ID)
-	var why *dispatcher.Error
+	var why *xdp.Error
 	if !errors.As(p.Blind, &why) || !strings.Contains(why.Msg, "too many observers") || !strings.Contains(why.Remedy, "end another stats") {
 		t.Fatalf("step1: %v", p.Blind)
 	}
@@ -108,8 +109,8 @@ func TestRecursionMisses(t *testing.T) {
 		t.Fatal(err)
 	}
 	// In this mode a packet runs the program on the processor that it is steered to.
-	if _, err := dispatcher.Attach(context.Background(), v.Name, []dispatcher.Program{step(0, dispatcher.Pass), step(1, dispatcher.Pass)},
-		dispatcher.AttachOptions{Mode: dispatcher.ModeSKB, RequireDispatcher: true}); err != nil {
+	if _, err := dispatcher.Attach(context.Background(), v.Name, []xdp.Program{step(0, xdp.Pass), step(1, xdp.Pass)},
+		dispatcher.AttachOptions{Mode: xdp.ModeSKB, RequireDispatcher: true}); err != nil {
 		t.Fatal(err)
 	}
 	o := open(t, observe.Options{Latency: true}, v.Name)
@@ -178,7 +179,7 @@ func TestOpenClose(t *testing.T) {
 	kernel.NoLeak(t)
 	v := kernel.NewVeth(t)
 	stepsOn(t, v, 2)
-	s := send(t, v, 2*time.Millisecond, mixFrame(), mixFrame(dispatcher.Drop))
+	s := send(t, v, 2*time.Millisecond, mixFrame(), mixFrame(xdp.Drop))
 	for i := range scale(500, 15) {
 		o := open(t, observe.Options{Latency: i%2 == 0}, v.Name)
 		read := make(chan *observe.Snapshot)

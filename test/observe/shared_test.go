@@ -10,6 +10,7 @@ import (
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 	"github.com/xdpmux/xdpmux/test/kernel"
 )
 
@@ -51,7 +52,7 @@ func testSharedProgram(t *testing.T, programs []string) {
 	for i, v := range all {
 		frames := make([][]byte, sent[i])
 		for n := range frames {
-			frames[n] = mixFrame(dispatcher.Pass, dispatcher.Drop)
+			frames[n] = mixFrame(xdp.Pass, xdp.Drop)
 		}
 		v.Deliver(t, frames...)
 	}
@@ -85,15 +86,15 @@ func TestSharedByMany(t *testing.T) {
 	t.Logf("figure: %d interfaces observed after %v", n, time.Since(began))
 	for i, v := range all {
 		d := dispatcherOf(t, v)
-		testRun(t, v, d, packet(dispatcher.Drop), i+1)
-		testRun(t, v, d, packet(dispatcher.Pass, dispatcher.TX), 2*i+1)
+		testRun(t, v, d, packet(xdp.Drop), i+1)
+		testRun(t, v, d, packet(xdp.Pass, xdp.TX), 2*i+1)
 	}
 	for i, c := range o.Read().Chains {
 		drop, tx := uint64(i+1), uint64(2*i+1)
 		for at, want := range []observe.Counts{
-			{Packets: drop + tx, Verdicts: observe.Verdicts{dispatcher.Drop: drop, dispatcher.TX: tx}, Decided: drop + tx},
-			{Packets: drop + tx, Verdicts: observe.Verdicts{dispatcher.Drop: drop, dispatcher.Pass: tx}, HandedOn: tx, Decided: drop},
-			{Packets: tx, Verdicts: observe.Verdicts{dispatcher.TX: tx}, Decided: tx},
+			{Packets: drop + tx, Verdicts: observe.Verdicts{xdp.Drop: drop, xdp.TX: tx}, Decided: drop + tx},
+			{Packets: drop + tx, Verdicts: observe.Verdicts{xdp.Drop: drop, xdp.Pass: tx}, HandedOn: tx, Decided: drop},
+			{Packets: tx, Verdicts: observe.Verdicts{xdp.TX: tx}, Decided: tx},
 		} {
 			if p := c.Programs[at]; p.Counts != want || p.Blind != nil {
 				t.Errorf("%s: %s counts %+v (%v), want %+v", c.Interface.Name, p.Name, p.Counts, p.Blind, want)
@@ -131,8 +132,8 @@ func TestUntyped(t *testing.T) {
 	for _, latency := range []bool{false, true} {
 		o := open(t, observe.Options{Latency: latency}, v.Name)
 		fd := libbpf.NewFD(untyped.FD())
-		testRun(t, v, fd, packet(dispatcher.Drop), 5)
-		testRun(t, other, fd, packet(dispatcher.Drop), 7)
+		testRun(t, v, fd, packet(xdp.Drop), 5)
+		testRun(t, other, fd, packet(xdp.Drop), 7)
 		fd.Release()
 		for _, p := range o.Read().Chains[0].Programs {
 			if p.Packets != 5 || p.Blind != nil {

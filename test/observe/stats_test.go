@@ -11,6 +11,7 @@ import (
 
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 	"github.com/xdpmux/xdpmux/test/kernel"
 )
 
@@ -35,7 +36,7 @@ func TestExact(t *testing.T) {
 				v := kernel.NewVeth(t)
 				stepsOn(t, v, length)
 				last := length - 1
-				verdictAt := func(at int, verdict dispatcher.Verdict) []byte {
+				verdictAt := func(at int, verdict xdp.Verdict) []byte {
 					p := packet()
 					p[at] = byte(verdict)
 					return p
@@ -44,13 +45,13 @@ func TestExact(t *testing.T) {
 				mix := []struct {
 					count   int
 					at      int
-					verdict dispatcher.Verdict
+					verdict xdp.Verdict
 				}{
-					{500_000, last, dispatcher.Pass},
-					{200_000, 0, dispatcher.Drop},
-					{100_000, last, dispatcher.TX},
-					{99_999, last / 2, dispatcher.Aborted},
-					{50_000, last, dispatcher.Redirect},
+					{500_000, last, xdp.Pass},
+					{200_000, 0, xdp.Drop},
+					{100_000, last, xdp.TX},
+					{99_999, last / 2, xdp.Aborted},
+					{50_000, last, xdp.Redirect},
 					{50_000, last, 200}, // no verdict
 					{1, last, 34},       // XDP_PASS in its lowest five bits, which aren't all that matter
 				}
@@ -64,7 +65,7 @@ func TestExact(t *testing.T) {
 					n := uint64(m.count)
 					for i := range m.at {
 						want[i].Packets += n
-						want[i].Verdicts[dispatcher.Pass] += n
+						want[i].Verdicts[xdp.Pass] += n
 						want[i].HandedOn += n
 					}
 					place := min(int(m.verdict), observe.Other)
@@ -129,8 +130,8 @@ func TestStatsTable(t *testing.T) {
 	if got, want := table(), want("0 * 0 0", "0 * 0 0", "0 * 0 0"); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
-	testRun(t, v, d, packet(dispatcher.Drop), 250)
-	testRun(t, v, d, packet(dispatcher.Pass, dispatcher.TX), 50)
+	testRun(t, v, d, packet(xdp.Drop), 250)
+	testRun(t, v, d, packet(xdp.Pass, xdp.TX), 50)
 	testRun(t, v, d, packet(), 700)
 	all := want("1000 * 0 1000\nXDP_DROP 250 *\nXDP_PASS 700 *\nXDP_TX 50 *", "1000 * 750 250\nXDP_DROP 250 *\nXDP_PASS 750 *", "750 * 0 750\nXDP_PASS 700 *\nXDP_TX 50 *")
 	got := ""

@@ -9,6 +9,7 @@ import (
 
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 	"github.com/xdpmux/xdpmux/test/kernel"
 )
 
@@ -44,14 +45,14 @@ func TestSwapsAddUp(t *testing.T) {
 func testSwapsAddUp(t *testing.T, stay int) {
 	kernel.NoLeak(t)
 	v := kernel.NewVeth(t)
-	var programs []dispatcher.Program
+	var programs []xdp.Program
 	for i := range stay {
-		programs = append(programs, step(i, dispatcher.Pass))
+		programs = append(programs, step(i, xdp.Pass))
 	}
 	stays := attach(t, v, programs...)
 	o := open(t, observe.Options{}, v.Name)
 	defer o.Close()
-	s := send(t, v, time.Millisecond, mixFrame(), mixFrame(dispatcher.Drop), mixFrame(dispatcher.TX), mixFrame())
+	s := send(t, v, time.Millisecond, mixFrame(), mixFrame(xdp.Drop), mixFrame(xdp.TX), mixFrame())
 	var joined uint32
 	for tool := range 8 {
 		sent := s.sent.Load()
@@ -66,7 +67,7 @@ func testSwapsAddUp(t *testing.T, stay int) {
 	if d.Packets+d.Missed != 4*n || d.Packets == 0 || d.Blind != nil {
 		t.Errorf("the chain: %d packets and %d missed, %d were sent", d.Packets, d.Missed, 4*n)
 	}
-	if want := (observe.Verdicts{dispatcher.Drop: n, dispatcher.Pass: 2 * n, dispatcher.TX: n}); rowOf(t, c, stays[0].ID).Verdicts != want {
+	if want := (observe.Verdicts{xdp.Drop: n, xdp.Pass: 2 * n, xdp.TX: n}); rowOf(t, c, stays[0].ID).Verdicts != want {
 		t.Errorf("the program that stays: %+v, want %v", rowOf(t, c, stays[0].ID).Counts, want)
 	}
 	t.Logf("figure: of %d packets %d were missed in 8 swaps", 4*n, d.Missed)
@@ -83,7 +84,7 @@ func TestBeginsEven(t *testing.T) {
 	kernel.NoLeak(t)
 	v := kernel.NewVeth(t)
 	stepsOn(t, v, 5)
-	s := send(t, v, time.Millisecond, mixFrame(), mixFrame(dispatcher.Drop), mixFrame(dispatcher.Pass, dispatcher.TX), mixFrame())
+	s := send(t, v, time.Millisecond, mixFrame(), mixFrame(xdp.Drop), mixFrame(xdp.Pass, xdp.TX), mixFrame())
 	for range scale(30, 8) {
 		o := open(t, observe.Options{}, v.Name)
 		defer o.Close()
@@ -118,8 +119,8 @@ func addUp(programs []observe.Program) error {
 func TestTraceUnderSwaps(t *testing.T) {
 	kernel.NoLeak(t)
 	v := kernel.NewVeth(t)
-	stays := attach(t, v, step(0, dispatcher.Pass))
-	mix := [][]byte{mixFrame(), mixFrame(dispatcher.Drop), mixFrame(dispatcher.TX), mixFrame(dispatcher.Pass, dispatcher.Drop), mixFrame(dispatcher.Pass, dispatcher.TX)}
+	stays := attach(t, v, step(0, xdp.Pass))
+	mix := [][]byte{mixFrame(), mixFrame(xdp.Drop), mixFrame(xdp.TX), mixFrame(xdp.Pass, xdp.Drop), mixFrame(xdp.Pass, xdp.TX)}
 	s := send(t, v, 2*time.Millisecond, mix...)
 	l := live(t, v, observe.Filter{})
 	defer l.Close()
@@ -139,11 +140,11 @@ func TestTraceUnderSwaps(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		verdicts := []dispatcher.Verdict{dispatcher.Verdict(trace.Data[0]), dispatcher.Verdict(trace.Data[1])}
+		verdicts := []xdp.Verdict{xdp.Verdict(trace.Data[0]), xdp.Verdict(trace.Data[1])}
 		// What these packets meet in a chain of both programs, and of the first alone.
 		want := fmt.Sprintf("[step0 %v] => %v by step0", verdicts[0], verdicts[0])
 		both := want
-		if verdicts[0] == dispatcher.Pass {
+		if verdicts[0] == xdp.Pass {
 			both = fmt.Sprintf("[step0 %v step1 %v] => %v by step1", verdicts[0], verdicts[1], verdicts[1])
 		}
 		var met []string
@@ -160,7 +161,7 @@ func TestTraceUnderSwaps(t *testing.T) {
 		}
 		chains[got]++
 		were.lines.Add(1)
-		lines = append(lines, line{trace.Time, verdicts[0] == dispatcher.Pass, len(trace.Steps) == 2})
+		lines = append(lines, line{trace.Time, verdicts[0] == xdp.Pass, len(trace.Steps) == 2})
 		if trace.Steps[0].ID != stays[0].ID {
 			t.Fatalf("line %d: step0 is program %d", n, trace.Steps[0].ID)
 		}
@@ -212,7 +213,7 @@ func (h *history) change(ctx context.Context, v *kernel.Veth) {
 		var err error
 		if i == 1 {
 			var a *dispatcher.Attachment
-			if a, err = dispatcher.Attach(context.Background(), v.Name, []dispatcher.Program{step(1, dispatcher.Pass)}, dispatcher.AttachOptions{RequireDispatcher: true}); err == nil {
+			if a, err = dispatcher.Attach(context.Background(), v.Name, []xdp.Program{step(1, xdp.Pass)}, dispatcher.AttachOptions{RequireDispatcher: true}); err == nil {
 				id = a.Programs[0].ID
 			}
 		} else {

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 	"github.com/xdpmux/xdpmux/test/kernel"
 )
 
@@ -143,8 +144,8 @@ func TestTop(t *testing.T) {
 	// Late in a run ids have five digits or more.
 	term := startInTerminal(t, 84, 10, "top", v.Name, "--interval", "100ms")
 	term.await(t, "start", func(s string) bool { return strings.Contains(s, "step1") })
-	testRun(t, v, d, packet(dispatcher.Drop), 1000)
-	testRun(t, v, d, packet(dispatcher.Pass), 3000)
+	testRun(t, v, d, packet(xdp.Drop), 1000)
+	testRun(t, v, d, packet(xdp.Pass), 3000)
 	// The rate has been and gone: its bars end low.
 	c, err := dispatcher.Status(context.Background(), v.Name)
 	if err != nil || len(c.Programs) != 2 {
@@ -235,7 +236,7 @@ func TestTopSuspends(t *testing.T) {
 	term.await(t, "go on", func(s string) bool {
 		return strings.Contains(s, "step0") && strings.Contains(strings.Split(s, "\n")[9], "q quit")
 	})
-	testRun(t, v, dispatcherOf(t, v), packet(dispatcher.Pass), 10)
+	testRun(t, v, dispatcherOf(t, v), packet(xdp.Pass), 10)
 	term.await(t, "counts", regexp.MustCompile(`step0 .* 10  PASS`).MatchString)
 	term.key(t, "q")
 	term.await(t, "end", func(s string) bool { return strings.Contains(s, "ended: 0") })

@@ -20,12 +20,12 @@ import (
 	"github.com/gopacket/gopacket/layers"
 	"github.com/gopacket/gopacket/pcapgo"
 
-	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 	"github.com/xdpmux/xdpmux/test/kernel"
 )
 
 // to is a destination whose first two bytes are the verdicts of step0 and step1.
-func to(first, second dispatcher.Verdict) net.HardwareAddr {
+func to(first, second xdp.Verdict) net.HardwareAddr {
 	return net.HardwareAddr{byte(first), byte(second), 0, 0, 0, 2}
 }
 
@@ -58,7 +58,7 @@ const (
 )
 
 var (
-	pass2 = to(dispatcher.Pass, dispatcher.Pass)
+	pass2 = to(xdp.Pass, xdp.Pass)
 	flow  = kernel.Flow{DstMAC: pass2}
 )
 
@@ -81,20 +81,20 @@ var handMade = []struct {
 	{fragment(kernel.UDP4(kernel.Flow{DstMAC: pass2, PayloadLen: 24}), 32, false), "IPv4 UDP fragment at 32 192.0.2.1 > 192.0.2.2, 66 bytes: " + n6 + pp},
 	{fragment6(kernel.UDP6(flow), 0), "IPv6 UDP fragment at 0 2001:db8::1 > 2001:db8::2, 70 bytes: " + v6},
 	{fragment6(kernel.UDP6(flow), 1448), "IPv6 UDP fragment at 1448 2001:db8::1 > 2001:db8::2, 70 bytes: " + v6},
-	{kernel.UDP4(kernel.Flow{DstMAC: to(dispatcher.Drop, dispatcher.Pass)}), "IPv4 UDP " + c4 + ", 42 bytes: " + n6 + "step0 XDP_DROP => XDP_DROP by step0"},
-	{kernel.TCP4(kernel.Flow{DstMAC: to(dispatcher.Aborted, dispatcher.Pass)}), "IPv4 TCP " + c4 + ", 54 bytes: " + n6 + "step0 XDP_ABORTED => XDP_ABORTED by step0"},
-	{kernel.TCP4(kernel.Flow{DstMAC: to(dispatcher.TX, dispatcher.Pass)}), "IPv4 TCP " + c4 + ", 54 bytes: " + n6 + "step0 XDP_TX => XDP_TX by step0"},
-	{kernel.TCP4(kernel.Flow{DstMAC: to(dispatcher.Redirect, dispatcher.Pass)}), "IPv4 TCP " + c4 + ", 54 bytes: " + n6 + "step0 XDP_REDIRECT => XDP_REDIRECT by step0"},
-	{kernel.TCP4(kernel.Flow{DstMAC: to(9, dispatcher.Pass)}), "IPv4 TCP " + c4 + ", 54 bytes: " + n6 + "step0 9 => 9 by step0"},
-	{kernel.UDP4(kernel.Flow{DstMAC: to(dispatcher.Pass, dispatcher.Drop)}), "IPv4 UDP " + c4 + ", 42 bytes: " + n6 + "step0 XDP_PASS, step1 XDP_DROP => XDP_DROP by step1"},
-	{kernel.UDP4(kernel.Flow{DstMAC: to(dispatcher.Pass, dispatcher.Aborted)}), "IPv4 UDP " + c4 + ", 42 bytes: " + n6 + "step0 XDP_PASS, step1 XDP_ABORTED => XDP_ABORTED by step1"},
-	{kernel.UDP4(kernel.Flow{DstMAC: to(dispatcher.Pass, dispatcher.TX)}), "IPv4 UDP " + c4 + ", 42 bytes: " + n6 + "step0 XDP_PASS, step1 XDP_TX, edit XDP_PASS => XDP_PASS by edit"},
-	{kernel.UDP4(kernel.Flow{DstMAC: to(dispatcher.Pass, dispatcher.Redirect)}), "IPv4 UDP " + c4 + ", 42 bytes: " + n6 + "step0 XDP_PASS, step1 XDP_REDIRECT => XDP_REDIRECT by step1"},
-	{kernel.ARP(kernel.Flow{DstMAC: to(dispatcher.Drop, dispatcher.Drop)}), "ARP request 192.0.2.1 > 192.0.2.2, 42 bytes: " + n6 + "step0 XDP_DROP => XDP_DROP by step0"},
-	{kernel.ARP(kernel.Flow{DstMAC: to(dispatcher.Pass, dispatcher.TX)}), "ARP request 192.0.2.1 > 192.0.2.2, 42 bytes: " + n6 + "step0 XDP_PASS, step1 XDP_TX, edit XDP_PASS => XDP_PASS by edit"},
-	{kernel.UDP6(kernel.Flow{DstMAC: to(dispatcher.TX, dispatcher.TX)}), "IPv6 UDP " + c6 + ", 62 bytes: " + v6},
-	{kernel.UDP6(kernel.Flow{DstMAC: to(dispatcher.Drop, dispatcher.Pass), VLAN: []uint16{5}}), "VLAN 5 IPv6 UDP " + c6 + ", 66 bytes: " + n6 + "step0 XDP_DROP => XDP_DROP by step0"},
-	{fragment(kernel.UDP4(kernel.Flow{DstMAC: to(dispatcher.Drop, dispatcher.Pass)}), 8, false), "IPv4 UDP fragment at 8 192.0.2.1 > 192.0.2.2, 42 bytes: " + n6 + "step0 XDP_DROP => XDP_DROP by step0"},
+	{kernel.UDP4(kernel.Flow{DstMAC: to(xdp.Drop, xdp.Pass)}), "IPv4 UDP " + c4 + ", 42 bytes: " + n6 + "step0 XDP_DROP => XDP_DROP by step0"},
+	{kernel.TCP4(kernel.Flow{DstMAC: to(xdp.Aborted, xdp.Pass)}), "IPv4 TCP " + c4 + ", 54 bytes: " + n6 + "step0 XDP_ABORTED => XDP_ABORTED by step0"},
+	{kernel.TCP4(kernel.Flow{DstMAC: to(xdp.TX, xdp.Pass)}), "IPv4 TCP " + c4 + ", 54 bytes: " + n6 + "step0 XDP_TX => XDP_TX by step0"},
+	{kernel.TCP4(kernel.Flow{DstMAC: to(xdp.Redirect, xdp.Pass)}), "IPv4 TCP " + c4 + ", 54 bytes: " + n6 + "step0 XDP_REDIRECT => XDP_REDIRECT by step0"},
+	{kernel.TCP4(kernel.Flow{DstMAC: to(9, xdp.Pass)}), "IPv4 TCP " + c4 + ", 54 bytes: " + n6 + "step0 9 => 9 by step0"},
+	{kernel.UDP4(kernel.Flow{DstMAC: to(xdp.Pass, xdp.Drop)}), "IPv4 UDP " + c4 + ", 42 bytes: " + n6 + "step0 XDP_PASS, step1 XDP_DROP => XDP_DROP by step1"},
+	{kernel.UDP4(kernel.Flow{DstMAC: to(xdp.Pass, xdp.Aborted)}), "IPv4 UDP " + c4 + ", 42 bytes: " + n6 + "step0 XDP_PASS, step1 XDP_ABORTED => XDP_ABORTED by step1"},
+	{kernel.UDP4(kernel.Flow{DstMAC: to(xdp.Pass, xdp.TX)}), "IPv4 UDP " + c4 + ", 42 bytes: " + n6 + "step0 XDP_PASS, step1 XDP_TX, edit XDP_PASS => XDP_PASS by edit"},
+	{kernel.UDP4(kernel.Flow{DstMAC: to(xdp.Pass, xdp.Redirect)}), "IPv4 UDP " + c4 + ", 42 bytes: " + n6 + "step0 XDP_PASS, step1 XDP_REDIRECT => XDP_REDIRECT by step1"},
+	{kernel.ARP(kernel.Flow{DstMAC: to(xdp.Drop, xdp.Drop)}), "ARP request 192.0.2.1 > 192.0.2.2, 42 bytes: " + n6 + "step0 XDP_DROP => XDP_DROP by step0"},
+	{kernel.ARP(kernel.Flow{DstMAC: to(xdp.Pass, xdp.TX)}), "ARP request 192.0.2.1 > 192.0.2.2, 42 bytes: " + n6 + "step0 XDP_PASS, step1 XDP_TX, edit XDP_PASS => XDP_PASS by edit"},
+	{kernel.UDP6(kernel.Flow{DstMAC: to(xdp.TX, xdp.TX)}), "IPv6 UDP " + c6 + ", 62 bytes: " + v6},
+	{kernel.UDP6(kernel.Flow{DstMAC: to(xdp.Drop, xdp.Pass), VLAN: []uint16{5}}), "VLAN 5 IPv6 UDP " + c6 + ", 66 bytes: " + n6 + "step0 XDP_DROP => XDP_DROP by step0"},
+	{fragment(kernel.UDP4(kernel.Flow{DstMAC: to(xdp.Drop, xdp.Pass)}), 8, false), "IPv4 UDP fragment at 8 192.0.2.1 > 192.0.2.2, 42 bytes: " + n6 + "step0 XDP_DROP => XDP_DROP by step0"},
 	{kernel.UDP4(kernel.Flow{DstMAC: pass2, Src: netip.MustParseAddr("198.51.100.9"), SrcPort: 53, DstPort: 4000}), "IPv4 UDP 198.51.100.9:53 > 192.0.2.2:4000, 42 bytes: " + n6 + pp},
 	{kernel.TCP6(kernel.Flow{DstMAC: pass2, Dst: netip.MustParseAddr("2001:db8::53"), DstPort: 443}), "IPv6 TCP [2001:db8::1]:10000 > [2001:db8::53]:443, 74 bytes: " + v6},
 	{kernel.TCP4(kernel.Flow{DstMAC: pass2, PayloadLen: 1446}), "IPv4 TCP " + c4 + ", 1500 bytes: " + n6 + pp},
@@ -104,11 +104,11 @@ var handMade = []struct {
 func chainOfFive(t *testing.T, v *kernel.Veth) {
 	t.Helper()
 	attach(t, v,
-		dispatcher.Program{File: samples + "xdp_count.o"},
-		dispatcher.Program{File: samples + "xdp_drop_ipv6.o"},
-		dispatcher.Program{File: steps, Name: "step0", Priority: dispatcher.Prio(20), Actions: dispatcher.On(dispatcher.Pass)},
-		dispatcher.Program{File: steps, Name: "step1", Priority: dispatcher.Prio(30), Actions: dispatcher.On(dispatcher.Pass, dispatcher.TX)},
-		dispatcher.Program{File: steps, Name: "edit", Priority: dispatcher.Prio(40)})
+		xdp.Program{File: samples + "xdp_count.o"},
+		xdp.Program{File: samples + "xdp_drop_ipv6.o"},
+		xdp.Program{File: steps, Name: "step0", Priority: xdp.Prio(20), Actions: xdp.On(xdp.Pass)},
+		xdp.Program{File: steps, Name: "step1", Priority: xdp.Prio(30), Actions: xdp.On(xdp.Pass, xdp.TX)},
+		xdp.Program{File: steps, Name: "edit", Priority: xdp.Prio(40)})
 }
 
 // writePcap writes frames to a file of the older format, with the given link type.

@@ -6,19 +6,19 @@ import (
 	"testing"
 	"time"
 
-	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 	"github.com/xdpmux/xdpmux/test/kernel"
 )
 
 // anyVerdict is a program that returns what a packet says, however large.
-var anyVerdict = dispatcher.Program{File: steps, Name: "any", Priority: dispatcher.Prio(1), Actions: dispatcher.On(dispatcher.Pass)}
+var anyVerdict = xdp.Program{File: steps, Name: "any", Priority: xdp.Prio(1), Actions: xdp.On(xdp.Pass)}
 
 // What the dispatcher makes of numbers that are no verdicts is told as it is: the table
 // in docs/observe.md. Whether the next program ran is known from its own count, and what
 // the chain returned from the test run.
 func TestOddVerdicts(t *testing.T) {
-	const minusOne = dispatcher.Verdict(1<<32 - 1)
+	const minusOne = xdp.Verdict(1<<32 - 1)
 	cases := []odd{{5, false}, {7, false}, {31, true}, {34, false}, {63, false}, {66, true}, {95, true}, {255, false}, {minusOne, false}}
 	for _, last := range []bool{false, true} {
 		t.Run(fmt.Sprint("last ", last), func(t *testing.T) { testOddVerdicts(t, cases, last) })
@@ -38,7 +38,7 @@ func TestOddVerdicts(t *testing.T) {
 	})
 }
 
-func oddPacket(v dispatcher.Verdict) []byte {
+func oddPacket(v xdp.Verdict) []byte {
 	p := packet()
 	binary.NativeEndian.PutUint32(p[16:], uint32(v))
 	return p
@@ -46,16 +46,16 @@ func oddPacket(v dispatcher.Verdict) []byte {
 
 // odd is a number that is no verdict, and whether the dispatcher goes on after it.
 type odd struct {
-	verdict  dispatcher.Verdict
+	verdict  xdp.Verdict
 	handedOn bool
 }
 
 func testOddVerdicts(t *testing.T, cases []odd, last bool) {
 	kernel.NoLeak(t)
 	v := kernel.NewVeth(t)
-	other := step(1, dispatcher.Pass)
+	other := step(1, xdp.Pass)
 	if last {
-		other.Priority = dispatcher.Prio(0)
+		other.Priority = xdp.Prio(0)
 	}
 	attach(t, v, anyVerdict, other)
 	o := open(t, observe.Options{}, v.Name)
@@ -69,10 +69,10 @@ func testOddVerdicts(t *testing.T, cases []odd, last bool) {
 	for _, c := range cases {
 		want, by := c.verdict, "any"
 		if c.handedOn {
-			want = dispatcher.Pass // of the program behind it, or of the dispatcher
+			want = xdp.Pass // of the program behind it, or of the dispatcher
 			by = map[bool]string{true: "dispatcher", false: "step1"}[last]
 		}
-		if got := dispatcher.Verdict(testRun(t, v, d, oddPacket(c.verdict), n).Return); got != want {
+		if got := xdp.Verdict(testRun(t, v, d, oddPacket(c.verdict), n).Return); got != want {
 			t.Fatalf("%d: the chain returned %v, want %v", int32(c.verdict), got, want)
 		}
 		chain.Verdicts[min(int(want), observe.Other)] += n
@@ -85,9 +85,9 @@ func testOddVerdicts(t *testing.T, cases []odd, last bool) {
 		}
 		switch {
 		case last: // the other runs first
-			behind.Packets, behind.Verdicts[dispatcher.Pass], behind.HandedOn = behind.Packets+n, behind.Verdicts[dispatcher.Pass]+n, behind.HandedOn+n
+			behind.Packets, behind.Verdicts[xdp.Pass], behind.HandedOn = behind.Packets+n, behind.Verdicts[xdp.Pass]+n, behind.HandedOn+n
 		case c.handedOn:
-			behind.Packets, behind.Verdicts[dispatcher.Pass], behind.Decided = behind.Packets+n, behind.Verdicts[dispatcher.Pass]+n, behind.Decided+n
+			behind.Packets, behind.Verdicts[xdp.Pass], behind.Decided = behind.Packets+n, behind.Verdicts[xdp.Pass]+n, behind.Decided+n
 		}
 		for _, p := range o.Read().Chains[0].Programs {
 			if expected := map[string]observe.Counts{"xdp_dispatcher": chain, "any": of, "step1": behind}[p.Name]; p.Counts != expected {

@@ -14,7 +14,7 @@ var readsEnvironment = regexp.MustCompile(`\bos\.(Getenv|LookupEnv|Environ|Expan
 // TestEnvironment keeps the library from reading variables but as libxdp does, which knows
 // whose environment isn't to be trusted.
 func TestEnvironment(t *testing.T) {
-	const only = "../../dispatcher/environment.go"
+	const only = "../../dispatcher/internal/privilege/environment.go"
 	found := false
 	err := filepath.WalkDir("../../dispatcher", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {

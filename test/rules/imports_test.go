@@ -14,7 +14,15 @@ import (
 const module = "github.com/xdpmux/xdpmux/"
 
 // layers are the folders of the program, the lowest first. Imports run downwards.
-var layers = []string{"cgo/libbpf", "cgo/libxdp", "bpf", "dispatcher", "dispatcher/observe", "dispatcher/desired", "cmd"}
+var layers = []string{
+	"cgo/libbpf", "cgo/libxdp", "bpf",
+	"dispatcher/xdp", "dispatcher/value",
+	"dispatcher/internal/proc", "dispatcher/internal/input", "dispatcher/internal/flock", "dispatcher/internal/objectfile",
+	"dispatcher/internal/native", "dispatcher/internal/privilege", "dispatcher/internal/loaded",
+	"dispatcher/internal/device", "dispatcher/internal/protocol", "dispatcher/internal/object",
+	"dispatcher/inspect", "dispatcher", "dispatcher/maps", "dispatcher/check", "dispatcher/desired", "dispatcher/observe",
+	"cmd",
+}
 
 func layer(dir string) int {
 	best := -1

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 	"github.com/xdpmux/xdpmux/test/kernel"
 )
 
@@ -12,8 +13,8 @@ import (
 func TestAttachAll(t *testing.T) {
 	kernel.NoLeak(t)
 	a, b, c := kernel.NewVeth(t), kernel.NewVeth(t), kernel.NewVeth(t)
-	commit(t, b.Name, dispatcher.Transaction{Add: []dispatcher.Program{fixture("verdicts", "v_pass")}})
-	front := []dispatcher.Program{fixture("flood", "front")}
+	commit(t, b.Name, dispatcher.Transaction{Add: []xdp.Program{fixture("verdicts", "v_pass")}})
+	front := []xdp.Program{fixture("flood", "front")}
 	done, err := dispatcher.AttachAll(t.Context(), []string{a.Name, b.Name}, front, dispatcher.AttachOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -33,7 +34,7 @@ func TestAttachAll(t *testing.T) {
 	// The last one has a program in the way.
 	c.Attach(t, kernel.Program(t, kernel.Pass), kernel.Native)
 	before := kernel.Snapshot(t)
-	if _, err := dispatcher.AttachAll(t.Context(), []string{a.Name, b.Name, c.Name}, front, dispatcher.AttachOptions{}); !errors.Is(err, dispatcher.ErrLegacy) {
+	if _, err := dispatcher.AttachAll(t.Context(), []string{a.Name, b.Name, c.Name}, front, dispatcher.AttachOptions{}); !errors.Is(err, xdp.ErrLegacy) {
 		t.Errorf("error: %v", err)
 	}
 	before.Check(t)
@@ -43,7 +44,7 @@ func TestAttachAll(t *testing.T) {
 	d := kernel.NewVeth(t)
 	d.SetMTU(t, 9000)
 	before = kernel.Snapshot(t)
-	if _, err := dispatcher.AttachAll(t.Context(), []string{a.Name, b.Name, d.Name}, front, dispatcher.AttachOptions{}); !errors.Is(err, dispatcher.ErrModeNotSupported) {
+	if _, err := dispatcher.AttachAll(t.Context(), []string{a.Name, b.Name, d.Name}, front, dispatcher.AttachOptions{}); !errors.Is(err, xdp.ErrModeNotSupported) {
 		t.Errorf("error: %v", err)
 	}
 	before.Check(t)

@@ -15,6 +15,8 @@ import (
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/maps"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 	"github.com/xdpmux/xdpmux/test/kernel"
 )
 
@@ -24,13 +26,13 @@ func TestRefused(t *testing.T) {
 	kernel.NoLeak(t)
 	v := kernel.NewVeth(t)
 	pass := fixture("verdicts", "v_pass")
-	chain := commit(t, v.Name, dispatcher.Transaction{Add: slices.Repeat([]dispatcher.Program{pass}, 9)}).Chain
+	chain := commit(t, v.Name, dispatcher.Transaction{Add: slices.Repeat([]xdp.Program{pass}, 9)}).Chain
 	id := chain.Programs[3].ID
 	pinning := fixture("pinned", "refused")
 	pinning.PinPath = "/sys/fs/bpf/refused"
 	notThere := fixture("verdicts", "v_nothing")
-	replace := func(p dispatcher.Program) dispatcher.Transaction {
-		return dispatcher.Transaction{Mode: dispatcher.ModeUnspecified, Replace: []dispatcher.Replacement{{ID: id, Program: p}}}
+	replace := func(p xdp.Program) dispatcher.Transaction {
+		return dispatcher.Transaction{Mode: xdp.ModeUnspecified, Replace: []dispatcher.Replacement{{ID: id, Program: p}}}
 	}
 	for _, c := range []struct {
 		name string
@@ -38,17 +40,17 @@ func TestRefused(t *testing.T) {
 		kind error
 		msg  string
 	}{
-		{"unknown id", dispatcher.Transaction{Remove: []uint32{999999}}, dispatcher.ErrNoProgram, "program 999999 is not loaded on " + v.Name},
-		{"id 0", dispatcher.Transaction{Remove: []uint32{0}}, dispatcher.ErrNoProgram, "program 0 is not loaded on " + v.Name},
-		{"the dispatcher", dispatcher.Transaction{Remove: []uint32{chain.Dispatcher.ID}}, dispatcher.ErrNoProgram, "is the dispatcher of"},
-		{"one program twice", dispatcher.Transaction{Remove: []uint32{id}, Set: []dispatcher.Setting{{ID: id}}}, dispatcher.ErrInvalid, "named twice"},
-		{"eleven programs", dispatcher.Transaction{Add: []dispatcher.Program{pass, pass}}, dispatcher.ErrChainFull, v.Name + " has 9 programs loaded, 2 more would pass the limit of 10"},
-		{"another mode", dispatcher.Transaction{Mode: dispatcher.ModeSKB, Add: []dispatcher.Program{pass}}, dispatcher.ErrModeMismatch, "attached in native mode"},
-		{"hw mode", dispatcher.Transaction{Mode: dispatcher.ModeHW, Add: []dispatcher.Program{pass}}, dispatcher.ErrInvalid, "hw mode"},
-		{"refused by the verifier", replace(pinning), dispatcher.ErrVerifier, `the verifier refused program "refused"`},
-		{"no such program", replace(notThere), dispatcher.ErrObject, `has no program "v_nothing"`},
-		{"no such map", replace(dispatcher.Program{File: pass.File, Name: pass.Name, MapSizes: map[string]uint32{"nothing": 1}}), dispatcher.ErrInvalid, `has no map "nothing"`},
-		{"a good one and a bad one", dispatcher.Transaction{Remove: []uint32{id}, Add: []dispatcher.Program{pass, pinning}}, dispatcher.ErrVerifier, "refused"},
+		{"unknown id", dispatcher.Transaction{Remove: []uint32{999999}}, xdp.ErrNoProgram, "program 999999 is not loaded on " + v.Name},
+		{"id 0", dispatcher.Transaction{Remove: []uint32{0}}, xdp.ErrNoProgram, "program 0 is not loaded on " + v.Name},
+		{"the dispatcher", dispatcher.Transaction{Remove: []uint32{chain.Dispatcher.ID}}, xdp.ErrNoProgram, "is the dispatcher of"},
+		{"one program twice", dispatcher.Transaction{Remove: []uint32{id}, Set: []dispatcher.Setting{{ID: id}}}, xdp.ErrInvalid, "named twice"},
+		{"eleven programs", dispatcher.Transaction{Add: []xdp.Program{pass, pass}}, xdp.ErrChainFull, v.Name + " has 9 programs loaded, 2 more would pass the limit of 10"},
+		{"another mode", dispatcher.Transaction{Mode: xdp.ModeSKB, Add: []xdp.Program{pass}}, xdp.ErrModeMismatch, "attached in native mode"},
+		{"hw mode", dispatcher.Transaction{Mode: xdp.ModeHW, Add: []xdp.Program{pass}}, xdp.ErrInvalid, "hw mode"},
+		{"refused by the verifier", replace(pinning), xdp.ErrVerifier, `the verifier refused program "refused"`},
+		{"no such program", replace(notThere), xdp.ErrObject, `has no program "v_nothing"`},
+		{"no such map", replace(xdp.Program{File: pass.File, Name: pass.Name, MapSizes: map[string]uint32{"nothing": 1}}), xdp.ErrInvalid, `has no map "nothing"`},
+		{"a good one and a bad one", dispatcher.Transaction{Remove: []uint32{id}, Add: []xdp.Program{pass, pinning}}, xdp.ErrVerifier, "refused"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			before := kernel.Snapshot(t)
@@ -67,7 +69,7 @@ func TestRefused(t *testing.T) {
 func TestBeforeSwap(t *testing.T) {
 	kernel.NoLeak(t)
 	v, other := kernel.NewVeth(t), kernel.NewVeth(t)
-	old := commit(t, v.Name, dispatcher.Transaction{Add: []dispatcher.Program{fixture("verdicts", "v_pass")}}).Added[0].ID
+	old := commit(t, v.Name, dispatcher.Transaction{Add: []xdp.Program{fixture("verdicts", "v_pass")}}).Added[0].ID
 	before := kernel.Snapshot(t)
 	no := errors.New("no")
 	var told []dispatcher.Coming
@@ -75,7 +77,7 @@ func TestBeforeSwap(t *testing.T) {
 		told = coming
 		return no
 	}
-	tx := dispatcher.Transaction{BeforeSwap: refuse, Add: []dispatcher.Program{fixture("verdicts", "v_drop")},
+	tx := dispatcher.Transaction{BeforeSwap: refuse, Add: []xdp.Program{fixture("verdicts", "v_drop")},
 		Replace: []dispatcher.Replacement{{ID: old, Program: fixture("flood", "guard")}}}
 	if _, err := tx.Commit(t.Context(), v.Name); !errors.Is(err, no) {
 		t.Errorf("error: %v", err)
@@ -101,10 +103,10 @@ func TestProgramFromMemory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	program := dispatcher.Program{File: "not there.o", Data: data, MapSizes: map[string]uint32{"an_array": 7}}
-	id := commit(t, v.Name, dispatcher.Transaction{Add: []dispatcher.Program{program}}).Added[0].ID
+	program := xdp.Program{File: "not there.o", Data: data, MapSizes: map[string]uint32{"an_array": 7}}
+	id := commit(t, v.Name, dispatcher.Transaction{Add: []xdp.Program{program}}).Added[0].ID
 	for name, want := range map[string]int{"an_array": 7, "a_hash": 100} {
-		m, err := dispatcher.OpenMap(id, name)
+		m, err := maps.Open(id, name)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -120,7 +122,7 @@ func TestKeepMaps(t *testing.T) {
 	kernel.NoLeak(t)
 	v := kernel.NewVeth(t)
 	guard := fixture("flood", "guard")
-	id := commit(t, v.Name, dispatcher.Transaction{Add: []dispatcher.Program{guard}}).Added[0].ID
+	id := commit(t, v.Name, dispatcher.Transaction{Add: []xdp.Program{guard}}).Added[0].ID
 	v.Deliver(t, padded(frame(marked)), padded(frame(marked)))
 	stdout := kernel.MustRun(t, kernel.Xdpmux(), "replace", v.Name, "--name", "guard", "--keep-maps", guard.File, "-n", "guard")
 	if want := "maps kept: guard_packets\nmaps new:  front_packets, behind_packets\n"; stdout != want {
@@ -158,7 +160,7 @@ func TestKeepGlobals(t *testing.T) {
 	kernel.NoLeak(t)
 	v := kernel.NewVeth(t)
 	globals := fixture("globals", "")
-	id := commit(t, v.Name, dispatcher.Transaction{Add: []dispatcher.Program{globals}}).Added[0].ID
+	id := commit(t, v.Name, dispatcher.Transaction{Add: []xdp.Program{globals}}).Added[0].ID
 	v.Deliver(t, padded(frame(plain)), padded(frame(plain)))
 	next := withSection(t, globals.File, ".rodata", []byte{10}) // unit
 	next = withSection(t, next, ".data", []byte{7})             // step, which is not to count
@@ -171,12 +173,12 @@ func TestKeepGlobals(t *testing.T) {
 	if p.ID == id {
 		t.Error("the program was not replaced")
 	}
-	m, err := dispatcher.OpenMap(p.ID, "globals.bss")
+	m, err := maps.Open(p.ID, "globals.bss")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	got, err := dispatcher.Lookup[[3]uint64](m, uint32(0))
+	got, err := maps.Lookup[[3]uint64](m, uint32(0))
 	if want := [3]uint64{1 + 1 + 10, 3 * 60, 60}; err != nil || got[0] != want {
 		t.Errorf("packets, bytes, last: %v, want %v, %v", got, want, err)
 	}
@@ -215,10 +217,10 @@ func withSection(t *testing.T, file, section string, begin []byte) (copied strin
 func TestSet(t *testing.T) {
 	kernel.NoLeak(t)
 	v := kernel.NewVeth(t)
-	commit(t, v.Name, dispatcher.Transaction{Add: []dispatcher.Program{fixture("verdicts", "v_pass"), fixture("verdicts", "v_drop"), fixture("verdicts", "v_drop")}})
+	commit(t, v.Name, dispatcher.Transaction{Add: []xdp.Program{fixture("verdicts", "v_pass"), fixture("verdicts", "v_drop"), fixture("verdicts", "v_drop")}})
 	kernel.MustRun(t, kernel.Xdpmux(), "set", v.Name, "--name", "v_pass", "-P", "0", "-A", "XDP_DROP,XDP_TX")
 	first := status(t, v.Name).Programs[0]
-	if first.Name != "v_pass" || first.Priority != 0 || first.Actions != *actions(dispatcher.Drop, dispatcher.TX) {
+	if first.Name != "v_pass" || first.Priority != 0 || first.Actions != *actions(xdp.Drop, xdp.TX) {
 		t.Errorf("first program: %+v", first)
 	}
 	bothShow(t, v.Name)
@@ -250,18 +252,18 @@ func TestSet(t *testing.T) {
 func TestFrags(t *testing.T) {
 	kernel.NoLeak(t)
 	v := kernel.NewVeth(t)
-	done := commit(t, v.Name, dispatcher.Transaction{Add: []dispatcher.Program{fixture("verdicts", "v_pass_frags")}})
+	done := commit(t, v.Name, dispatcher.Transaction{Add: []xdp.Program{fixture("verdicts", "v_pass_frags")}})
 	id := done.Added[0].ID
 	if !done.Chain.Frags {
 		t.Error("no frags support with a program that has it")
 	}
 	for _, on := range []bool{false, true} {
-		done := commit(t, v.Name, dispatcher.Transaction{Mode: dispatcher.ModeUnspecified, Set: []dispatcher.Setting{{ID: id, Frags: &on}}})
+		done := commit(t, v.Name, dispatcher.Transaction{Mode: xdp.ModeUnspecified, Set: []dispatcher.Setting{{ID: id, Frags: &on}}})
 		if done.Chain.Frags != on || status(t, v.Name).Frags != on {
 			t.Errorf("frags: %v, want %v", done.Chain.Frags, on)
 		}
 	}
-	if done := commit(t, v.Name, dispatcher.Transaction{Add: []dispatcher.Program{fixture("verdicts", "v_pass")}}); done.Chain.Frags {
+	if done := commit(t, v.Name, dispatcher.Transaction{Add: []xdp.Program{fixture("verdicts", "v_pass")}}); done.Chain.Frags {
 		t.Error("frags support with a program that hasn't it")
 	}
 	unload(t, v.Name)
@@ -276,7 +278,7 @@ func TestCleanProbe(t *testing.T) {
 	}
 	defer m.Close()
 	v := kernel.NewVeth(t)
-	commit(t, v.Name, dispatcher.Transaction{Add: []dispatcher.Program{fixture("verdicts", "v_pass")}})
+	commit(t, v.Name, dispatcher.Transaction{Add: []xdp.Program{fixture("verdicts", "v_pass")}})
 	pin := filepath.Join("/sys/fs/bpf/xdp", "prog-test-link-1-99")
 	if err := libbpf.ObjPin(m.Int(), pin); err != nil {
 		t.Fatal(err)

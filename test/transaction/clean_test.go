@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 	"github.com/xdpmux/xdpmux/test/kernel"
 )
 
@@ -19,21 +20,21 @@ func TestCleanMeanwhile(t *testing.T) {
 	kernel.NoLeak(t)
 	v := kernel.NewVeth(t)
 	guard := fixture("flood", "guard")
-	commit(t, v.Name, dispatcher.Transaction{Add: []dispatcher.Program{guard}})
+	commit(t, v.Name, dispatcher.Transaction{Add: []xdp.Program{guard}})
 	moments := 0
 	for n := 1; ; n++ {
 		cmd := exec.Command("strace", "-f", "--seccomp-bpf", "-o", "/dev/null", "-e", "trace=sendto", "-e", fmt.Sprintf("inject=sendto:delay_enter=1500000:when=%d", n),
 			native, "load", v.Name, fixture("verdicts", "").File, "-n", "v_pass")
 		var output strings.Builder
 		cmd.Stdout, cmd.Stderr = &output, &output
-		check(t, cmd.Start())
+		must(t, cmd.Start())
 		done := make(chan error, 1)
 		go func() { done <- cmd.Wait() }()
 		held := heldByStrace(t, cmd.Process.Pid, done)
 		if held {
 			dirs := len(glob(t, "/sys/fs/bpf/xdp/dispatch-*"))
 			cleaned, err := dispatcher.Clean(t.Context(), dispatcher.CleanOptions{})
-			check(t, err)
+			must(t, err)
 			if dirs > 1 {
 				moments++
 				if len(cleaned.Kept) != 1 || !strings.Contains(cleaned.Kept[0].Process, "("+native+")") {
@@ -48,7 +49,7 @@ func TestCleanMeanwhile(t *testing.T) {
 		if passed := v.Deliver(t, padded(frame(marked))); len(passed) != 0 {
 			t.Error("a packet got past the guard")
 		}
-		check(t, dispatcher.Detach(t.Context(), v.Name, find(t, status(t, v.Name), "v_pass")))
+		must(t, dispatcher.Detach(t.Context(), v.Name, find(t, status(t, v.Name), "v_pass")))
 		if !held {
 			break
 		}
@@ -100,6 +101,6 @@ func stopped(t *testing.T, strace int) bool {
 func glob(t *testing.T, pattern string) []string {
 	t.Helper()
 	paths, err := filepath.Glob(pattern)
-	check(t, err)
+	must(t, err)
 	return paths
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 	"github.com/xdpmux/xdpmux/test/kernel"
 )
 
@@ -76,7 +77,7 @@ func TestInterrupt(t *testing.T) {
 	kernel.NoLeak(t)
 	v := kernel.NewVeth(t)
 	chance := kernel.Chance(t)
-	commit(t, v.Name, dispatcher.Transaction{Add: []dispatcher.Program{fixture("verdicts", "v_pass"), fixture("verdicts", "v_drop")}})
+	commit(t, v.Name, dispatcher.Transaction{Add: []xdp.Program{fixture("verdicts", "v_pass"), fixture("verdicts", "v_drop")}})
 	replace := func(name, next string) *exec.Cmd {
 		return exec.Command(kernel.Xdpmux(), "replace", v.Name, "--name", name, fixture("verdicts", "").File, "-n", next)
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/desired"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 	"github.com/xdpmux/xdpmux/test/kernel"
 )
 
@@ -75,7 +76,7 @@ func TestNoGap(t *testing.T) {
 	front.Priority, guard.Priority, behind.Priority = prio(10), prio(20), prio(90)
 	bystander := fixture("verdicts", "v_pass")
 	bystander.Priority = prio(50)
-	done := commit(t, v.Name, dispatcher.Transaction{Add: []dispatcher.Program{front, guard, bystander, behind}})
+	done := commit(t, v.Name, dispatcher.Transaction{Add: []xdp.Program{front, guard, bystander, behind}})
 	ids := map[string]uint32{}
 	for _, p := range done.Added {
 		ids[p.Name] = p.ID
@@ -137,7 +138,7 @@ func TestNoGap(t *testing.T) {
 
 // apply has the program run at that priority by a declared state, which knows nothing
 // of the others, and returns the chain then.
-func apply(t *testing.T, ifname string, p dispatcher.Program, priority int) *dispatcher.Chain {
+func apply(t *testing.T, ifname string, p xdp.Program, priority int) *dispatcher.Chain {
 	t.Helper()
 	object, err := filepath.Abs(p.File)
 	if err != nil {
@@ -165,7 +166,7 @@ func randomChange(chance *rand.Rand, ids map[string]uint32) (tx dispatcher.Trans
 	places := map[string]uint32{"front": 10, "guard": 20, "v_pass": 50, "behind": 90}
 	all := []string{"front", "guard", "v_pass", "behind"}
 	name = all[chance.IntN(len(all))]
-	tx.Mode = dispatcher.ModeUnspecified
+	tx.Mode = xdp.ModeUnspecified
 	switch chance.IntN(3) {
 	case 0:
 		object := "flood"
@@ -180,9 +181,9 @@ func randomChange(chance *rand.Rand, ids map[string]uint32) (tx dispatcher.Trans
 		}
 		tx.Set = []dispatcher.Setting{{ID: ids[name], Priority: &p}}
 	case 2:
-		a := actions(dispatcher.Pass)
+		a := actions(xdp.Pass)
 		if chance.IntN(2) == 0 {
-			a = actions(dispatcher.Pass, dispatcher.TX)
+			a = actions(xdp.Pass, xdp.TX)
 		}
 		tx.Set = []dispatcher.Setting{{ID: ids[name], Actions: a}, {ID: ids["v_pass"], Priority: prio(chance.Uint32N(200))}}
 		if name == "v_pass" {
@@ -196,8 +197,8 @@ func randomChange(chance *rand.Rand, ids map[string]uint32) (tx dispatcher.Trans
 func TestOneSwap(t *testing.T) {
 	kernel.NoLeak(t)
 	v := kernel.NewVeth(t)
-	var programs []dispatcher.Program
-	for i := range dispatcher.MaxPrograms {
+	var programs []xdp.Program
+	for i := range xdp.MaxPrograms {
 		p := fixture("verdicts", "v_pass")
 		p.Priority = prio(uint32(i))
 		programs = append(programs, p)
@@ -205,10 +206,10 @@ func TestOneSwap(t *testing.T) {
 	chain := commit(t, v.Name, dispatcher.Transaction{Add: programs}).Chain
 	id := func(i int) uint32 { return chain.Programs[i].ID }
 	tx := dispatcher.Transaction{
-		Add:     []dispatcher.Program{fixture("flood", "behind"), fixture("flood", "front")},
+		Add:     []xdp.Program{fixture("flood", "behind"), fixture("flood", "front")},
 		Remove:  []uint32{id(0), id(1), id(2)},
 		Replace: []dispatcher.Replacement{{ID: id(3), Program: fixture("flood", "guard")}, {ID: id(4), Program: fixture("verdicts", "v_drop")}},
-		Set:     []dispatcher.Setting{{ID: id(9), Priority: prio(0)}, {ID: id(8), Actions: actions(dispatcher.Aborted)}},
+		Set:     []dispatcher.Setting{{ID: id(9), Priority: prio(0)}, {ID: id(8), Actions: actions(xdp.Aborted)}},
 	}
 	done := commit(t, v.Name, tx)
 	want := []string{"v_pass", "guard", "v_drop", "v_pass", "v_pass", "v_pass", "v_pass", "behind", "front"}
@@ -223,7 +224,7 @@ func TestOneSwap(t *testing.T) {
 	}
 	bothShow(t, v.Name)
 	checkPins(t, v)
-	if again := commit(t, v.Name, dispatcher.Transaction{Mode: dispatcher.ModeUnspecified, Set: []dispatcher.Setting{{ID: id(9), Priority: prio(0)}}}); again.Changed || again.Chain.Dispatcher.ID != done.Chain.Dispatcher.ID {
+	if again := commit(t, v.Name, dispatcher.Transaction{Mode: xdp.ModeUnspecified, Set: []dispatcher.Setting{{ID: id(9), Priority: prio(0)}}}); again.Changed || again.Chain.Dispatcher.ID != done.Chain.Dispatcher.ID {
 		t.Error("a change to what is there already made a swap")
 	}
 	unload(t, v.Name)

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 	"github.com/xdpmux/xdpmux/test/kernel"
 )
 
@@ -57,11 +58,11 @@ func randomOperation(t *testing.T, chance *rand.Rand, ifname string, chain *disp
 	program := fixture("verdicts", name)
 	program.Priority = prio(1 + chance.Uint32N(60))
 	if chance.IntN(2) == 0 {
-		program.Actions = actions(dispatcher.Verdict(chance.IntN(5)), dispatcher.Pass)
+		program.Actions = actions(xdp.Verdict(chance.IntN(5)), xdp.Pass)
 	}
-	tx := dispatcher.Transaction{Mode: dispatcher.ModeUnspecified}
+	tx := dispatcher.Transaction{Mode: xdp.ModeUnspecified}
 	if len(there) == 0 {
-		tx.Mode = dispatcher.ModeNative
+		tx.Mode = xdp.ModeNative
 	}
 	n := chance.IntN(8)
 	if len(there) == 0 || len(there) < 3 && n > 5 {
@@ -75,7 +76,7 @@ func randomOperation(t *testing.T, chance *rand.Rand, ifname string, chain *disp
 		kernel.MustRun(t, native, "load", ifname, program.File, "-n", name, "-P", fmt.Sprint(*program.Priority))
 		return operation{"native load " + name, 1}
 	case 1:
-		tx.Add = []dispatcher.Program{program}
+		tx.Add = []xdp.Program{program}
 		commit(t, ifname, tx)
 		return operation{"add " + name, 1}
 	case 2:
@@ -89,7 +90,7 @@ func randomOperation(t *testing.T, chance *rand.Rand, ifname string, chain *disp
 		return operation{fmt.Sprintf("replace %d by %s", id, name), 0}
 	case 4:
 		id := pick()
-		tx.Remove, tx.Add = []uint32{id}, []dispatcher.Program{program}
+		tx.Remove, tx.Add = []uint32{id}, []xdp.Program{program}
 		commit(t, ifname, tx)
 		return operation{fmt.Sprintf("remove %d, add %s", id, name), 0}
 	case 5:

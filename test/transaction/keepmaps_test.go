@@ -9,6 +9,8 @@ import (
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/maps"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 	"github.com/xdpmux/xdpmux/test/kernel"
 )
 
@@ -32,7 +34,7 @@ func TestKeepRightMaps(t *testing.T) {
 		t.Run(c.program, func(t *testing.T) {
 			kernel.NoLeak(t)
 			v := kernel.NewVeth(t)
-			id := commit(t, v.Name, dispatcher.Transaction{Add: []dispatcher.Program{fixture("keepmaps", c.program)}}).Added[0].ID
+			id := commit(t, v.Name, dispatcher.Transaction{Add: []xdp.Program{fixture("keepmaps", c.program)}}).Added[0].ID
 			before := kernel.Snapshot(t)
 			maps := mapIDs(t, id)
 			stdout, stderr, exit := kernel.Run(t, kernel.Xdpmux(), "replace", v.Name, "--name", c.program, "--keep-maps", kernel.Fixture("keepmaps_next"), "-n", c.program)
@@ -79,9 +81,9 @@ func mapIDs(t *testing.T, progID uint32) []uint32 {
 func TestMapsInFull(t *testing.T) {
 	kernel.NoLeak(t)
 	v := kernel.NewVeth(t)
-	id := commit(t, v.Name, dispatcher.Transaction{Add: []dispatcher.Program{fixture("keepmaps", "typed")}}).Added[0].ID
+	id := commit(t, v.Name, dispatcher.Transaction{Add: []xdp.Program{fixture("keepmaps", "typed")}}).Added[0].ID
 	for name, keySize := range map[string]int{"flow_statistics_4": 4, "flow_statistics_6": 16} {
-		m, err := dispatcher.OpenMap(id, name)
+		m, err := maps.Open(id, name)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -94,7 +96,7 @@ func TestMapsInFull(t *testing.T) {
 		}
 		kernel.MustRun(t, kernel.Xdpmux(), "map", "dump", v.Name, name)
 	}
-	if _, err := dispatcher.OpenMap(id, "flow_statistics"); !errors.Is(err, dispatcher.ErrInvalid) {
+	if _, err := maps.Open(id, "flow_statistics"); !errors.Is(err, xdp.ErrInvalid) {
 		t.Errorf("a name that two have: %v", err)
 	}
 	unload(t, v.Name)

@@ -18,6 +18,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/check"
+	"github.com/xdpmux/xdpmux/dispatcher/inspect"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 	"github.com/xdpmux/xdpmux/test/kernel"
 )
 
@@ -26,7 +29,7 @@ import (
 func TestLock(t *testing.T) {
 	kernel.NoLeak(t)
 	v := kernel.NewVeth(t)
-	commit(t, v.Name, dispatcher.Transaction{Add: []dispatcher.Program{fixture("verdicts", "v_pass")}})
+	commit(t, v.Name, dispatcher.Transaction{Add: []xdp.Program{fixture("verdicts", "v_pass")}})
 	load := func(tool string) *exec.Cmd {
 		return exec.Command(tool, "load", v.Name, fixture("verdicts", "").File, "-n", "v_drop")
 	}
@@ -89,10 +92,10 @@ func holder(t *testing.T) (pid int, release func()) {
 	// flock(1) runs the shell with the lock; flock itself is the process that took it.
 	cmd := exec.Command("flock", "/sys/fs/bpf/xdp", "sh", "-c", "echo locked; read end")
 	in, err := cmd.StdinPipe()
-	check(t, err)
+	must(t, err)
 	out, err := cmd.StdoutPipe()
-	check(t, err)
-	check(t, cmd.Start())
+	must(t, err)
+	must(t, cmd.Start())
 	line := make([]byte, len("locked\n"))
 	if _, err := io.ReadFull(out, line); err != nil {
 		t.Fatal(err)
@@ -111,10 +114,10 @@ func TestLockEnds(t *testing.T) {
 	kernel.NoLeak(t)
 	v, bare := kernel.NewVeth(t), kernel.NewVeth(t)
 	pass := fixture("verdicts", "v_pass")
-	id := commit(t, v.Name, dispatcher.Transaction{Add: []dispatcher.Program{pass}}).Added[0].ID
+	id := commit(t, v.Name, dispatcher.Transaction{Add: []xdp.Program{pass}}).Added[0].ID
 	before := kernel.Snapshot(t)
 	pid, release := holder(t)
-	programs := []dispatcher.Program{fixture("verdicts", "v_drop")}
+	programs := []xdp.Program{fixture("verdicts", "v_drop")}
 	calls := map[string]func(context.Context) error{
 		"add to a chain": func(ctx context.Context) error {
 			_, err := dispatcher.Transaction{Add: programs}.Commit(ctx, v.Name)
@@ -144,7 +147,7 @@ func TestLockEnds(t *testing.T) {
 			select {
 			case err := <-done:
 				want := fmt.Sprintf("process %d (", pid)
-				if !errors.Is(err, dispatcher.ErrBusy) || !errors.Is(err, context.DeadlineExceeded) || !strings.HasPrefix(err.Error(), want) {
+				if !errors.Is(err, xdp.ErrBusy) || !errors.Is(err, context.DeadlineExceeded) || !strings.HasPrefix(err.Error(), want) {
 					t.Errorf("error: %v, want %q", err, want)
 				}
 			case <-time.After(20 * time.Second):
@@ -162,15 +165,15 @@ func TestLockEnds(t *testing.T) {
 	waitForLock(t, os.Getpid())
 	others := make(chan error, 1)
 	go func() {
-		_, err := dispatcher.Inspect(pass.File)
+		_, err := inspect.Open(pass.File)
 		_, statusErr := dispatcher.Status(t.Context(), v.Name)
-		dispatcher.CheckSystem(t.Context())
+		check.System(t.Context())
 		dispatcher.SetLog(0, 0, nil)
 		others <- errors.Join(err, statusErr)
 	}()
 	select {
 	case err := <-others:
-		check(t, err)
+		must(t, err)
 	case <-time.After(20 * time.Second):
 		t.Error("others wait for who waits for the lock")
 	}
@@ -183,9 +186,9 @@ func TestLockEnds(t *testing.T) {
 	cmd := exec.Command(kernel.Xdpmux(), "load", bare.Name, pass.File, "-n", "v_pass")
 	var output strings.Builder
 	cmd.Stdout, cmd.Stderr = &output, &output
-	check(t, cmd.Start())
+	must(t, cmd.Start())
 	waitForLock(t, cmd.Process.Pid)
-	check(t, cmd.Process.Signal(syscall.SIGTERM))
+	must(t, cmd.Process.Signal(syscall.SIGTERM))
 	if err := cmd.Wait(); err == nil || !strings.Contains(output.String(), fmt.Sprintf("xdpmux: interrupted: process %d (", pid)) {
 		t.Errorf("%v\n%s", err, output.String())
 	}

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 	"github.com/xdpmux/xdpmux/test/kernel"
 )
 
@@ -33,8 +34,8 @@ func scaled(full, part int) int {
 }
 
 // fixture is a program of an object that make has built for the tests.
-func fixture(object, name string) dispatcher.Program {
-	return dispatcher.Program{File: kernel.Fixture(object), Name: name}
+func fixture(object, name string) xdp.Program {
+	return xdp.Program{File: kernel.Fixture(object), Name: name}
 }
 
 // status is what is on an interface.
@@ -100,9 +101,9 @@ func names(c *dispatcher.Chain) (all []string) {
 }
 
 // prio and actions are for settings.
-var prio = dispatcher.Prio
+var prio = xdp.Prio
 
-func actions(v ...dispatcher.Verdict) *dispatcher.Actions { return dispatcher.On(v...) }
+func actions(v ...xdp.Verdict) *xdp.Actions { return xdp.On(v...) }
 
 // checkPins fails the test unless the pins of all chains are exactly those that the
 // protocol has for the chain on this interface.

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 	"github.com/xdpmux/xdpmux/test/kernel"
 )
 
@@ -36,7 +37,7 @@ func TestNativeVersions(t *testing.T) {
 			n.check("v_tx v_drop v_pass")
 			kernel.MustRun(t, loader, "unload", v.Name, "-i", ids[2])
 			n.check("v_tx v_pass")
-			if got := n.chain().Programs[1]; got.Priority != 50 || got.Actions != *dispatcher.On(dispatcher.TX) {
+			if got := n.chain().Programs[1]; got.Priority != 50 || got.Actions != *xdp.On(xdp.TX) {
 				t.Errorf("%+v has lost what it was set to", got)
 			}
 			kernel.MustRun(t, kernel.Xdpmux(), "unload", v.Name, "-i", n.ids()[0])

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 	"github.com/xdpmux/xdpmux/test/kernel"
 )
 
@@ -30,8 +31,8 @@ func TestMoveHead(t *testing.T) {
 
 	// What moves the head can stay while others come and go, and be alone.
 	loaded := status(t, v.Name).Programs
-	commit(t, v.Name, dispatcher.Transaction{Mode: dispatcher.ModeUnspecified, Set: []dispatcher.Setting{{ID: loaded[1].ID, Priority: prio(1)}}})
-	commit(t, v.Name, dispatcher.Transaction{Mode: dispatcher.ModeUnspecified, Remove: []uint32{loaded[1].ID}})
+	commit(t, v.Name, dispatcher.Transaction{Mode: xdp.ModeUnspecified, Set: []dispatcher.Setting{{ID: loaded[1].ID, Priority: prio(1)}}})
+	commit(t, v.Name, dispatcher.Transaction{Mode: xdp.ModeUnspecified, Remove: []uint32{loaded[1].ID}})
 	bothShow(t, v.Name)
 	if got := v.Deliver(t, sent); len(got) != 1 || len(got[0]) != len(sent)-4 {
 		t.Errorf("%d frames, want one without its first four bytes", len(got))

@@ -11,6 +11,7 @@ import (
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 	"github.com/xdpmux/xdpmux/test/kernel"
 )
 
@@ -42,30 +43,30 @@ func TestPreview(t *testing.T) {
 	pinned := fixture("pinned", "good")
 	pinned.PinPath = "/sys/fs/bpf/previewed" // only a load makes it
 	first := pass
-	first.Priority = dispatcher.Prio(3)
+	first.Priority = xdp.Prio(3)
 	ids := func(i int) uint32 { return status(t, v.Name).Programs[i].ID }
 	for _, c := range []struct {
 		name string
 		tx   func() dispatcher.Transaction
 	}{
-		{"the first", func() dispatcher.Transaction { return dispatcher.Transaction{Add: []dispatcher.Program{frags}} }},
-		{"two more", func() dispatcher.Transaction { return dispatcher.Transaction{Add: []dispatcher.Program{drop, first}} }},
+		{"the first", func() dispatcher.Transaction { return dispatcher.Transaction{Add: []xdp.Program{frags}} }},
+		{"two more", func() dispatcher.Transaction { return dispatcher.Transaction{Add: []xdp.Program{drop, first}} }},
 		{"all at once", func() dispatcher.Transaction {
-			return dispatcher.Transaction{Mode: dispatcher.ModeUnspecified, Add: []dispatcher.Program{pass}, Remove: []uint32{ids(1)},
+			return dispatcher.Transaction{Mode: xdp.ModeUnspecified, Add: []xdp.Program{pass}, Remove: []uint32{ids(1)},
 				Replace: []dispatcher.Replacement{{ID: ids(0), Program: fixture("flood", "guard")}},
-				Set:     []dispatcher.Setting{{ID: ids(2), Priority: dispatcher.Prio(1), Actions: actions(dispatcher.TX)}}}
+				Set:     []dispatcher.Setting{{ID: ids(2), Priority: xdp.Prio(1), Actions: actions(xdp.TX)}}}
 		}},
 		{"maps kept", func() dispatcher.Transaction {
 			for i, p := range status(t, v.Name).Programs {
 				if p.Name == "guard" {
-					return dispatcher.Transaction{Mode: dispatcher.ModeUnspecified, Replace: []dispatcher.Replacement{{ID: ids(i), Program: fixture("flood", "guard"), KeepMaps: true}}}
+					return dispatcher.Transaction{Mode: xdp.ModeUnspecified, Replace: []dispatcher.Replacement{{ID: ids(i), Program: fixture("flood", "guard"), KeepMaps: true}}}
 				}
 			}
 			panic("no guard")
 		}},
 		{"nothing", func() dispatcher.Transaction { return dispatcher.Transaction{} }},
 		{"empty", func() dispatcher.Transaction {
-			return dispatcher.Transaction{Mode: dispatcher.ModeUnspecified, Remove: []uint32{ids(0), ids(1), ids(2)}}
+			return dispatcher.Transaction{Mode: xdp.ModeUnspecified, Remove: []uint32{ids(0), ids(1), ids(2)}}
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -96,7 +97,7 @@ func TestPreview(t *testing.T) {
 	}
 
 	before := kernel.Snapshot(t)
-	if _, err := (dispatcher.Transaction{Add: []dispatcher.Program{pinned}}).Preview(t.Context(), v.Name); err != nil {
+	if _, err := (dispatcher.Transaction{Add: []xdp.Program{pinned}}).Preview(t.Context(), v.Name); err != nil {
 		t.Error(err)
 	}
 	before.Check(t)
@@ -105,20 +106,20 @@ func TestPreview(t *testing.T) {
 		err  func() error
 		kind error
 	}{
-		{"nothing to unload", func() error { _, err := dispatcher.PreviewDetachAll(t.Context(), v.Name); return err }, dispatcher.ErrNoProgram},
-		{"no such id", func() error { _, err := dispatcher.PreviewDetach(t.Context(), v.Name, 999999); return err }, dispatcher.ErrNoProgram},
+		{"nothing to unload", func() error { _, err := dispatcher.PreviewDetachAll(t.Context(), v.Name); return err }, xdp.ErrNoProgram},
+		{"no such id", func() error { _, err := dispatcher.PreviewDetach(t.Context(), v.Name, 999999); return err }, xdp.ErrNoProgram},
 		{"no type information", func() error {
-			_, err := dispatcher.PreviewAttach(t.Context(), []string{v.Name}, []dispatcher.Program{fixture("nobtf", "")}, dispatcher.AttachOptions{})
+			_, err := dispatcher.PreviewAttach(t.Context(), []string{v.Name}, []xdp.Program{fixture("nobtf", "")}, dispatcher.AttachOptions{})
 			return err
-		}, dispatcher.ErrNoDispatcher},
+		}, xdp.ErrNoDispatcher},
 		{"a map without a size", func() error {
-			_, err := dispatcher.Transaction{Add: []dispatcher.Program{fixture("unsized", "")}}.Preview(t.Context(), v.Name)
+			_, err := dispatcher.Transaction{Add: []xdp.Program{fixture("unsized", "")}}.Preview(t.Context(), v.Name)
 			return err
-		}, dispatcher.ErrMapSize},
+		}, xdp.ErrMapSize},
 		{"one interface twice", func() error {
-			_, err := dispatcher.PreviewAttach(t.Context(), []string{v.Name, v.Name}, []dispatcher.Program{pass}, dispatcher.AttachOptions{})
+			_, err := dispatcher.PreviewAttach(t.Context(), []string{v.Name, v.Name}, []xdp.Program{pass}, dispatcher.AttachOptions{})
 			return err
-		}, dispatcher.ErrInvalid},
+		}, xdp.ErrInvalid},
 	} {
 		if err := c.err(); !errors.Is(err, c.kind) {
 			t.Errorf("%s: %v, want %v", c.name, err, c.kind)
@@ -131,7 +132,7 @@ func TestPreview(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer link.Close()
-	if _, err := dispatcher.PreviewDetachAll(t.Context(), v.Name); !errors.Is(err, dispatcher.ErrLinkHeld) {
+	if _, err := dispatcher.PreviewDetachAll(t.Context(), v.Name); !errors.Is(err, xdp.ErrLinkHeld) {
 		t.Errorf("a bpf_link's: %v", err)
 	}
 }
@@ -141,7 +142,7 @@ func TestDryRun(t *testing.T) {
 	kernel.NoLeak(t)
 	v, other := kernel.NewVeth(t), kernel.NewVeth(t)
 	object := kernel.Fixture("verdicts")
-	id := commit(t, v.Name, dispatcher.Transaction{Add: []dispatcher.Program{fixture("verdicts", "v_pass")}}).Added[0].ID
+	id := commit(t, v.Name, dispatcher.Transaction{Add: []xdp.Program{fixture("verdicts", "v_pass")}}).Added[0].ID
 	before := kernel.Snapshot(t)
 	same := status(t, v.Name)
 	for _, c := range []struct {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 	"github.com/xdpmux/xdpmux/test/kernel"
 )
 
@@ -17,12 +18,12 @@ func TestOneProcess(t *testing.T) {
 	a, b := kernel.NewVeth(t), kernel.NewVeth(t)
 	var ids []uint32
 	for _, v := range []*kernel.Veth{a, b} {
-		ids = append(ids, commit(t, v.Name, dispatcher.Transaction{Add: []dispatcher.Program{fixture("verdicts", "v_pass")}}).Added[0].ID)
+		ids = append(ids, commit(t, v.Name, dispatcher.Transaction{Add: []xdp.Program{fixture("verdicts", "v_pass")}}).Added[0].ID)
 	}
 	done := make(chan error, 2)
 	go func() {
 		for i := range uint32(40) {
-			_, err := dispatcher.Transaction{Mode: dispatcher.ModeUnspecified, Set: []dispatcher.Setting{{ID: ids[0], Priority: &i}}}.Commit(t.Context(), a.Name)
+			_, err := dispatcher.Transaction{Mode: xdp.ModeUnspecified, Set: []dispatcher.Setting{{ID: ids[0], Priority: &i}}}.Commit(t.Context(), a.Name)
 			if err != nil {
 				done <- err
 				return
@@ -32,12 +33,12 @@ func TestOneProcess(t *testing.T) {
 	}()
 	go func() {
 		for range 40 {
-			if err := dispatcher.Detach(t.Context(), b.Name, ids[0]); !errors.Is(err, dispatcher.ErrNoProgram) {
+			if err := dispatcher.Detach(t.Context(), b.Name, ids[0]); !errors.Is(err, xdp.ErrNoProgram) {
 				done <- err
 				return
 			}
-			without := []dispatcher.Program{fixture("nobtf", "")}
-			if _, err := dispatcher.Attach(t.Context(), b.Name, without, dispatcher.AttachOptions{}); !errors.Is(err, dispatcher.ErrNoDispatcher) {
+			without := []xdp.Program{fixture("nobtf", "")}
+			if _, err := dispatcher.Attach(t.Context(), b.Name, without, dispatcher.AttachOptions{}); !errors.Is(err, xdp.ErrNoDispatcher) {
 				done <- err
 				return
 			}

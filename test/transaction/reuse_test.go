@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 	"github.com/xdpmux/xdpmux/test/kernel"
 )
 
@@ -43,13 +44,13 @@ func TestReusedIndex(t *testing.T) {
 		t.Run(fmt.Sprintf("%q, a chain: %t", c.args, c.chain), func(t *testing.T) {
 			newInterface(t, "gone")
 			if c.chain {
-				commit(t, "gone", dispatcher.Transaction{Add: []dispatcher.Program{fixture("verdicts", "v_drop")}})
+				commit(t, "gone", dispatcher.Transaction{Add: []xdp.Program{fixture("verdicts", "v_drop")}})
 			}
 			_, release := holder(t)
 			cmd := exec.Command(kernel.Xdpmux(), c.args...)
 			var output strings.Builder
 			cmd.Stdout, cmd.Stderr = &output, &output
-			check(t, cmd.Start())
+			must(t, cmd.Start())
 			waitForLock(t, cmd.Process.Pid)
 			kernel.MustRun(t, "ip", "link", "del", "gone")
 			newInterface(t, "other")
@@ -64,7 +65,7 @@ func TestReusedIndex(t *testing.T) {
 				}
 			}
 			_, err = dispatcher.Clean(t.Context(), dispatcher.CleanOptions{})
-			check(t, err)
+			must(t, err)
 		})
 	}
 }
@@ -82,7 +83,7 @@ func TestReusedBetweenCalls(t *testing.T) {
 			kernel.Xdpmux(), "load", "gone", object, "-n", "v_pass")
 		var output strings.Builder
 		cmd.Stdout, cmd.Stderr = &output, &output
-		check(t, cmd.Start())
+		must(t, cmd.Start())
 		done := make(chan error, 1)
 		go func() { done <- cmd.Wait() }()
 		pinned := func() bool { return len(glob(t, fmt.Sprintf("/sys/fs/bpf/xdp/dispatch-%d-*", reused))) > 0 }
@@ -102,11 +103,11 @@ func TestReusedBetweenCalls(t *testing.T) {
 			}
 			kernel.MustRun(t, "ip", "link", "del", "other")
 		} else {
-			check(t, <-done)
+			must(t, <-done)
 			kernel.MustRun(t, "ip", "link", "del", "gone")
 		}
 		_, err := dispatcher.Clean(t.Context(), dispatcher.CleanOptions{})
-		check(t, err)
+		must(t, err)
 	}
 	if noticed == 0 {
 		t.Error("no load noticed the other interface")

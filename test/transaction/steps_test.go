@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 	"github.com/xdpmux/xdpmux/test/kernel"
 )
 
@@ -21,7 +22,7 @@ func TestEveryStep(t *testing.T) {
 	kernel.NoLeak(t)
 	v := kernel.NewVeth(t)
 	chance := kernel.Chance(t)
-	commit(t, v.Name, dispatcher.Transaction{Add: []dispatcher.Program{fixture("verdicts", "v_drop"), fixture("flood", "guard")}})
+	commit(t, v.Name, dispatcher.Transaction{Add: []xdp.Program{fixture("verdicts", "v_drop"), fixture("flood", "guard")}})
 	for _, fault := range []string{"error=ENOMEM", "signal=KILL"} {
 		killed := fault == "signal=KILL"
 		for _, call := range []string{"bpf", "sendto", "recvmsg", "mkdirat", "unlinkat", "flock", "recvmsg,recvfrom"} {
@@ -82,7 +83,7 @@ func TestStatusMeanwhile(t *testing.T) {
 	kernel.NoLeak(t)
 	v := kernel.NewVeth(t)
 	pass := fixture("verdicts", "v_pass")
-	id := commit(t, v.Name, dispatcher.Transaction{Add: []dispatcher.Program{pass}}).Chain.Programs[0].ID
+	id := commit(t, v.Name, dispatcher.Transaction{Add: []xdp.Program{pass}}).Chain.Programs[0].ID
 	var output strings.Builder
 	cmd := exec.Command("strace", "-f", "-o", "/dev/null", "-e", "trace=bpf", "-e", "inject=bpf:delay_enter=2s:when=1", kernel.Xdpmux(), "status", v.Name)
 	cmd.Stdout, cmd.Stderr = &output, &output
@@ -100,7 +101,7 @@ func TestStatusMeanwhile(t *testing.T) {
 			unload(t, v.Name)
 			return
 		default:
-			commit(t, v.Name, dispatcher.Transaction{Mode: dispatcher.ModeUnspecified, Set: []dispatcher.Setting{{ID: id, Priority: &n}}})
+			commit(t, v.Name, dispatcher.Transaction{Mode: xdp.ModeUnspecified, Set: []dispatcher.Setting{{ID: id, Priority: &n}}})
 		}
 	}
 }

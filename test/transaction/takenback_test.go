@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 	"github.com/xdpmux/xdpmux/test/kernel"
 )
 
@@ -22,7 +23,7 @@ func guarded(t *testing.T, n int) (all []*kernel.Veth, names []string) {
 	t.Helper()
 	for range n {
 		v := kernel.NewVeth(t)
-		commit(t, v.Name, dispatcher.Transaction{Add: []dispatcher.Program{fixture("flood", "guard")}})
+		commit(t, v.Name, dispatcher.Transaction{Add: []xdp.Program{fixture("flood", "guard")}})
 		all, names = append(all, v), append(names, v.Name)
 	}
 	refuses := kernel.NewVeth(t)
@@ -66,7 +67,7 @@ func TestTakenBack(t *testing.T) {
 			}
 		}
 	})
-	if _, err := dispatcher.AttachAll(t.Context(), names, []dispatcher.Program{fixture("flood", "front")}, opts); !errors.Is(err, dispatcher.ErrModeNotSupported) {
+	if _, err := dispatcher.AttachAll(t.Context(), names, []xdp.Program{fixture("flood", "front")}, opts); !errors.Is(err, xdp.ErrModeNotSupported) {
 		t.Errorf("error: %v", err)
 	}
 	before.Check(t)
@@ -86,11 +87,11 @@ func TestNotTakenBack(t *testing.T) {
 	all, names := guarded(t, 2)
 	opts := atLastSwap(len(all), func() {
 		kernel.MustRun(t, kernel.Xdpmux(), "clean")
-		check(t, unix.Mount("", "/sys/fs/bpf", "", unix.MS_REMOUNT|unix.MS_RDONLY, ""))
+		must(t, unix.Mount("", "/sys/fs/bpf", "", unix.MS_REMOUNT|unix.MS_RDONLY, ""))
 	})
-	_, err := dispatcher.AttachAll(t.Context(), names, []dispatcher.Program{fixture("flood", "front")}, opts)
-	check(t, unix.Mount("", "/sys/fs/bpf", "", unix.MS_REMOUNT, ""))
-	if !errors.Is(err, dispatcher.ErrSystem) || !strings.Contains(err.Error(), "read-only file system") {
+	_, err := dispatcher.AttachAll(t.Context(), names, []xdp.Program{fixture("flood", "front")}, opts)
+	must(t, unix.Mount("", "/sys/fs/bpf", "", unix.MS_REMOUNT, ""))
+	if !errors.Is(err, xdp.ErrSystem) || !strings.Contains(err.Error(), "read-only file system") {
 		t.Errorf("error: %v", err)
 	}
 	for _, v := range all {
@@ -151,7 +152,7 @@ func TestAttachAllSteps(t *testing.T) {
 	go func() {
 		defer close(ended)
 		opts := atLastSwap(1, runtime.Goexit)
-		_, err := dispatcher.AttachAll(context.Background(), []string{two.a.Name, two.b.Name}, []dispatcher.Program{fixture("flood", "front")}, opts)
+		_, err := dispatcher.AttachAll(context.Background(), []string{two.a.Name, two.b.Name}, []xdp.Program{fixture("flood", "front")}, opts)
 		t.Errorf("it was not killed: %v", err)
 	}()
 	<-ended
@@ -176,7 +177,7 @@ func newTwo(t *testing.T) *two {
 	t.Helper()
 	n := &two{T: t, a: kernel.NewVeth(t), b: kernel.NewVeth(t)}
 	for i, v := range []*kernel.Veth{n.a, n.b} {
-		n.guards[i] = commit(t, v.Name, dispatcher.Transaction{Add: []dispatcher.Program{fixture("flood", "guard")}}).Added[0].ID
+		n.guards[i] = commit(t, v.Name, dispatcher.Transaction{Add: []xdp.Program{fixture("flood", "guard")}}).Added[0].ID
 	}
 	n.load = []string{"load", n.a.Name + "," + n.b.Name, fixture("flood", "").File, "-n", "front"}
 	return n
@@ -211,7 +212,7 @@ func (n *two) tidy() {
 			}
 		}
 		if len(others) > 0 {
-			commit(n.T, v.Name, dispatcher.Transaction{Mode: dispatcher.ModeUnspecified, Remove: others})
+			commit(n.T, v.Name, dispatcher.Transaction{Mode: xdp.ModeUnspecified, Remove: others})
 		}
 		if chain := status(n.T, v.Name); len(chain.Programs) != 1 || chain.Programs[0].ID != n.guards[i] {
 			n.Fatalf("the guard doesn't run alone on %s: %+v", v.Name, chain)
@@ -228,7 +229,7 @@ func has(c *dispatcher.Chain, name string) bool {
 	return false
 }
 
-func check(t *testing.T, err error) {
+func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

@@ -1,4 +1,3 @@
-// Package loaded deals with programs that are in the kernel, whoever loaded them.
 package loaded
 
 import (

@@ -14,6 +14,8 @@ import (
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/loaded"
+	"github.com/xdpmux/xdpmux/dispatcher/maps"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 	"github.com/xdpmux/xdpmux/test/kernel"
 )
 
@@ -29,15 +31,15 @@ type held struct {
 	veth    *kernel.Veth
 	ids     []uint32   // hold, guard
 	in      *libbpf.FD // the dispatcher that the packet is in
-	packets *dispatcher.Map
+	packets *maps.Map
 	passed  chan int
 }
 
 func newHeld(t *testing.T) *held {
 	v := kernel.NewVeth(t)
-	hold := dispatcher.Program{File: fixture("hold"), Priority: dispatcher.Prio(10)}
-	guard := dispatcher.Program{File: fixture("flood"), Name: "guard", Priority: dispatcher.Prio(20)}
-	done, err := dispatcher.Transaction{Add: []dispatcher.Program{hold, guard}}.Commit(t.Context(), v.Name)
+	hold := xdp.Program{File: fixture("hold"), Priority: xdp.Prio(10)}
+	guard := xdp.Program{File: fixture("flood"), Name: "guard", Priority: xdp.Prio(20)}
+	done, err := dispatcher.Transaction{Add: []xdp.Program{hold, guard}}.Commit(t.Context(), v.Name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +47,7 @@ func newHeld(t *testing.T) *held {
 	for _, p := range done.Added {
 		h.ids = append(h.ids, p.ID)
 	}
-	if h.packets, err = dispatcher.OpenMap(h.ids[0], "packets"); err != nil {
+	if h.packets, err = maps.Open(h.ids[0], "packets"); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -102,7 +104,7 @@ func (h *held) waitForUnlink() {
 }
 
 func (h *held) count(key uint32) uint64 {
-	n, err := dispatcher.Lookup[uint64](h.packets, key)
+	n, err := maps.Lookup[uint64](h.packets, key)
 	if err != nil {
 		h.Error(err)
 		return 1
@@ -125,7 +127,7 @@ func (h *held) letGo() int {
 
 // priority is a change that makes a swap.
 func (h *held) priority(ctx context.Context) error {
-	_, err := dispatcher.Transaction{Mode: dispatcher.ModeUnspecified, Set: []dispatcher.Setting{{ID: h.ids[0], Priority: dispatcher.Prio(11)}}}.Commit(ctx, h.veth.Name)
+	_, err := dispatcher.Transaction{Mode: xdp.ModeUnspecified, Set: []dispatcher.Setting{{ID: h.ids[0], Priority: xdp.Prio(11)}}}.Commit(ctx, h.veth.Name)
 	return err
 }
 
@@ -139,9 +141,9 @@ func (h *held) takenBack(ctx context.Context) error {
 			h.send()
 		}
 	}}
-	front := []dispatcher.Program{{File: fixture("flood"), Name: "front", Priority: dispatcher.Prio(30)}}
+	front := []xdp.Program{{File: fixture("flood"), Name: "front", Priority: xdp.Prio(30)}}
 	_, err := dispatcher.AttachAll(ctx, []string{h.veth.Name, second.Name}, front, opts)
-	if !errors.Is(err, dispatcher.ErrModeNotSupported) {
+	if !errors.Is(err, xdp.ErrModeNotSupported) {
 		return fmt.Errorf("it was not refused: %w", err)
 	}
 	return nil

@@ -1,0 +1,182 @@
+package dispatcher
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+
+	"github.com/xdpmux/xdpmux/cgo/libbpf"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/native"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/object"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/privilege"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/protocol"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
+)
+
+// assembly is a dispatcher that is loaded, with a link for each of its programs. It is
+// on no interface until a swap puts it there.
+type assembly struct {
+	xdp.Loaded
+	config protocol.Config
+	file   *protocol.Object
+	main   *libbpf.Program
+	links  []*libbpf.FD // as many as programs
+	locked error        // why libxdp's dispatcher can't host the programs; nil: it can
+}
+
+// hostPrograms loads a dispatcher for the programs and links them into it, in their
+// order; those that come are loaded. A chain keeps its version, and a new one gets that
+// of libxdp. The dispatcher is libxdp's own if that has the version and can host them
+// all, and else xdpmux's own.
+func hostPrograms(wanted []member, old *protocol.Dispatcher) (*assembly, error) {
+	want := 0 // any
+	if old != nil {
+		if want = old.Config.Version; old.Config.DeviceBound {
+			return nil, deviceBound()
+		}
+	}
+	h, err := hostIn(protocol.OpenDispatcher, wanted, want)
+	locked := old != nil && old.Locked
+	switch {
+	case errors.As(err, &object.CantHost{}):
+		locked = true
+		if theirs, err := protocol.DispatcherVersion(); err == nil {
+			want = theirs
+		}
+		for _, m := range wanted {
+			if m.comes != nil && !m.comes.Loaded {
+				if err := m.comes.Reopen(); err != nil {
+					return nil, err
+				}
+			}
+		}
+	case !errors.As(err, &otherVersion{}):
+		return h, err
+	}
+	if !ownVersion(want) {
+		return nil, err
+	}
+	own, ownErr := hostIn(func(string) (*libbpf.Program, *protocol.Object, error) {
+		return protocol.OpenOwnDispatcher(want, locked)
+	}, wanted, want)
+	if errors.Is(ownErr, protocol.ErrNoOwnDispatcher) {
+		return nil, err
+	}
+	if ownErr == nil && locked {
+		own.locked = err
+	}
+	return own, ownErr
+}
+
+func hostIn(open func(string) (*libbpf.Program, *protocol.Object, error), wanted []member, version int) (_ *assembly, err error) {
+	h := &assembly{config: protocol.Config{Count: len(wanted), Frags: true}}
+	for i, m := range wanted {
+		h.config.Slots[i] = m.SlotConfig
+		h.config.Frags = h.config.Frags && m.HasFrags()
+	}
+	defer func() {
+		if err != nil {
+			h.close()
+		}
+	}()
+	if err := h.load(open, version); err != nil {
+		return nil, err
+	}
+	btf := h.file.BTF()
+	for i, m := range wanted {
+		function := protocol.SlotFunction(i, len(wanted))
+		id, err := btf.Find(function, libbpf.KindFunc)
+		if err != nil {
+			return nil, err
+		}
+		l, err := h.link(m, function, id)
+		if err != nil {
+			return nil, err
+		}
+		h.links = append(h.links, l)
+	}
+	return h, nil
+}
+
+// load loads the dispatcher if it is of that version, 0 for any, with frags support if
+// all its programs have that and the kernel knows it.
+func (h *assembly) load(open func(string) (*libbpf.Program, *protocol.Object, error), version int) (err error) {
+	native.Lock.Lock()
+	h.main, h.file, err = open(protocol.DispatcherProgram)
+	native.Lock.Unlock()
+	if errors.Is(err, protocol.ErrNoOwnDispatcher) {
+		return err
+	}
+	if err != nil {
+		return protocol.NoDispatcher("libxdp's "+protocol.DispatcherObject+" can't be opened", err)
+	}
+	if h.config.Version, err = h.file.Version(); err != nil {
+		return protocol.NoDispatcher("libxdp's "+protocol.DispatcherObject+" isn't as expected", err)
+	}
+	if version != 0 && h.config.Version != version {
+		return otherVersion{there: version, theirs: h.config.Version}
+	}
+	if err := h.file.Maps()[0].SetInitialValue(h.config.Encode()); err != nil {
+		return protocol.NoDispatcher("libxdp's "+protocol.DispatcherObject+" isn't as expected", err)
+	}
+	if h.config.Frags {
+		if err := h.main.SetFlags(libbpf.FlagXDPHasFrags); err != nil {
+			return err
+		}
+	}
+	err = h.file.Load()
+	if errors.Is(err, syscall.EINVAL) && h.config.Frags {
+		h.file.Close()
+		h.config.Frags = false
+		return h.load(open, version)
+	}
+	if refused := privilege.Denied(err); refused != nil {
+		return refused
+	}
+	if err != nil {
+		return protocol.NoDispatcher("the kernel doesn't load a dispatcher ("+native.Cause(err)+")", err)
+	}
+	info, err := libbpf.ProgInfoByFD(h.main.FD())
+	if err != nil {
+		return err
+	}
+	if info.Name != protocol.DispatcherProgram {
+		// libbpf leaves names out after a failed check of whether the kernel takes any.
+		return &xdp.Error{Kind: xdp.ErrSystem, Msg: "the kernel has loaded a dispatcher without the name that it is known by", Remedy: "try again"}
+	}
+	h.Loaded = xdp.Loaded{ID: info.ID, Name: info.Name, Tag: info.Tag.String()}
+	return nil
+}
+
+// link puts a program in the place of the dispatcher's function, which has that
+// BTF type id.
+func (h *assembly) link(m member, function string, id uint32) (*libbpf.FD, error) {
+	fd := m.fd.Int()
+	if m.comes != nil {
+		if err := m.comes.Load(h.main.FD(), function); err != nil {
+			return nil, err
+		}
+		fd = m.comes.Bpf.FD()
+	}
+	l, err := libbpf.LinkCreate(fd, h.main.FD(), 0, 0, id)
+	switch {
+	case err == nil:
+		return l, nil
+	case errors.Is(err, syscall.EINVAL):
+		return nil, object.CantHost{Err: protocol.NoDispatcher(fmt.Sprintf("the kernel can't put program %s into a new one", m.Name), err)}
+	}
+	if refused := privilege.Denied(err); refused != nil {
+		return nil, refused
+	}
+	return nil, protocol.NoDispatcher("the kernel can't replace a function of a running program ("+native.Cause(err)+")", err)
+}
+
+// close lets go of the dispatcher; what is pinned and attached stays.
+func (h *assembly) close() {
+	for _, l := range h.links {
+		l.Close()
+	}
+	if h.file != nil {
+		h.file.Close()
+	}
+}

@@ -1,0 +1,170 @@
+package inspect
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/xdpmux/xdpmux/cgo/libbpf"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/object"
+	"github.com/xdpmux/xdpmux/dispatcher/value"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
+)
+
+// Object is what an object file holds.
+type Object struct {
+	File     string          `json:"file"`
+	License  string          `json:"license"` // empty: none is given
+	BTF      bool            `json:"btf"`     // type information, without which no program joins a chain
+	Programs []ObjectProgram `json:"programs"`
+	Maps     []ObjectMap     `json:"maps"`
+}
+
+// ObjectProgram is a program of an object file.
+type ObjectProgram struct {
+	Section      string      `json:"section"`
+	Name         string      `json:"name"`
+	Type         string      `json:"type"`         // libbpf's word, "unspec" for a section it doesn't know
+	Instructions int         `json:"instructions"` // before relocation
+	Priority     uint32      `json:"priority"`     // run priority, unless the loader is told otherwise
+	Actions      xdp.Actions `json:"actions"`      // chain call actions, the same
+	Frags        bool        `json:"frags"`        // takes packets of several buffers
+
+	// Chain says whether the program would load into a chain, as far as the file
+	// tells: what the verifier thinks of it, only a kernel knows. Note is the reason
+	// why not, or what it takes.
+	Chain bool   `json:"chain"`
+	Note  string `json:"note,omitempty"`
+}
+
+// XDP says whether the program is one that could be loaded as an XDP program: it is
+// in a section for them, or in one of a name of its own.
+func (p ObjectProgram) XDP() bool {
+	return p.Type == libbpf.ProgTypeXDP.String() || p.Type == libbpf.ProgTypeUnspec.String()
+}
+
+// ObjectMap is a map of an object file, those that libbpf makes for global
+// variables included.
+type ObjectMap struct {
+	Name       string `json:"name"`
+	Type       string `json:"type"`
+	KeySize    int    `json:"key_size"`
+	ValueSize  int    `json:"value_size"`
+	MaxEntries int    `json:"max_entries"`
+	Pinning    string `json:"pinning"` // "by name" or "none"
+	Numeric    bool   `json:"numeric"` // each value is one number, as a counter is
+}
+
+// Open reads an object file. It needs no privilege and no kernel that knows BPF.
+// Errors: [xdp.ErrObject]. It stands for bpf_object__open_mem.
+func Open(file string) (*Object, error) {
+	data, err := object.ReadFile(context.Background(), file)
+	if err != nil {
+		return nil, err
+	}
+	return Read(file, data)
+}
+
+// Read is Inspect of what has been read already; file is only what to call it.
+func Read(file string, data []byte) (*Object, error) {
+	obj, err := object.OpenFile(file, data, libbpf.OpenOptions{})
+	if err != nil {
+		return nil, err
+	}
+	defer obj.Close()
+	btf := obj.BTF()
+	o := &Object{File: file, License: obj.File.License(), BTF: btf != nil, Programs: []ObjectProgram{}, Maps: []ObjectMap{}}
+	sizes := ""
+	for _, m := range obj.Maps() {
+		if fault := object.SizeFault(m); fault != "" && sizes == "" {
+			sizes = fmt.Sprintf("map %q %s", m.Name(), fault)
+		}
+	}
+	all := obj.Programs()
+	first, _ := object.Pick(xdp.Program{File: file}, all)
+	for _, p := range all {
+		r := Examine(file, obj, p, btf)
+		switch {
+		case r.Chain && sizes != "":
+			r.Chain, r.Note = false, sizes
+		case r.Chain && p != first:
+			r.Note = "with -n " + r.Name
+		}
+		o.Programs = append(o.Programs, r)
+	}
+	if len(o.Programs) == 0 {
+		_, err := object.Pick(xdp.Program{File: file}, nil)
+		return nil, err
+	}
+	for _, m := range obj.Maps() {
+		o.Maps = append(o.Maps, inspectMap(m, btf))
+	}
+	return o, nil
+}
+
+func Examine(file string, obj *object.File, p *libbpf.Program, btf *libbpf.BTF) (r ObjectProgram) {
+	r = ObjectProgram{Section: p.Section(), Name: p.Name(), Type: p.Type().String(), Instructions: p.Insns()}
+	if !r.XDP() {
+		r.Note = fmt.Sprintf("not an XDP program but %s", r.Type)
+		return r
+	}
+	r.Frags = object.WantsFrags(p)
+	var err error
+	if r.Priority, r.Actions, err = obj.Place(file, p.Name()); err != nil {
+		r.Note = err.Error()
+		return r
+	}
+	if btf == nil {
+		r.Note = "no BTF, so only alone, without a dispatcher; compile it with -g"
+		return r
+	}
+	if fault := signatureFault(btf, p.Name(), obj.File.FunctionType(p.Name())); fault != "" {
+		r.Note = fault
+		return r
+	}
+	if obj.File.ReadsContext(p.Name(), egressIfindex) {
+		r.Note = "it reads egress_ifindex, which only a program of a device map may"
+		return r
+	}
+	r.Chain = true
+	return r
+}
+
+// egressIfindex is where struct xdp_md has it.
+const egressIfindex = 20
+
+// signatureFault says how the function differs from those of the dispatcher that
+// it would replace: int prog(struct xdp_md *). The kernel compares them by BTF. id is the
+// function's type there; 0: the file doesn't say which it is.
+func signatureFault(btf *libbpf.BTF, name string, id uint32) string {
+	const want = "the function has to be: int %s(struct xdp_md *ctx)"
+	if id == 0 {
+		var err error
+		if id, err = btf.Find(name, libbpf.KindFunc); err != nil {
+			return fmt.Sprintf("BTF doesn't know the function %s", name)
+		}
+	}
+	proto := object.Follow(btf, id)
+	if proto == nil || proto.Kind != libbpf.KindFuncProto || len(proto.Members) != 1 {
+		return fmt.Sprintf(want, name)
+	}
+	result, arg := object.Follow(btf, proto.Ref), object.Follow(btf, proto.Members[0].Type)
+	if result == nil || result.Kind != libbpf.KindInt || arg == nil || arg.Kind != libbpf.KindPtr {
+		return fmt.Sprintf(want, name)
+	}
+	if ctx := object.Follow(btf, arg.Ref); ctx == nil || ctx.Kind != libbpf.KindStruct || ctx.Name != "xdp_md" {
+		return fmt.Sprintf(want, name)
+	}
+	return ""
+}
+
+func inspectMap(m *libbpf.Map, btf *libbpf.BTF) ObjectMap {
+	r := ObjectMap{Name: m.Name(), Type: m.Type().String(), KeySize: m.KeySize(), ValueSize: m.ValueSize(), MaxEntries: m.MaxEntries(), Pinning: "none"}
+	if m.PinPath() != "" {
+		r.Pinning = "by name"
+	}
+	if btf != nil && !m.Internal() && m.BTFValueTypeID() != 0 {
+		l, err := value.FromBTF(btf, m.BTFValueTypeID())
+		r.Numeric = err == nil && l.Numeric()
+	}
+	return r
+}

@@ -1,0 +1,46 @@
+package object
+
+import (
+	"debug/elf"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/xdpmux/xdpmux/dispatcher/internal/native"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/objectfile"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
+)
+
+// explainObject says what is wrong with an object file that was refused: before libbpf
+// saw it, or by libbpf.
+func explainObject(file string, err error) error {
+	e := &xdp.Error{Kind: xdp.ErrObject, Err: err, Remedy: "compile it with: clang -O2 -g -target bpf -c prog.c -o prog.o"}
+	var refused *objectfile.Error
+	if !errors.As(err, &refused) {
+		e.Msg = fmt.Sprintf("libbpf can't read %s: %s", file, native.Cause(err))
+		e.Remedy = "-vv shows libbpf's own words"
+		return e
+	}
+	switch refused.Fault {
+	case objectfile.ErrNotELF:
+		e.Msg = file + " is not an ELF object"
+	case objectfile.ErrMachine:
+		e.Msg = fmt.Sprintf("%s is compiled for %s, not for BPF", file, machine(elf.Machine(refused.Machine)))
+	case objectfile.ErrByteOrder:
+		e.Msg = file + " has the byte order of another machine"
+	case objectfile.ErrNoBTF:
+		e.Msg = file + " has maps, but no type information (BTF) that describes them"
+	case objectfile.ErrTruncated:
+		e.Msg = file + " is a truncated ELF object"
+	case objectfile.ErrConfig:
+		e.Msg = fmt.Sprintf("%s: the run configuration %s", file, refused.Detail)
+		e.Remedy = "it takes members priority, " + strings.Join(xdp.VerdictNames(), ", ") + ", each made by __uint()"
+	default:
+		e.Msg = fmt.Sprintf("%s is %v", file, refused)
+	}
+	return e
+}
+
+func machine(m elf.Machine) string {
+	return strings.ToLower(strings.TrimPrefix(m.String(), "EM_"))
+}

@@ -1,0 +1,42 @@
+package object
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+
+	"github.com/xdpmux/xdpmux/cgo/libbpf"
+	"github.com/xdpmux/xdpmux/cgo/libxdp"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/privilege"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
+)
+
+func ExplainVerifier(o *Program, log string, err error) error {
+	cause := &libbpf.Error{Op: "bpf_object__load", Errno: syscall.EINVAL, Log: log}
+	var e *libbpf.Error
+	if errors.As(err, &e) {
+		cause.Op, cause.Errno = e.Op, e.Errno
+	}
+	result := &xdp.Error{Kind: xdp.ErrVerifier, Err: cause,
+		Msg: fmt.Sprintf("the verifier refused program %q of %s", o.Bpf.Name(), o.Spec.File)}
+	if strings.Contains(log, "changes packet data, while original does not") {
+		result.Msg = fmt.Sprintf("program %q of %s moves the packet's head or tail, and this kernel doesn't take that into a dispatcher of libxdp %s",
+			o.Bpf.Name(), o.Spec.File, libxdp.BuildVersion)
+		result.Remedy = "libxdp 1.5.5 and newer have a dispatcher for it; alone on the interface the program runs without one: " + privilege.EnvSkipDispatcher + "=1"
+	}
+	return result
+}
+
+// CantHost is the error of a program that the kernel refused in this dispatcher with
+// EINVAL: perhaps it changes packet data, and then xdpmux's own dispatcher can host
+// it.
+type CantHost struct{ Err error }
+
+func (e CantHost) Error() string { return e.Err.Error() }
+
+func (e CantHost) Unwrap() error { return e.Err }
+
+func WithoutBTF(o *Program) string {
+	return o.Spec.File + " has no type information (BTF); compile it with -g"
+}

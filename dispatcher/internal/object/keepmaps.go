@@ -1,0 +1,143 @@
+package object
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/xdpmux/xdpmux/cgo/libbpf"
+	"github.com/xdpmux/xdpmux/dispatcher/value"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
+)
+
+// ChooseMaps finds the maps of from, whose descriptor is progFD, that o has too.
+func (o *Program) ChooseMaps(progFD int, from xdp.Loaded) error {
+	theirs, err := mapsOf(progFD)
+	if err != nil {
+		return err
+	}
+	declared := declaredMaps(o.Obj.BTF())
+	maps := o.Obj.Maps()
+	kept := make([]uint32, len(maps))
+	for i, m := range maps {
+		name := o.names[i]
+		if isConstant(name) {
+			continue
+		}
+		there, err := theirs.find(name, m.Internal())
+		if err != nil {
+			return cantKeep(name, fmt.Sprintf("of program %d (%s), %v", from.ID, from.Name, err),
+				"give maps names that differ in their first 15 characters, or replace without keeping maps")
+		}
+		if there == nil {
+			continue
+		}
+		if err := o.canKeep(m, name, there, declared[name], from); err != nil {
+			return err
+		}
+		kept[i] = there.ID
+	}
+	o.Kept = kept
+	return o.reuseMaps()
+}
+
+func cantKeep(name, why, remedy string) error {
+	return &xdp.Error{Kind: xdp.ErrInvalid, Msg: fmt.Sprintf("map %s can't be kept: %s", name, why), Remedy: remedy}
+}
+
+// canKeep says whether a map of the object is like the one that from uses.
+func (o *Program) canKeep(m *libbpf.Map, name string, there *RunningMap, ours *declaredMap, from xdp.Loaded) error {
+	if m.Internal() {
+		variable, differ, err := o.compareVariables(there, m)
+		if err != nil || !differ {
+			return err
+		}
+		return &xdp.Error{Kind: xdp.ErrInvalid,
+			Msg:    fmt.Sprintf("the global variables in %s can't be kept: %s of program %d (%s) is not as in %s", name, variable, from.ID, from.Name, o.Spec.File),
+			Remedy: fmt.Sprintf("leave them as they are and put new ones into a section such as %s.new, or replace without keeping maps", name)}
+	}
+	want, has := layoutOf(m), layoutOfInfo(there.MapInfo)
+	if want.entries == 0 { // libbpf will choose
+		has.entries = 0
+	}
+	const remedy = "keep the layout, give the map another name, or replace without keeping maps"
+	if want != has {
+		return cantKeep(name, fmt.Sprintf("program %d (%s) has %s, %s has %s", from.ID, from.Name, has, o.Spec.File, want), remedy)
+	}
+	if ours == nil {
+		return nil // declared without types
+	}
+	if difference := there.declaredMap.difference(ours, want.typ); difference != "" {
+		return cantKeep(name, fmt.Sprintf("%s of program %d (%s) is not as in %s", difference, from.ID, from.Name, o.Spec.File), remedy)
+	}
+	return nil
+}
+
+// mapName is what a map is known by: one of global variables by their section, as
+// libbpf puts the object's name before it. It is asked for before the load, which
+// gives maps that are used again the type ids of another object.
+func (o *File) mapName(m *libbpf.Map) string {
+	if !m.Internal() {
+		return m.Name()
+	}
+	if id := m.BTFValueTypeID(); id != 0 {
+		return o.BTF().TypeName(id)
+	}
+	return m.Name() // .rodata.str1.1 and the like: literals, no variables
+}
+
+// isConstant says whether a section's values belong to the object, not to what has
+// happened since it was loaded.
+func isConstant(section string) bool {
+	return strings.HasPrefix(section, ".rodata") || section == ".kconfig"
+}
+
+// compareVariables names the first global variable in which a loaded map and one of
+// the object differ, if they do.
+func (o *Program) compareVariables(there *RunningMap, m *libbpf.Map) (variable string, differ bool, err error) {
+	ours, err := value.FromBTF(o.Obj.BTF(), m.BTFValueTypeID())
+	if err != nil {
+		return "", false, err
+	}
+	variable, differ = there.variables.Difference(ours)
+	return variable, differ, nil
+}
+
+// reuseMaps makes the load use the maps that were chosen.
+func (o *Program) reuseMaps() error {
+	for i, m := range o.Obj.Maps() {
+		if !o.keeps(i) {
+			continue
+		}
+		fd, err := libbpf.MapByID(o.Kept[i])
+		if err != nil {
+			return fmt.Errorf("map %s: %w", m.Name(), err)
+		}
+		err = m.ReuseFD(fd.Int())
+		fd.Close()
+		if err != nil {
+			return fmt.Errorf("map %s: %w", m.Name(), err)
+		}
+	}
+	return nil
+}
+
+// keeps says whether the object's map of that index is to be one that is loaded.
+func (o *Program) keeps(i int) bool { return o.Kept != nil && o.Kept[i] != 0 }
+
+// nameMaps notes, after the load, which maps were kept and which are new. A map that
+// the load has found at its pin is none of the old program's, unless that used it too.
+func (o *Program) nameMaps() error {
+	o.KeptMaps, o.NewMaps = []string{}, []string{}
+	for i, m := range o.Obj.Maps() {
+		info, err := libbpf.MapInfoByFD(m.FD())
+		if err != nil {
+			return err
+		}
+		if name := o.names[i]; o.keeps(i) && o.Kept[i] == info.ID {
+			o.KeptMaps = append(o.KeptMaps, name)
+		} else {
+			o.NewMaps = append(o.NewMaps, name)
+		}
+	}
+	return nil
+}

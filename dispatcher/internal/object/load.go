@@ -1,0 +1,100 @@
+package object
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"syscall"
+
+	"github.com/xdpmux/xdpmux/cgo/libbpf"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/native"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/privilege"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/protocol"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
+)
+
+// Load loads the program to replace that function of a dispatcher, unless it is
+// loaded already: then it can be linked to any other dispatcher's.
+func (o *Program) Load(dispatcherFD int, function string) error {
+	if o.Loaded {
+		return nil
+	}
+	if !o.Obj.HasBTF() {
+		return protocol.NoDispatcher(WithoutBTF(o), nil)
+	}
+	for _, step := range []func() error{
+		func() error { return o.Bpf.SetType(libbpf.ProgTypeExt) },
+		func() error { return o.Bpf.SetExpectedAttachType(0) },
+		func() error { return o.Bpf.SetAttachTarget(dispatcherFD, function) },
+		// A dispatcher has frags support, the programs in it go with that.
+		func() error { return o.Bpf.SetFlags(o.Bpf.Flags() &^ libbpf.FlagXDPHasFrags) },
+	} {
+		err := step()
+		if refused := privilege.Denied(err); refused != nil {
+			return refused
+		}
+		if err != nil {
+			return explainObject(o.Spec.File, err)
+		}
+	}
+	if err := o.CheckMaps(); err != nil {
+		return err
+	}
+	pin, err := o.Pins.hold()
+	if err != nil {
+		return err
+	}
+	if err := o.Obj.Load(); err != nil {
+		return o.explainLoad(err)
+	}
+	o.Loaded = true
+	if err := o.nameMaps(); err != nil {
+		return err
+	}
+	if err := o.fill(); err != nil {
+		return err
+	}
+	return pin()
+}
+
+// Reopen opens the object once more, as libbpf loads one only once, failed or not.
+func (o *Program) Reopen() error {
+	o.Pins.Undo()                                    // libbpf takes its pins back, but not the directory that it has made
+	again, err := Open(context.Background(), o.Spec) // of bytes that it has
+	if err != nil {
+		return err
+	}
+	again.Kept = o.Kept
+	o.Close()
+	*o = *again
+	return o.reuseMaps()
+}
+
+// explainLoad tells a program that the verifier refuses from a kernel that can't
+// run any in a dispatcher.
+func (o *Program) explainLoad(err error) error {
+	if refused := privilege.Denied(err); refused != nil {
+		return refused
+	}
+	if fault := ExplainKernelFunctions(o, err); fault != nil {
+		return fault
+	}
+	if fault := ExplainPinnedMaps(o, err); fault != nil {
+		return fault
+	}
+	if probe := protocol.ProbeFreplace(); probe != nil {
+		return probe
+	}
+	var explained error
+	if log := o.Obj.VerifierLog(); log != "" && !errors.Is(err, syscall.EPERM) {
+		explained = ExplainVerifier(o, log, err)
+	} else {
+		explained = &xdp.Error{Kind: xdp.ErrSystem, Err: err,
+			Msg:    fmt.Sprintf("can't load program %q of %s: %s", o.Bpf.Name(), o.Spec.File, native.Cause(err)),
+			Remedy: "-vv shows libbpf's own words"}
+	}
+	if errors.Is(err, syscall.EINVAL) {
+		return CantHost{Err: explained}
+	}
+	return explained
+}

@@ -1,0 +1,217 @@
+package object
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/xdpmux/xdpmux/cgo/libbpf"
+	"github.com/xdpmux/xdpmux/cgo/libxdp"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/native"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
+)
+
+// LogSize is how much of a verifier log is kept; the kernel refuses a load whose
+// log doesn't fit (ENOSPC), and 16 MiB is the most it takes everywhere.
+const LogSize = 16<<20 - 1
+
+// Program is a program that is ready to be loaded, or loaded.
+type Program struct {
+	Spec  xdp.Program
+	Obj   *File
+	names []string // of its maps, as mapName has them
+	Bpf   *libbpf.Program
+	Prog  *libxdp.Program // of one that is attached by libxdp
+	Pins  mapPins
+
+	Priority uint32
+	Actions  xdp.Actions
+	Frags    bool // as asked for, before the load of a chain's program clears the flag
+
+	Loaded bool     // as a program of chains
+	Kept   []uint32 // for each map the id of the one to use instead; 0: a new one; nil: all new
+
+	KeptMaps, NewMaps []string // names, once loaded as a program of chains
+}
+
+// Open opens the object, picks the program and sets it up as p says.
+func Open(ctx context.Context, p xdp.Program) (_ *Program, err error) {
+	if p.Section != "" && p.Name != "" {
+		return nil, &xdp.Error{Kind: xdp.ErrInvalid, Msg: "both a section and a program name are given", Remedy: "give only one of --section and --prog-name"}
+	}
+	if p.Data == nil {
+		if p.Data, err = ReadFile(ctx, p.File); err != nil {
+			return nil, err
+		}
+	}
+	obj, err := OpenFile(p.File, p.Data, libbpf.OpenOptions{PinRoot: p.PinPath, LogSize: LogSize})
+	if err != nil {
+		return nil, err
+	}
+	o := &Program{Spec: p, Obj: obj}
+	defer func() {
+		if err != nil {
+			o.Close()
+		}
+	}()
+	for _, m := range obj.Maps() {
+		o.names = append(o.names, obj.mapName(m))
+	}
+	all := obj.Programs()
+	if o.Bpf, err = Pick(p, all); err != nil {
+		return nil, err
+	}
+	if o.Bpf.Type() != libbpf.ProgTypeXDP { // a section name that libbpf doesn't know
+		if err := o.Bpf.SetType(libbpf.ProgTypeXDP); err != nil {
+			return nil, err
+		}
+		if err := o.Bpf.SetExpectedAttachType(libbpf.AttachXDP); err != nil {
+			return nil, err
+		}
+	}
+	for _, sibling := range all {
+		if err := sibling.SetAutoload(sibling == o.Bpf); err != nil {
+			return nil, err
+		}
+	}
+	if err := sizeMaps(p, obj); err != nil {
+		return nil, err
+	}
+	if o.Pins, err = preparePins(obj.Object, p.PinPath); err != nil {
+		return nil, err
+	}
+	return o, o.configure()
+}
+
+// configure finds out how the program takes its place in a chain.
+func (o *Program) configure() (err error) {
+	if o.Priority, o.Actions, err = o.Obj.Place(o.Spec.File, o.Bpf.Name()); err != nil {
+		return err
+	}
+	if o.Spec.Priority != nil {
+		o.Priority = *o.Spec.Priority
+	}
+	if o.Spec.Actions != nil {
+		o.Actions = *o.Spec.Actions
+	}
+	o.Frags = WantsFrags(o.Bpf)
+	if o.Spec.Frags != nil {
+		o.Frags = *o.Spec.Frags
+	}
+	flags := o.Bpf.Flags() &^ libbpf.FlagXDPHasFrags
+	if o.Frags {
+		flags |= libbpf.FlagXDPHasFrags
+	}
+	return o.Bpf.SetFlags(flags)
+}
+
+// XdpProgram is the program as libxdp takes it.
+func (o *Program) XdpProgram() (*libxdp.Program, error) {
+	native.Lock.Lock()
+	defer native.Lock.Unlock()
+	prog, err := libxdp.FromObject(o.Obj.Object, o.Bpf.Name())
+	if err != nil {
+		return nil, explainObject(o.Spec.File, err)
+	}
+	o.Prog = prog
+	errs := []error{prog.SetRunPrio(o.Priority), prog.SetFragsSupport(o.Frags)}
+	for v := range xdp.NumVerdicts {
+		errs = append(errs, prog.SetChainCallEnabled(uint32(v), o.Actions.Has(v)))
+	}
+	return prog, errors.Join(errs...)
+}
+
+// WantsFrags says whether a program that isn't loaded yet takes packets of several
+// buffers.
+func WantsFrags(p *libbpf.Program) bool {
+	return p.Flags()&libbpf.FlagXDPHasFrags != 0 || fragsSection(p.Section())
+}
+
+// fragsSection says whether a section's name asks for frags. libbpf acts on the
+// name only when it loads the program as type xdp, which in a chain it isn't.
+func fragsSection(section string) bool {
+	return section == "xdp.frags" || strings.HasPrefix(section, "xdp.frags/")
+}
+
+// CanBeXDP says whether a program is XDP, or in a section whose name says nothing
+// to libbpf, such as xdp_drop.
+func CanBeXDP(p *libbpf.Program) bool {
+	return p.Type() == libbpf.ProgTypeXDP || p.Type() == libbpf.ProgTypeUnspec
+}
+
+// Pick finds the program of an object that p names, or the first that can be XDP.
+func Pick(p xdp.Program, all []*libbpf.Program) (*libbpf.Program, error) {
+	var sections, names []string
+	for _, prog := range all {
+		sections = append(sections, prog.Section())
+		names = append(names, prog.Name())
+		if p.Section != "" && prog.Section() == p.Section ||
+			p.Name != "" && prog.Name() == p.Name ||
+			p.Section == "" && p.Name == "" && CanBeXDP(prog) {
+			if !CanBeXDP(prog) {
+				return nil, notXDP(p, prog, all)
+			}
+			return prog, nil
+		}
+	}
+	e := &xdp.Error{Kind: xdp.ErrObject}
+	switch {
+	case len(all) == 0:
+		e.Msg = fmt.Sprintf("%s holds no BPF program", p.File)
+		e.Remedy = `a program is a function in a section such as SEC("xdp")`
+	case p.Section != "":
+		e.Msg = fmt.Sprintf("%s has no section %q", p.File, p.Section)
+		e.Remedy = "its sections with programs: " + strings.Join(sections, ", ")
+	case p.Name != "":
+		e.Msg = fmt.Sprintf("%s has no program %q", p.File, p.Name)
+		e.Remedy = "its programs: " + strings.Join(names, ", ")
+	default:
+		e.Msg = fmt.Sprintf("%s holds no XDP program", p.File)
+		e.Remedy = "its sections with programs: " + strings.Join(sections, ", ")
+	}
+	return nil, e
+}
+
+// notXDP refuses a program that was asked for and is for something else.
+func notXDP(p xdp.Program, prog *libbpf.Program, all []*libbpf.Program) error {
+	var names []string
+	for _, other := range all {
+		if CanBeXDP(other) {
+			names = append(names, other.Name())
+		}
+	}
+	e := &xdp.Error{Kind: xdp.ErrObject, Msg: fmt.Sprintf("program %q of %s is not an XDP program but %s", prog.Name(), p.File, prog.Type())}
+	if len(names) > 0 {
+		e.Remedy = "its programs that are: " + strings.Join(names, ", ")
+	}
+	return e
+}
+
+func (o *Program) Close() {
+	if o.Prog != nil {
+		native.Lock.Lock()
+		o.Prog.Close()
+		native.Lock.Unlock()
+	}
+	o.Obj.Close()
+}
+
+func OpenAll(ctx context.Context, programs []xdp.Program) ([]*Program, error) {
+	all := make([]*Program, 0, len(programs))
+	for _, p := range programs {
+		o, err := Open(ctx, p)
+		if err != nil {
+			CloseAll(all)
+			return nil, err
+		}
+		all = append(all, o)
+	}
+	return all, nil
+}
+
+func CloseAll(all []*Program) {
+	for _, o := range all {
+		o.Close()
+	}
+}

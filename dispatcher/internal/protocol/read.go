@@ -1,0 +1,215 @@
+package protocol
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/xdpmux/xdpmux/cgo/libbpf"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/loaded"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
+)
+
+// Dispatcher is a dispatcher as the kernel and the bpffs show it. It is read without
+// libxdp, so that every version can be read, wherever its pins lie.
+type Dispatcher struct {
+	xdp.Loaded
+	Config Config
+	Locked bool   // a program of it is such that tools of libxdp before 1.5.5 can't change the chain
+	Pins   string // the directory of its pins; empty: there is none where libxdp has it
+	Slots  []Slot // as many as the configuration says
+}
+
+// Slot is one component program of a dispatcher.
+type Slot struct {
+	SlotConfig
+	xdp.Loaded               // ID 0: the program is gone, or can't be found
+	LoadTime   time.Duration // since boot
+	LinkID     uint32        // of the link that holds it in the dispatcher; 0: not looked up
+}
+
+// ErrNotDispatcher says that a program is something else.
+var ErrNotDispatcher = errors.New("not a dispatcher")
+
+// Read reads the dispatcher that is loaded with that id and sits on the
+// interface of that index. The error is errNotDispatcher for any other program,
+// and ENOENT for one that is gone.
+func Read(ifindex int, id uint32) (*Dispatcher, error) {
+	fd, err := libbpf.ProgByID(id)
+	if err != nil {
+		return nil, err
+	}
+	defer fd.Close() // until all is read: nothing of it can go meanwhile
+	info, err := libbpf.ProgInfoByFD(fd.Int())
+	if err != nil {
+		return nil, err
+	}
+	if info.Name != DispatcherProgram || len(info.MapIDs) != 1 {
+		return nil, ErrNotDispatcher
+	}
+	s := &Dispatcher{Loaded: xdp.Loaded{ID: id, Name: info.Name, Tag: info.Tag.String()}}
+	value, name, err := readConfigMap(info.MapIDs[0])
+	if err != nil {
+		return nil, err
+	}
+	s.Locked = name == lockedMap
+	if s.Config, err = decodeConfig(value); err != nil {
+		return nil, err
+	}
+	return s, s.findPrograms(ifindex)
+}
+
+// maxConfigSize is more than any configuration has. A map may have 2 GiB.
+const maxConfigSize = 4096
+
+// readConfigMap is the only value of a dispatcher's map, and the map's name.
+func readConfigMap(id uint32) (value []byte, name string, err error) {
+	fd, err := libbpf.MapByID(id)
+	if err != nil {
+		return nil, "", err
+	}
+	defer fd.Close()
+	info, err := libbpf.MapInfoByFD(fd.Int())
+	if err != nil {
+		return nil, "", err
+	}
+	if info.Type != libbpf.MapTypeArray || info.MaxEntries != 1 {
+		return nil, "", ErrNotDispatcher
+	}
+	if info.ValueSize > maxConfigSize {
+		return nil, "", notConfig(int(info.ValueSize))
+	}
+	value = make([]byte, info.ValueSize)
+	return value, info.Name, libbpf.MapLookup(fd.Int(), make([]byte, info.KeySize), value)
+}
+
+// findPrograms finds the component programs by the pins of the protocol, and
+// those that lack one of their two by the links that hold them: a program without
+// its link is pinned, but runs no more.
+func (s *Dispatcher) findPrograms(ifindex int) error {
+	s.Slots = make([]Slot, s.Config.Count)
+	for i := range s.Slots {
+		s.Slots[i].SlotConfig = s.Config.Slots[i]
+	}
+	all, unread := s.findByPins(ifindex)
+	if all {
+		return nil
+	}
+	if err := s.findByLinks(); err != nil {
+		return err
+	}
+	if slices.ContainsFunc(s.Slots, func(s Slot) bool { return s.ID == 0 }) {
+		return unread
+	}
+	return nil
+}
+
+// findByPins says whether it has found all of them. The error is that of a pin that is
+// there and can't be read.
+func (s *Dispatcher) findByPins(ifindex int) (all bool, unread error) {
+	root, err := OpenPinRoot()
+	if err != nil {
+		// Pins that somebody else may have made tell nothing.
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errUntrusted) {
+			err = nil
+		}
+		return false, err
+	}
+	defer root.Close()
+	if has, err := root.Has(PinName(ifindex, s.ID)); !has {
+		return false, ExplainPins(err)
+	}
+	dir := PinDir(ifindex, s.ID)
+	all = true
+	for i := range s.Slots {
+		p, err := pinnedProgram(dir, i)
+		switch {
+		case errors.Is(err, syscall.ENOENT):
+			all = false
+		case err != nil:
+			all, unread = false, err
+		default:
+			s.Pins = dir
+			s.Slots[i].Loaded, s.Slots[i].LoadTime = p.Loaded, p.LoadTime
+		}
+	}
+	return all, unread
+}
+
+// pinnedProgram reads the program that is pinned for a slot. The error is ENOENT unless
+// its link is pinned too.
+func pinnedProgram(dir string, slot int) (loaded.Program, error) {
+	fd, err := libbpf.ObjGetReadOnly(ProgPin(dir, slot))
+	if err != nil {
+		return loaded.Program{}, fmt.Errorf("%s: %w", ProgPin(dir, slot), err)
+	}
+	defer fd.Close()
+	if _, err := os.Lstat(LinkPin(dir, slot)); err != nil {
+		return loaded.Program{}, err
+	}
+	return loaded.ByFD(fd.Int())
+}
+
+// findByLinks looks through all links of the kernel for those into s. The
+// function that each replaces tells its slot.
+func (s *Dispatcher) findByLinks() error {
+	functions, err := s.functions()
+	if err != nil {
+		return err
+	}
+	return loaded.EachLink(func(l *libbpf.LinkInfo) error {
+		if l.Type != libbpf.LinkTypeTracing || l.TargetProgID != s.ID {
+			return nil
+		}
+		i, ok := functions[l.TargetBTFTypeID]
+		if !ok {
+			return nil // a probe, such as fexit on the dispatcher
+		}
+		s.Slots[i].LinkID = l.ID
+		if s.Slots[i].ID != 0 {
+			return nil
+		}
+		p, err := loaded.ByID(l.ProgID)
+		if errors.Is(err, syscall.ENOENT) {
+			return nil
+		}
+		if err == nil && p.ProgType == libbpf.ProgTypeExt {
+			s.Slots[i].Loaded, s.Slots[i].LoadTime = p.Loaded, p.LoadTime
+		}
+		return err
+	})
+}
+
+// functions maps the BTF type ids of the functions that component programs
+// replace to their slots.
+func (s *Dispatcher) functions() (map[uint32]int, error) {
+	info, err := loaded.ProgInfo(s.ID)
+	if err != nil {
+		return nil, err
+	}
+	slots := map[uint32]int{}
+	if info.BTFID == 0 {
+		return slots, nil
+	}
+	btf, err := libbpf.LoadBTF(info.BTFID)
+	if err != nil {
+		return nil, err
+	}
+	defer btf.Close()
+	for i := range s.Slots {
+		// bpfman has a lone program replace prog0, where libxdp has it replace all.
+		for _, name := range []string{SlotFunction(i, len(s.Slots)), SlotFunction(i, xdp.MaxPrograms)} {
+			id, err := btf.Find(name, libbpf.KindFunc)
+			if err == nil {
+				slots[id] = i
+			} else if !errors.Is(err, syscall.ENOENT) {
+				return nil, err
+			}
+		}
+	}
+	return slots, nil
+}

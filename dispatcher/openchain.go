@@ -1,0 +1,116 @@
+package dispatcher
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"syscall"
+
+	"github.com/xdpmux/xdpmux/cgo/libbpf"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/device"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/protocol"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
+)
+
+// openChain is the chain that is on an interface, held open so that nothing of it can
+// go while it is being replaced, whoever removes its pins.
+type openChain struct {
+	state *protocol.Dispatcher // nil: no chain
+	main  *libbpf.FD           // the dispatcher
+	held  []protocol.Held      // one for each slot
+}
+
+// readRunning opens the chain of an interface. The interface's main program must be
+// a dispatcher or none.
+func readRunning(ctx context.Context, l device.Device) (_ *openChain, err error) {
+	r := &openChain{}
+	if l.ProgID == 0 || l.Mode == xdp.ModeHW {
+		return r, nil
+	}
+	defer func() {
+		if err != nil {
+			r.close()
+		}
+	}()
+	if r.main, err = libbpf.ProgByID(l.ProgID); err != nil {
+		return nil, explainReading(l, err)
+	}
+	root, err := protocol.LockPins(ctx)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // without pins there is nothing to lock
+		return nil, err
+	}
+	defer root.Close()
+	if r.state, err = protocol.Read(l.Index, l.ProgID); err != nil {
+		return nil, explainReading(l, err)
+	}
+	for i := range r.state.Slots {
+		h, err := r.state.Hold(i)
+		r.held = append(r.held, h)
+		if err != nil {
+			return nil, explainReading(l, err)
+		}
+		if h.Prog != nil {
+			continue
+		}
+		// Its pin is gone. Either so is the dispatcher by now, or somebody has removed the
+		// pin and with it the program: the chain runs without it.
+		now, err := l.Again()
+		if err != nil {
+			return nil, err
+		}
+		if now.ProgID != l.ProgID {
+			return nil, errLostRace
+		}
+	}
+	return r, nil
+}
+
+// explainReading takes a dispatcher that went while it was read for a lost race.
+func explainReading(l device.Device, err error) error {
+	switch {
+	case errors.Is(err, syscall.ENOENT):
+		return errLostRace
+	case errors.Is(err, protocol.ErrNotDispatcher):
+		if legacy := checkLegacy(l); legacy != nil {
+			return legacy
+		}
+	}
+	return explainStatus(l, err)
+}
+
+func (r *openChain) close() {
+	r.main.Close()
+	for _, h := range r.held {
+		h.Close()
+	}
+}
+
+// members are the programs of the chain that are still there.
+func (r *openChain) members() []member {
+	var all []member
+	for i, h := range r.held {
+		if s := r.state.Slots[i]; h.Prog != nil {
+			all = append(all, member{Loaded: s.Loaded, SlotConfig: s.SlotConfig, loadTime: s.LoadTime, fd: h.Prog})
+		}
+	}
+	return all
+}
+
+// chain is what Status says of it.
+func (r *openChain) chain(l device.Device) *Chain {
+	c := &Chain{Interface: l.Interface, Programs: []Component{}}
+	if r.state == nil {
+		return c
+	}
+	c.Mode, c.Dispatcher, c.Frags = &l.Mode, &r.state.Loaded, r.state.Config.Frags
+	c.Version, c.Pins, c.DeviceBound = r.state.Config.Version, r.state.Pins, r.state.Config.DeviceBound
+	c.NativeLocked = r.state.Locked
+	for _, m := range r.members() {
+		c.Programs = append(c.Programs, m.component())
+	}
+	return c
+}
+
+func (m member) component() Component {
+	return Component{Loaded: m.Loaded, Priority: m.Priority, Actions: m.Actions, Frags: m.HasFrags()}
+}
