@@ -11,10 +11,10 @@ import (
 	"testing"
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
-func TestMain(m *testing.M) { kernel.Main(m) }
+func TestMain(m *testing.M) { harness.Main(m) }
 
 const (
 	countFile  = "../../build/bpf/xdp_count.o"
@@ -34,7 +34,7 @@ func open(t *testing.T, file string, opts libbpf.OpenOptions) *libbpf.Object {
 // TestObject loads an object from a file and from memory, and looks at what it
 // holds before and behind the load.
 func TestObject(t *testing.T) {
-	kernel.NoLeak(t)
+	harness.NoLeak(t)
 	data, err := os.ReadFile(countFile)
 	if err != nil {
 		t.Fatal(err)
@@ -95,12 +95,12 @@ func TestObject(t *testing.T) {
 
 // TestTestRun counts the runs in the program's per-CPU map.
 func TestTestRun(t *testing.T) {
-	kernel.NoLeak(t)
+	harness.NoLeak(t)
 	o := open(t, countFile, libbpf.OpenOptions{})
 	if err := o.Load(); err != nil {
 		t.Fatal(err)
 	}
-	frame := kernel.UDP4(kernel.Flow{PayloadLen: 100})
+	frame := harness.UDP4(harness.Flow{PayloadLen: 100})
 	result, err := libbpf.TestRun(o.Programs()[0].FD(), libbpf.TestRunOptions{Data: frame, Out: make([]byte, len(frame)), Repeat: 1000})
 	if err != nil {
 		t.Fatal(err)
@@ -130,7 +130,7 @@ func TestTestRun(t *testing.T) {
 
 // TestMaps makes, changes, walks and deletes, one by one and in batches.
 func TestMaps(t *testing.T) {
-	kernel.NoLeak(t)
+	harness.NoLeak(t)
 	m, err := libbpf.CreateMap(libbpf.MapTypeHash, "test", 4, 8, 100, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -197,7 +197,7 @@ func TestMaps(t *testing.T) {
 
 // TestPins pins a map by its object, and opens it again.
 func TestPins(t *testing.T) {
-	kernel.NoLeak(t)
+	harness.NoLeak(t)
 	o := open(t, pinnedFile, libbpf.OpenOptions{PinRoot: "/sys/fs/bpf/libbpf-test"})
 	m := o.Maps()[0]
 	if m.PinPath() != "/sys/fs/bpf/libbpf-test/pinned_packets" || m.Pinned() {
@@ -234,7 +234,7 @@ func TestPins(t *testing.T) {
 // TestVerifierLog holds that a refused load tells what the verifier said, and
 // nothing on stderr.
 func TestVerifierLog(t *testing.T) {
-	kernel.NoLeak(t)
+	harness.NoLeak(t)
 	o := open(t, pinnedFile, libbpf.OpenOptions{LogSize: 1 << 20, PinRoot: "/sys/fs/bpf"})
 	for _, p := range o.Programs() {
 		if err := p.SetType(libbpf.ProgTypeXDP); err != nil {
@@ -256,7 +256,7 @@ func TestVerifierLog(t *testing.T) {
 
 // TestErrors holds that a failed call names itself and its errno.
 func TestErrors(t *testing.T) {
-	kernel.NoLeak(t)
+	harness.NoLeak(t)
 	for _, c := range []struct {
 		want error
 		text string
@@ -285,9 +285,9 @@ func TestErrors(t *testing.T) {
 
 // TestXDP attaches with and without the expected old program, and queries.
 func TestXDP(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
-	one, two := kernel.Program(t, kernel.Pass), kernel.Program(t, kernel.Drop)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
+	one, two := harness.Program(t, harness.Pass), harness.Program(t, harness.Drop)
 	if err := libbpf.XDPAttach(v.Index, one, libbpf.XDPNative|libbpf.XDPUpdateIfNoExist, -1); err != nil {
 		t.Fatal(err)
 	}

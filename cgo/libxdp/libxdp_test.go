@@ -10,14 +10,14 @@ import (
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/cgo/libxdp"
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 func TestMain(m *testing.M) {
 	if os.Getenv(childEnv) != "" {
 		os.Exit(m.Run())
 	}
-	kernel.Main(m)
+	harness.Main(m)
 }
 
 const childEnv = "XDPMUX_TEST_CHILD"
@@ -30,8 +30,8 @@ func inChild(t *testing.T) bool {
 	if os.Getenv(childEnv) != "" {
 		return true
 	}
-	kernel.NoLeak(t)
-	stdout, _, status := kernel.RunEnv(t, []string{childEnv + "=1"}, os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
+	harness.NoLeak(t)
+	stdout, _, status := harness.RunEnv(t, []string{childEnv + "=1"}, os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
 	if status != 0 || !strings.Contains(stdout, "--- PASS: "+t.Name()) {
 		t.Errorf("exit status %d:\n%s", status, stdout)
 	}
@@ -53,7 +53,7 @@ func openPass(t *testing.T) *libxdp.Program {
 // TestErrors holds that every kind of answer libxdp has for a failure becomes an
 // error with the call and the errno.
 func TestErrors(t *testing.T) {
-	kernel.NoLeak(t)
+	harness.NoLeak(t)
 	obj, err := libbpf.OpenFile(passFile, libbpf.OpenOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -93,7 +93,7 @@ func TestProgram(t *testing.T) {
 	if !inChild(t) {
 		return
 	}
-	v := kernel.NewVeth(t)
+	v := harness.NewVeth(t)
 	p := openPass(t)
 	if p.Name() != "xdp_pass" || p.RunPrio() != 50 || !p.ChainCallEnabled(2) || p.ChainCallEnabled(1) || p.FragsSupport() || !p.HasBTF() {
 		t.Errorf("as opened: %s %d %v", p.Name(), p.RunPrio(), p.FragsSupport())
@@ -162,7 +162,7 @@ func TestTestRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer clone.Close()
-	frame := kernel.UDP4(kernel.Flow{PayloadLen: 64})
+	frame := harness.UDP4(harness.Flow{PayloadLen: 64})
 	run, err := clone.TestRun(libbpf.TestRunOptions{Data: frame, Out: make([]byte, len(frame))})
 	if err != nil || run.Return != 2 || string(run.Data) != string(frame) {
 		t.Errorf("%+v, %v", run, err)
@@ -175,7 +175,7 @@ func TestMultiprog(t *testing.T) {
 		return
 	}
 	for _, n := range []int{1, 2, 10} {
-		v := kernel.NewVeth(t)
+		v := harness.NewVeth(t)
 		var progs []*libxdp.Program
 		for range n {
 			progs = append(progs, openPass(t))

@@ -10,7 +10,7 @@ import (
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/cgo/libxdp"
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 const frames = 64 // of a umem here
@@ -46,7 +46,7 @@ func TestSocket(t *testing.T) {
 	if !inChild(t) {
 		return
 	}
-	v := kernel.NewVeth(t)
+	v := harness.NewVeth(t)
 	area := newArea(t)
 	umem, err := libxdp.CreateUmem(area, &umemConfig)
 	if err != nil {
@@ -71,7 +71,7 @@ func TestSocket(t *testing.T) {
 		fill(t, umem.Fill, batch)
 		var sent [][]byte
 		for i := range batch {
-			sent = append(sent, kernel.UDP4(kernel.Flow{PayloadLen: 10 + round*batch + i}))
+			sent = append(sent, harness.UDP4(harness.Flow{PayloadLen: 10 + round*batch + i}))
 		}
 		if passed := v.Deliver(t, sent...); len(passed) != 0 {
 			t.Errorf("%d frames went on to the stack", len(passed))
@@ -118,7 +118,7 @@ func TestSocket(t *testing.T) {
 	if err := errors.Join(s.Close(), s.Close(), umem.Close(), umem.Close()); err != nil {
 		t.Error(err)
 	}
-	if chain := kernel.Programs(t, v); chain != "" {
+	if chain := harness.Programs(t, v); chain != "" {
 		t.Errorf("%s is left in the chain", chain)
 	}
 }
@@ -129,7 +129,7 @@ func TestSharedUmem(t *testing.T) {
 	if !inChild(t) {
 		return
 	}
-	v := kernel.NewVeth(t)
+	v := harness.NewVeth(t)
 	area := newArea(t)
 	umem, err := libxdp.CreateUmem(area, &umemConfig)
 	if err != nil {
@@ -158,12 +158,12 @@ func TestSharedUmem(t *testing.T) {
 	if err := receiver.UpdateXSKMap(xsks.Int()); err != nil {
 		t.Fatal(err)
 	}
-	if got := kernel.Programs(t, v); got != "xsk_def_prog" {
+	if got := harness.Programs(t, v); got != "xsk_def_prog" {
 		t.Errorf("in the chain: %s", got)
 	}
 	fill(t, receiver.Fill, 4)
 
-	frame := kernel.UDP4(kernel.Flow{PayloadLen: 100})
+	frame := harness.UDP4(harness.Flow{PayloadLen: 100})
 	const at = (frames - 1) * libxdp.DefaultFrameSize
 	idx, _ := sender.TX.Reserve(1)
 	*sender.TX.TxDesc(idx) = libxdp.Desc{Addr: at, Len: uint32(copy(area[at:], frame))}
@@ -193,7 +193,7 @@ func TestNewer(t *testing.T) {
 	if !inChild(t) {
 		return
 	}
-	v := kernel.NewVeth(t)
+	v := harness.NewVeth(t)
 	p := openPass(t)
 	if err := p.Attach(v.Index, libxdp.ModeSKB, 0); err != nil {
 		t.Fatal(err)

@@ -15,10 +15,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
-func TestMain(m *testing.M) { kernel.Main(m) }
+func TestMain(m *testing.M) { harness.Main(m) }
 
 // systemd is one that runs in namespaces of its own, as in a container.
 type systemd struct{ pid int }
@@ -65,7 +65,7 @@ exec /usr/lib/systemd/systemd --system --unit="$0" --log-target=console --show-s
 // ctl runs systemctl where that systemd is.
 func (s systemd) ctl(t *testing.T, args ...string) (stdout string, status int) {
 	t.Helper()
-	stdout, stderr, status := kernel.Run(t, "nsenter", append([]string{"-t", fmt.Sprint(s.pid), "-p", "-m", "-C", "systemctl"}, args...)...)
+	stdout, stderr, status := harness.Run(t, "nsenter", append([]string{"-t", fmt.Sprint(s.pid), "-p", "-m", "-C", "systemctl"}, args...)...)
 	return stdout + stderr, status
 }
 
@@ -95,10 +95,10 @@ func (s systemd) holdLock(t *testing.T) (letGo func()) {
 
 // TestUnit boots with a state file, reloads another and one with a fault, and stops.
 func TestUnit(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	t.Cleanup(func() { _ = dispatcher.DetachAll(t.Context(), v.Name) })
-	xdpmux, err := exec.LookPath(kernel.Xdpmux())
+	xdpmux, err := exec.LookPath(harness.Xdpmux())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +128,7 @@ func TestUnit(t *testing.T) {
 	state := func(programs ...string) string {
 		text := "interfaces:\n- name: " + v.Name + "\n  programs:\n"
 		for _, name := range programs {
-			object, err := filepath.Abs(kernel.Sample(name))
+			object, err := filepath.Abs(harness.Sample(name))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -138,7 +138,7 @@ func TestUnit(t *testing.T) {
 	}
 	check := func(what, want string) {
 		t.Helper()
-		if got := kernel.Programs(t, v); got != want {
+		if got := harness.Programs(t, v); got != want {
 			t.Errorf("%s: %s runs %q, want %q", what, v.Name, got, want)
 		}
 	}

@@ -13,16 +13,16 @@ import (
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/dispatcher/maps"
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 // TestNothingToDo: an apply of 100 interfaces that has nothing to do takes less
 // than 0.2 times what the first took.
 func TestNothingToDo(t *testing.T) {
-	kernel.NoLeak(t)
-	kernel.InNetns(t, func() {
+	harness.NoLeak(t)
+	harness.InNetns(t, func() {
 		for range 50 {
-			kernel.NewVeth(t)
+			harness.NewVeth(t)
 		}
 		file := write(t, "state.yaml", fmt.Sprintf("interfaces:\n- name: xm*\n  programs:\n  - {name: filter, object: %s}\n  - {name: count, object: %s}\n",
 			object(t, "xdp_drop_ipv6"), object(t, "xdp_count")))
@@ -47,8 +47,8 @@ func TestNothingToDo(t *testing.T) {
 
 // TestAtOnce: of many that apply one file at the same time, one has something to do.
 func TestAtOnce(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	file := write(t, "state.yaml", "interfaces: [{name: "+v.Name+", programs: [{name: a, object: "+object(t, "xdp_pass")+"}]}]")
 	watch := watchSwaps(t, v)
 	var group sync.WaitGroup
@@ -57,7 +57,7 @@ func TestAtOnce(t *testing.T) {
 		group.Add(1)
 		go func() {
 			defer group.Done()
-			stdout, stderr, status := kernel.Run(t, kernel.Xdpmux(), "apply", "-f", file)
+			stdout, stderr, status := harness.Run(t, harness.Xdpmux(), "apply", "-f", file)
 			if status != 0 {
 				t.Errorf("exit status %d\n%s", status, stderr)
 			}
@@ -82,8 +82,8 @@ func TestAtOnce(t *testing.T) {
 
 // TestRecordOfAnother: a record counts only for the program that it was made for.
 func TestRecordOfAnother(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	none := write(t, "none.yaml", "interfaces: [{name: "+v.Name+"}]")
 	file := write(t, "state.yaml", "interfaces: [{name: "+v.Name+", programs: [{name: a, object: "+object(t, "xdp_pass")+"}]}]")
 	mustExit(t, 0, "apply", "-f", file)
@@ -131,8 +131,8 @@ func TestRecordOfAnother(t *testing.T) {
 // TestContents: maps are filled before the first packet, on every CPU; a map that
 // is found at its pin keeps what it holds; other contents in the file are a change.
 func TestContents(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	pins := "/sys/fs/bpf/xm-contents"
 	t.Cleanup(func() { os.RemoveAll(pins) })
 	file := func(value int) string {

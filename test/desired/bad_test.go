@@ -4,15 +4,15 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 // TestBadInput: each fault is told, ends in exit status 1, and leaves the chain as
 // it was, ids included. IF stands for the interface, OBJ for the directory of the
 // objects.
 func TestBadInput(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	dir := strings.TrimSuffix(object(t, "x"), "/x.o")
 	fill := func(s string) string { return strings.NewReplacer("IF", v.Name, "OBJ", dir).Replace(s) }
 	good := fill("interfaces: [{name: IF, programs: [{name: a, object: OBJ/xdp_pass.o}]}]")
@@ -56,7 +56,7 @@ func TestBadInput(t *testing.T) {
 				if command == "plan" && c.name == "one entry too many" {
 					continue // only the kernel knows
 				}
-				stdout, stderr, status := kernel.Run(t, kernel.Xdpmux(), command, "-f", file)
+				stdout, stderr, status := harness.Run(t, harness.Xdpmux(), command, "-f", file)
 				if placed { // the column depends on the length of names
 					_, rest, _ := strings.Cut(strings.TrimPrefix(stderr, before), ":")
 					stderr, want = before+":"+rest, before+after
@@ -74,7 +74,7 @@ func TestBadInput(t *testing.T) {
 	t.Run("refused", func(t *testing.T) {
 		pins := "/sys/fs/bpf/xm-desired"
 		file := write(t, "state.yaml", fill("interfaces: [{name: IF, programs: [{name: a, object: OBJ/fixtures/pinned.o, section: xdp/refused, pin-path: "+pins+"}]}]"))
-		_, stderr, status := kernel.Run(t, kernel.Xdpmux(), "apply", "-f", file)
+		_, stderr, status := harness.Run(t, harness.Xdpmux(), "apply", "-f", file)
 		if status != 1 || !strings.HasPrefix(stderr, "xdpmux: "+v.Name+": the verifier refused program \"refused\"") {
 			t.Errorf("exit status %d\n%s", status, stderr)
 		}
@@ -84,21 +84,21 @@ func TestBadInput(t *testing.T) {
 	})
 
 	t.Run("legacy", func(t *testing.T) {
-		other := kernel.NewVeth(t)
-		other.Attach(t, kernel.Program(t, kernel.Pass), kernel.Native)
+		other := harness.NewVeth(t)
+		other.Attach(t, harness.Program(t, harness.Pass), harness.Native)
 		file := write(t, "state.yaml", "interfaces: [{name: "+other.Name+", programs: [{name: a, object: "+object(t, "xdp_pass")+"}]}]")
-		_, stderr, status := kernel.Run(t, kernel.Xdpmux(), "plan", "-f", file)
+		_, stderr, status := harness.Run(t, harness.Xdpmux(), "plan", "-f", file)
 		if status != 1 || !strings.Contains(stderr, "attached without a dispatcher, and nothing can join that") {
 			t.Errorf("exit status %d\n%s", status, stderr)
 		}
-		other.Attach(t, -1, kernel.Native)
+		other.Attach(t, -1, harness.Native)
 	})
 
 	t.Run("others go on", func(t *testing.T) {
-		other := kernel.NewVeth(t)
+		other := harness.NewVeth(t)
 		file := write(t, "state.yaml", fill("interfaces: [{name: absent0}, {name: IF, mode: skb, programs: [{name: a, object: OBJ/xdp_pass.o}]}, {name: "+
 			other.Name+", programs: [{name: a, object: OBJ/xdp_pass.o}]}]"))
-		stdout, stderr, status := kernel.Run(t, kernel.Xdpmux(), "apply", "-f", file)
+		stdout, stderr, status := harness.Run(t, harness.Xdpmux(), "apply", "-f", file)
 		if status != 1 || !strings.Contains(stderr, "xdpmux: absent0: ") || !strings.Contains(stderr, "xdpmux: "+v.Name+": ") {
 			t.Errorf("exit status %d\n%s%s", status, stdout, stderr)
 		}

@@ -11,14 +11,14 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/desired"
 	"github.com/xdpmux/xdpmux/dispatcher/maps"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 // TestExportByHand: export knows what load and replace have put there, and a chain made
 // anew from it is the same. What runs is the state's once the export is applied.
 func TestExportByHand(t *testing.T) {
-	kernel.NoLeak(t)
-	a, b := kernel.NewVeth(t), kernel.NewVeth(t)
+	harness.NoLeak(t)
+	a, b := harness.NewVeth(t), harness.NewVeth(t)
 	pins := "/sys/fs/bpf/xm-byhand"
 	t.Cleanup(func() { os.RemoveAll(pins) })
 	dir := filepath.Dir(object(t, "x"))
@@ -30,7 +30,7 @@ func TestExportByHand(t *testing.T) {
 	mustExit(t, 0, "set", b.Name, "--name", "xdp_pass", "-P", "91")
 	before := map[string]string{a.Name: shape(chainOf(t, a.Name)), b.Name: shape(chainOf(t, b.Name))}
 
-	stdout, stderr, status := kernel.Run(t, kernel.Xdpmux(), "export", a.Name, b.Name)
+	stdout, stderr, status := harness.Run(t, harness.Xdpmux(), "export", a.Name, b.Name)
 	if status != 0 || stderr != "" {
 		t.Errorf("exit status %d\n%s", status, stderr)
 	}
@@ -70,8 +70,8 @@ func TestExportByHand(t *testing.T) {
 // TestReplaceApplied: a program that takes the place of the state's is the state's by
 // name, and the next apply says so.
 func TestReplaceApplied(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	file := oneProgram(t, v, object(t, "xdp_pass"), "")
 	mustExit(t, 0, "apply", "-f", file)
 	mustExit(t, 0, "replace", v.Name, "--name", "xdp_pass", object(t, "xdp_drop"))
@@ -87,8 +87,8 @@ func TestReplaceApplied(t *testing.T) {
 
 // TestRecordContents: a Go program's own contents of maps are exported too.
 func TestRecordContents(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	tx := dispatcher.Transaction{BeforeSwap: desired.Record, Add: []xdp.Program{{File: object(t, "xdp_count"),
 		Contents: []xdp.MapEntry{{Map: "packets", Key: make([]byte, 4), Value: []byte{9, 0, 0, 0, 0, 0, 0, 0}}}}}}
 	if _, err := tx.Commit(t.Context(), v.Name); err != nil {
@@ -109,12 +109,12 @@ func TestRecordContents(t *testing.T) {
 // TestRecordsOfGone: records don't pile up, and one that can't be written keeps nothing
 // from being loaded.
 func TestRecordsOfGone(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	for range 3 {
 		mustExit(t, 0, "load", v.Name, object(t, "xdp_pass"))
 		mustExit(t, 0, "unload", "-a", v.Name)
-		kernel.Snapshot(t) // the kernel frees programs a little later
+		harness.Snapshot(t) // the kernel frees programs a little later
 	}
 	mustExit(t, 0, "load", v.Name, object(t, "xdp_pass"))
 	files, err := filepath.Glob("/run/xdpmux/*.json*")
@@ -139,7 +139,7 @@ func TestRecordsOfGone(t *testing.T) {
 	if err := os.WriteFile("/run/xdpmux", nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, stderr, status := kernel.Run(t, kernel.Xdpmux(), "load", v.Name, object(t, "xdp_drop"))
+	_, stderr, status := harness.Run(t, harness.Xdpmux(), "load", v.Name, object(t, "xdp_drop"))
 	if status != 0 || !strings.HasPrefix(stderr, "xdpmux: warning: export will not know what is loaded now: ") {
 		t.Errorf("exit status %d\n%s", status, stderr)
 	}
@@ -148,14 +148,14 @@ func TestRecordsOfGone(t *testing.T) {
 
 // TestMapSizes: who declares an object whose map has no size is told where to say it.
 func TestMapSizes(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	unsized := object(t, "fixtures/unsized")
-	_, stderr, status := kernel.Run(t, kernel.Xdpmux(), "apply", "-f", oneProgram(t, v, unsized, ""))
+	_, stderr, status := harness.Run(t, harness.Xdpmux(), "apply", "-f", oneProgram(t, v, unsized, ""))
 	if status != 1 || !strings.Contains(stderr, "  give it a size: map-sizes: {NAME: N} in the state file\n") {
 		t.Errorf("exit status %d\n%s", status, stderr)
 	}
-	_, stderr, status = kernel.Run(t, kernel.Xdpmux(), "plan", "-f", oneProgram(t, v, unsized, ", map-sizes: {flow: 1}"))
+	_, stderr, status = harness.Run(t, harness.Xdpmux(), "plan", "-f", oneProgram(t, v, unsized, ", map-sizes: {flow: 1}"))
 	if status != 1 || !strings.Contains(stderr, "has no map \"flow\"\n  its maps: flows, events\n") {
 		t.Errorf("exit status %d\n%s", status, stderr)
 	}
@@ -179,8 +179,8 @@ func TestMapSizes(t *testing.T) {
 // TestSharedByHand: a program that runs on several interfaces is the state's on that
 // where it was adopted, and remains known on the other when it leaves that.
 func TestSharedByHand(t *testing.T) {
-	kernel.NoLeak(t)
-	a, b := kernel.NewVeth(t), kernel.NewVeth(t)
+	harness.NoLeak(t)
+	a, b := harness.NewVeth(t), harness.NewVeth(t)
 	mustExit(t, 0, "load", a.Name+","+b.Name, object(t, "xdp_pass"))
 	file := write(t, "state.yaml", fmt.Sprintf("interfaces: [{name: %s, programs: [{name: a, object: %s}]}, {name: %s}]", a.Name, object(t, "xdp_pass"), b.Name))
 	if out := mustExit(t, 0, "apply", "-f", file); strings.Count(out, "adopt") != 1 || strings.Contains(out, "remove") {
@@ -192,7 +192,7 @@ func TestSharedByHand(t *testing.T) {
 		t.Errorf("%s runs %s", a.Name, got)
 	}
 	only(t, b)
-	stdout, stderr, status := kernel.Run(t, kernel.Xdpmux(), "export", b.Name)
+	stdout, stderr, status := harness.Run(t, harness.Xdpmux(), "export", b.Name)
 	if status != 0 || stderr != "" || !strings.Contains(stdout, "/xdp_pass.o") {
 		t.Errorf("export: exit status %d\n%s%s", status, stdout, stderr)
 	}

@@ -7,16 +7,16 @@ import (
 	"testing"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 // TestEverything takes a state that says everything that can be said, by a pattern
 // and in several files, there and back: what it applies is there, a second plan is
 // empty, and a chain made anew from the export is the same, as is its export.
 func TestEverything(t *testing.T) {
-	kernel.NoLeak(t)
-	kernel.InNetns(t, func() {
-		a, b := kernel.NewVeth(t), kernel.NewVeth(t)
+	harness.NoLeak(t)
+	harness.InNetns(t, func() {
+		a, b := harness.NewVeth(t), harness.NewVeth(t)
 		pins := "/sys/fs/bpf/xm-everything"
 		t.Cleanup(func() { os.RemoveAll(pins) })
 		dir := t.TempDir()
@@ -51,7 +51,7 @@ interfaces:
 		}
 		check := func(what string) {
 			t.Helper()
-			for _, v := range []*kernel.Veth{a, b} {
+			for _, v := range []*harness.Veth{a, b} {
 				chain := chainOf(t, v.Name)
 				if got := shape(chain); got != want[v.Name] {
 					t.Errorf("%s: %s runs %s, want %s", what, v.Name, got, want[v.Name])
@@ -82,7 +82,7 @@ interfaces:
 		text := mustExit(t, 0, "export")
 		exported := write(t, "export.yaml", text)
 		mustExit(t, 0, "plan", "-f", exported)
-		for _, v := range []*kernel.Veth{a, b} {
+		for _, v := range []*harness.Veth{a, b} {
 			mustExit(t, 0, "unload", "-a", v.Name)
 		}
 		if err := os.RemoveAll(pins); err != nil {

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 // applyKilled applies a file and is killed at the nth of these calls of the system, by
@@ -16,8 +16,8 @@ func applyKilled(t *testing.T, file, call string, n int) (done bool) {
 	t.Helper()
 	trace := filepath.Join(t.TempDir(), "trace")
 	// strace ends by the signal that its program was killed by; the shell only tells.
-	kernel.Run(t, "sh", "-c", `"$@"; exit $?`, "sh", "strace", "-f", "-o", trace, "-e", "trace="+call,
-		"-e", fmt.Sprintf("inject=%s:signal=KILL:when=%d", call, n), kernel.Xdpmux(), "apply", "-f", file)
+	harness.Run(t, "sh", "-c", `"$@"; exit $?`, "sh", "strace", "-f", "-o", trace, "-e", "trace="+call,
+		"-e", fmt.Sprintf("inject=%s:signal=KILL:when=%d", call, n), harness.Xdpmux(), "apply", "-f", file)
 	text, err := os.ReadFile(trace)
 	if err != nil {
 		t.Fatal(err)
@@ -32,9 +32,9 @@ var steps = map[string]int{"bpf": 25, "mkdirat": 1, "sendto": 3, "unlinkat": 3, 
 // TestKilled: an apply that was killed, at whatever moment, knows its own programs
 // afterwards, and the next one removes what it has left.
 func TestKilled(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
-	chance := kernel.Chance(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
+	chance := harness.Chance(t)
 	none := write(t, "none.yaml", "interfaces: [{name: "+v.Name+"}]")
 	state := func(value int) string {
 		return write(t, "state.yaml", fmt.Sprintf("interfaces: [{name: %s, programs: [{name: a, object: %s}, {name: b, object: %s, maps: {packets: [{key: 0, value: %d}]}}]}]",
@@ -67,9 +67,9 @@ func TestKilled(t *testing.T) {
 // TestKilledWithPins: the pinned maps that an apply which was killed has left hold what the
 // file says, or go with the next apply.
 func TestKilledWithPins(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
-	chance := kernel.Chance(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
+	chance := harness.Chance(t)
 	pins := "/sys/fs/bpf/xm-killed"
 	t.Cleanup(func() { os.RemoveAll(pins) })
 	none := write(t, "none.yaml", "interfaces: [{name: "+v.Name+"}]")

@@ -16,12 +16,12 @@ import (
 
 	"github.com/xdpmux/xdpmux/dispatcher/desired"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 // TestWaiting: an apply that waits for another says for which, and a signal ends it.
 func TestWaiting(t *testing.T) {
-	kernel.NoLeak(t)
+	harness.NoLeak(t)
 	file := write(t, "state.yaml", "interfaces: [{name: absent*}]")
 	mustExit(t, 0, "apply", "-f", file) // makes the lock
 	lock, err := os.OpenFile("/run/xdpmux/lock", os.O_RDWR, 0)
@@ -32,7 +32,7 @@ func TestWaiting(t *testing.T) {
 	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(kernel.Xdpmux(), "apply", "-f", file)
+	cmd := exec.Command(harness.Xdpmux(), "apply", "-f", file)
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -60,15 +60,15 @@ func TestWaiting(t *testing.T) {
 
 // TestOthersRights: no other user keeps apply waiting, or reads what maps hold.
 func TestOthersRights(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	mustExit(t, 0, "apply", "-f", write(t, "state.yaml", "interfaces: [{name: "+v.Name+", programs: [{name: a, object: "+object(t, "xdp_pass")+"}]}]"))
 	record := fmt.Sprintf("/run/xdpmux/%d.json", chainOf(t, v.Name).Programs[0].ID)
 	for _, path := range []string{"/run/xdpmux/lock", record} {
 		if _, err := os.Stat(path); err != nil {
 			t.Fatal(err)
 		}
-		if _, stderr, status := kernel.Run(t, "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "cat", path); status == 0 || !strings.Contains(stderr, "ermission denied") {
+		if _, stderr, status := harness.Run(t, "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "cat", path); status == 0 || !strings.Contains(stderr, "ermission denied") {
 			t.Errorf("nobody reads %s: %s", path, stderr)
 		}
 	}
@@ -78,11 +78,11 @@ func TestOthersRights(t *testing.T) {
 // TestComeAndGo: interfaces that come and go meanwhile are no fault of a state that names
 // others, or a pattern.
 func TestComeAndGo(t *testing.T) {
-	kernel.NoLeak(t)
-	kernel.InNetns(t, func() {
-		v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	harness.InNetns(t, func() {
+		v := harness.NewVeth(t)
 		for range 40 { // so that a dump takes several messages
-			kernel.NewVeth(t)
+			harness.NewVeth(t)
 		}
 		stop := make(chan struct{})
 		var group sync.WaitGroup

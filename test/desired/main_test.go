@@ -12,15 +12,15 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
-func TestMain(m *testing.M) { kernel.Main(m) }
+func TestMain(m *testing.M) { harness.Main(m) }
 
 // object is the path of an object that make has built.
 func object(t *testing.T, name string) string {
 	t.Helper()
-	path, err := filepath.Abs(kernel.Sample(name))
+	path, err := filepath.Abs(harness.Sample(name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +40,7 @@ func write(t *testing.T, name, content string) string {
 // mustExit runs xdpmux and checks its exit status.
 func mustExit(t *testing.T, want int, args ...string) (stdout string) {
 	t.Helper()
-	stdout, stderr, status := kernel.Run(t, kernel.Xdpmux(), args...)
+	stdout, stderr, status := harness.Run(t, harness.Xdpmux(), args...)
 	if status != want {
 		t.Fatalf("xdpmux %s: exit status %d, want %d\n%s%s", strings.Join(args, " "), status, want, stdout, stderr)
 	}
@@ -84,7 +84,7 @@ type swaps struct {
 	last    uint32
 }
 
-func watchSwaps(t *testing.T, v *kernel.Veth) *swaps {
+func watchSwaps(t *testing.T, v *harness.Veth) *swaps {
 	t.Helper()
 	s := &swaps{ifname: v.Name, index: v.Index, updates: make(chan netlink.LinkUpdate, 1000)}
 	done := make(chan struct{})

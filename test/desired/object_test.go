@@ -9,14 +9,14 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 // TestReadOnce: the object file is read once for all interfaces and all steps, so that
 // what is recorded of it is true of what runs, whoever writes to the file meanwhile.
 func TestReadOnce(t *testing.T) {
-	kernel.NoLeak(t)
-	v, w := kernel.NewVeth(t), kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v, w := harness.NewVeth(t), harness.NewVeth(t)
 	dir := t.TempDir()
 	passVariant(t, dir, 2)
 	watch, err := unix.InotifyInit1(unix.IN_NONBLOCK | unix.IN_CLOEXEC)
@@ -58,8 +58,8 @@ func TestReadOnce(t *testing.T) {
 // TestStdin: a state comes through a pipe, too, and its objects are found from the
 // working directory on.
 func TestStdin(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	dir := t.TempDir()
 	passVariant(t, dir, 2)
 	state := "interfaces: [{name: " + v.Name + ", programs: [{name: a, object: variant.o}]}]"
@@ -73,7 +73,7 @@ func TestStdin(t *testing.T) {
 		{"plan", "-f -", "interfaces: [", 1},
 		{"apply", "-f -", "interfaces: [{name: " + v.Name + "}]", 0},
 	} {
-		stdout, stderr, status := kernel.Run(t, "sh", "-c", `cd "$1" && printf %s "$2" | "$3" $4 $5`, "sh", dir, c.stdin, kernel.Xdpmux(), c.command, c.file)
+		stdout, stderr, status := harness.Run(t, "sh", "-c", `cd "$1" && printf %s "$2" | "$3" $4 $5`, "sh", dir, c.stdin, harness.Xdpmux(), c.command, c.file)
 		if status != c.status {
 			t.Errorf("%s %s: exit status %d, want %d\n%s%s", c.command, c.file, status, c.status, stdout, stderr)
 		}

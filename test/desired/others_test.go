@@ -13,17 +13,17 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 // nativeLoad loads a program with xdp-loader and returns its id.
-func nativeLoad(t *testing.T, v *kernel.Veth, args ...string) uint32 {
+func nativeLoad(t *testing.T, v *harness.Veth, args ...string) uint32 {
 	t.Helper()
 	before := map[uint32]bool{}
 	for _, p := range chainOf(t, v.Name).Programs {
 		before[p.ID] = true
 	}
-	kernel.MustRun(t, "xdp-loader", append([]string{"load", v.Name}, args...)...)
+	harness.MustRun(t, "xdp-loader", append([]string{"load", v.Name}, args...)...)
 	for _, p := range chainOf(t, v.Name).Programs {
 		if !before[p.ID] {
 			return p.ID
@@ -34,7 +34,7 @@ func nativeLoad(t *testing.T, v *kernel.Veth, args ...string) uint32 {
 }
 
 // only is the id of the only program on an interface.
-func only(t *testing.T, v *kernel.Veth) uint32 {
+func only(t *testing.T, v *harness.Veth) uint32 {
 	t.Helper()
 	chain := chainOf(t, v.Name)
 	if len(chain.Programs) != 1 {
@@ -52,7 +52,7 @@ func settled(t *testing.T, file string) {
 }
 
 // oneProgram is a state of one program called a, with what follows its object.
-func oneProgram(t *testing.T, v *kernel.Veth, object, rest string) string {
+func oneProgram(t *testing.T, v *harness.Veth, object, rest string) string {
 	t.Helper()
 	return write(t, "state.yaml", fmt.Sprintf("interfaces: [{name: %s, programs: [{name: a, object: %s%s}]}]", v.Name, object, rest))
 }
@@ -60,8 +60,8 @@ func oneProgram(t *testing.T, v *kernel.Veth, object, rest string) string {
 // TestOthersContents: a program that another tool has loaded is what the file wants
 // only if its maps hold what the file says; else it is replaced.
 func TestOthersContents(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	count := object(t, "xdp_count")
 	theirs := nativeLoad(t, v, count)
 	file := oneProgram(t, v, count, ", maps: {packets: [{key: 0, value: 5}]}")
@@ -92,8 +92,8 @@ func TestOthersContents(t *testing.T) {
 
 // TestOthersPins: the same with the place where maps are pinned.
 func TestOthersPins(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	pins := "/sys/fs/bpf/xm-others"
 	t.Cleanup(func() { os.RemoveAll(pins) })
 	pinned := object(t, "fixtures/pinned")
@@ -125,8 +125,8 @@ func TestOthersPins(t *testing.T) {
 
 // TestOthersConstants: the kernel's tag doesn't cover constants, so they are compared.
 func TestOthersConstants(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	globals := object(t, "fixtures/globals")
 	theirs := nativeLoad(t, v, globals)
 	file := oneProgram(t, v, otherConstant(t, globals), "")
@@ -163,8 +163,8 @@ func otherConstant(t *testing.T, file string) string {
 // and both run. Only who says --adopt has it replaced; and a program that was never
 // taken is not removed with the file's.
 func TestNamesake(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	dir := t.TempDir()
 	passVariant(t, dir, 1)
 	theirs := nativeLoad(t, v, filepath.Join(dir, "variant.o"), "-P", "70")
@@ -198,12 +198,12 @@ func TestNamesake(t *testing.T) {
 // TestPruneAlone: --prune removes a program without a dispatcher too, where none is
 // wanted; one that a bpf_link holds is left to the link's holder, who is named.
 func TestPruneAlone(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	none := write(t, "none.yaml", "interfaces: [{name: "+v.Name+", programs: []}]")
 	some := oneProgram(t, v, object(t, "xdp_pass"), "")
-	fd := kernel.Program(t, kernel.Pass)
-	v.Attach(t, fd, kernel.Native)
+	fd := harness.Program(t, harness.Pass)
+	v.Attach(t, fd, harness.Native)
 	settled(t, none)
 	if out := mustExit(t, 2, "plan", "-f", none, "--prune"); !strings.Contains(out, "the file doesn't have it") {
 		t.Errorf("plan --prune:\n%s", out)
@@ -219,7 +219,7 @@ func TestPruneAlone(t *testing.T) {
 	}
 	settled(t, none)
 	for _, args := range [][]string{{"plan", "-f", some}, {"apply", "-f", some}, {"plan", "-f", none, "--prune"}, {"apply", "-f", none, "--prune"}} {
-		_, stderr, status := kernel.Run(t, kernel.Xdpmux(), args...)
+		_, stderr, status := harness.Run(t, harness.Xdpmux(), args...)
 		if status != 1 || !strings.Contains(stderr, "held by bpf_link ") || !strings.Contains(stderr, fmt.Sprintf("process %d (", os.Getpid())) ||
 			!strings.Contains(stderr, "bpftool link detach id ") || strings.Contains(stderr, "unload -a") {
 			t.Errorf("%s: exit status %d\n%s", strings.Join(args, " "), status, stderr)
@@ -230,8 +230,8 @@ func TestPruneAlone(t *testing.T) {
 
 // TestNamesMoveOn: what still runs keeps its maps when the names in the file move on.
 func TestNamesMoveOn(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	state := func(first, second string) string {
 		return write(t, "state.yaml", fmt.Sprintf("interfaces: [{name: %s, programs: [{name: %s, object: %s}, {name: %s, object: %s}]}]",
 			v.Name, first, object(t, "xdp_count"), second, object(t, "xdp_pass")))
@@ -252,10 +252,10 @@ func TestNamesMoveOn(t *testing.T) {
 // TestExportNames: names that are patterns are exported as names, and an interface that
 // is named twice once.
 func TestExportNames(t *testing.T) {
-	kernel.NoLeak(t)
-	kernel.InNetns(t, func() {
-		a, b := kernel.NewVeth(t), kernel.NewVeth(t)
-		rename := func(v *kernel.Veth, name string) {
+	harness.NoLeak(t)
+	harness.InNetns(t, func() {
+		a, b := harness.NewVeth(t), harness.NewVeth(t)
+		rename := func(v *harness.Veth, name string) {
 			link, err := netlink.LinkByName(v.Name)
 			if err == nil { // before 6.2 the kernel renames no interface that is up
 				err = errors.Join(netlink.LinkSetDown(link), netlink.LinkSetName(link, name), netlink.LinkSetUp(link))
@@ -267,7 +267,7 @@ func TestExportNames(t *testing.T) {
 		}
 		rename(a, "x*")
 		rename(b, "x[")
-		for _, v := range []*kernel.Veth{a, b} {
+		for _, v := range []*harness.Veth{a, b} {
 			mustExit(t, 0, "apply", "-f", write(t, "state.json", fmt.Sprintf(`{"interfaces": [{"name": %q, "programs": [{"name": "a", "object": %q}]}]}`,
 				`x\`+v.Name[1:], object(t, "xdp_pass"))))
 		}
@@ -275,11 +275,11 @@ func TestExportNames(t *testing.T) {
 		if n := strings.Count(exported, "mode:"); n != 2 {
 			t.Errorf("%d interfaces are exported:\n%s", n, exported)
 		}
-		for _, v := range []*kernel.Veth{a, b} {
+		for _, v := range []*harness.Veth{a, b} {
 			mustExit(t, 0, "unload", "-a", v.Name)
 		}
 		mustExit(t, 0, "apply", "-f", write(t, "export.yaml", exported))
-		for _, v := range []*kernel.Veth{a, b} {
+		for _, v := range []*harness.Veth{a, b} {
 			if got := text(chainOf(t, v.Name)); got != "50 xdp_pass XDP_PASS" {
 				t.Errorf("%s runs %s", v.Name, got)
 			}
@@ -291,8 +291,8 @@ func TestExportNames(t *testing.T) {
 // TestLostPin: a pin that somebody has removed is put back, with all that the map
 // holds; one that is another map's by now makes the program come anew.
 func TestLostPin(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	pins := "/sys/fs/bpf/xm-lost"
 	t.Cleanup(func() { os.RemoveAll(pins) })
 	pin := filepath.Join(pins, "pinned_packets")
@@ -339,8 +339,8 @@ func TestLostPin(t *testing.T) {
 
 // TestRecordIsDirectory: what isn't a record where one should be is in nobody's way.
 func TestRecordIsDirectory(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	file := oneProgram(t, v, object(t, "xdp_pass"), "")
 	mustExit(t, 0, "apply", "-f", file)
 	id := only(t, v)

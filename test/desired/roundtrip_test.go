@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 // entry is a program of a state, and what is to be seen of it.
@@ -97,9 +97,9 @@ func randomEntries(t *testing.T, r *rand.Rand) []entry {
 // a chain made anew from the export is the same. In between another tool takes
 // programs away and adds its own, and the records get lost.
 func TestRoundTrip(t *testing.T) {
-	kernel.NoLeak(t)
-	r := kernel.Chance(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	r := harness.Chance(t)
+	v := harness.NewVeth(t)
 	watch := watchSwaps(t, v)
 	dir := t.TempDir()
 	file := filepath.Join(dir, "state.yaml")
@@ -117,7 +117,7 @@ func TestRoundTrip(t *testing.T) {
 		watch.count(t)
 		what := fmt.Sprintf("state %d:\n%s", i, content)
 
-		_, _, planned := kernel.Run(t, kernel.Xdpmux(), "plan", "-f", file)
+		_, _, planned := harness.Run(t, harness.Xdpmux(), "plan", "-f", file)
 		mustExit(t, 0, "apply", "-f", file)
 		changed := asJSON(t, before) != asJSON(t, chainOf(t, v.Name))
 		if n := watch.count(t); n > 1 || (n == 1) != changed || (planned == 2) != changed || planned == 1 {
@@ -155,11 +155,11 @@ func TestRoundTrip(t *testing.T) {
 		case 1: // another tool takes one of ours away
 			if len(after.Programs) > 0 {
 				p := after.Programs[r.IntN(len(after.Programs))]
-				kernel.MustRun(t, "xdp-loader", "unload", v.Name, "-i", fmt.Sprint(p.ID))
+				harness.MustRun(t, "xdp-loader", "unload", v.Name, "-i", fmt.Sprint(p.ID))
 			}
 		case 2: // and adds its own
 			if !stranger {
-				kernel.MustRun(t, "xdp-loader", "load", v.Name, "-P", "55", object(t, "xdp_drop"))
+				harness.MustRun(t, "xdp-loader", "load", v.Name, "-P", "55", object(t, "xdp_drop"))
 			}
 		case 3: // which can be pruned
 			mustExit(t, 0, "apply", "-f", file, "--prune")

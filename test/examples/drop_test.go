@@ -12,15 +12,15 @@ import (
 
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/maps"
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
-func TestMain(m *testing.M) { kernel.Main(m) }
+func TestMain(m *testing.M) { harness.Main(m) }
 
 var (
 	dropExample = "../../build/examples/drop_ipv6_count"
-	dropObject  = kernel.Sample("xdp_drop_ipv6_count")
-	pass        = kernel.Sample("xdp_pass")
+	dropObject  = harness.Sample("xdp_drop_ipv6_count")
+	pass        = harness.Sample("xdp_pass")
 )
 
 // example is a running one.
@@ -74,17 +74,17 @@ func (e *example) stop(t *testing.T, sig syscall.Signal) string {
 }
 
 func TestDropIPv6Count(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
-	kernel.MustRun(t, kernel.Xdpmux(), "load", v.Name, pass)
-	defer kernel.MustRun(t, kernel.Xdpmux(), "unload", "-a", v.Name)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
+	harness.MustRun(t, harness.Xdpmux(), "load", v.Name, pass)
+	defer harness.MustRun(t, harness.Xdpmux(), "unload", "-a", v.Name)
 	e := start(t, dropExample, "-interval", "100ms", v.Name, dropObject)
-	if got := kernel.Programs(t, v); got != "xdp_drop_ipv6_count xdp_pass" {
+	if got := harness.Programs(t, v); got != "xdp_drop_ipv6_count xdp_pass" {
 		t.Errorf("programs: %s", got)
 	}
 	var frames [][]byte
 	for range 300 {
-		frames = append(frames, kernel.UDP6(kernel.Flow{}), kernel.UDP4(kernel.Flow{}))
+		frames = append(frames, harness.UDP6(harness.Flow{}), harness.UDP4(harness.Flow{}))
 	}
 	if passed := v.Deliver(t, frames...); len(passed) != 300 {
 		t.Errorf("%d packets passed, want 300", len(passed))
@@ -95,14 +95,14 @@ func TestDropIPv6Count(t *testing.T) {
 		}
 	}
 	e.stop(t, syscall.SIGTERM)
-	if got := kernel.Programs(t, v); got != "xdp_pass" {
+	if got := harness.Programs(t, v); got != "xdp_pass" {
 		t.Errorf("programs after the end: %s", got)
 	}
 }
 
 func TestExamplesRefuse(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	for _, c := range []struct{ name, args, want string }{
 		{dropExample, "IF", "usage: drop_ipv6_count"},
 		{dropExample, "-interval 0 IF " + dropObject, "usage: drop_ipv6_count"},
@@ -116,11 +116,11 @@ func TestExamplesRefuse(t *testing.T) {
 		{rssExample, "IF " + pass, fmt.Sprintf(`%s has no program "cpumap_enqueue"`, pass)},
 	} {
 		args := strings.Fields(strings.ReplaceAll(c.args, "IF", v.Name))
-		stdout, stderr, status := kernel.Run(t, c.name, args...)
+		stdout, stderr, status := harness.Run(t, c.name, args...)
 		if status != 1 || stdout != "" || !strings.Contains(stderr, c.want) {
 			t.Errorf("%s %s: status %d, %q\nwant %q\n got %q", c.name, c.args, status, stdout, c.want, stderr)
 		}
-		if got := kernel.Programs(t, v); got != "" {
+		if got := harness.Programs(t, v); got != "" {
 			t.Errorf("%s %s left %s", c.name, c.args, got)
 		}
 	}
@@ -128,10 +128,10 @@ func TestExamplesRefuse(t *testing.T) {
 
 // What the kernel itself says of a queue and a CPU that it doesn't take.
 func TestKernelRefusesCPU(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
-	kernel.MustRun(t, kernel.Xdpmux(), "load", v.Name, rssObject)
-	defer kernel.MustRun(t, kernel.Xdpmux(), "unload", "-a", v.Name)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
+	harness.MustRun(t, harness.Xdpmux(), "load", v.Name, rssObject)
+	defer harness.MustRun(t, harness.Xdpmux(), "unload", "-a", v.Name)
 	chain, err := dispatcher.Status(t.Context(), v.Name)
 	if err != nil {
 		t.Fatal(err)

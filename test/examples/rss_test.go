@@ -15,12 +15,12 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 var (
 	rssExample = "../../build/examples/cpumap_rss"
-	rssObject  = kernel.Sample("xdp_cpumap_rss")
+	rssObject  = harness.Sample("xdp_cpumap_rss")
 	queueSize  = 192
 )
 
@@ -29,7 +29,7 @@ var (
 // and its counters have no part in it.
 type capture struct{ fds []int }
 
-func newCapture(t *testing.T, v *kernel.Veth, cpus int) *capture {
+func newCapture(t *testing.T, v *harness.Veth, cpus int) *capture {
 	t.Helper()
 	c := &capture{}
 	const all = unix.ETH_P_ALL<<8&0xff00 | unix.ETH_P_ALL>>8
@@ -85,7 +85,7 @@ func (c *capture) receive(t *testing.T, n int, into map[uint32]int) {
 
 // spread sends frames, fewer at a time than a queue takes, and returns the CPU that
 // each came out on. Each frame has its index as its last 4 bytes.
-func spread(t *testing.T, v *kernel.Veth, c *capture, frames [][]byte) map[uint32]int {
+func spread(t *testing.T, v *harness.Veth, c *capture, frames [][]byte) map[uint32]int {
 	t.Helper()
 	cpus := map[uint32]int{}
 	for len(frames) > 0 {
@@ -109,17 +109,17 @@ func flows() [][]byte {
 	}
 	var frames [][]byte
 	for i := range 1000 {
-		f := kernel.Flow{SrcPort: 1234, DstPort: 80}
-		build := kernel.UDP4
+		f := harness.Flow{SrcPort: 1234, DstPort: 80}
+		build := harness.UDP4
 		switch i % 5 {
 		case 0: // both addresses change alike
 			f.Src, f.Dst = ip4(10, 0, i>>8, i), ip4(10, 1, i>>8, i)
 		case 1: // one port
-			f.SrcPort, build = uint16(20000+i), kernel.TCP4
+			f.SrcPort, build = uint16(20000+i), harness.TCP4
 		case 2: // one address, IPv6
-			f.Src, f.Dst, build = ip6(i), ip6(5000), kernel.UDP6
+			f.Src, f.Dst, build = ip6(i), ip6(5000), harness.UDP6
 		case 3: // everything, IPv6
-			f.Src, f.Dst, build = ip6(rnd.IntN(4000)), ip6(rnd.IntN(4000)), kernel.TCP6
+			f.Src, f.Dst, build = ip6(rnd.IntN(4000)), ip6(rnd.IntN(4000)), harness.TCP6
 			f.SrcPort, f.DstPort = uint16(rnd.Uint32()), uint16(rnd.Uint32())
 		case 4: // behind two VLAN tags
 			f.Src, f.VLAN = ip4(192, 168, i>>8, i), []uint16{10, 20}
@@ -132,7 +132,7 @@ func flows() [][]byte {
 				back.Dst = f.Src
 			}
 		}
-		for direction, f := range []kernel.Flow{f, back} {
+		for direction, f := range []harness.Flow{f, back} {
 			f.Payload = binary.BigEndian.AppendUint32(nil, uint32(2*i+direction))
 			frames = append(frames, build(f))
 		}
@@ -145,18 +145,18 @@ func fragments() [][]byte {
 	var frames [][]byte
 	for i := range 100 {
 		for part := range 2 {
-			f := kernel.Flow{SrcPort: uint16(i + 1), DstPort: 80, Payload: binary.BigEndian.AppendUint32(nil, uint32(2*i+part))}
+			f := harness.Flow{SrcPort: uint16(i + 1), DstPort: 80, Payload: binary.BigEndian.AppendUint32(nil, uint32(2*i+part))}
 			var b []byte
 			if i%2 == 0 {
 				f.Src = netip.AddrFrom4([4]byte{10, 0, 0, byte(i)})
-				b = kernel.UDP4(f)
+				b = harness.UDP4(f)
 				binary.BigEndian.PutUint16(b[20:], []uint16{0x2000, 100}[part])
 				if part == 1 {
 					copy(b[34:38], "data")
 				}
 			} else {
 				f.Src = netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 15: byte(i)})
-				b = kernel.UDP6(f)
+				b = harness.UDP6(f)
 				b[20] = 44 // the fragment header
 				header := []byte{17, 0, 0, []byte{1, 8}[part], 0, 0, 0, byte(i)}
 				b = append(append(bytes.Clone(b[:54]), header...), b[54:]...)
@@ -191,13 +191,13 @@ func TestCPUMapRSS(t *testing.T) {
 	}
 	for _, mode := range []string{"native", "skb"} {
 		t.Run(mode, func(t *testing.T) {
-			kernel.NoLeak(t)
-			v := kernel.NewVeth(t)
+			harness.NoLeak(t)
+			v := harness.NewVeth(t)
 			// As the last of a chain.
-			kernel.MustRun(t, kernel.Xdpmux(), "load", "-m", mode, v.Name, pass)
-			defer kernel.MustRun(t, kernel.Xdpmux(), "unload", "-a", v.Name)
+			harness.MustRun(t, harness.Xdpmux(), "load", "-m", mode, v.Name, pass)
+			defer harness.MustRun(t, harness.Xdpmux(), "unload", "-a", v.Name)
 			e := start(t, rssExample, "--cpus", fmt.Sprintf("0-%d", cpus-1), "--queue-size", fmt.Sprint(queueSize), "--mode", mode, v.Name, rssObject)
-			if got := kernel.Programs(t, v); got != "xdp_pass xdp_cpumap_rss" {
+			if got := harness.Programs(t, v); got != "xdp_pass xdp_cpumap_rss" {
 				t.Errorf("programs: %s", got)
 			}
 			c := newCapture(t, v, cpus)
@@ -236,7 +236,7 @@ func TestCPUMapRSS(t *testing.T) {
 					t.Errorf("CPU %d: %d packets, %d dropped, want %d and none", cpu, packets[cpu], dropped[cpu], want[cpu])
 				}
 			}
-			if got := kernel.Programs(t, v); got != "xdp_pass" {
+			if got := harness.Programs(t, v); got != "xdp_pass" {
 				t.Errorf("programs after the end: %s", got)
 			}
 		})
@@ -245,8 +245,8 @@ func TestCPUMapRSS(t *testing.T) {
 
 // A queue that overflows: the sender keeps the CPU that is to empty it for itself.
 func TestCPUMapRSSDrops(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	e := start(t, rssExample, "--cpus", "0", "--queue-size", "8", v.Name, rssObject)
 	const sent = 200
 	done := make(chan error)
@@ -281,7 +281,7 @@ func flood(index, n int) error {
 	if err := unix.Bind(fd, &unix.SockaddrLinklayer{Ifindex: index}); err != nil {
 		return err
 	}
-	frame := kernel.UDP4(kernel.Flow{})
+	frame := harness.UDP4(harness.Flow{})
 	for range n {
 		if _, err := unix.Write(fd, frame); err != nil {
 			return err

@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 // newBPFFS mounts a bpffs that xdpmux uses with env.
@@ -24,7 +24,7 @@ func newBPFFS(t *testing.T, options string) (dir string, env []string) {
 // byNobody runs a shell script as another user.
 func byNobody(t *testing.T, script string, args ...string) {
 	t.Helper()
-	kernel.MustRun(t, "setpriv", append([]string{"--reuid=65534", "--regid=65534", "--clear-groups", "sh", "-ec", script}, args...)...)
+	harness.MustRun(t, "setpriv", append([]string{"--reuid=65534", "--regid=65534", "--clear-groups", "sh", "-ec", script}, args...)...)
 }
 
 // On a bpffs that anybody may write to, somebody makes what xdpmux would make, so that it
@@ -45,23 +45,23 @@ func TestLinksInBPFFS(t *testing.T) {
 		"a file where it should be": {script: `ln -s /nonesuch $0/xdp`, want: "is a symbolic link"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			kernel.NoLeak(t)
+			harness.NoLeak(t)
 			dir, env := newBPFFS(t, "")
 			victim := t.TempDir()
 			must(t, os.Chmod(filepath.Dir(victim), 0o755))
 			must(t, os.WriteFile(victim+"/precious", []byte("x"), 0o600))
-			v := kernel.NewVeth(t)
+			v := harness.NewVeth(t)
 			if c.root {
 				must(t, os.Mkdir(dir+"/xdp", 0o700))
 				must(t, os.Chmod(dir+"/xdp", 0o777))
 			}
-			kernel.MustRun(t, "chmod", "0755", dir, victim, filepath.Dir(dir))
+			harness.MustRun(t, "chmod", "0755", dir, victim, filepath.Dir(dir))
 			must(t, os.Chmod(dir, 0o777|os.ModeSticky))
 			latest := nextProgramID(t)
 			byNobody(t, c.script, dir, victim, fmt.Sprint(latest), fmt.Sprint(v.Index))
-			before := kernel.Snapshot(t)
+			before := harness.Snapshot(t)
 			for _, args := range [][]string{{"load", v.Name, pass}, {"load", v.Name, pass, pass}, {"clean"}, {"check", v.Name}} {
-				stdout, stderr, exit := kernel.RunEnv(t, env, ours(), args...)
+				stdout, stderr, exit := harness.RunEnv(t, env, ours(), args...)
 				if exit != 1 || !strings.Contains(stdout+stderr, dir+"/xdp "+c.want) || !strings.Contains(stdout+stderr, "chmod 0700 "+dir) {
 					t.Errorf("%s: exit status %d\n%s%s", args[0], exit, stdout, stderr)
 				}
@@ -71,7 +71,7 @@ func TestLinksInBPFFS(t *testing.T) {
 			}
 			before.Check(t)
 			// Pins that somebody else may have made tell nothing.
-			if stdout, stderr, exit := kernel.RunEnv(t, env, ours(), "status", v.Name); exit != 0 || !strings.Contains(stdout, "No XDP program") {
+			if stdout, stderr, exit := harness.RunEnv(t, env, ours(), "status", v.Name); exit != 0 || !strings.Contains(stdout, "No XDP program") {
 				t.Errorf("status: exit status %d\n%s%s", exit, stdout, stderr)
 			}
 		})
@@ -81,27 +81,27 @@ func TestLinksInBPFFS(t *testing.T) {
 // nextProgramID is the id that the next program gets.
 func nextProgramID(t *testing.T) uint32 {
 	t.Helper()
-	v := kernel.NewVeth(t)
-	kernel.MustRun(t, ours(), "load", v.Name, pass)
+	v := harness.NewVeth(t)
+	harness.MustRun(t, ours(), "load", v.Name, pass)
 	id := status(t, v.Name, 0).Dispatcher.ID
-	kernel.MustRun(t, ours(), "unload", "-a", v.Name)
+	harness.MustRun(t, ours(), "unload", "-a", v.Name)
 	return id + 1
 }
 
 // A pin path that somebody else has led away.
 func TestLinksInPinPath(t *testing.T) {
-	kernel.NoLeak(t)
+	harness.NoLeak(t)
 	dir, env := newBPFFS(t, "")
-	v := kernel.NewVeth(t)
+	v := harness.NewVeth(t)
 	must(t, os.Mkdir(dir+"/elsewhere", 0o700))
 	must(t, os.Symlink(dir+"/elsewhere", dir+"/maps"))
-	_, stderr, exit := kernel.RunEnv(t, env, ours(), "load", "-p", dir+"/maps", "-s", "xdp/good", v.Name, object("pinned"))
+	_, stderr, exit := harness.RunEnv(t, env, ours(), "load", "-p", dir+"/maps", "-s", "xdp/good", v.Name, object("pinned"))
 	if exit != 1 || !strings.Contains(stderr, dir+"/maps is a symbolic link") {
 		t.Errorf("exit status %d: %s", exit, stderr)
 	}
 	must(t, os.Mkdir(dir+"/own", 0o700))
 	must(t, os.Symlink(dir+"/elsewhere/pinned_packets", dir+"/own/pinned_packets"))
-	_, stderr, exit = kernel.RunEnv(t, env, ours(), "load", "-p", dir+"/own", "-s", "xdp/good", v.Name, object("pinned"))
+	_, stderr, exit = harness.RunEnv(t, env, ours(), "load", "-p", dir+"/own", "-s", "xdp/good", v.Name, object("pinned"))
 	if exit != 1 || !strings.Contains(stderr, dir+"/own/pinned_packets is a symbolic link") {
 		t.Errorf("exit status %d: %s", exit, stderr)
 	}
@@ -109,25 +109,25 @@ func TestLinksInPinPath(t *testing.T) {
 
 // Where the bpffs can't be written to, everything is shown, and what needs no pin works.
 func TestReadOnlyBPFFS(t *testing.T) {
-	kernel.NoLeak(t)
+	harness.NoLeak(t)
 	dir, env := newBPFFS(t, "mode=0700")
-	v, other := kernel.NewVeth(t), kernel.NewVeth(t)
+	v, other := harness.NewVeth(t), harness.NewVeth(t)
 	mustRun := func(program string, args ...string) string {
 		t.Helper()
-		stdout, stderr, exit := kernel.RunEnv(t, env, program, args...)
+		stdout, stderr, exit := harness.RunEnv(t, env, program, args...)
 		if exit != 0 {
 			t.Fatalf("%s %v: exit status %d\n%s%s", program, args, exit, stdout, stderr)
 		}
 		return stdout + stderr
 	}
-	readOnly := func() { kernel.MustRun(t, "mount", "-o", "remount,ro", dir) }
-	writable := func() { kernel.MustRun(t, "mount", "-o", "remount,rw", dir) }
+	readOnly := func() { harness.MustRun(t, "mount", "-o", "remount,ro", dir) }
+	writable := func() { harness.MustRun(t, "mount", "-o", "remount,rw", dir) }
 
 	// Without libxdp's directory.
 	readOnly()
-	v.Attach(t, kernel.Program(t, kernel.Pass), kernel.Native)
+	v.Attach(t, harness.Program(t, harness.Pass), harness.Native)
 	mustRun(ours(), "unload", "-a", v.Name)
-	v.Attach(t, kernel.Program(t, kernel.Pass), kernel.Native)
+	v.Attach(t, harness.Program(t, harness.Pass), harness.Native)
 	mustRun("xdp-loader", "unload", "-a", v.Name)
 	if got := mustRun(ours(), "clean"); strings.Contains(got, "warning") {
 		t.Errorf("clean: %s", got)
@@ -141,7 +141,7 @@ func TestReadOnlyBPFFS(t *testing.T) {
 	if after := mustRun(ours(), "status", v.Name); after != before {
 		t.Errorf("status, writable:\n%s\nread-only:\n%s", before, after)
 	}
-	_, stderr, exit := kernel.RunEnv(t, env, ours(), "load", v.Name, pass)
+	_, stderr, exit := harness.RunEnv(t, env, ours(), "load", v.Name, pass)
 	if exit != 1 || !strings.Contains(stderr, "mount -o remount,rw "+dir) {
 		t.Errorf("load: exit status %d, %s", exit, stderr)
 	}
@@ -153,7 +153,7 @@ func TestReadOnlyBPFFS(t *testing.T) {
 	if !strings.Contains(said, "warning: ") || !strings.Contains(said, dir+"/xdp/dispatch-") || !strings.Contains(said, "xdpmux clean") {
 		t.Errorf("unload: %q", said)
 	}
-	v.Attach(t, kernel.Program(t, kernel.Pass), kernel.Native)
+	v.Attach(t, harness.Program(t, harness.Pass), harness.Native)
 	mustRun(ours(), "unload", "-a", v.Name)
 	writable()
 	mustRun(ours(), "clean")
@@ -163,10 +163,10 @@ func TestReadOnlyBPFFS(t *testing.T) {
 // Where there is no bpffs, a chain with pins in another mount namespace's is taken off its
 // interface, and stays loaded: that is said.
 func TestUnloadWithoutBPFFS(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	for _, args := range [][]string{{"-a"}, {"-i"}} {
-		kernel.MustRun(t, ours(), "load", v.Name, pass)
+		harness.MustRun(t, ours(), "load", v.Name, pass)
 		c := status(t, v.Name, 0)
 		if args[0] == "-i" {
 			args = append(args, fmtID(c.Programs[0].ID))
@@ -179,6 +179,6 @@ func TestUnloadWithoutBPFFS(t *testing.T) {
 			t.Errorf("unload %s: %+v", args[0], now)
 		}
 		there(t, c.Pins)
-		kernel.MustRun(t, ours(), "clean")
+		harness.MustRun(t, ours(), "clean")
 	}
 }

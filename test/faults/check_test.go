@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/xdpmux/xdpmux/dispatcher/check"
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 // checks are what check --json finds, by name.
@@ -61,8 +61,8 @@ func TestCheck(t *testing.T) {
 			"--inh-caps=+net_admin,+sys_admin", "--ambient-caps=+net_admin,+sys_admin"}, []string{"bpffs"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			kernel.NoLeak(t)
-			v := kernel.NewVeth(t)
+			harness.NoLeak(t)
+			v := harness.NewVeth(t)
 			exit := min(len(c.missing), 1)
 			found := checks(t, c.wrap, exit, v.Name)
 			for name, row := range found {
@@ -77,17 +77,17 @@ func TestCheck(t *testing.T) {
 			if status != 0 && !strings.Contains(stderr, "missing") && !strings.Contains(stderr, "bpffs") && !strings.Contains(stderr, "/sys/fs/bpf") {
 				t.Errorf("load doesn't name the fault: %s", stderr)
 			}
-			kernel.Run(t, ours(), "unload", "-a", v.Name)
+			harness.Run(t, ours(), "unload", "-a", v.Name)
 		})
 	}
 }
 
 // A second libxdp on the machine, of another version of the protocol.
 func TestCheckOfAnotherLibxdp(t *testing.T) {
-	kernel.NoLeak(t)
+	harness.NoLeak(t)
 	beside := func(version int) []string {
 		return []string{"unshare", "--mount", "sh", "-c", `mkdir -p /usr/local && mount -t tmpfs tmpfs /usr/local && mkdir -p /usr/local/lib/bpf &&
-cp ` + kernel.DispatcherObject(t, version) + ` /usr/local/lib/bpf/xdp-dispatcher.o && exec "$@"`, "sh"}
+cp ` + harness.DispatcherObject(t, version) + ` /usr/local/lib/bpf/xdp-dispatcher.o && exec "$@"`, "sh"}
 	}
 	if c := checks(t, beside(3), 0)["libraries"]; c.State != check.Limited ||
 		!strings.Contains(c.Detail, "dispatchers are of version 2, and that in /usr/local/lib/bpf/xdp-dispatcher.o is of version 3") ||
@@ -101,50 +101,50 @@ cp ` + kernel.DispatcherObject(t, version) + ` /usr/local/lib/bpf/xdp-dispatcher
 
 // Each probe agrees with what it is a probe of.
 func TestCheckOfProbes(t *testing.T) {
-	kernel.NoLeak(t)
+	harness.NoLeak(t)
 	found := checks(t, nil, 0)
 	for _, name := range []string{"xdp", "freplace", "fentry", "fexit"} {
 		if found[name].State != check.OK {
 			t.Errorf("%+v", found[name])
 		}
 	}
-	v := kernel.NewVeth(t)
-	_, _, status := kernel.Run(t, ours(), "load", v.Name, object("adjust_head"))
+	v := harness.NewVeth(t)
+	_, _, status := harness.Run(t, ours(), "load", v.Name, object("adjust_head"))
 	if (status == 0) != (found["packet data"].State == check.OK) {
 		t.Errorf("a program that moves the head: exit status %d, check says %+v", status, found["packet data"])
 	}
-	kernel.Run(t, ours(), "unload", "-a", v.Name)
+	harness.Run(t, ours(), "unload", "-a", v.Name)
 }
 
 func TestCheckOfInterfaces(t *testing.T) {
-	kernel.NoLeak(t)
+	harness.NoLeak(t)
 	if c := checks(t, nil, 0, "lo"); c["native mode"].State == check.OK && !older(t, "6.3") {
 		t.Errorf("lo has native XDP: %+v", c["native mode"])
 	}
-	v := kernel.NewVeth(t)
+	v := harness.NewVeth(t)
 	v.SetMTU(t, 9000)
 	if c := checks(t, nil, 0, v.Name); c["mtu"].State != check.Limited || c["driver"].Detail != "veth" {
 		t.Errorf("%+v", c)
 	}
-	v.Attach(t, kernel.Program(t, kernel.Pass), kernel.SKB)
+	v.Attach(t, harness.Program(t, harness.Pass), harness.SKB)
 	if c := checks(t, nil, 1, v.Name); c["attached"].State != check.Missing {
 		t.Errorf("a legacy program: %+v", c["attached"])
 	}
-	full := kernel.NewVeth(t)
+	full := harness.NewVeth(t)
 	chain(t, full, strings.Fields(strings.Repeat(pass+" ", 10))...)
 	if c := checks(t, nil, 0, full.Name); c["attached"].State != check.Limited {
 		t.Errorf("a full chain: %+v", c["attached"])
 	}
-	older, bound := kernel.NewVeth(t), kernel.NewVeth(t)
-	older.Attach(t, kernel.NewForeign(t, 1).FD, kernel.SKB)
+	older, bound := harness.NewVeth(t), harness.NewVeth(t)
+	older.Attach(t, harness.NewForeign(t, 1).FD, harness.SKB)
 	if c := checks(t, nil, 1, older.Name); c["attached"].State != check.Missing || !strings.Contains(c["attached"].Detail, "version 1") {
 		t.Errorf("a chain of version 1: %+v", c["attached"])
 	}
-	bound.Attach(t, kernel.NewBound(t).FD, kernel.SKB)
+	bound.Attach(t, harness.NewBound(t).FD, harness.SKB)
 	if c := checks(t, nil, 1, bound.Name); c["attached"].State != check.Missing || !strings.Contains(c["attached"].Detail, "bound to its device") {
 		t.Errorf("a chain that is bound to its device: %+v", c["attached"])
 	}
-	if _, stderr, status := kernel.Run(t, ours(), "check", "nonesuch"); status != 1 || stderr == "" {
+	if _, stderr, status := harness.Run(t, ours(), "check", "nonesuch"); status != 1 || stderr == "" {
 		t.Errorf("no interface: exit status %d", status)
 	}
 }

@@ -14,15 +14,15 @@ import (
 
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 // chainIn makes an interface with a chain in a namespace, and returns the directory of
 // the chain's pins.
-func chainIn(t *testing.T, ns *kernel.Netns) (pins string) {
+func chainIn(t *testing.T, ns *harness.Netns) (pins string) {
 	t.Helper()
 	ns.Do(t, func() {
-		// Nothing of it holds a descriptor of the namespace, as a kernel.Veth would.
+		// Nothing of it holds a descriptor of the namespace, as a harness.Veth would.
 		attrs := netlink.NewLinkAttrs()
 		attrs.Name = "inside"
 		must(t, netlink.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: "peer"}))
@@ -40,10 +40,10 @@ func chainIn(t *testing.T, ns *kernel.Netns) (pins string) {
 // leftover is the directory of the pins of a chain whose interface is gone.
 func leftover(t *testing.T) string {
 	t.Helper()
-	v := kernel.NewVeth(t)
-	kernel.MustRun(t, ours(), "load", v.Name, pass)
+	v := harness.NewVeth(t)
+	harness.MustRun(t, ours(), "load", v.Name, pass)
 	pins := status(t, v.Name, 0).Pins
-	kernel.MustRun(t, "ip", "link", "delete", v.Name)
+	harness.MustRun(t, "ip", "link", "delete", v.Name)
 	there(t, pins)
 	return pins
 }
@@ -60,8 +60,8 @@ func there(t *testing.T, dirs ...string) {
 // A goroutine whose thread is in a namespace of its own has Clean called: it must take
 // that namespace for its own on whatever threads it works.
 func TestCleanOnAnyThread(t *testing.T) {
-	kernel.NoLeak(t)
-	ns := kernel.NewNetns(t)
+	harness.NoLeak(t)
+	ns := harness.NewNetns(t)
 	pins := chainIn(t, ns)
 	ns.Do(t, func() {
 		done, err := dispatcher.Clean(t.Context(), dispatcher.CleanOptions{})
@@ -81,10 +81,10 @@ func TestCleanOnAnyThread(t *testing.T) {
 
 // What holds a namespace in which no process is, and that has no name.
 func TestCleanFindsNamespaces(t *testing.T) {
-	holders := map[string]func(t *testing.T, ns *kernel.Netns){
+	holders := map[string]func(t *testing.T, ns *harness.Netns){
 		// A process that holds a descriptor: the test itself.
-		"a descriptor": func(*testing.T, *kernel.Netns) {},
-		"a socket": func(t *testing.T, ns *kernel.Netns) {
+		"a descriptor": func(*testing.T, *harness.Netns) {},
+		"a socket": func(t *testing.T, ns *harness.Netns) {
 			ns.Do(t, func() {
 				fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 				must(t, err)
@@ -92,13 +92,13 @@ func TestCleanFindsNamespaces(t *testing.T) {
 			})
 			ns.Release(t)
 		},
-		"a mount that only another process sees": func(t *testing.T, ns *kernel.Netns) {
+		"a mount that only another process sees": func(t *testing.T, ns *harness.Netns) {
 			file := t.TempDir() + "/namespace"
 			must(t, os.WriteFile(file, nil, 0o600))
 			started(t, `mount --bind "$0" "$1" && echo ready && read -r _`, ns.Path(), file)
 			ns.Release(t)
 		},
-		"a thread": func(t *testing.T, ns *kernel.Netns) {
+		"a thread": func(t *testing.T, ns *harness.Netns) {
 			on, off := make(chan bool), make(chan bool)
 			go ns.Do(t, func() { close(on); <-off })
 			<-on
@@ -108,11 +108,11 @@ func TestCleanFindsNamespaces(t *testing.T) {
 	}
 	for name, hold := range holders {
 		t.Run(name, func(t *testing.T) {
-			kernel.NoLeak(t)
-			ns := kernel.NewNetns(t)
+			harness.NoLeak(t)
+			ns := harness.NewNetns(t)
 			pins := chainIn(t, ns)
 			hold(t, ns)
-			if stdout := kernel.MustRun(t, ours(), "clean"); !strings.Contains(stdout, "kept "+pins) {
+			if stdout := harness.MustRun(t, ours(), "clean"); !strings.Contains(stdout, "kept "+pins) {
 				t.Errorf("got:\n%s", stdout)
 			}
 			there(t, pins)
@@ -140,7 +140,7 @@ func started(t *testing.T, script string, args ...string) *os.Process {
 
 // Whatever can't be read, clean removes nothing then, and says which namespace it is.
 func TestCleanFailsClosed(t *testing.T) {
-	kernel.NoLeak(t)
+	harness.NoLeak(t)
 	blue := sameIndex(t, "blue")
 	left := leftover(t)
 	inject := func(what string, args ...string) []string {
@@ -172,7 +172,7 @@ func TestCleanFailsClosed(t *testing.T) {
 			there(t, blue, left)
 		})
 	}
-	kernel.MustRun(t, ours(), "clean")
+	harness.MustRun(t, ours(), "clean")
 	there(t, blue)
 	if _, err := os.Lstat(left); !os.IsNotExist(err) {
 		t.Errorf("%s is still there: %v", left, err)
@@ -181,13 +181,13 @@ func TestCleanFailsClosed(t *testing.T) {
 
 // In one namespace interfaces come and go all the time, so that no dump of them is whole.
 func TestCleanOfInterruptedDumps(t *testing.T) {
-	kernel.NoLeak(t)
-	ns := kernel.NewNetns(t)
+	harness.NoLeak(t)
+	ns := harness.NewNetns(t)
 	pins := chainIn(t, ns)
 	left := leftover(t)
 	stop, stopped := make(chan bool), make(chan bool)
 	ns.Do(t, func() {
-		kernel.MustRun(t, "sh", "-c", `for i in $(seq 40); do echo "link add full$i type veth peer name half$i"; done | ip -batch -`)
+		harness.MustRun(t, "sh", "-c", `for i in $(seq 40); do echo "link add full$i type veth peer name half$i"; done | ip -batch -`)
 	})
 	go func() {
 		defer close(stopped)
@@ -216,16 +216,16 @@ func TestCleanOfInterruptedDumps(t *testing.T) {
 		t.Errorf("exit status %d: %s", exit, stderr)
 	}
 	there(t, pins, left)
-	kernel.MustRun(t, ours(), "clean")
+	harness.MustRun(t, ours(), "clean")
 	there(t, pins)
 }
 
 // Namespaces that come and go keep nobody from cleaning.
 func TestCleanMeanwhile(t *testing.T) {
-	kernel.NoLeak(t)
+	harness.NoLeak(t)
 	blue := sameIndex(t, "blue")
 	leftover(t)
-	t.Cleanup(func() { kernel.MustRun(t, ours(), "clean") })
+	t.Cleanup(func() { harness.MustRun(t, ours(), "clean") })
 	cmd := exec.Command("sh", "-c", `while [ -e "$0" ]; do ip netns add passing && ip netns del passing && echo; done`, t.TempDir())
 	out, err := cmd.StdoutPipe()
 	must(t, err)

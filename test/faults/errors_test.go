@@ -15,37 +15,37 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 // fault is how a row of docs/errors.md is provoked: prepare makes the fault and
 // returns the arguments that meet it; wrap goes before the program.
 type fault struct {
-	prepare func(t *testing.T, v *kernel.Veth) (args []string)
-	during  func(t *testing.T, v *kernel.Veth) (stop func()) // what goes on meanwhile, and leaves all as it was
+	prepare func(t *testing.T, v *harness.Veth) (args []string)
+	during  func(t *testing.T, v *harness.Veth) (stop func()) // what goes on meanwhile, and leaves all as it was
 	wrap    []string
 	remedy  string // part of the line that says what to do
 	since   string // the first kernel that has it
 }
 
-func load(v *kernel.Veth, args ...string) []string { return append([]string{"load", v.Name}, args...) }
+func load(v *harness.Veth, args ...string) []string { return append([]string{"load", v.Name}, args...) }
 
 // chain loads a first program on the interface, with the given options.
-func chain(t *testing.T, v *kernel.Veth, args ...string) {
+func chain(t *testing.T, v *harness.Veth, args ...string) {
 	t.Helper()
-	kernel.MustRun(t, ours(), load(v, args...)...)
-	t.Cleanup(func() { kernel.MustRun(t, ours(), "unload", "-a", v.Name) })
+	harness.MustRun(t, ours(), load(v, args...)...)
+	t.Cleanup(func() { harness.MustRun(t, ours(), "unload", "-a", v.Name) })
 }
 
-func foreignChain(version int, args ...string) func(*testing.T, *kernel.Veth) []string {
-	return func(t *testing.T, v *kernel.Veth) []string {
-		v.Attach(t, kernel.NewForeign(t, version).FD, kernel.SKB)
+func foreignChain(version int, args ...string) func(*testing.T, *harness.Veth) []string {
+	return func(t *testing.T, v *harness.Veth) []string {
+		v.Attach(t, harness.NewForeign(t, version).FD, harness.SKB)
 		return append([]string{args[0], v.Name}, args[1:]...)
 	}
 }
 
-func plain(args ...string) func(*testing.T, *kernel.Veth) []string {
-	return func(_ *testing.T, v *kernel.Veth) []string { return load(v, args...) }
+func plain(args ...string) func(*testing.T, *harness.Veth) []string {
+	return func(_ *testing.T, v *harness.Veth) []string { return load(v, args...) }
 }
 
 var (
@@ -57,45 +57,45 @@ var (
 )
 
 var faults = map[string]fault{
-	"mode-mismatch": {prepare: func(t *testing.T, v *kernel.Veth) []string {
+	"mode-mismatch": {prepare: func(t *testing.T, v *harness.Veth) []string {
 		chain(t, v, "-m", "skb", pass)
 		return load(v, pass)
 	}, remedy: "use -m skb"},
-	"legacy": {prepare: func(t *testing.T, v *kernel.Veth) []string {
-		v.Attach(t, kernel.Program(t, kernel.Pass), kernel.Native)
+	"legacy": {prepare: func(t *testing.T, v *harness.Veth) []string {
+		v.Attach(t, harness.Program(t, harness.Pass), harness.Native)
 		return load(v, pass)
 	}, remedy: "unload -a"},
-	"link-held": {prepare: func(t *testing.T, v *kernel.Veth) []string {
-		link := linkTo(t, kernel.Program(t, kernel.Pass), v.Index)
+	"link-held": {prepare: func(t *testing.T, v *harness.Veth) []string {
+		link := linkTo(t, harness.Program(t, harness.Pass), v.Index)
 		must(t, pinLink(t, link.Int()))
 		return load(v, pass)
 	}, remedy: fmt.Sprintf("the pin %s and process %d (", linkPin, os.Getpid())},
 	"older-dispatcher": {prepare: foreignChain(1, "load", "-m", "skb", pass), remedy: "the tools that made it"},
-	"device-bound": {prepare: func(t *testing.T, v *kernel.Veth) []string {
-		v.Attach(t, kernel.NewBound(t).FD, kernel.SKB)
+	"device-bound": {prepare: func(t *testing.T, v *harness.Veth) []string {
+		v.Attach(t, harness.NewBound(t).FD, harness.SKB)
 		return load(v, "-m", "skb", pass)
 	}, remedy: "the tools that made it"},
-	"full": {prepare: func(t *testing.T, v *kernel.Veth) []string {
+	"full": {prepare: func(t *testing.T, v *harness.Veth) []string {
 		chain(t, v, strings.Fields(strings.Repeat(pass+" ", 10))...)
 		return load(v, pass)
 	}, remedy: "unload one first"},
-	"mtu": {prepare: func(t *testing.T, v *kernel.Veth) []string {
+	"mtu": {prepare: func(t *testing.T, v *harness.Veth) []string {
 		v.SetMTU(t, 9000)
 		return load(v, pass)
 	}, remedy: `SEC("xdp.frags")`},
-	"frags-join": {prepare: func(t *testing.T, v *kernel.Veth) []string {
+	"frags-join": {prepare: func(t *testing.T, v *harness.Veth) []string {
 		v.SetMTU(t, 9000)
 		chain(t, v, object("frags"))
 		return load(v, pass)
 	}, remedy: `SEC("xdp.frags")`},
 	"verifier": {prepare: plain("-s", "xdp/refused", object("pinned"))},
-	"no-btf-join": {prepare: func(t *testing.T, v *kernel.Veth) []string {
+	"no-btf-join": {prepare: func(t *testing.T, v *harness.Veth) []string {
 		chain(t, v, pass)
 		return load(v, object("nobtf"))
 	}},
 	"no-btf":   {prepare: plain("--require-dispatcher", object("nobtf"))},
 	"no-bpffs": {prepare: plain(pass, pass), wrap: withoutBPFFS, remedy: "mount -t bpf -o mode=0700 bpf "},
-	"pins-of-others": {prepare: func(t *testing.T, v *kernel.Veth) []string {
+	"pins-of-others": {prepare: func(t *testing.T, v *harness.Veth) []string {
 		const dir = "/sys/fs/bpf/xdp"
 		must(t, os.MkdirAll(dir, 0o700))
 		must(t, os.Chown(dir, 65534, 65534))
@@ -105,20 +105,20 @@ var faults = map[string]fault{
 	"read-only": {prepare: plain(pass), wrap: []string{"unshare", "--mount", "sh", "-c", `mount -o remount,bind,ro /sys/fs/bpf && exec "$@"`, "sh"},
 		remedy: "mount -o remount,rw /sys/fs/bpf"},
 	"no-capability": {prepare: plain(pass), wrap: withoutA("net_admin"), remedy: "run as root"},
-	"no-native":     {prepare: func(*testing.T, *kernel.Veth) []string { return []string{"load", "lo", pass} }, remedy: "-m skb"},
+	"no-native":     {prepare: func(*testing.T, *harness.Veth) []string { return []string{"load", "lo", pass} }, remedy: "-m skb"},
 	"no-offload":    {prepare: plain("-m", "hw", pass), remedy: "-m native"},
 	"queues":        {prepare: fewQueues, remedy: "ethtool -l"},
 	"driver-words":  {prepare: bondOfOtherMode, remedy: "change what it names"},
 	"locked":        {prepare: plain(pass), during: lockPins, wrap: []string{"timeout", "--preserve-status", "1"}},
-	"lost-race": {prepare: func(t *testing.T, v *kernel.Veth) []string {
+	"lost-race": {prepare: func(t *testing.T, v *harness.Veth) []string {
 		must(t, os.MkdirAll("/sys/fs/bpf/xdp", 0o700))
 		return load(v, pass)
 	}, during: changeAllTheTime, remedy: "try again"},
-	"pinned-map": {prepare: func(t *testing.T, v *kernel.Veth) []string {
+	"pinned-map": {prepare: func(t *testing.T, v *harness.Veth) []string {
 		dir := "/sys/fs/bpf/faults"
 		must(t, os.Mkdir(dir, 0o700))
 		t.Cleanup(func() { os.RemoveAll(dir) })
-		kernel.MustRun(t, "bpftool", "map", "create", dir+"/pinned_packets", "type", "hash", "key", "4", "value", "8", "entries", "7", "name", "pinned_packets")
+		harness.MustRun(t, "bpftool", "map", "create", dir+"/pinned_packets", "type", "hash", "key", "4", "value", "8", "entries", "7", "name", "pinned_packets")
 		return load(v, "-p", dir, "-s", "xdp/good", object("pinned"))
 	}, remedy: "remove the pin"},
 	"native-compatible": {prepare: plain("--native-compatible", object("movehead")), remedy: "1.5.5 and newer", since: "6.12"},
@@ -127,9 +127,9 @@ var faults = map[string]fault{
 	"kfunc":             {prepare: plain(object("kfunc")), remedy: "modprobe nf_conntrack"},
 	"run-config":        {prepare: plain("-n", "unknown_member", object("runconfig")), remedy: "priority, XDP_ABORTED"},
 	"not-xdp":           {prepare: plain("-s", "tc", object("inspect")), remedy: "its programs that are"},
-	"no-interface":      {prepare: func(*testing.T, *kernel.Veth) []string { return []string{"load", "nonesuch", pass} }, remedy: "ip link"},
+	"no-interface":      {prepare: func(*testing.T, *harness.Veth) []string { return []string{"load", "nonesuch", pass} }, remedy: "ip link"},
 	"no-file":           {prepare: plain("nonesuch.o")},
-	"damaged": {prepare: func(t *testing.T, v *kernel.Veth) []string {
+	"damaged": {prepare: func(t *testing.T, v *harness.Veth) []string {
 		data, err := os.ReadFile(pass)
 		must(t, err)
 		btf := bytes.Index(data, []byte{0x9f, 0xeb, 1, 0})
@@ -138,28 +138,28 @@ var faults = map[string]fault{
 		must(t, os.WriteFile(file, data, 0o600))
 		return load(v, file)
 	}, remedy: "compile it with"},
-	"not-bpf": {prepare: func(t *testing.T, v *kernel.Veth) []string {
+	"not-bpf": {prepare: func(t *testing.T, v *harness.Veth) []string {
 		self, err := os.Executable()
 		must(t, err)
 		return load(v, self)
 	}, remedy: "-target bpf"},
 	"unknown-dispatcher": {prepare: foreignChain(4, "status")},
-	"unload-link-held": {prepare: func(t *testing.T, v *kernel.Veth) []string {
-		linkTo(t, kernel.Program(t, kernel.Pass), v.Index)
+	"unload-link-held": {prepare: func(t *testing.T, v *harness.Veth) []string {
+		linkTo(t, harness.Program(t, harness.Pass), v.Index)
 		return []string{"unload", "-a", v.Name}
 	}, remedy: "bpftool link detach id"},
-	"unload-older": {prepare: func(t *testing.T, v *kernel.Veth) []string {
-		f := kernel.NewForeign(t, 1)
-		v.Attach(t, f.FD, kernel.SKB)
+	"unload-older": {prepare: func(t *testing.T, v *harness.Veth) []string {
+		f := harness.NewForeign(t, 1)
+		v.Attach(t, f.FD, harness.SKB)
 		return []string{"unload", "-i", fmt.Sprint(f.Programs[0]), v.Name}
 	}, remedy: "unload -a"},
-	"unload-nothing": {prepare: func(_ *testing.T, v *kernel.Veth) []string { return []string{"unload", "-a", v.Name} }},
-	"clean-unread": {prepare: func(t *testing.T, _ *kernel.Veth) []string {
+	"unload-nothing": {prepare: func(_ *testing.T, v *harness.Veth) []string { return []string{"unload", "-a", v.Name} }},
+	"clean-unread": {prepare: func(t *testing.T, _ *harness.Veth) []string {
 		leftover(t)
-		t.Cleanup(func() { kernel.MustRun(t, ours(), "clean") })
+		t.Cleanup(func() { harness.MustRun(t, ours(), "clean") })
 		return []string{"clean"}
 	}, wrap: withoutA("sys_ptrace"), remedy: "CAP_SYS_PTRACE"},
-	"unload-not-there": {prepare: func(t *testing.T, v *kernel.Veth) []string {
+	"unload-not-there": {prepare: func(t *testing.T, v *harness.Veth) []string {
 		chain(t, v, pass)
 		return []string{"unload", "-i", "4294967295", v.Name}
 	}, remedy: "(xdp_pass)"},
@@ -173,7 +173,7 @@ func pinLink(t *testing.T, fd int) error {
 }
 
 // fewQueues makes a pair whose driver refuses native XDP.
-func fewQueues(t *testing.T, _ *kernel.Veth) []string {
+func fewQueues(t *testing.T, _ *harness.Veth) []string {
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name, attrs.NumRxQueues, attrs.NumTxQueues = "narrow", 1, 1
 	must(t, netlink.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: "wide", PeerNumTxQueues: 4, PeerNumRxQueues: 4}))
@@ -187,16 +187,16 @@ func fewQueues(t *testing.T, _ *kernel.Veth) []string {
 }
 
 // bondOfOtherMode makes a bond whose mode has no XDP.
-func bondOfOtherMode(t *testing.T, _ *kernel.Veth) []string {
-	kernel.MustRun(t, "ip", "link", "add", "balanced", "type", "bond", "mode", "balance-tlb")
-	t.Cleanup(func() { kernel.MustRun(t, "ip", "link", "del", "balanced") })
+func bondOfOtherMode(t *testing.T, _ *harness.Veth) []string {
+	harness.MustRun(t, "ip", "link", "add", "balanced", "type", "bond", "mode", "balance-tlb")
+	t.Cleanup(func() { harness.MustRun(t, "ip", "link", "del", "balanced") })
 	return []string{"load", "balanced", pass}
 }
 
 // changeAllTheTime puts a new chain on the interface whenever somebody opens the lock on
 // all pins, the last time of which is just before changing the chain. The kernel keeps
 // them from going on until it's done (fanotify(7)).
-func changeAllTheTime(t *testing.T, v *kernel.Veth) (stop func()) {
+func changeAllTheTime(t *testing.T, v *harness.Veth) (stop func()) {
 	fd, err := unix.FanotifyInit(unix.FAN_CLASS_CONTENT|unix.FAN_CLOEXEC|unix.FAN_NONBLOCK, unix.O_RDONLY|unix.O_CLOEXEC)
 	must(t, err)
 	watch := os.NewFile(uintptr(fd), "fanotify")
@@ -231,7 +231,7 @@ func changeAllTheTime(t *testing.T, v *kernel.Veth) (stop func()) {
 }
 
 // lockPins holds the lock of the protocol.
-func lockPins(t *testing.T, _ *kernel.Veth) (stop func()) {
+func lockPins(t *testing.T, _ *harness.Veth) (stop func()) {
 	must(t, os.MkdirAll("/sys/fs/bpf/xdp", 0o700))
 	fd, err := unix.Open("/sys/fs/bpf/xdp", unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	must(t, err)
@@ -240,7 +240,7 @@ func lockPins(t *testing.T, _ *kernel.Veth) (stop func()) {
 }
 
 func putEmptyChain(t *testing.T, ifindex int) error {
-	obj, main, err := kernel.OpenDispatcher(t, 2)
+	obj, main, err := harness.OpenDispatcher(t, 2)
 	if err != nil {
 		return err
 	}
@@ -270,9 +270,9 @@ func TestErrors(t *testing.T) {
 			if older(t, f.since) {
 				return // there is no such fault
 			}
-			v := kernel.NewVeth(t)
+			v := harness.NewVeth(t)
 			args := f.prepare(t, v)
-			before := kernel.Snapshot(t)
+			before := harness.Snapshot(t)
 			stop := func() {}
 			if f.during != nil {
 				stop = f.during(t, v)
@@ -302,7 +302,7 @@ func TestErrors(t *testing.T) {
 func run(t *testing.T, wrap []string, program string, args []string) (stdout, stderr string, status int) {
 	all := append(append([]string{}, wrap...), program)
 	all = append(all, args...)
-	return kernel.Run(t, all[0], all[1:]...)
+	return harness.Run(t, all[0], all[1:]...)
 }
 
 // older says whether the running kernel is older than a version such as "6.12".

@@ -18,30 +18,30 @@ import (
 	"github.com/gopacket/gopacket/layers"
 	"github.com/gopacket/gopacket/pcapgo"
 
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 // What the commands really print has no field, and no kind of value, that the
 // examples of docs/json.md don't have; that these are whole is tested in cmd/xdpmux.
 func TestJSON(t *testing.T) {
-	kernel.NoLeak(t)
-	v, legacy := kernel.NewVeth(t), kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v, legacy := harness.NewVeth(t), harness.NewVeth(t)
 	chain(t, v, sample("xdp_count"), object("maps"), sample("xdp_drop"))
-	legacy.Attach(t, kernel.Program(t, kernel.Pass), kernel.SKB)
-	v.Deliver(t, kernel.UDP4(kernel.Flow{}), kernel.UDP6(kernel.Flow{}))
+	legacy.Attach(t, harness.Program(t, harness.Pass), harness.SKB)
+	v.Deliver(t, harness.UDP4(harness.Flow{}), harness.UDP6(harness.Flow{}))
 	dir := t.TempDir()
 	packets := filepath.Join(dir, "packets.pcap")
-	writePcap(t, packets, kernel.UDP4(kernel.Flow{}), kernel.UDP6(kernel.Flow{}))
-	target := kernel.NewVeth(t)
-	t.Cleanup(func() { kernel.Run(t, ours(), "unload", "-a", target.Name) })
-	targets := kernel.NewVeth(t)
+	writePcap(t, packets, harness.UDP4(harness.Flow{}), harness.UDP6(harness.Flow{}))
+	target := harness.NewVeth(t)
+	t.Cleanup(func() { harness.Run(t, ours(), "unload", "-a", target.Name) })
+	targets := harness.NewVeth(t)
 	chain(t, targets, object("maptypes"))
-	kernel.MustRun(t, ours(), "map", "update", targets.Name, "devices", "--key", "0", "--value", v.Name)
-	kernel.MustRun(t, ours(), "map", "update", targets.Name, "cpus", "--key", "0", "--value", "8")
+	harness.MustRun(t, ours(), "map", "update", targets.Name, "devices", "--key", "0", "--value", v.Name)
+	harness.MustRun(t, ours(), "map", "update", targets.Name, "cpus", "--key", "0", "--value", "8")
 	// What an interface leaves behind.
-	gone := kernel.NewVeth(t)
-	kernel.MustRun(t, ours(), "load", gone.Name, sample("xdp_pass"))
-	kernel.MustRun(t, "ip", "link", "del", gone.Name)
+	gone := harness.NewVeth(t)
+	harness.MustRun(t, ours(), "load", gone.Name, sample("xdp_pass"))
+	harness.MustRun(t, "ip", "link", "del", gone.Name)
 	state := filepath.Join(dir, "state.yaml")
 	drop, err := filepath.Abs(sample("xdp_drop"))
 	must(t, err)
@@ -80,7 +80,7 @@ func TestJSON(t *testing.T) {
 		if c.command == "features" && older(t, "6.3") {
 			continue // it can't tell
 		}
-		stdout, stderr, exit := kernel.Run(t, ours(), append(append(strings.Fields(c.command), "--json"), c.args...)...)
+		stdout, stderr, exit := harness.Run(t, ours(), append(append(strings.Fields(c.command), "--json"), c.args...)...)
 		if exit != c.exit {
 			t.Errorf("%s %q: exit status %d, want %d\n%s%s", c.command, c.args, exit, c.exit, stdout, stderr)
 			continue
@@ -92,7 +92,7 @@ func TestJSON(t *testing.T) {
 }
 
 // follow sends packets until the command has printed two lines, and interrupts it.
-func follow(t *testing.T, v *kernel.Veth, args ...string) string {
+func follow(t *testing.T, v *harness.Veth, args ...string) string {
 	t.Helper()
 	cmd := exec.Command(ours(), args...)
 	r, w, err := os.Pipe()
@@ -110,7 +110,7 @@ func follow(t *testing.T, v *kernel.Veth, args ...string) string {
 			case <-stop:
 				return
 			case <-time.After(10 * time.Millisecond):
-				v.Deliver(t, kernel.UDP4(kernel.Flow{}))
+				v.Deliver(t, harness.UDP4(harness.Flow{}))
 			}
 		}
 	}()

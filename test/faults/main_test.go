@@ -9,14 +9,14 @@ import (
 	"testing"
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
-func TestMain(m *testing.M) { kernel.Main(m) }
+func TestMain(m *testing.M) { harness.Main(m) }
 
-func ours() string              { return kernel.Xdpmux() }
-func sample(name string) string { return kernel.Sample(name) }
-func object(name string) string { return kernel.Fixture(name) }
+func ours() string              { return harness.Xdpmux() }
+func sample(name string) string { return harness.Sample(name) }
+func object(name string) string { return harness.Fixture(name) }
 
 // linkTo holds a program on an interface by a bpf_link, until the test ends.
 func linkTo(t *testing.T, progFD, ifindex int) *libbpf.FD {
@@ -52,5 +52,5 @@ func fmtID(id uint32) string { return fmt.Sprint(id) }
 // with that id.
 func counted(t *testing.T, id uint32) int {
 	t.Helper()
-	return int(kernel.Counters(t, id)[0])
+	return int(harness.Counters(t, id)[0])
 }

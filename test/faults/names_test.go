@@ -4,17 +4,17 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 // Every command takes an alternative name of an interface, long ones too, which need an
 // attribute of their own.
 func TestAlternativeNames(t *testing.T) {
-	kernel.NoLeak(t)
+	harness.NoLeak(t)
 	const long = "an-alternative-name-of-more-than-15-characters"
 	for _, name := range []string{"shortalt", long, strings.Repeat("x", 127)} {
-		v := kernel.NewVeth(t)
-		kernel.MustRun(t, "ip", "link", "property", "add", "dev", v.Name, "altname", name)
+		v := harness.NewVeth(t)
+		harness.MustRun(t, "ip", "link", "property", "add", "dev", v.Name, "altname", name)
 		for _, args := range [][]string{
 			{"check", name},
 			{"load", name, pass},
@@ -34,24 +34,24 @@ func TestAlternativeNames(t *testing.T) {
 					args[i] = fmtID(status(t, name, 0).Programs[0].ID)
 				}
 			}
-			if stdout, stderr, exit := kernel.Run(t, ours(), args...); exit != 0 {
+			if stdout, stderr, exit := harness.Run(t, ours(), args...); exit != 0 {
 				t.Errorf("%q: exit status %d\n%s%s", args, exit, stdout, stderr)
 			}
 		}
-		if _, stderr, exit := kernel.Run(t, ours(), "load", v.Name+","+name, pass); exit != 1 || !strings.Contains(stderr, "named twice") {
+		if _, stderr, exit := harness.Run(t, ours(), "load", v.Name+","+name, pass); exit != 1 || !strings.Contains(stderr, "named twice") {
 			t.Errorf("both names: exit status %d, %s", exit, stderr)
 		}
 		c := status(t, name, 0)
 		if c.Interface.Name != v.Name || len(c.Programs) != 2 {
 			t.Errorf("%s: %+v", name, c)
 		}
-		if ours, native := kernel.MustRun(t, ours(), "status", name), kernel.MustRun(t, "xdp-loader", "status", v.Name); ours != native {
+		if ours, native := harness.MustRun(t, ours(), "status", name), harness.MustRun(t, "xdp-loader", "status", v.Name); ours != native {
 			t.Errorf("xdpmux:\n%s\nxdp-loader:\n%s", ours, native)
 		}
-		kernel.MustRun(t, ours(), "unload", "-a", name)
+		harness.MustRun(t, ours(), "unload", "-a", name)
 	}
 	for _, name := range []string{"", strings.Repeat("x", 128), "a-name-that-no-interface-has"} {
-		if _, stderr, exit := kernel.Run(t, ours(), "status", name); exit != 1 || !strings.Contains(stderr, "no interface") {
+		if _, stderr, exit := harness.Run(t, ours(), "status", name); exit != 1 || !strings.Contains(stderr, "no interface") {
 			t.Errorf("%q: exit status %d, %s", name, exit, stderr)
 		}
 	}
@@ -60,7 +60,7 @@ func TestAlternativeNames(t *testing.T) {
 // An empty name of a namespace, as a script has it whose variable isn't set, isn't "here".
 func TestNetnsWithoutName(t *testing.T) {
 	for _, args := range [][]string{{"status", "--netns", ""}, {"status", "--netns="}, {"clean", "--netns="}} {
-		if stdout, stderr, exit := kernel.Run(t, ours(), args...); exit != 1 || stdout != "" || !strings.Contains(stderr, "the name of the network namespace is empty") {
+		if stdout, stderr, exit := harness.Run(t, ours(), args...); exit != 1 || stdout != "" || !strings.Contains(stderr, "the name of the network namespace is empty") {
 			t.Errorf("%q: exit status %d\n%s%s", args, exit, stdout, stderr)
 		}
 	}
@@ -68,7 +68,7 @@ func TestNetnsWithoutName(t *testing.T) {
 
 // What can't be written is an error of every command that prints.
 func TestFullDevice(t *testing.T) {
-	v := kernel.NewVeth(t)
+	v := harness.NewVeth(t)
 	for _, args := range [][]string{
 		{"features", v.Name}, {"features", "--json", v.Name}, {"check"}, {"check", "--json"}, {"help"}, {"help", "load"}, {"load", "--help"},
 		{"--version"}, {"status"}, {"status", "--json"}, {"clean"}, {"clean", "--dry-run"}, {"inspect", pass}, {"inspect", "--json", pass},
@@ -77,7 +77,7 @@ func TestFullDevice(t *testing.T) {
 		if older(t, "6.3") && args[0] == "features" {
 			continue // it is an error of its own
 		}
-		_, stderr, exit := kernel.Run(t, "sh", append([]string{"-c", `exec "$0" "$@" >/dev/full`, ours()}, args...)...)
+		_, stderr, exit := harness.Run(t, "sh", append([]string{"-c", `exec "$0" "$@" >/dev/full`, ours()}, args...)...)
 		if exit != 1 || !strings.Contains(stderr, "no space left on device") {
 			t.Errorf("%q: exit status %d, %q", args, exit, stderr)
 		}

@@ -8,19 +8,19 @@ import (
 
 	"github.com/vishvananda/netlink"
 
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 // sameIndex makes an interface with the index 4000 in a new network namespace with
 // a name, and a chain on it. It returns the directory of the chain's pins.
 func sameIndex(t *testing.T, name string) (pins string) {
 	t.Helper()
-	kernel.MustRun(t, "ip", "netns", "add", name)
-	t.Cleanup(func() { kernel.MustRun(t, "ip", "netns", "del", name) })
-	kernel.MustRun(t, "ip", "-n", name, "link", "add", "same", "index", "4000", "type", "veth", "peer", "name", "other")
-	kernel.MustRun(t, ours(), "load", "--netns", name, "same", pass)
-	t.Cleanup(func() { kernel.MustRun(t, ours(), "unload", "--netns", name, "-a", "same") })
-	stdout := kernel.MustRun(t, ours(), "status", "--netns", "/run/netns/"+name, "same")
+	harness.MustRun(t, "ip", "netns", "add", name)
+	t.Cleanup(func() { harness.MustRun(t, "ip", "netns", "del", name) })
+	harness.MustRun(t, "ip", "-n", name, "link", "add", "same", "index", "4000", "type", "veth", "peer", "name", "other")
+	harness.MustRun(t, ours(), "load", "--netns", name, "same", pass)
+	t.Cleanup(func() { harness.MustRun(t, ours(), "unload", "--netns", name, "-a", "same") })
+	stdout := harness.MustRun(t, ours(), "status", "--netns", "/run/netns/"+name, "same")
 	fields := strings.Fields(strings.Split(stdout, "\n")[4])
 	pins = fmt.Sprintf("/sys/fs/bpf/xdp/dispatch-4000-%s", fields[3])
 	if _, err := os.Stat(pins); err != nil {
@@ -32,10 +32,10 @@ func sameIndex(t *testing.T, name string) (pins string) {
 // Two network namespaces have an interface of the same index each, with a chain.
 // What another says to be of a third that has disappeared, and only that, goes.
 func TestCleanKeepsOtherNamespaces(t *testing.T) {
-	kernel.NoLeak(t)
+	harness.NoLeak(t)
 	blue, green := sameIndex(t, "blue"), sameIndex(t, "green")
-	gone := kernel.NewVeth(t)
-	kernel.MustRun(t, ours(), "load", gone.Name, pass)
+	gone := harness.NewVeth(t)
+	harness.MustRun(t, ours(), "load", gone.Name, pass)
 	left := status(t, gone.Name, 0).Pins
 	link, err := netlink.LinkByName(gone.Name)
 	must(t, err)
@@ -43,7 +43,7 @@ func TestCleanKeepsOtherNamespaces(t *testing.T) {
 
 	here := []string{}
 	for _, ns := range [][]string{nil, {"--netns", "blue"}, {"--netns", "green"}} {
-		stdout := kernel.MustRun(t, ours(), append([]string{"clean", "--dry-run"}, ns...)...)
+		stdout := harness.MustRun(t, ours(), append([]string{"clean", "--dry-run"}, ns...)...)
 		if !strings.Contains(stdout, "would remove "+left+"\n") || strings.Contains(stdout, "would remove "+blue) || strings.Contains(stdout, "would remove "+green) {
 			t.Errorf("clean --dry-run %v:\n%s", ns, stdout)
 		}
@@ -60,7 +60,7 @@ func TestCleanKeepsOtherNamespaces(t *testing.T) {
 	if _, err := os.Stat(left); err != nil {
 		t.Errorf("--dry-run has removed: %v", err)
 	}
-	kernel.MustRun(t, ours(), "clean")
+	harness.MustRun(t, ours(), "clean")
 	if _, err := os.Stat(left); !os.IsNotExist(err) {
 		t.Errorf("clean has left %s: %v", left, err)
 	}
@@ -73,9 +73,9 @@ func TestCleanKeepsOtherNamespaces(t *testing.T) {
 
 // A namespace without a name, in which only a process is.
 func TestCleanKeepsProcesses(t *testing.T) {
-	kernel.NoLeak(t)
+	harness.NoLeak(t)
 	script := `ip link add same index 4001 type veth peer name other && "$0" load same ` + pass + ` && "$0" clean --netns /proc/$PPID/ns/net && "$0" status same && "$0" load same ` + pass + ` && "$0" unload -a same`
-	stdout, stderr, exit := kernel.Run(t, "unshare", "--net", "sh", "-c", script, ours())
+	stdout, stderr, exit := harness.Run(t, "unshare", "--net", "sh", "-c", script, ours())
 	if exit != 0 || !strings.Contains(stdout, "kept /sys/fs/bpf/xdp/dispatch-4001-") || !strings.Contains(stdout, "the network namespace of process ") {
 		t.Errorf("exit status %d\n%s%s", exit, stdout, stderr)
 	}
@@ -83,7 +83,7 @@ func TestCleanKeepsProcesses(t *testing.T) {
 
 func TestNetnsThatIsNone(t *testing.T) {
 	for name, want := range map[string]string{"nonesuch": "no network namespace", "/proc/self/ns/mnt": "not a network namespace", "/etc/passwd": "not a network namespace"} {
-		_, stderr, exit := kernel.Run(t, ours(), "status", "--netns", name)
+		_, stderr, exit := harness.Run(t, ours(), "status", "--netns", name)
 		if exit != 1 || !strings.Contains(stderr, want) {
 			t.Errorf("%s: exit status %d, %q", name, exit, stderr)
 		}

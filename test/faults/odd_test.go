@@ -13,11 +13,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/vishvananda/netlink"
 
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 // rename gives the interface a name that the kernel allows, odd as it may be.
-func rename(t *testing.T, v *kernel.Veth, name string) {
+func rename(t *testing.T, v *harness.Veth, name string) {
 	t.Helper()
 	link, err := netlink.LinkByIndex(v.Index)
 	must(t, err)
@@ -46,10 +46,10 @@ func renamed(t *testing.T, file, from, to, path string) string {
 // Names of interfaces, programs, maps, sections and files, and licences, can hold what
 // steers a terminal. None of it gets there, from no command.
 func TestOddNames(t *testing.T) {
-	kernel.NoLeak(t)
+	harness.NoLeak(t)
 	dir := t.TempDir()
 	file := func(name string) string { return filepath.Join(dir, name) }
-	v, other := kernel.NewVeth(t), kernel.NewVeth(t)
+	v, other := harness.NewVeth(t), harness.NewVeth(t)
 	rename(t, v, "x\x1b]0;\u202ey\x9b")
 	rename(t, other, "z\x1b]0;\u202ey")
 	// The kernel takes Latin-1 letters for those of a name.
@@ -61,7 +61,7 @@ func TestOddNames(t *testing.T) {
 	broken := file("broken\x1b[31m.o")
 	must(t, os.WriteFile(broken, []byte("\x7fELF\x1b[31m"), 0o600))
 	packets := file("packets\x1b[31m.pcap")
-	writePcap(t, packets, kernel.UDP4(kernel.Flow{}))
+	writePcap(t, packets, harness.UDP4(harness.Flow{}))
 	state := file("state\x1b[31m.yaml")
 	text := fmt.Sprintf("interfaces:\n- name: %s\n  programs:\n  - {name: \"odd\\e[31m\", object: %s}\n", strconv.Quote(other.Name), strconv.Quote(file("ok\x1b[31m.o")))
 	must(t, os.WriteFile(state, []byte(text), 0o600))
@@ -71,7 +71,7 @@ func TestOddNames(t *testing.T) {
 
 	run := func(want int, args ...string) (stdout string) {
 		t.Helper()
-		stdout, stderr, exit := kernel.Run(t, ours(), args...)
+		stdout, stderr, exit := harness.Run(t, ours(), args...)
 		if exit != want {
 			t.Errorf("%q: exit status %d, want %d\n%q\n%q", args, exit, want, stdout, stderr)
 		}
@@ -98,7 +98,7 @@ func TestOddNames(t *testing.T) {
 	run(0, "inspect", "--json", latin, counting, escapes, license, maps)
 	run(1, "inspect", broken, file("none\x1b[31m.o"))
 	run(0, "load", "--require-dispatcher", v.Name, latin, counting)
-	t.Cleanup(func() { kernel.MustRun(t, ours(), "unload", "-a", v.Name) })
+	t.Cleanup(func() { harness.MustRun(t, ours(), "unload", "-a", v.Name) })
 	run(1, "load", v.Name, broken)
 	run(1, "load", "-n", "\x1b[31m", v.Name, latin)
 	run(1, "load", "-s", "\x1b[31m", v.Name, latin)
@@ -137,7 +137,7 @@ func TestOddNames(t *testing.T) {
 	contains(run(2, "plan", state), `odd\x1b[31m`, `ok\x1b[31m.o`, `z\x1b]0;\u202ey`)
 	run(2, "plan", "--json", state)
 	run(0, "apply", state)
-	t.Cleanup(func() { kernel.MustRun(t, ours(), "unload", "-a", other.Name) })
+	t.Cleanup(func() { harness.MustRun(t, ours(), "unload", "-a", other.Name) })
 	exported := run(0, "export", other.Name)
 	must(t, os.WriteFile(file("exported.yaml"), []byte(exported), 0o600))
 	contains(run(0, "plan", "-f", file("exported.yaml")), "nothing to do")
@@ -148,11 +148,11 @@ func TestOddNames(t *testing.T) {
 
 // A name that a terminal can print is as xdp-loader prints it, whatever its letters.
 func TestPrintableNames(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	rename(t, v, "é程\"\\'x")
 	chain(t, v, sample("xdp_pass"))
-	if diff := cmp.Diff(kernel.MustRun(t, "xdp-loader", "status", v.Name), kernel.MustRun(t, ours(), "status", v.Name)); diff != "" {
+	if diff := cmp.Diff(harness.MustRun(t, "xdp-loader", "status", v.Name), harness.MustRun(t, ours(), "status", v.Name)); diff != "" {
 		t.Errorf("-xdp-loader +xdpmux\n%s", diff)
 	}
 }

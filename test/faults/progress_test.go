@@ -12,7 +12,7 @@ import (
 
 	"github.com/creack/pty"
 
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 const clearLine = "\r\x1b[K"
@@ -55,7 +55,7 @@ func steps(step string, names []string) (text string) {
 }
 
 func TestProgress(t *testing.T) {
-	kernel.NoLeak(t)
+	harness.NoLeak(t)
 	_, names := pairs(t, 5)
 	for _, c := range []struct {
 		names []string
@@ -73,7 +73,7 @@ func TestProgress(t *testing.T) {
 	}
 	list := strings.Join(names, ",")
 	for _, args := range [][]string{{"load", list, pass}, {"unload", "-a", list}} {
-		if stdout, stderr, exit := kernel.Run(t, ours(), args...); exit != 0 || stdout+stderr != "" {
+		if stdout, stderr, exit := harness.Run(t, ours(), args...); exit != 0 || stdout+stderr != "" {
 			t.Errorf("%v without a terminal: exit status %d, %q", args, exit, stdout+stderr)
 		}
 	}
@@ -82,14 +82,14 @@ func TestProgress(t *testing.T) {
 // A signal while interfaces are prepared leaves all as they were; once the first has
 // its new chain, all get it.
 func TestInterrupted(t *testing.T) {
-	kernel.NoLeak(t)
+	harness.NoLeak(t)
 	// Many, as the signal has to arrive before the last is reached: a processor of the
 	// VM goes on for up to 100 ms before the other gets its turn.
 	_, names := pairs(t, 40)
-	kernel.MustRun(t, ours(), "load", names[0], pass)
+	harness.MustRun(t, ours(), "load", names[0], pass)
 	list := strings.Join(names, ",")
 	for _, signal := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, os.Kill} {
-		before := kernel.Snapshot(t)
+		before := harness.Snapshot(t)
 		chain := status(t, names[0], 0)
 		output, state := onTerminal(t, "prepare 2 of 40", signal, "load", list, sample("xdp_drop"), pass)
 		if signal == os.Kill {
@@ -120,19 +120,19 @@ func TestInterrupted(t *testing.T) {
 	if first, last := status(t, names[0], 0), status(t, names[39], 0); first.Dispatcher != nil || last.Dispatcher == nil {
 		t.Errorf("first: %+v\nlast: %+v", first, last)
 	}
-	kernel.Run(t, ours(), "unload", "-a", list)
+	harness.Run(t, ours(), "unload", "-a", list)
 }
 
 // Killed between the interfaces, it leaves whole chains on some and nothing on others,
 // and pins that clean removes.
 func TestKilled(t *testing.T) {
-	kernel.NoLeak(t)
+	harness.NoLeak(t)
 	_, names := pairs(t, 8)
-	before := kernel.Snapshot(t)
+	before := harness.Snapshot(t)
 	if _, state := onTerminal(t, "swap 3 of 8", os.Kill, "load", strings.Join(names, ","), pass, sample("xdp_drop")); state.ExitCode() != -1 {
 		t.Fatalf("not killed: %v", state)
 	}
-	kernel.MustRun(t, ours(), "clean")
+	harness.MustRun(t, ours(), "clean")
 	var chains []string
 	for i, name := range names {
 		c := status(t, name, 0)
@@ -144,9 +144,9 @@ func TestKilled(t *testing.T) {
 		}
 		chains = append(chains, name)
 	}
-	if native := kernel.MustRun(t, "xdp-loader", "status"); strings.Count(native, "xdp_dispatcher") != len(chains) {
+	if native := harness.MustRun(t, "xdp-loader", "status"); strings.Count(native, "xdp_dispatcher") != len(chains) {
 		t.Errorf("chains on %v, and xdp-loader says:\n%s", chains, native)
 	}
-	kernel.MustRun(t, ours(), "unload", "-a", strings.Join(chains, ","))
+	harness.MustRun(t, ours(), "unload", "-a", strings.Join(chains, ","))
 	before.Check(t)
 }

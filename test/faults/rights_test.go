@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 // withMoreRights copies a program to where everybody may start it, with more rights than
@@ -24,9 +24,9 @@ func withMoreRights(t *testing.T, program string, capabilities bool) string {
 		must(t, os.Chmod(parent, 0o755))
 	}
 	copied := filepath.Join(dir, filepath.Base(program))
-	kernel.MustRun(t, "cp", path, copied)
+	harness.MustRun(t, "cp", path, copied)
 	if capabilities {
-		kernel.MustRun(t, "setcap", "cap_net_admin,cap_sys_admin,cap_bpf,cap_perfmon,cap_dac_override,cap_dac_read_search,cap_sys_resource+ep", copied)
+		harness.MustRun(t, "setcap", "cap_net_admin,cap_sys_admin,cap_bpf,cap_perfmon,cap_dac_override,cap_dac_read_search,cap_sys_resource+ep", copied)
 	} else {
 		must(t, os.Chmod(copied, 0o755|os.ModeSetuid))
 	}
@@ -47,21 +47,21 @@ func TestEnvironmentOfOthers(t *testing.T) {
 	} {
 		for _, variable := range []string{"LIBXDP_BPFFS", "LIBXDP_SKIP_DISPATCHER", "LIBXDP_OBJECT_PATH"} {
 			t.Run(name+", "+variable, func(t *testing.T) {
-				kernel.NoLeak(t)
+				harness.NoLeak(t)
 				dir, _ := newBPFFS(t, "mode=0777")
 				value := dir
 				if variable == "LIBXDP_SKIP_DISPATCHER" {
 					value = "1"
 				}
-				v := kernel.NewVeth(t)
+				v := harness.NewVeth(t)
 				as := append(append([]string{}, nobody...), "env", variable+"="+value, program)
-				kernel.MustRun(t, as[0], append(as[1:], "load", v.Name, file)...)
+				harness.MustRun(t, as[0], append(as[1:], "load", v.Name, file)...)
 				c := status(t, v.Name, 0)
 				if c.Dispatcher == nil {
 					t.Fatalf("%+v", c)
 				}
 				there(t, fmt.Sprintf("/sys/fs/bpf/xdp/dispatch-%d-%d", v.Index, c.Dispatcher.ID))
-				kernel.MustRun(t, as[0], append(as[1:], "unload", "-a", v.Name)...)
+				harness.MustRun(t, as[0], append(as[1:], "unload", "-a", v.Name)...)
 				if made, err := os.ReadDir(dir); err != nil || len(made) > 0 {
 					t.Errorf("in the caller's bpffs: %v, %v", made, err)
 				}
@@ -84,7 +84,7 @@ func TestObserverOfOthers(t *testing.T) {
 	must(t, unix.Chown(dir, 65534, 65534))
 	byNobody(t, `ln "$1" "$0/xdpmux"; printf '#!/bin/sh\nid -u >%s\n' "$0/started" >"$0/xdpmux-observe"; chmod 755 "$0/xdpmux-observe"`, dir, rightful)
 	for _, args := range [][]string{{"stats", "lo"}, {"top"}, {"trace", "lo"}} {
-		stdout, stderr, exit := kernel.Run(t, nobody[0], append(append(nobody[1:], dir+"/xdpmux"), args...)...)
+		stdout, stderr, exit := harness.Run(t, nobody[0], append(append(nobody[1:], dir+"/xdpmux"), args...)...)
 		if exit != 1 || !strings.Contains(stderr, args[0]+" needs xdpmux-observe, which xdpmux doesn't start") {
 			t.Errorf("%q: exit status %d\n%s%s", args, exit, stdout, stderr)
 		}
@@ -93,7 +93,7 @@ func TestObserverOfOthers(t *testing.T) {
 		}
 	}
 	// Started plainly, it is what lies beside it that runs.
-	stdout, stderr, exit := kernel.Run(t, ours(), "stats", "nonesuch")
+	stdout, stderr, exit := harness.Run(t, ours(), "stats", "nonesuch")
 	if exit != 1 || !strings.Contains(stderr, "no interface") {
 		t.Errorf("exit status %d\n%s%s", exit, stdout, stderr)
 	}

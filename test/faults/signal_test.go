@@ -13,7 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 // ends says whether a process that got a signal ends by itself, and kills it if not.
@@ -28,8 +28,8 @@ func ends(t *testing.T, cmd *exec.Cmd) bool {
 
 // TestSilentInput: the first signal ends a command that waits for one who doesn't write.
 func TestSilentInput(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	fifo := filepath.Join(t.TempDir(), "fifo")
 	must(t, unix.Mkfifo(fifo, 0o600))
 	for _, args := range [][]string{
@@ -69,8 +69,8 @@ func TestSilentInput(t *testing.T) {
 
 // TestFullOutput: the first signal ends a command whose output nobody reads any more.
 func TestFullOutput(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	chain(t, v, strings.Fields(strings.Repeat(pass+" ", 10))...)
 	many := slices.Repeat([]string{pass}, 40)
 	absent := make([]string, 100)
@@ -112,7 +112,7 @@ func TestCompletionOfFIFO(t *testing.T) {
 	fifo := filepath.Join(t.TempDir(), "fifo")
 	must(t, unix.Mkfifo(fifo, 0o600))
 	for _, args := range [][]string{{"load", "lo", fifo, "-n", ""}, {"run", "lo", fifo, "--map", ""}} {
-		if out := kernel.MustRun(t, ours(), append([]string{"__complete"}, args...)...); out != "" {
+		if out := harness.MustRun(t, ours(), append([]string{"__complete"}, args...)...); out != "" {
 			t.Errorf("%q: %s", args, out)
 		}
 	}

@@ -12,13 +12,13 @@ import (
 
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 // status reads an interface through the command line.
 func status(t *testing.T, ifname string, exit int) *dispatcher.Chain {
 	t.Helper()
-	stdout, stderr, got := kernel.Run(t, ours(), "status", "--json", ifname)
+	stdout, stderr, got := harness.Run(t, ours(), "status", "--json", ifname)
 	if got != exit {
 		t.Fatalf("status: exit status %d, want %d\n%s%s", got, exit, stdout, stderr)
 	}
@@ -30,10 +30,10 @@ func TestStatusOfEveryVersion(t *testing.T) {
 	for version := 1; version <= 3; version++ {
 		for _, pinned := range []string{"as libxdp does", "elsewhere", "not at all", "half"} {
 			t.Run(fmt.Sprintf("version %d, pinned %s", version, pinned), func(t *testing.T) {
-				kernel.NoLeak(t)
-				v := kernel.NewVeth(t)
-				f := kernel.NewForeign(t, version)
-				v.Attach(t, f.FD, kernel.SKB)
+				harness.NoLeak(t)
+				v := harness.NewVeth(t)
+				f := harness.NewForeign(t, version)
+				v.Attach(t, f.FD, harness.SKB)
 				want := ""
 				libxdp := fmt.Sprintf("/sys/fs/bpf/xdp/dispatch-%d-%d", v.Index, f.ID)
 				switch pinned {
@@ -72,12 +72,12 @@ func TestStatusOfEveryVersion(t *testing.T) {
 
 // One chain that can't be read, and the ones after it.
 func TestStatusOfTheUnknown(t *testing.T) {
-	kernel.NoLeak(t)
-	kernel.InNetns(t, func() {
-		bad, good := kernel.NewVeth(t), kernel.NewVeth(t)
-		bad.Attach(t, kernel.NewForeign(t, 4).FD, kernel.SKB)
-		good.Attach(t, kernel.Program(t, kernel.Pass), kernel.Native)
-		stdout, stderr, exit := kernel.Run(t, ours(), "status")
+	harness.NoLeak(t)
+	harness.InNetns(t, func() {
+		bad, good := harness.NewVeth(t), harness.NewVeth(t)
+		bad.Attach(t, harness.NewForeign(t, 4).FD, harness.SKB)
+		good.Attach(t, harness.Program(t, harness.Pass), harness.Native)
+		stdout, stderr, exit := harness.Run(t, ours(), "status")
 		if exit != 1 || !strings.Contains(stderr, "version 4, and xdpmux knows 1 to 3") {
 			t.Errorf("exit status %d, stderr %q", exit, stderr)
 		}
@@ -94,30 +94,30 @@ func TestStatusOfTheUnknown(t *testing.T) {
 
 // A chain whose first program has lost its link: it is pinned, and doesn't run.
 func TestStatusOfHalfAChain(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
-	kernel.MustRun(t, ours(), "load", v.Name, sample("xdp_drop"), sample("xdp_pass"))
-	t.Cleanup(func() { kernel.Run(t, ours(), "unload", "-a", v.Name) })
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
+	harness.MustRun(t, ours(), "load", v.Name, sample("xdp_drop"), sample("xdp_pass"))
+	t.Cleanup(func() { harness.Run(t, ours(), "unload", "-a", v.Name) })
 	before := status(t, v.Name, 0)
 	must(t, os.Remove(filepath.Join(before.Pins, "prog0-link")))
-	if passed := v.Deliver(t, kernel.UDP4(kernel.Flow{})); len(passed) != 1 {
+	if passed := v.Deliver(t, harness.UDP4(harness.Flow{})); len(passed) != 1 {
 		t.Fatalf("the program still runs, although its link is gone: this test is wrong")
 	}
 	after := status(t, v.Name, 0)
 	if after.Programs[0].ID != 0 || after.Programs[1] != before.Programs[1] || !strings.Contains(after.Problem, "half removed") {
 		t.Errorf("before: %+v\nafter: %+v", before, after)
 	}
-	if stdout := kernel.MustRun(t, ours(), "status", v.Name); !strings.Contains(stdout, "<gone>") {
+	if stdout := harness.MustRun(t, ours(), "status", v.Name); !strings.Contains(stdout, "<gone>") {
 		t.Errorf("nothing is gone:\n%s", stdout)
 	}
 }
 
 // Programs that a bpf_link holds, a dispatcher among them.
 func TestStatusOfLinks(t *testing.T) {
-	kernel.NoLeak(t)
-	a, b := kernel.NewVeth(t), kernel.NewVeth(t)
-	linkTo(t, kernel.Program(t, kernel.Pass), a.Index)
-	linkTo(t, kernel.NewForeign(t, 2).FD, b.Index)
+	harness.NoLeak(t)
+	a, b := harness.NewVeth(t), harness.NewVeth(t)
+	linkTo(t, harness.Program(t, harness.Pass), a.Index)
+	linkTo(t, harness.NewForeign(t, 2).FD, b.Index)
 	if c := status(t, a.Name, 0); c.Link == 0 || c.Legacy == nil {
 		t.Errorf("legacy program: %+v", c)
 	}
@@ -125,20 +125,20 @@ func TestStatusOfLinks(t *testing.T) {
 		t.Errorf("dispatcher: %+v", c)
 	}
 	// The text is xdp-loader's, byte for byte.
-	if ours, native := kernel.MustRun(t, ours(), "status", a.Name), kernel.MustRun(t, "xdp-loader", "status", a.Name); ours != native {
+	if ours, native := harness.MustRun(t, ours(), "status", a.Name), harness.MustRun(t, "xdp-loader", "status", a.Name); ours != native {
 		t.Errorf("xdpmux:\n%s\nxdp-loader:\n%s", ours, native)
 	}
 }
 
 // The names that are asked for, in their order.
 func TestStatusOfSeveral(t *testing.T) {
-	a, b := kernel.NewVeth(t), kernel.NewVeth(t)
-	stdout := kernel.MustRun(t, ours(), "status", b.Name, a.Name)
+	a, b := harness.NewVeth(t), harness.NewVeth(t)
+	stdout := harness.MustRun(t, ours(), "status", b.Name, a.Name)
 	lines := strings.Split(stdout, "\n")
 	if !strings.HasPrefix(lines[4], b.Name) || !strings.HasPrefix(lines[5], a.Name) || len(lines) != 8 {
 		t.Errorf("got:\n%s", stdout)
 	}
-	if _, stderr, exit := kernel.Run(t, ours(), "status", a.Name, "nonesuch"); exit != 1 || !strings.Contains(stderr, "nonesuch") {
+	if _, stderr, exit := harness.Run(t, ours(), "status", a.Name, "nonesuch"); exit != 1 || !strings.Contains(stderr, "nonesuch") {
 		t.Errorf("exit status %d, stderr %q", exit, stderr)
 	}
 }
@@ -146,8 +146,8 @@ func TestStatusOfSeveral(t *testing.T) {
 // Many interfaces with everything that xdp-loader can read: the text is its, byte for
 // byte. On 2,000 the host compares both, in test/status.
 func TestStatusOfMany(t *testing.T) {
-	kernel.NoLeak(t)
-	kernel.InNetns(t, func() {
+	harness.NoLeak(t)
+	harness.InNetns(t, func() {
 		full := strings.Fields(strings.Repeat(pass+" ", 10))
 		for _, load := range [][]string{
 			{pass},
@@ -157,22 +157,22 @@ func TestStatusOfMany(t *testing.T) {
 			{object("adjust_head"), pass},
 			full,
 		} {
-			v := kernel.NewVeth(t)
-			kernel.MustRun(t, ours(), append([]string{"load", v.Name}, load...)...)
+			v := harness.NewVeth(t)
+			harness.MustRun(t, ours(), append([]string{"load", v.Name}, load...)...)
 		}
-		for _, mode := range []kernel.Mode{kernel.Native, kernel.SKB} {
-			kernel.NewVeth(t).Attach(t, kernel.Program(t, kernel.Pass), mode)
+		for _, mode := range []harness.Mode{harness.Native, harness.SKB} {
+			harness.NewVeth(t).Attach(t, harness.Program(t, harness.Pass), mode)
 		}
-		linkTo(t, kernel.Program(t, kernel.Pass), kernel.NewVeth(t).Index)
+		linkTo(t, harness.Program(t, harness.Pass), harness.NewVeth(t).Index)
 		// Pins of an interface that has vanished.
-		gone := kernel.NewVeth(t)
-		kernel.MustRun(t, ours(), "load", gone.Name, pass)
-		kernel.MustRun(t, "ip", "link", "delete", gone.Name)
+		gone := harness.NewVeth(t)
+		harness.MustRun(t, ours(), "load", gone.Name, pass)
+		harness.MustRun(t, "ip", "link", "delete", gone.Name)
 		const script = `for i in $(seq 140); do echo "link add many-of-all-$i type veth peer name n$i"; done | ip -batch -`
-		kernel.MustRun(t, "bash", "-c", script)
+		harness.MustRun(t, "bash", "-c", script)
 
-		native := kernel.MustRun(t, "xdp-loader", "status")
-		if diff := cmp.Diff(native, kernel.MustRun(t, ours(), "status")); diff != "" || strings.Count(native, "\n") < 300 {
+		native := harness.MustRun(t, "xdp-loader", "status")
+		if diff := cmp.Diff(native, harness.MustRun(t, ours(), "status")); diff != "" || strings.Count(native, "\n") < 300 {
 			t.Errorf("xdp-loader, and + xdpmux:\n%s", diff)
 		}
 	})

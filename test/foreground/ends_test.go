@@ -15,13 +15,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 // Whatever signal would end the process, its program goes.
 func TestEverySignal(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	const lastRealTime = syscall.Signal(64)
 	for _, sig := range []syscall.Signal{syscall.SIGQUIT, syscall.SIGABRT, syscall.SIGUSR1, syscall.SIGALRM, syscall.SIGSEGV, syscall.SIGSYS, syscall.SIGPWR, lastRealTime} {
 		p := start(t, "--interval", "50ms", v.Name, counting)
@@ -44,23 +44,23 @@ func TestEverySignal(t *testing.T) {
 func rename(t *testing.T, from, to string) {
 	t.Helper()
 	for _, args := range [][]string{{from, "down"}, {from, "name", to}, {to, "up"}} {
-		kernel.MustRun(t, "ip", append([]string{"link", "set"}, args...)...)
+		harness.MustRun(t, "ip", append([]string{"link", "set"}, args...)...)
 	}
 }
 
 // An interface that has another name is the same interface, and one that has its old
 // name is another.
 func TestRenamed(t *testing.T) {
-	kernel.NoLeak(t)
+	harness.NoLeak(t)
 	for _, taken := range []bool{false, true} {
-		v := kernel.NewVeth(t)
+		v := harness.NewVeth(t)
 		old, other := v.Name, v.Peer
 		p := start(t, "--interval", "50ms", v.Name, counting)
 		v.Name = "renamed"
 		rename(t, old, v.Name)
 		if taken {
 			rename(t, other, old)
-			kernel.MustRun(t, kernel.Xdpmux(), "load", old, pass)
+			harness.MustRun(t, harness.Xdpmux(), "load", old, pass)
 		}
 		p.line(t)
 		p.signal(t, syscall.SIGINT)
@@ -70,8 +70,8 @@ func TestRenamed(t *testing.T) {
 		}
 		expect(t, v, "")
 		if taken {
-			expect(t, &kernel.Veth{Name: old}, "xdp_pass")
-			kernel.MustRun(t, kernel.Xdpmux(), "unload", "-a", old)
+			expect(t, &harness.Veth{Name: old}, "xdp_pass")
+			harness.MustRun(t, harness.Xdpmux(), "unload", "-a", old)
 		}
 		v.Close(t)
 	}
@@ -79,29 +79,29 @@ func TestRenamed(t *testing.T) {
 
 // With its interface goes what could be counted, and run ends.
 func TestInterfaceGone(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	p := start(t, "--interval", "50ms", v.Name, counting)
-	kernel.MustRun(t, "ip", "link", "delete", v.Name)
+	harness.MustRun(t, "ip", "link", "delete", v.Name)
 	p.end(t, 1)
 	want := "xdpmux: interface " + v.Name + " is gone from this network namespace, and program "
 	if said := p.stderr.String(); !strings.HasPrefix(said, want) || !strings.HasSuffix(said, "\n  xdpmux clean removes the pins that it has left\n") {
 		t.Errorf("stderr %q, want %q", said, want)
 	}
-	kernel.MustRun(t, kernel.Xdpmux(), "clean")
+	harness.MustRun(t, harness.Xdpmux(), "clean")
 }
 
 // A terminal that goes away takes the program with it: the kernel says SIGHUP to the
 // session, and writing fails.
 func TestTerminalLost(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	for _, session := range []bool{true, false} {
 		master, slave, err := pty.Open()
 		if err != nil {
 			t.Fatal(err)
 		}
-		cmd := exec.Command(kernel.Xdpmux(), "run", "--interval", "50ms", v.Name, counting)
+		cmd := exec.Command(harness.Xdpmux(), "run", "--interval", "50ms", v.Name, counting)
 		cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave
 		if session {
 			cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
@@ -125,8 +125,8 @@ func TestTerminalLost(t *testing.T) {
 
 // A reader that doesn't read holds up the output, not the end.
 func TestFullPipe(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -138,7 +138,7 @@ func TestFullPipe(t *testing.T) {
 	if _, err := w.Write(bytes.Repeat([]byte("x"), 4096)); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(kernel.Xdpmux(), "run", "--interval", "10ms", v.Name, counting)
+	cmd := exec.Command(harness.Xdpmux(), "run", "--interval", "10ms", v.Name, counting)
 	var said strings.Builder
 	cmd.Stdout, cmd.Stderr = w, &said
 	if err := cmd.Start(); err != nil {
@@ -181,8 +181,8 @@ func writes(t *testing.T, pid int) bool {
 // While another holds the lock of the chains, a second Ctrl-C gives up waiting, and says
 // what stays. It counts only a while after the first.
 func TestGivesUpWaiting(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	p := start(t, "--interval", "50ms", v.Name, counting)
 	chain, err := dispatcher.Status(t.Context(), v.Name)
 	if err != nil {
@@ -218,5 +218,5 @@ func TestGivesUpWaiting(t *testing.T) {
 	if err := unix.Flock(int(dir.Fd()), unix.LOCK_UN); err != nil {
 		t.Fatal(err)
 	}
-	kernel.MustRun(t, kernel.Xdpmux(), "unload", "-a", v.Name)
+	harness.MustRun(t, harness.Xdpmux(), "unload", "-a", v.Name)
 }

@@ -14,16 +14,16 @@ import (
 
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
-func TestMain(m *testing.M) { kernel.Main(m) }
+func TestMain(m *testing.M) { harness.Main(m) }
 
 var (
-	counting = kernel.Sample("xdp_drop_ipv6_count")
-	first    = kernel.Sample("xdp_count")
-	pass     = kernel.Sample("xdp_pass")
-	many     = kernel.Fixture("maps")
+	counting = harness.Sample("xdp_drop_ipv6_count")
+	first    = harness.Sample("xdp_count")
+	pass     = harness.Sample("xdp_pass")
+	many     = harness.Fixture("maps")
 )
 
 // process is an xdpmux run at work.
@@ -37,7 +37,7 @@ type process struct {
 // end if it hasn't ended.
 func start(t *testing.T, args ...string) *process {
 	t.Helper()
-	return startBy(t, exec.Command(kernel.Xdpmux(), append([]string{"run"}, args...)...))
+	return startBy(t, exec.Command(harness.Xdpmux(), append([]string{"run"}, args...)...))
 }
 
 // startBy is start for a command that becomes one.
@@ -104,20 +104,20 @@ func (p *process) end(t *testing.T, status int) {
 	}
 }
 
-func expect(t *testing.T, v *kernel.Veth, want string) {
+func expect(t *testing.T, v *harness.Veth, want string) {
 	t.Helper()
-	if got := kernel.Programs(t, v); got != want {
+	if got := harness.Programs(t, v); got != want {
 		t.Errorf("programs on %s: %q, want %q", v.Name, got, want)
 	}
 }
 
 func TestCountsExactly(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	p := start(t, "--interval", "200ms", v.Name, counting)
 	var frames [][]byte
 	for range 10000 {
-		frames = append(frames, kernel.UDP6(kernel.Flow{}), kernel.UDP4(kernel.Flow{}))
+		frames = append(frames, harness.UDP6(harness.Flow{}), harness.UDP4(harness.Flow{}))
 	}
 	if passed := v.Deliver(t, frames...); len(passed) != 10000 {
 		t.Errorf("%d packets passed, want 10000", len(passed))
@@ -135,10 +135,10 @@ func (p *process) signal(t *testing.T, sig syscall.Signal) {
 }
 
 func TestEndsLeaveTheOthers(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
-	kernel.MustRun(t, kernel.Xdpmux(), "load", v.Name, first, pass)
-	defer kernel.MustRun(t, kernel.Xdpmux(), "unload", "-a", v.Name)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
+	harness.MustRun(t, harness.Xdpmux(), "load", v.Name, first, pass)
+	defer harness.MustRun(t, harness.Xdpmux(), "unload", "-a", v.Name)
 	const others, all = "xdp_count xdp_pass", "xdp_count xdp_drop_ipv6_count xdp_pass"
 	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
 		p := start(t, "--interval", "100ms", v.Name, counting)
@@ -147,14 +147,14 @@ func TestEndsLeaveTheOthers(t *testing.T) {
 		p.end(t, 0)
 		expect(t, v, others)
 	}
-	out := kernel.MustRun(t, kernel.Xdpmux(), "run", "--interval", "50ms", "--count", "3", v.Name, counting)
+	out := harness.MustRun(t, harness.Xdpmux(), "run", "--interval", "50ms", "--count", "3", v.Name, counting)
 	if n := strings.Count(out, "\n"); n != 3 {
 		t.Errorf("%d lines, want 3:\n%s", n, out)
 	}
 	expect(t, v, others)
 
 	// The reader of the output goes away.
-	closed := exec.Command("bash", "-c", `set -o pipefail; "$0" run --interval 50ms "$1" "$2" | head -n 1`, kernel.Xdpmux(), v.Name, counting)
+	closed := exec.Command("bash", "-c", `set -o pipefail; "$0" run --interval 50ms "$1" "$2" | head -n 1`, harness.Xdpmux(), v.Name, counting)
 	if out, err := closed.CombinedOutput(); err != nil || strings.Count(string(out), "\n") != 1 {
 		t.Errorf("closed pipe: %v\n%s", err, out)
 	}
@@ -164,11 +164,11 @@ func TestEndsLeaveTheOthers(t *testing.T) {
 // What is started with a signal ignored, as by nohup and by a script's &, doesn't end
 // by it.
 func TestIgnoredSignals(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	for name, sig := range map[string]syscall.Signal{"HUP": syscall.SIGHUP, "INT": syscall.SIGINT} {
 		p := startBy(t, exec.Command("bash", "-c", `trap "" "$1"; shift; exec "$@"`, "bash", name,
-			kernel.Xdpmux(), "run", "-i", "0.05", v.Name, counting))
+			harness.Xdpmux(), "run", "-i", "0.05", v.Name, counting))
 		for range 3 {
 			p.signal(t, sig)
 			p.line(t)
@@ -181,60 +181,60 @@ func TestIgnoredSignals(t *testing.T) {
 }
 
 func TestOthersChangeTheChain(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	p := start(t, "--interval", "100ms", v.Name, counting)
 	for range 3 {
-		kernel.MustRun(t, "xdp-loader", "load", v.Name, pass)
-		kernel.MustRun(t, kernel.Xdpmux(), "load", v.Name, first)
+		harness.MustRun(t, "xdp-loader", "load", v.Name, pass)
+		harness.MustRun(t, harness.Xdpmux(), "load", v.Name, first)
 		expect(t, v, "xdp_count xdp_drop_ipv6_count xdp_pass")
-		v.Deliver(t, kernel.UDP6(kernel.Flow{}))
+		v.Deliver(t, harness.UDP6(harness.Flow{}))
 		chain, err := dispatcher.Status(t.Context(), v.Name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		kernel.MustRun(t, kernel.Xdpmux(), "unload", "-i", fmt.Sprint(chain.Programs[0].ID), v.Name)
-		kernel.MustRun(t, "xdp-loader", "unload", "-i", fmt.Sprint(chain.Programs[2].ID), v.Name)
+		harness.MustRun(t, harness.Xdpmux(), "unload", "-i", fmt.Sprint(chain.Programs[0].ID), v.Name)
+		harness.MustRun(t, "xdp-loader", "unload", "-i", fmt.Sprint(chain.Programs[2].ID), v.Name)
 	}
 	p.until(t, "3")
-	kernel.MustRun(t, "xdp-loader", "load", v.Name, pass)
+	harness.MustRun(t, "xdp-loader", "load", v.Name, pass)
 	p.signal(t, syscall.SIGTERM)
 	p.end(t, 0)
 	expect(t, v, "xdp_pass")
-	kernel.MustRun(t, kernel.Xdpmux(), "unload", "-a", v.Name)
+	harness.MustRun(t, harness.Xdpmux(), "unload", "-a", v.Name)
 }
 
 func TestUnloadedByOthers(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	p := start(t, "--interval", "100ms", v.Name, counting)
-	kernel.MustRun(t, "xdp-loader", "unload", "-a", v.Name)
-	kernel.MustRun(t, kernel.Xdpmux(), "load", v.Name, pass)
+	harness.MustRun(t, "xdp-loader", "unload", "-a", v.Name)
+	harness.MustRun(t, harness.Xdpmux(), "load", v.Name, pass)
 	p.signal(t, syscall.SIGINT)
 	p.end(t, 0)
 	if !strings.Contains(p.stderr.String(), "was unloaded from "+v.Name+" by somebody else") {
 		t.Errorf("stderr: %s", p.stderr)
 	}
 	expect(t, v, "xdp_pass")
-	kernel.MustRun(t, kernel.Xdpmux(), "unload", "-a", v.Name)
+	harness.MustRun(t, harness.Xdpmux(), "unload", "-a", v.Name)
 }
 
 func TestKilled(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	p := start(t, "--interval", "100ms", v.Name, counting)
 	p.signal(t, syscall.SIGKILL)
 	p.end(t, -1)
-	if status := kernel.MustRun(t, kernel.Xdpmux(), "status", v.Name); !strings.Contains(status, "xdp_drop_ipv6_count") {
+	if status := harness.MustRun(t, harness.Xdpmux(), "status", v.Name); !strings.Contains(status, "xdp_drop_ipv6_count") {
 		t.Errorf("status after a kill:\n%s", status)
 	}
-	kernel.MustRun(t, kernel.Xdpmux(), "unload", "-a", v.Name)
+	harness.MustRun(t, harness.Xdpmux(), "unload", "-a", v.Name)
 	expect(t, v, "")
 }
 
 func TestBadInputLoadsNothing(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	for _, c := range []struct{ args, want string }{
 		{"IF", "run needs an interface and a file"},
 		{"--interval 0s IF " + counting, `interval "0s" is not a time of 10ms or more`},
@@ -251,7 +251,7 @@ func TestBadInputLoadsNothing(t *testing.T) {
 		{"-m fast IF " + counting, `unknown mode "fast"`},
 	} {
 		args := append([]string{"run"}, strings.Fields(strings.ReplaceAll(c.args, "IF", v.Name))...)
-		stdout, stderr, status := kernel.Run(t, kernel.Xdpmux(), args...)
+		stdout, stderr, status := harness.Run(t, harness.Xdpmux(), args...)
 		if status != 1 || stdout != "" || !strings.Contains(stderr, c.want) {
 			t.Errorf("run %s: status %d, %q\nwant %q\n got %q", c.args, status, stdout, c.want, stderr)
 		}
@@ -260,8 +260,8 @@ func TestBadInputLoadsNothing(t *testing.T) {
 }
 
 func TestTakesLoadsOptions(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	p := start(t, "-m", "skb", "-P", "77", "-A", "XDP_DROP", "--map", "a_hash", "--interval", "100ms", v.Name, many)
 	chain, err := dispatcher.Status(t.Context(), v.Name)
 	if err != nil {

@@ -15,26 +15,26 @@ import (
 
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/inspect"
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
-func TestMain(m *testing.M) { kernel.Main(m) }
+func TestMain(m *testing.M) { harness.Main(m) }
 
-var object = kernel.Fixture("inspect")
+var object = harness.Fixture("inspect")
 
 // asNobody runs xdpmux inspect with no privilege at all and nothing in /sys.
 func asNobody(t *testing.T, args ...string) string {
 	t.Helper()
-	return kernel.MustRun(t, "unshare", append([]string{"--mount", "sh", "-c", `umount -l /sys && exec setpriv --reuid 65534 --regid 65534 --clear-groups --bounding-set -all "$@"`, "sh", kernel.Xdpmux(), "inspect"}, args...)...)
+	return harness.MustRun(t, "unshare", append([]string{"--mount", "sh", "-c", `umount -l /sys && exec setpriv --reuid 65534 --regid 65534 --clear-groups --bounding-set -all "$@"`, "sh", harness.Xdpmux(), "inspect"}, args...)...)
 }
 
 // TestSaysWhatTheKernelSays loads every program of every object that is here, and has
 // inspect say before what becomes of it.
 func TestSaysWhatTheKernelSays(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	var files []string
-	for _, pattern := range []string{kernel.Sample("*"), kernel.Fixture("*"), "/usr/lib/*/bpf/*.o", "/native/*/usr/lib/*/bpf/*.o"} {
+	for _, pattern := range []string{harness.Sample("*"), harness.Fixture("*"), "/usr/lib/*/bpf/*.o", "/native/*/usr/lib/*/bpf/*.o"} {
 		found, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)
@@ -43,7 +43,7 @@ func TestSaysWhatTheKernelSays(t *testing.T) {
 	}
 	chained, not := 0, 0
 	for _, file := range files {
-		stdout, stderr, status := kernel.Run(t, kernel.Xdpmux(), "inspect", "--json", file)
+		stdout, stderr, status := harness.Run(t, harness.Xdpmux(), "inspect", "--json", file)
 		if status != 0 {
 			if name := filepath.Base(file); name != "bigendian.o" && name != "noprog.o" {
 				t.Errorf("inspect %s: %s", file, stderr)
@@ -64,14 +64,14 @@ func TestSaysWhatTheKernelSays(t *testing.T) {
 
 // compare loads each program of an object and fails the test where inspect has said
 // something else. What the verifier refuses, a file can't tell.
-func compare(t *testing.T, v *kernel.Veth, o *inspect.Object) (chained, not int) {
+func compare(t *testing.T, v *harness.Veth, o *inspect.Object) (chained, not int) {
 	t.Helper()
 	for _, p := range o.Programs {
 		args := []string{"load", "--require-dispatcher", v.Name, o.File}
 		if p.Note != "" {
 			args = append(args, "-n", p.Name)
 		}
-		_, stderr, status := kernel.Run(t, kernel.Xdpmux(), args...)
+		_, stderr, status := harness.Run(t, harness.Xdpmux(), args...)
 		switch {
 		case status == 0 && p.Chain:
 			chained++
@@ -84,7 +84,7 @@ func compare(t *testing.T, v *kernel.Veth, o *inspect.Object) (chained, not int)
 			not++
 		}
 		if status == 0 {
-			kernel.MustRun(t, kernel.Xdpmux(), "unload", "-a", v.Name)
+			harness.MustRun(t, harness.Xdpmux(), "unload", "-a", v.Name)
 		}
 	}
 	return chained, not
@@ -93,8 +93,8 @@ func compare(t *testing.T, v *kernel.Veth, o *inspect.Object) (chained, not int)
 // TestFunctionOfAnotherName has the type information call a function by another name:
 // the kernel goes by what is said of its first instruction.
 func TestFunctionOfAnotherName(t *testing.T) {
-	kernel.NoLeak(t)
-	data, err := os.ReadFile(kernel.Fixture("adjust_head"))
+	harness.NoLeak(t)
+	data, err := os.ReadFile(harness.Fixture("adjust_head"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,13 +117,13 @@ func TestFunctionOfAnotherName(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if chained, _ := compare(t, kernel.NewVeth(t), renamed); chained != 1 {
+	if chained, _ := compare(t, harness.NewVeth(t), renamed); chained != 1 {
 		t.Errorf("%+v", renamed.Programs)
 	}
 }
 
 // check compares with what runs.
-func check(t *testing.T, v *kernel.Veth, p inspect.ObjectProgram) {
+func check(t *testing.T, v *harness.Veth, p inspect.ObjectProgram) {
 	t.Helper()
 	chain, err := dispatcher.Status(t.Context(), v.Name)
 	if err != nil {
@@ -166,17 +166,17 @@ func TestText(t *testing.T) {
 
 // TestSomeGood shows what is good beside what isn't, and standard input.
 func TestSomeGood(t *testing.T) {
-	stdout, stderr, status := kernel.Run(t, kernel.Xdpmux(), "inspect", "nowhere.o", object, "neither.o")
+	stdout, stderr, status := harness.Run(t, harness.Xdpmux(), "inspect", "nowhere.o", object, "neither.o")
 	if status != 1 || !strings.HasPrefix(stdout, object+": license") || !strings.Contains(stderr, "can't open nowhere.o") || !strings.Contains(stderr, "can't open neither.o") {
 		t.Errorf("exit status %d\n%s%s", status, stdout, stderr)
 	}
-	stdout, _, status = kernel.Run(t, kernel.Xdpmux(), "inspect", "--json", "nowhere.o", object)
+	stdout, _, status = harness.Run(t, harness.Xdpmux(), "inspect", "--json", "nowhere.o", object)
 	var objects []inspect.Object
 	if err := json.Unmarshal([]byte(stdout), &objects); status != 1 || err != nil || len(objects) != 1 || objects[0].File != object {
 		t.Errorf("exit status %d, %v\n%s", status, err, stdout)
 	}
-	want := strings.Replace(kernel.MustRun(t, kernel.Xdpmux(), "inspect", object), object, "standard input", 1)
-	if got := kernel.MustRun(t, "sh", "-c", "exec "+kernel.Xdpmux()+" inspect - <"+object); got != want {
+	want := strings.Replace(harness.MustRun(t, harness.Xdpmux(), "inspect", object), object, "standard input", 1)
+	if got := harness.MustRun(t, "sh", "-c", "exec "+harness.Xdpmux()+" inspect - <"+object); got != want {
 		t.Errorf("standard input:\n%s\nwant:\n%s", got, want)
 	}
 }
@@ -189,7 +189,7 @@ func TestBadInput(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	self, err := exec.LookPath(kernel.Xdpmux())
+	self, err := exec.LookPath(harness.Xdpmux())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,10 +202,10 @@ func TestBadInput(t *testing.T) {
 		{[]string{empty}, empty + " is not an ELF object"},
 		{[]string{dir + "/nowhere.o"}, "can't open " + dir + "/nowhere.o: no such file or directory"},
 		{[]string{self}, self + " is compiled for x86_64, not for BPF"},
-		{[]string{kernel.Fixture("noprog")}, "../../build/bpf/fixtures/noprog.o holds no BPF program"},
+		{[]string{harness.Fixture("noprog")}, "../../build/bpf/fixtures/noprog.o holds no BPF program"},
 		{[]string{"-"}, "standard input is not an ELF object"}, // it is empty
 	} {
-		stdout, stderr, status := kernel.Run(t, kernel.Xdpmux(), append([]string{"inspect"}, c.args...)...)
+		stdout, stderr, status := harness.Run(t, harness.Xdpmux(), append([]string{"inspect"}, c.args...)...)
 		if status != 1 || stdout != "" || !strings.Contains(stderr, c.want) {
 			t.Errorf("inspect %v: status %d, %q\nwant %q\n got %q", c.args, status, stdout, c.want, stderr)
 		}

@@ -9,7 +9,7 @@ import (
 
 	"github.com/xdpmux/xdpmux/dispatcher/inspect"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 	"github.com/xdpmux/xdpmux/test/mutant"
 )
 
@@ -17,8 +17,8 @@ import (
 // refused by its name, and inspect has said which, as far as a file tells. More of them
 // are read, without a kernel, by TestMutants of package dispatcher.
 func TestMutants(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	originals, err := mutant.Read("../../build/bpf", "../../build/bpf/fixtures")
 	if err != nil {
 		t.Fatal(err)
@@ -51,10 +51,10 @@ func TestMutants(t *testing.T) {
 
 // loadMutant compares what inspect says of an object's programs with their load. A
 // kernel may refuse a damaged program for reasons that no file shows.
-func loadMutant(t *testing.T, m mutant.Mutant, v *kernel.Veth, o *inspect.Object) {
+func loadMutant(t *testing.T, m mutant.Mutant, v *harness.Veth, o *inspect.Object) {
 	t.Helper()
 	for _, p := range o.Programs[:min(len(o.Programs), 3)] {
-		stdout, stderr, status := kernel.Run(t, kernel.Xdpmux(), "load", "--require-dispatcher", "-n", p.Name, v.Name, o.File)
+		stdout, stderr, status := harness.Run(t, harness.Xdpmux(), "load", "--require-dispatcher", "-n", p.Name, v.Name, o.File)
 		switch {
 		case status == 0 && !p.Chain:
 			t.Errorf("%v: inspect says no of %s (%s), and it loads", m, p.Name, p.Note)
@@ -64,7 +64,7 @@ func loadMutant(t *testing.T, m mutant.Mutant, v *kernel.Veth, o *inspect.Object
 			t.Errorf("%v: %s: exit status %d\n%s%s", m, p.Name, status, stdout, stderr)
 		}
 		if status == 0 {
-			kernel.MustRun(t, kernel.Xdpmux(), "unload", "-a", v.Name)
+			harness.MustRun(t, harness.Xdpmux(), "unload", "-a", v.Name)
 		}
 	}
 }

@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 // steps is a life of a chain, as arguments of either tool. IF stands for the
@@ -38,24 +38,24 @@ var steps = []string{
 // turn. After each step both tools print the same bytes on the same kernel
 // state, and the three interfaces show the same chain and pins.
 func TestDifferential(t *testing.T) {
-	kernel.NoLeak(t)
+	harness.NoLeak(t)
 	t.Chdir("../../build/bpf")
 	drivers := []struct {
 		name string
 		tool func(step int) string
-		veth *kernel.Veth
+		veth *harness.Veth
 	}{
-		{"xdpmux", func(int) string { return kernel.Xdpmux() }, kernel.NewVeth(t)},
-		{"xdp-loader", func(int) string { return native }, kernel.NewVeth(t)},
-		{"both", func(step int) string { return []string{native, kernel.Xdpmux()}[step%2] }, kernel.NewVeth(t)},
-		{"both, the other way", func(step int) string { return []string{kernel.Xdpmux(), native}[step%2] }, kernel.NewVeth(t)},
+		{"xdpmux", func(int) string { return harness.Xdpmux() }, harness.NewVeth(t)},
+		{"xdp-loader", func(int) string { return native }, harness.NewVeth(t)},
+		{"both", func(step int) string { return []string{native, harness.Xdpmux()}[step%2] }, harness.NewVeth(t)},
+		{"both, the other way", func(step int) string { return []string{harness.Xdpmux(), native}[step%2] }, harness.NewVeth(t)},
 	}
 	sameStatus(t)
 	for i, step := range steps {
 		var want string
 		for _, d := range drivers {
 			args := strings.Fields(strings.NewReplacer("IF", d.veth.Name, "ID0", firstID(t, d.veth.Name)).Replace(step))
-			kernel.MustRun(t, d.tool(i), args...)
+			harness.MustRun(t, d.tool(i), args...)
 			sameStatus(t, d.veth.Name)
 			got := shape(t, d.veth)
 			if want == "" {
@@ -86,17 +86,17 @@ func firstID(t *testing.T, ifname string) string {
 func sameStatus(t *testing.T, args ...string) {
 	t.Helper()
 	args = append([]string{"status"}, args...)
-	if diff := cmp.Diff(kernel.MustRun(t, native, args...), kernel.MustRun(t, kernel.Xdpmux(), args...)); diff != "" {
+	if diff := cmp.Diff(harness.MustRun(t, native, args...), harness.MustRun(t, harness.Xdpmux(), args...)); diff != "" {
 		t.Errorf("%s (-xdp-loader +xdpmux):\n%s", strings.Join(args, " "), diff)
 	}
 }
 
 // shape is an interface's status and pins with what differs from one interface
 // to another masked.
-func shape(t *testing.T, v *kernel.Veth) string {
+func shape(t *testing.T, v *harness.Veth) string {
 	t.Helper()
 	ids := regexp.MustCompile(`\b\d+ +([0-9a-f]{16}) `)
-	table := ids.ReplaceAllString(kernel.MustRun(t, native, "status", v.Name), "ID $1 ")
+	table := ids.ReplaceAllString(harness.MustRun(t, native, "status", v.Name), "ID $1 ")
 	table = regexp.MustCompile(v.Name+" *").ReplaceAllString(table, "IF ")
 	pins, err := filepath.Glob(fmt.Sprintf("/sys/fs/bpf/xdp/dispatch-%d-*/*", v.Index))
 	if err != nil {
@@ -116,15 +116,15 @@ func TestForeignObject(t *testing.T) {
 	}
 	for _, object := range objects {
 		t.Run(filepath.Base(object), func(t *testing.T) {
-			kernel.NoLeak(t)
-			v := kernel.NewVeth(t)
-			kernel.MustRun(t, kernel.Xdpmux(), "load", v.Name, object)
+			harness.NoLeak(t)
+			v := harness.NewVeth(t)
+			harness.MustRun(t, harness.Xdpmux(), "load", v.Name, object)
 			sameStatus(t, v.Name)
 			chain := status(t, v.Name)
 			if len(chain.Programs) != 1 || !strings.HasPrefix(chain.Programs[0].Name, "xdpfilt_") || chain.Programs[0].Priority != 10 {
 				t.Errorf("got %+v", chain.Programs)
 			}
-			kernel.MustRun(t, kernel.Xdpmux(), "unload", "-a", v.Name)
+			harness.MustRun(t, harness.Xdpmux(), "unload", "-a", v.Name)
 		})
 	}
 }
@@ -132,29 +132,29 @@ func TestForeignObject(t *testing.T) {
 // TestFilterJoins has xdp-filter join a chain of xdpmux and leave it again, and
 // xdpdump name every program of it.
 func TestFilterJoins(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
-	kernel.MustRun(t, kernel.Xdpmux(), "load", v.Name, kernel.Sample("xdp_pass"), kernel.Sample("xdp_count"))
-	before := kernel.MustRun(t, kernel.Xdpmux(), "status", v.Name)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
+	harness.MustRun(t, harness.Xdpmux(), "load", v.Name, harness.Sample("xdp_pass"), harness.Sample("xdp_count"))
+	before := harness.MustRun(t, harness.Xdpmux(), "status", v.Name)
 
 	// What xdp-filter keeps in the bpffs is its own.
 	t.Cleanup(func() { os.RemoveAll("/sys/fs/bpf/xdp-filter") })
-	kernel.MustRun(t, "xdp-filter", "load", v.Name, "-f", "ipv4")
+	harness.MustRun(t, "xdp-filter", "load", v.Name, "-f", "ipv4")
 	sameStatus(t, v.Name)
 	chain := status(t, v.Name)
 	if len(chain.Programs) != 3 {
 		t.Fatalf("xdp-filter didn't join: %+v", chain.Programs)
 	}
-	dump, _, _ := kernel.Run(t, "xdpdump", "-D") // exits with 1 whatever it finds
+	dump, _, _ := harness.Run(t, "xdpdump", "-D") // exits with 1 whatever it finds
 	for _, p := range chain.Programs {
 		if !strings.Contains(dump, p.Name) {
 			t.Errorf("xdpdump doesn't name %s:\n%s", p.Name, dump)
 		}
 	}
-	kernel.MustRun(t, "xdp-filter", "unload", v.Name)
+	harness.MustRun(t, "xdp-filter", "unload", v.Name)
 	mask := regexp.MustCompile(`native +\d+`)
-	if diff := cmp.Diff(mask.ReplaceAllString(before, ""), mask.ReplaceAllString(kernel.MustRun(t, kernel.Xdpmux(), "status", v.Name), "")); diff != "" {
+	if diff := cmp.Diff(mask.ReplaceAllString(before, ""), mask.ReplaceAllString(harness.MustRun(t, harness.Xdpmux(), "status", v.Name), "")); diff != "" {
 		t.Errorf("after xdp-filter has left (-before +after):\n%s", diff)
 	}
-	kernel.MustRun(t, kernel.Xdpmux(), "unload", "-a", v.Name)
+	harness.MustRun(t, harness.Xdpmux(), "unload", "-a", v.Name)
 }

@@ -7,16 +7,16 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 // TestFeatures asks for a veth's features, where a kernel from 6.3 on can tell, and
 // looks at what an older one gets.
 func TestFeatures(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
-	stdout, stderr, status := kernel.Run(t, kernel.Xdpmux(), "features", v.Name)
-	json, _, jsonStatus := kernel.Run(t, kernel.Xdpmux(), "features", "--json", v.Name)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
+	stdout, stderr, status := harness.Run(t, harness.Xdpmux(), "features", v.Name)
+	json, _, jsonStatus := harness.Run(t, harness.Xdpmux(), "features", "--json", v.Name)
 	if !kernelHas(t, 6, 3) {
 		want := "xdpmux: this kernel can't tell the XDP features of a driver\n"
 		if status != 1 || jsonStatus != 1 || stdout != "" || !strings.HasPrefix(stderr, want) {

@@ -6,15 +6,15 @@ import (
 
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 // TestNoLeak loads and unloads a hundred times within one process and looks for
 // whatever is left of it: descriptors, programs, maps, links and pins.
 func TestNoLeak(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
-	programs := []xdp.Program{{File: kernel.Sample("xdp_count")}, {File: kernel.Sample("xdp_pass")}}
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
+	programs := []xdp.Program{{File: harness.Sample("xdp_count")}, {File: harness.Sample("xdp_pass")}}
 	for range 100 {
 		done, err := dispatcher.Attach(t.Context(), v.Name, programs, dispatcher.AttachOptions{})
 		if err != nil {
@@ -35,8 +35,8 @@ func TestNoLeak(t *testing.T) {
 // TestConcurrentUse changes chains of several interfaces from several goroutines
 // at once.
 func TestConcurrentUse(t *testing.T) {
-	kernel.NoLeak(t)
-	veths := []*kernel.Veth{kernel.NewVeth(t), kernel.NewVeth(t), kernel.NewVeth(t)}
+	harness.NoLeak(t)
+	veths := []*harness.Veth{harness.NewVeth(t), harness.NewVeth(t), harness.NewVeth(t)}
 	var wg sync.WaitGroup
 	for _, v := range veths {
 		for _, file := range []string{"xdp_pass", "xdp_count"} {
@@ -44,7 +44,7 @@ func TestConcurrentUse(t *testing.T) {
 			go func() {
 				defer wg.Done()
 				for range 5 {
-					done, err := dispatcher.Attach(t.Context(), v.Name, []xdp.Program{{File: kernel.Sample(file)}}, dispatcher.AttachOptions{})
+					done, err := dispatcher.Attach(t.Context(), v.Name, []xdp.Program{{File: harness.Sample(file)}}, dispatcher.AttachOptions{})
 					if err != nil {
 						t.Error(err)
 						return

@@ -7,10 +7,10 @@ import (
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/dispatcher"
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
-func TestMain(m *testing.M) { kernel.Main(m) }
+func TestMain(m *testing.M) { harness.Main(m) }
 
 // The tools that are compared.
 const native = "xdp-loader"

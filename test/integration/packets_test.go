@@ -7,7 +7,7 @@ import (
 
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 // TestPackets sends real frames through chains and compares what comes out with
@@ -15,7 +15,7 @@ import (
 func TestPackets(t *testing.T) {
 	const drop, pass, ipv6, count = "xdp_drop", "xdp_pass", "xdp_drop_ipv6", "xdp_count"
 	at := func(file string, prio uint32, on ...xdp.Verdict) xdp.Program {
-		p := xdp.Program{File: kernel.Sample(file), Priority: xdp.Prio(prio)}
+		p := xdp.Program{File: harness.Sample(file), Priority: xdp.Prio(prio)}
 		if on != nil {
 			p.Actions = xdp.On(on...)
 		}
@@ -55,14 +55,14 @@ func TestPackets(t *testing.T) {
 	} {
 		for _, mode := range []xdp.Mode{xdp.ModeNative, xdp.ModeSKB} {
 			t.Run(fmt.Sprintf("%s/%s", mode, c.name), func(t *testing.T) {
-				kernel.NoLeak(t)
-				v := kernel.NewVeth(t)
+				harness.NoLeak(t)
+				v := harness.NewVeth(t)
 				_, err := dispatcher.Attach(t.Context(), v.Name, c.programs, dispatcher.AttachOptions{Mode: mode, RequireDispatcher: true})
 				if err != nil {
 					t.Fatal(err)
 				}
-				v4 := slices.Repeat([][]byte{kernel.UDP4(kernel.Flow{})}, frames)
-				v6 := slices.Repeat([][]byte{kernel.TCP6(kernel.Flow{})}, frames)
+				v4 := slices.Repeat([][]byte{harness.UDP4(harness.Flow{})}, frames)
+				v6 := slices.Repeat([][]byte{harness.TCP6(harness.Flow{})}, frames)
 				if got := len(v.Deliver(t, v4...)); got != c.v4 {
 					t.Errorf("%d IPv4 frames passed, want %d", got, c.v4)
 				}

@@ -8,13 +8,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 // TestReadmeDemo runs the demo and compares it with the transcript in the README,
 // with ids and tags masked.
 func TestReadmeDemo(t *testing.T) {
-	kernel.NoLeak(t)
+	harness.NoLeak(t)
 	readme, err := os.ReadFile("../../README.md")
 	if err != nil {
 		t.Fatal(err)
@@ -24,7 +24,7 @@ func TestReadmeDemo(t *testing.T) {
 	if !ok || !closed {
 		t.Fatal("the README has no transcript of make demo")
 	}
-	stdout, stderr, status := kernel.RunEnv(t, []string{"XDPMUX_DEMO_IN_VM=1"}, "../demo.sh")
+	stdout, stderr, status := harness.RunEnv(t, []string{"XDPMUX_DEMO_IN_VM=1"}, "../demo.sh")
 	if status != 0 {
 		t.Fatalf("demo: exit status %d\n%s", status, stderr)
 	}

@@ -7,7 +7,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 // TestScripts runs testdata/script/*.txtar, each with a veth pair of its own, and
@@ -23,18 +23,18 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
 			tb := env.T().(testing.TB)
-			kernel.NoLeak(tb)
-			v := kernel.NewVeth(tb)
-			env.Values["t"], env.Values["state"] = tb, kernel.Snapshot(tb)
+			harness.NoLeak(tb)
+			v := harness.NewVeth(tb)
+			env.Values["t"], env.Values["state"] = tb, harness.Snapshot(tb)
 			env.Setenv("IF", v.Name)
 			env.Setenv("OTHER", v.Peer)
 			env.Setenv("BPF", bpf)
-			env.Setenv("PATH", filepath.Dir(kernel.Xdpmux())+":"+os.Getenv("PATH"))
+			env.Setenv("PATH", filepath.Dir(harness.Xdpmux())+":"+os.Getenv("PATH"))
 			return makeBroken(filepath.Join(bpf, "xdp_pass.o"), env.WorkDir)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"nothing-left": func(ts *testscript.TestScript, _ bool, _ []string) {
-				before := ts.Value("state").(kernel.State)
+				before := ts.Value("state").(harness.State)
 				before.Check(ts.Value("t").(testing.TB))
 			},
 		},

@@ -14,33 +14,33 @@ import (
 
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/maps"
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
-func TestMain(m *testing.M) { kernel.Main(m) }
+func TestMain(m *testing.M) { harness.Main(m) }
 
 var (
-	counting = kernel.Fixture("maps")
-	other    = kernel.Sample("xdp_drop_ipv6_count")
+	counting = harness.Fixture("maps")
+	other    = harness.Sample("xdp_drop_ipv6_count")
 )
 
 // chainOf loads files on a new interface, and takes them away at the test's end.
-func chainOf(t *testing.T, files ...string) *kernel.Veth {
+func chainOf(t *testing.T, files ...string) *harness.Veth {
 	t.Helper()
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
-	kernel.MustRun(t, kernel.Xdpmux(), append([]string{"load", "--require-dispatcher", v.Name}, files...)...)
-	t.Cleanup(func() { kernel.MustRun(t, kernel.Xdpmux(), "unload", "-a", v.Name) })
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
+	harness.MustRun(t, harness.Xdpmux(), append([]string{"load", "--require-dispatcher", v.Name}, files...)...)
+	t.Cleanup(func() { harness.MustRun(t, harness.Xdpmux(), "unload", "-a", v.Name) })
 	return v
 }
 
 // send counts packets of several flows on both of two CPUs.
-func send(t *testing.T, v *kernel.Veth) {
+func send(t *testing.T, v *harness.Veth) {
 	t.Helper()
 	var frames [][]byte
 	for i := range 20 {
 		for range i%3 + 1 {
-			frames = append(frames, kernel.UDP4(kernel.Flow{DstPort: uint16(1000 + i), PayloadLen: i * 10}))
+			frames = append(frames, harness.UDP4(harness.Flow{DstPort: uint16(1000 + i), PayloadLen: i * 10}))
 		}
 	}
 	if got := v.Deliver(t, frames...); len(got) != len(frames) {
@@ -48,21 +48,21 @@ func send(t *testing.T, v *kernel.Veth) {
 	}
 	// A test run of the dispatcher runs the whole chain, on the CPU of whoever asks.
 	file := filepath.Join(t.TempDir(), "frame")
-	if err := os.WriteFile(file, kernel.UDP4(kernel.Flow{DstPort: 1000, PayloadLen: 200}), 0o600); err != nil {
+	if err := os.WriteFile(file, harness.UDP4(harness.Flow{DstPort: 1000, PayloadLen: 200}), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	chain, err := dispatcher.Status(t.Context(), v.Name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	kernel.MustRun(t, "taskset", "2", "bpftool", "prog", "run", "id", fmt.Sprint(chain.Dispatcher.ID), "data_in", file, "data_out", "/dev/null", "repeat", "5")
+	harness.MustRun(t, "taskset", "2", "bpftool", "prog", "run", "id", fmt.Sprint(chain.Dispatcher.ID), "data_in", file, "data_out", "/dev/null", "repeat", "5")
 }
 
 // mapsOf reads map list.
-func mapsOf(t *testing.T, v *kernel.Veth) map[string]maps.Used {
+func mapsOf(t *testing.T, v *harness.Veth) map[string]maps.Used {
 	t.Helper()
 	var list []maps.Used
-	if err := json.Unmarshal([]byte(kernel.MustRun(t, kernel.Xdpmux(), "map", "list", "--json", v.Name)), &list); err != nil {
+	if err := json.Unmarshal([]byte(harness.MustRun(t, harness.Xdpmux(), "map", "list", "--json", v.Name)), &list); err != nil {
 		t.Fatal(err)
 	}
 	byName := map[string]maps.Used{}
@@ -94,17 +94,17 @@ func decode(t *testing.T, text string, into any) {
 	}
 }
 
-func dumpOurs(t *testing.T, v *kernel.Veth, name string) map[string]entry {
+func dumpOurs(t *testing.T, v *harness.Veth, name string) map[string]entry {
 	t.Helper()
 	var d struct{ Entries []entry }
-	decode(t, kernel.MustRun(t, kernel.Xdpmux(), "map", "dump", "--json", v.Name, name), &d)
+	decode(t, harness.MustRun(t, harness.Xdpmux(), "map", "dump", "--json", v.Name, name), &d)
 	return byKey(t, d.Entries)
 }
 
 func dumpBpftool(t *testing.T, id uint32) map[string]entry {
 	t.Helper()
 	var raw []struct{ Formatted *entry }
-	decode(t, kernel.MustRun(t, "bpftool", "-j", "map", "dump", "id", fmt.Sprint(id)), &raw)
+	decode(t, harness.MustRun(t, "bpftool", "-j", "map", "dump", "id", fmt.Sprint(id)), &raw)
 	var entries []entry
 	for _, e := range raw {
 		if e.Formatted == nil {
@@ -200,7 +200,7 @@ func TestDumpIsWhatWasSent(t *testing.T) {
 		{"a_struct", "{addr: 16908480, port: 1001, zero: 0}: {packets: 2, balance: -6, sizes: [[7, 0, 0], [0, 0, 52]], name: \"flow\", color: GREEN, big: false, low: 1, high: 52, ttl: 64, u: {id: 65601536}}\n"},
 		{"maps.bss", "{hits: 44}\n"},
 	} {
-		if got := kernel.MustRun(t, kernel.Xdpmux(), "map", "dump", v.Name, c.name); !strings.Contains(got, c.want) {
+		if got := harness.MustRun(t, harness.Xdpmux(), "map", "dump", v.Name, c.name); !strings.Contains(got, c.want) {
 			t.Errorf("%s has not %q:\n%s", c.name, c.want, got)
 		}
 	}
@@ -232,7 +232,7 @@ func TestList(t *testing.T) {
 		var shown struct {
 			MapIDs []uint32 `json:"map_ids"`
 		}
-		decode(t, kernel.MustRun(t, "bpftool", "-j", "prog", "show", "id", fmt.Sprint(p.ID)), &shown)
+		decode(t, harness.MustRun(t, "bpftool", "-j", "prog", "show", "id", fmt.Sprint(p.ID)), &shown)
 		ids := map[uint32]bool{}
 		for _, m := range list {
 			if m.Programs[0].ID == p.ID {
@@ -273,7 +273,7 @@ func TestLargeMap(t *testing.T) {
 		t.Errorf("total %d, %v, want %d", total, err, want)
 	}
 	// A reader that takes one line and goes: no complaint, and no failure.
-	cmd := exec.Command("bash", "-c", `set -o pipefail; "$0" map dump "$1" large | head -n 1`, kernel.Xdpmux(), v.Name)
+	cmd := exec.Command("bash", "-c", `set -o pipefail; "$0" map dump "$1" large | head -n 1`, harness.Xdpmux(), v.Name)
 	out, err := cmd.CombinedOutput()
 	if err != nil || strings.Count(string(out), "\n") != 1 {
 		t.Errorf("closed pipe: %v\n%s", err, out)
@@ -282,7 +282,7 @@ func TestLargeMap(t *testing.T) {
 
 func TestWatch(t *testing.T) {
 	v := chainOf(t, other)
-	cmd := exec.Command(kernel.Xdpmux(), "map", "dump", "--json", "--watch", "--interval", "1", v.Name, "--name", "rxcnt")
+	cmd := exec.Command(harness.Xdpmux(), "map", "dump", "--json", "--watch", "--interval", "1", v.Name, "--name", "rxcnt")
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -292,7 +292,7 @@ func TestWatch(t *testing.T) {
 	}
 	frames := [][]byte{}
 	for range 1000 {
-		frames = append(frames, kernel.UDP6(kernel.Flow{}))
+		frames = append(frames, harness.UDP6(harness.Flow{}))
 	}
 	rounds := json.NewDecoder(stdout)
 	for i := range 3 {
@@ -323,7 +323,7 @@ func TestWatch(t *testing.T) {
 
 func TestBadInput(t *testing.T) {
 	v := chainOf(t, counting, other)
-	empty := kernel.NewVeth(t)
+	empty := harness.NewVeth(t)
 	for _, c := range []struct{ args, want string }{
 		{"map", "map needs a command"},
 		{"map shred x", `unknown command "map shred"`},
@@ -350,7 +350,7 @@ func TestBadInput(t *testing.T) {
 		{"map dump " + empty.Name + " rxcnt", `no program on ` + empty.Name + ` uses a map "rxcnt"` + "\n  there is no map at all"},
 	} {
 		args := strings.Fields(strings.ReplaceAll(c.args, "IF", v.Name))
-		stdout, stderr, status := kernel.Run(t, kernel.Xdpmux(), args...)
+		stdout, stderr, status := harness.Run(t, harness.Xdpmux(), args...)
 		want := strings.ReplaceAll(c.want, "IF", v.Name)
 		if status != 1 || stdout != "" || !strings.Contains(stderr, want) {
 			t.Errorf("%s: status %d, %q\nwant %q\n got %q", c.args, status, stdout, want, stderr)
@@ -360,19 +360,19 @@ func TestBadInput(t *testing.T) {
 
 func TestTwoMapsOfOneName(t *testing.T) {
 	v := chainOf(t, other, other)
-	_, stderr, status := kernel.Run(t, kernel.Xdpmux(), "map", "dump", v.Name, "rxcnt")
+	_, stderr, status := harness.Run(t, harness.Xdpmux(), "map", "dump", v.Name, "rxcnt")
 	if status != 1 || !strings.Contains(stderr, "choose one with --id: ") {
 		t.Errorf("status %d, %s", status, stderr)
 	}
 	for _, m := range mapsOf(t, v) {
-		kernel.MustRun(t, kernel.Xdpmux(), "map", "dump", "--id", fmt.Sprint(m.ID), v.Name)
+		harness.MustRun(t, harness.Xdpmux(), "map", "dump", "--id", fmt.Sprint(m.ID), v.Name)
 	}
 }
 
 func TestWithoutBTF(t *testing.T) {
-	v := chainOf(t, kernel.Fixture("maptypes"))
-	kernel.MustRun(t, kernel.Xdpmux(), "map", "update", v.Name, "untyped", "--key", "258", "--value", "0a 0b 0c 0d 00 00 00 ff")
-	stdout, stderr, status := kernel.Run(t, kernel.Xdpmux(), "map", "dump", v.Name, "untyped")
+	v := chainOf(t, harness.Fixture("maptypes"))
+	harness.MustRun(t, harness.Xdpmux(), "map", "update", v.Name, "untyped", "--key", "258", "--value", "0a 0b 0c 0d 00 00 00 ff")
+	stdout, stderr, status := harness.Run(t, harness.Xdpmux(), "map", "dump", v.Name, "untyped")
 	if want := "02 01 00 00: 0a 0b 0c 0d 00 00 00 ff\n"; status != 0 || stdout != want || !strings.Contains(stderr, "no type information (BTF)") {
 		t.Errorf("status %d, %q, %q, want %q", status, stdout, stderr, want)
 	}

@@ -9,13 +9,13 @@ import (
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/dispatcher/maps"
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 // typesOf loads the program with a map of each special type.
-func typesOf(t *testing.T) (v *kernel.Veth, ids map[string]uint32) {
+func typesOf(t *testing.T) (v *harness.Veth, ids map[string]uint32) {
 	t.Helper()
-	v = chainOf(t, kernel.Fixture("maptypes"))
+	v = chainOf(t, harness.Fixture("maptypes"))
 	ids = map[string]uint32{}
 	for name, m := range mapsOf(t, v) {
 		ids[name] = m.ID
@@ -38,21 +38,21 @@ func raw(t *testing.T, id uint32, key uint32) uint32 {
 	return binary.NativeEndian.Uint32(value)
 }
 
-func set(t *testing.T, v *kernel.Veth, name, key, value string) {
+func set(t *testing.T, v *harness.Veth, name, key, value string) {
 	t.Helper()
-	kernel.MustRun(t, kernel.Xdpmux(), "map", "update", v.Name, name, "--key", key, "--value", value)
+	harness.MustRun(t, harness.Xdpmux(), "map", "update", v.Name, name, "--key", key, "--value", value)
 }
 
 // dumps holds map dump to a text and, field by field, to JSON.
-func dumps(t *testing.T, v *kernel.Veth, name, text, asJSON string) {
+func dumps(t *testing.T, v *harness.Veth, name, text, asJSON string) {
 	t.Helper()
-	stdout, stderr, status := kernel.Run(t, kernel.Xdpmux(), "map", "dump", v.Name, name)
+	stdout, stderr, status := harness.Run(t, harness.Xdpmux(), "map", "dump", v.Name, name)
 	if status != 0 || stdout != text {
 		t.Errorf("%s: status %d, %q (%s), want %q", name, status, stdout, stderr, text)
 	}
 	var got struct{ Entries []any }
 	var want []any
-	decode(t, kernel.MustRun(t, kernel.Xdpmux(), "map", "dump", "--json", v.Name, name), &got)
+	decode(t, harness.MustRun(t, harness.Xdpmux(), "map", "dump", "--json", v.Name, name), &got)
 	decode(t, asJSON, &want)
 	if g, w := fmt.Sprint(got.Entries), fmt.Sprint(want); g != w {
 		t.Errorf("%s --json: %s, want %s", name, g, w)
@@ -98,8 +98,8 @@ func TestTargets(t *testing.T) {
 
 	for _, name := range []string{"devices", "cpus", "map_array"} {
 		key := map[string]string{"devices": "2", "cpus": "1", "map_array": "3"}[name]
-		kernel.MustRun(t, kernel.Xdpmux(), "map", "delete", v.Name, name, "--key", key)
-		_, stderr, status := kernel.Run(t, kernel.Xdpmux(), "map", "delete", v.Name, name, "--key", key)
+		harness.MustRun(t, harness.Xdpmux(), "map", "delete", v.Name, name, "--key", key)
+		_, stderr, status := harness.Run(t, harness.Xdpmux(), "map", "delete", v.Name, name, "--key", key)
 		if status != 1 || !strings.Contains(stderr, "map "+name+" has no entry "+key) {
 			t.Errorf("%s: deleted twice: status %d, %s", name, status, stderr)
 		}
@@ -109,11 +109,11 @@ func TestTargets(t *testing.T) {
 // A program array says which programs it calls. It is pinned before anything else opens
 // it, see the fixture.
 func TestProgramArray(t *testing.T) {
-	v := chainOf(t, kernel.Fixture("calls"))
+	v := chainOf(t, harness.Fixture("calls"))
 	const pin = "/sys/fs/bpf/calls"
-	kernel.MustRun(t, "bpftool", "map", "pin", "name", "calls", pin)
-	t.Cleanup(func() { kernel.MustRun(t, "rm", pin) })
-	program := kernel.Program(t, kernel.Pass)
+	harness.MustRun(t, "bpftool", "map", "pin", "name", "calls", pin)
+	t.Cleanup(func() { harness.MustRun(t, "rm", pin) })
+	program := harness.Program(t, harness.Pass)
 	info, err := libbpf.ProgInfoByFD(program)
 	if err != nil {
 		t.Fatal(err)
@@ -127,12 +127,12 @@ func TestProgramArray(t *testing.T) {
 		t.Fatal(err)
 	}
 	dumps(t, v, "calls", fmt.Sprintf("0: program %d\n", info.ID), fmt.Sprintf(`[{"key":0,"value":{"program":{"id":%d,"name":"","tag":"%v"}}}]`, info.ID, info.Tag))
-	_, stderr, status := kernel.Run(t, kernel.Xdpmux(), "map", "update", v.Name, "calls", "--key", "1", "--value", fmt.Sprint(info.ID))
+	_, stderr, status := harness.Run(t, harness.Xdpmux(), "map", "update", v.Name, "calls", "--key", "1", "--value", fmt.Sprint(info.ID))
 	if status != 1 || !strings.Contains(stderr, "map calls is a prog_array, which the kernel empties") {
 		t.Errorf("update: status %d, %s", status, stderr)
 	}
-	kernel.MustRun(t, kernel.Xdpmux(), "map", "delete", v.Name, "calls", "--key", "0")
-	_, stderr, status = kernel.Run(t, kernel.Xdpmux(), "map", "delete", v.Name, "calls", "--key", "0")
+	harness.MustRun(t, harness.Xdpmux(), "map", "delete", v.Name, "calls", "--key", "0")
+	_, stderr, status = harness.Run(t, harness.Xdpmux(), "map", "delete", v.Name, "calls", "--key", "0")
 	if status != 1 || !strings.Contains(stderr, "map calls has no entry 0") {
 		t.Errorf("deleted twice: status %d, %s", status, stderr)
 	}
@@ -142,8 +142,8 @@ func TestProgramArray(t *testing.T) {
 func TestTargetPrograms(t *testing.T) {
 	v, ids := typesOf(t)
 	const pins = "/sys/fs/bpf/maptypes"
-	kernel.MustRun(t, "bpftool", "prog", "loadall", kernel.Fixture("maptypes"), pins)
-	t.Cleanup(func() { kernel.MustRun(t, "rm", "-r", pins) })
+	harness.MustRun(t, "bpftool", "prog", "loadall", harness.Fixture("maptypes"), pins)
+	t.Cleanup(func() { harness.MustRun(t, "rm", "-r", pins) })
 	for _, c := range []struct {
 		name, program, want string
 		number              uint32
@@ -170,7 +170,7 @@ func TestTargetPrograms(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := strings.ReplaceAll(c.want, "ID", fmt.Sprint(info.ID))
-		if got := kernel.MustRun(t, kernel.Xdpmux(), "map", "dump", v.Name, c.name); got != want {
+		if got := harness.MustRun(t, harness.Xdpmux(), "map", "dump", v.Name, c.name); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
@@ -187,7 +187,7 @@ func TestUnreadable(t *testing.T) {
 		"a_bloom": "map a_bloom is a bloom_filter, which has no entries to read",
 	} {
 		for _, args := range [][]string{{"dump"}, {"dump", "--json"}, {"dump", "--watch"}, {"dump", "--key", "1"}, {"update", "--key", "1", "--value", "1"}, {"delete", "--key", "1"}} {
-			stdout, stderr, status := kernel.Run(t, kernel.Xdpmux(), append([]string{"map", args[0], v.Name, name}, args[1:]...)...)
+			stdout, stderr, status := harness.Run(t, harness.Xdpmux(), append([]string{"map", args[0], v.Name, name}, args[1:]...)...)
 			if status != 1 || stdout != "" || !strings.HasPrefix(stderr, "xdpmux: "+want) {
 				t.Errorf("%s %q: status %d, %q, %q", name, args, status, stdout, stderr)
 			}
@@ -212,7 +212,7 @@ func TestEntries(t *testing.T) {
 		}
 	}
 	dump := func(args ...string) string {
-		return kernel.MustRun(t, kernel.Xdpmux(), append([]string{"map", "dump", v.Name}, args...)...)
+		return harness.MustRun(t, harness.Xdpmux(), append([]string{"map", "dump", v.Name}, args...)...)
 	}
 	if got := dump("small", "--key", "2"); got != "2: 102\n" {
 		t.Errorf("entry 2: %q", got)
@@ -225,7 +225,7 @@ func TestEntries(t *testing.T) {
 	if len(limited.Entries) != 1 {
 		t.Errorf("%d entries, want 1", len(limited.Entries))
 	}
-	kernel.MustRun(t, kernel.Xdpmux(), "map", "delete", v.Name, "--id", fmt.Sprint(ids["small"]), "--key", "1")
+	harness.MustRun(t, harness.Xdpmux(), "map", "delete", v.Name, "--id", fmt.Sprint(ids["small"]), "--key", "1")
 	if got := len(dumpBpftool(t, ids["small"])); got != 2 {
 		t.Errorf("%d entries after one of three was removed", got)
 	}
@@ -255,7 +255,7 @@ func TestEntries(t *testing.T) {
 	} {
 		words := strings.Fields(c.args)
 		args := append([]string{"map", words[0], v.Name}, words[1:]...)
-		stdout, stderr, status := kernel.Run(t, kernel.Xdpmux(), args...)
+		stdout, stderr, status := harness.Run(t, harness.Xdpmux(), args...)
 		if status != 1 || stdout != "" || !strings.Contains(stderr, c.want) {
 			t.Errorf("%s: status %d, %q\nwant %q\n got %q", c.args, status, stdout, c.want, stderr)
 		}

@@ -14,15 +14,15 @@ import (
 
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 // Without names all interfaces are observed, also those that come when there was none.
 func TestAllInterfaces(t *testing.T) {
-	kernel.NoLeak(t)
+	harness.NoLeak(t)
 	o := open(t, observe.Options{})
 	defer o.Close()
-	packets := func(v *kernel.Veth, name string) (uint64, bool) {
+	packets := func(v *harness.Veth, name string) (uint64, bool) {
 		for _, c := range o.Read().Chains {
 			for _, p := range c.Programs {
 				if c.Interface.Index == v.Index && p.Name == name && p.Blind == nil {
@@ -32,7 +32,7 @@ func TestAllInterfaces(t *testing.T) {
 		}
 		return 0, false
 	}
-	observed := func(v *kernel.Veth, name string) {
+	observed := func(v *harness.Veth, name string) {
 		t.Helper()
 		for range 500 {
 			if _, found := packets(v, name); found {
@@ -45,10 +45,10 @@ func TestAllInterfaces(t *testing.T) {
 	if s := o.Read(); len(s.Chains) != 0 {
 		t.Errorf("chains where none is: %+v", s.Chains)
 	}
-	first, second := kernel.NewVeth(t), kernel.NewVeth(t)
+	first, second := harness.NewVeth(t), harness.NewVeth(t)
 	stepsOn(t, first, 2)
 	observed(first, "step1")
-	kernel.MustRun(t, "xdp-loader", "load", second.Name, samples+"xdp_pass.o")
+	harness.MustRun(t, "xdp-loader", "load", second.Name, samples+"xdp_pass.o")
 	observed(second, "xdp_pass")
 	frames := make([][]byte, 100)
 	for i := range frames {
@@ -57,7 +57,7 @@ func TestAllInterfaces(t *testing.T) {
 	first.Deliver(t, frames...)
 	second.Deliver(t, frames[:30]...)
 	for _, c := range []struct {
-		on   *kernel.Veth
+		on   *harness.Veth
 		name string
 		want uint64
 	}{{first, "step0", 100}, {first, "step1", 100}, {first, "xdpmux_dispatcher", 100}, {second, "xdp_pass", 30}} {
@@ -80,7 +80,7 @@ func TestAllInterfaces(t *testing.T) {
 // program at all, a lone program behind a chain, a name that is no text, an interface
 // named twice, or another one of a name.
 func TestMetricsOfAnything(t *testing.T) {
-	kernel.NoLeak(t)
+	harness.NoLeak(t)
 	cmd := exec.Command(xdpmux, "stats", "--listen", "127.0.0.1:0")
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
@@ -136,13 +136,13 @@ func TestMetricsOfAnything(t *testing.T) {
 	passes := func(name string, n int) string {
 		return fmt.Sprintf("xdpmux_chain_packets_total{interface=%q,verdict=\"XDP_PASS\"} %d\n", name, n)
 	}
-	v := kernel.NewVeth(t)
+	v := harness.NewVeth(t)
 	stepsOn(t, v, 2)
 	until(passes(v.Name, 0))
 	v.Deliver(t, packet(), packet(), packet())
 	until(passes(v.Name, 3))
-	kernel.MustRun(t, xdpmux, "unload", "-a", v.Name)
-	if _, stderr, status := kernel.RunEnv(t, []string{"LIBXDP_SKIP_DISPATCHER=1"}, xdpmux, "load", v.Name, samples+"xdp_pass.o"); status != 0 {
+	harness.MustRun(t, xdpmux, "unload", "-a", v.Name)
+	if _, stderr, status := harness.RunEnv(t, []string{"LIBXDP_SKIP_DISPATCHER=1"}, xdpmux, "load", v.Name, samples+"xdp_pass.o"); status != 0 {
 		t.Fatal(stderr)
 	}
 	until(`xdpmux_program_packets_total{id="` + fmt.Sprint(legacyOn(t, v)) + `",interface="` + v.Name)
@@ -155,27 +155,27 @@ func TestMetricsOfAnything(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	kernel.MustRun(t, "ip", "link", "set", old, "down")
+	harness.MustRun(t, "ip", "link", "set", old, "down")
 	v.Name = "odd\xff\xfe"
 	if err := netlink.LinkSetName(link, v.Name); err != nil {
 		t.Fatal(err)
 	}
 	until(passes("odd\ufffd", 5))
-	stdout, _, status := kernel.Run(t, xdpmux, "stats", v.Name, v.Name, "--prometheus", "--interval", "10ms")
+	stdout, _, status := harness.Run(t, xdpmux, "stats", v.Name, v.Name, "--prometheus", "--interval", "10ms")
 	if want := passes("odd\ufffd", 0); status != 0 || strings.Count(stdout, want) != 1 {
 		t.Errorf("an interface twice: status %d, %s\nwant once %s", status, stdout, want)
 	}
-	kernel.MustRun(t, xdpmux, "unload", "-a", v.Name)
+	harness.MustRun(t, xdpmux, "unload", "-a", v.Name)
 
 	// Another one has its old name. It is down, so that the kernel tells of no program.
 	if link, err = netlink.LinkByName(v.Peer); err != nil {
 		t.Fatal(err)
 	}
-	kernel.MustRun(t, "ip", "link", "set", v.Peer, "down")
+	harness.MustRun(t, "ip", "link", "set", v.Peer, "down")
 	if err := netlink.LinkSetName(link, old); err != nil {
 		t.Fatal(err)
 	}
-	kernel.MustRun(t, xdpmux, "load", old, samples+"xdp_pass.o")
+	harness.MustRun(t, xdpmux, "load", old, samples+"xdp_pass.o")
 	until(passes(old, 0))
 	until(passes("odd\ufffd", 5))
 	ended = true
@@ -185,10 +185,10 @@ func TestMetricsOfAnything(t *testing.T) {
 	if rest, err := io.ReadAll(said); err != nil || len(rest) > 0 {
 		t.Errorf("the server said %s, %v", rest, err)
 	}
-	kernel.MustRun(t, xdpmux, "unload", "-a", old)
+	harness.MustRun(t, xdpmux, "unload", "-a", old)
 }
 
-func legacyOn(t *testing.T, v *kernel.Veth) uint32 {
+func legacyOn(t *testing.T, v *harness.Veth) uint32 {
 	t.Helper()
 	c, err := dispatcher.Status(t.Context(), v.Name)
 	if err != nil || c.Legacy == nil {

@@ -9,13 +9,13 @@ import (
 
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 // busy is an interface of TestBusy: what is sent to it, and what the programs that stay
 // on it make of that, once for each round of the mix.
 type busy struct {
-	v     *kernel.Veth
+	v     *harness.Veth
 	mix   [][]byte
 	stays []observe.Verdicts
 	swaps bool
@@ -29,7 +29,7 @@ type busy struct {
 // trace, while both tools change the chains: at the end each number is what was sent, or
 // what was sent less what is said to be missed.
 func TestBusy(t *testing.T) {
-	kernel.NoLeak(t)
+	harness.NoLeak(t)
 	pass, drop, tx := mixFrame(), mixFrame(xdp.Drop), mixFrame(xdp.TX)
 	dropLater := mixFrame(xdp.Pass, xdp.Drop)
 	of := func(p, d, x uint64) observe.Verdicts {
@@ -44,12 +44,12 @@ func TestBusy(t *testing.T) {
 	}
 	var names []string
 	for i, b := range all {
-		b.v = kernel.NewVeth(t)
+		b.v = harness.NewVeth(t)
 		names = append(names, b.v.Name)
 		switch i {
 		case 0:
 		case 1:
-			loadShared(t, []*kernel.Veth{all[0].v, b.v}, "step0", "step1")
+			loadShared(t, []*harness.Veth{all[0].v, b.v}, "step0", "step1")
 		default:
 			stepsOn(t, b.v, len(b.stays))
 		}

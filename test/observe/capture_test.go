@@ -16,7 +16,7 @@ import (
 	"github.com/gopacket/gopacket/layers"
 
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 const captures = "testdata/captures/"
@@ -40,8 +40,8 @@ func trace(t *testing.T, stdin string, args ...string) (stdout, stderr string, s
 // What other tools have captured runs, from a file, a pipe and standard input alike, and
 // what doesn't run, or not whole, is counted.
 func TestTraceForeignCaptures(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	stepsOn(t, v, 2)
 	const cut = " packets of NAME are cut: the programs see what was captured of them"
 	const sll2 = "packets of NAME are skipped: they are of link type 276 (Linux SLL2)"
@@ -124,8 +124,8 @@ func sectionOf(t *testing.T, file string, iface byte) []byte {
 
 // A capture that is broken anywhere runs nothing. Where it lies doesn't matter.
 func TestTraceBrokenCaptures(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	stepsOn(t, v, 2)
 	data, err := os.ReadFile(captures + "micro.pcapng")
 	if err != nil {
@@ -204,8 +204,8 @@ func readsFifo(pid int, file string) bool {
 // What --out writes takes the place of nothing, unless it is told to, and of the capture
 // itself never.
 func TestTraceOutKeepsFiles(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	stepsOn(t, v, 2)
 	dir := t.TempDir()
 	in := func(name string) string { return filepath.Join(dir, name) }
@@ -227,7 +227,7 @@ func TestTraceOutKeepsFiles(t *testing.T) {
 			t.Errorf("files %v, want %v", got, want)
 		}
 	}
-	kernel.MustRun(t, xdpmux, "trace", v.Name, "--pcap", both, "--out", dir)
+	harness.MustRun(t, xdpmux, "trace", v.Name, "--pcap", both, "--out", dir)
 	expect("XDP_DROP.pcapng", "XDP_PASS.pcapng")
 	before, err := os.ReadFile(in("XDP_PASS.pcapng"))
 	if err != nil {
@@ -239,7 +239,7 @@ func TestTraceOutKeepsFiles(t *testing.T) {
 	if err := os.Symlink("XDP_PASS.pcapng", in("symlink")); err != nil {
 		t.Fatal(err)
 	}
-	state := kernel.Snapshot(t)
+	state := harness.Snapshot(t)
 	for _, c := range []struct {
 		args []string
 		want string
@@ -250,7 +250,7 @@ func TestTraceOutKeepsFiles(t *testing.T) {
 		{[]string{"--force", "--pcap", in("symlink")}, in("XDP_PASS.pcapng") + " is the capture itself"},
 		{[]string{"--force", "--pcap", in("linked")}, in("XDP_PASS.pcapng") + " is the capture itself"},
 	} {
-		stdout, stderr, status := kernel.Run(t, xdpmux, append([]string{"trace", v.Name, "--out", dir}, c.args...)...)
+		stdout, stderr, status := harness.Run(t, xdpmux, append([]string{"trace", v.Name, "--out", dir}, c.args...)...)
 		if status != 1 || stdout != "" || !strings.Contains(stderr, c.want) {
 			t.Errorf("%q: status %d, %s%s", c.args, status, stdout, stderr)
 		}
@@ -266,7 +266,7 @@ func TestTraceOutKeepsFiles(t *testing.T) {
 
 	// By force, and of what this trace has written only.
 	onlyPass := writePcap(t, layers.LinkTypeEthernet, pass)
-	kernel.MustRun(t, xdpmux, "trace", v.Name, "--pcap", onlyPass, "--out", dir, "--force")
+	harness.MustRun(t, xdpmux, "trace", v.Name, "--pcap", onlyPass, "--out", dir, "--force")
 	expect("XDP_PASS.pcapng", "linked", "symlink")
 	if got := readPcapng(t, in("XDP_PASS.pcapng")); len(got) != 1 {
 		t.Errorf("%d packets, want 1", len(got))
@@ -274,23 +274,23 @@ func TestTraceOutKeepsFiles(t *testing.T) {
 	if left, err := os.ReadFile(in("linked")); err != nil || !bytes.Equal(before, left) {
 		t.Errorf("the old file, under its other name, has changed: %v", err)
 	}
-	if _, stderr, status := kernel.Run(t, xdpmux, "trace", v.Name, "--pcap", both, "--force"); status != 1 || !strings.Contains(stderr, "--force replaces files, and none is written") {
+	if _, stderr, status := harness.Run(t, xdpmux, "trace", v.Name, "--pcap", both, "--force"); status != 1 || !strings.Contains(stderr, "--force replaces files, and none is written") {
 		t.Errorf("status %d, %s", status, stderr)
 	}
 
 	// What is written of the wire is kept in the same way.
-	stdout, stderr, status := kernel.Run(t, xdpmux, "trace", v.Name, "--live", "--count", "1", "--write", in("linked"))
+	stdout, stderr, status := harness.Run(t, xdpmux, "trace", v.Name, "--live", "--count", "1", "--write", in("linked"))
 	if status != 1 || stdout != "" || !strings.Contains(stderr, in("linked")+" is there already") {
 		t.Errorf("--write: status %d, %s%s", status, stdout, stderr)
 	}
 	expect("XDP_PASS.pcapng", "linked", "symlink")
 	// A packet that the capture has cut is marked as cut in what is written, too.
 	sub := in("cut")
-	kernel.MustRun(t, xdpmux, "trace", v.Name, "--pcap", captures+"cut.pcap", "--out", sub)
+	harness.MustRun(t, xdpmux, "trace", v.Name, "--pcap", captures+"cut.pcap", "--out", sub)
 	var written []string
 	entries, _ := filepath.Glob(sub + "/*")
 	for _, name := range entries {
-		_, stderr, _ := kernel.Run(t, xdpmux, "trace", v.Name, "--pcap", name)
+		_, stderr, _ := harness.Run(t, xdpmux, "trace", v.Name, "--pcap", name)
 		written = append(written, stderr)
 	}
 	if len(written) == 0 || strings.Count(strings.Join(written, ""), "are cut: ") != len(written) {

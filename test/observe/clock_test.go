@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 // The clock is set while a trace goes on: packets that come later have the new time.
@@ -16,8 +16,8 @@ func TestClockIsSet(t *testing.T) {
 	if _, err := os.Stat("/payload"); err != nil {
 		t.Skip("the clock of this machine is left alone: make test-vm sets that of a VM")
 	}
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	stepsOn(t, v, 2)
 	l := live(t, v, observe.Filter{})
 	defer l.Close()

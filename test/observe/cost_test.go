@@ -12,7 +12,7 @@ import (
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 // Costs are in runs of an empty program. The barest counter took 5.6 where 7 was set
@@ -26,7 +26,7 @@ const (
 // relative is what a run of the chain takes, in runs of the empty program. Others
 // share the processors, whose speed changes all the time: of several short runs, in
 // turns, the fastest of each counts.
-func relative(t *testing.T, v *kernel.Veth, chain, empty *libbpf.FD, repeat int) float64 {
+func relative(t *testing.T, v *harness.Veth, chain, empty *libbpf.FD, repeat int) float64 {
 	t.Helper()
 	runs := [2]time.Duration{math.MaxInt64, math.MaxInt64}
 	for range 12 {
@@ -37,7 +37,7 @@ func relative(t *testing.T, v *kernel.Veth, chain, empty *libbpf.FD, repeat int)
 }
 
 // countBarely attaches the barest counter to each program of a chain.
-func countBarely(t *testing.T, v *kernel.Veth) (stop func()) {
+func countBarely(t *testing.T, v *harness.Veth) (stop func()) {
 	t.Helper()
 	c, err := dispatcher.Status(context.Background(), v.Name)
 	if err != nil {
@@ -87,10 +87,10 @@ func TestCost(t *testing.T) {
 // another each time it is attached, and some are slow to reach: one round of a few
 // has to show it.
 func testCost(t *testing.T, length int, latency bool) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	stepsOn(t, v, length)
-	chain, empty := dispatcherOf(t, v), libbpf.NewFD(kernel.Program(t, kernel.Pass))
+	chain, empty := dispatcherOf(t, v), libbpf.NewFD(harness.Program(t, harness.Pass))
 	var wrong string
 	for range 12 {
 		before := relative(t, v, chain, empty, 20_000/length)

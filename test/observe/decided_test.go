@@ -16,15 +16,15 @@ import (
 
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 // Who decided a packet, and who handed it on, means the same in stats, in both kinds of
 // trace and in the metrics: for the last program of a chain too, after which the
 // dispatcher itself may decide.
 func TestDecided(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	attach(t, v, step(0, xdp.Pass), step(1, xdp.Pass, xdp.TX))
 	frames := [][]byte{
 		mixFrame(xdp.Drop), mixFrame(xdp.Drop), mixFrame(xdp.Drop), // by step0
@@ -100,7 +100,7 @@ func TestDecided(t *testing.T) {
 		t.Error(err)
 	}
 
-	lines := strings.Split(strings.TrimSpace(kernel.MustRun(t, xdpmux, "trace", v.Name, "--json", "--pcap", writePcap(t, layers.LinkTypeEthernet, frames...))), "\n")
+	lines := strings.Split(strings.TrimSpace(harness.MustRun(t, xdpmux, "trace", v.Name, "--json", "--pcap", writePcap(t, layers.LinkTypeEthernet, frames...))), "\n")
 	var last struct {
 		Totals struct {
 			Programs []struct {

@@ -15,21 +15,21 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 // While xdp-loader loads and unloads for a minute, a program that stays counts
 // every packet once, nothing goes backwards and no load or unload fails.
 func TestChurn(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	stays := attach(t, v, step(0, xdp.Pass))[0]
 	o := open(t, observe.Options{Latency: true}, v.Name)
 	defer o.Close()
 
 	frames := make([][]byte, 32)
 	for i := range frames {
-		frames[i] = kernel.UDP4(kernel.Flow{})
+		frames[i] = harness.UDP4(harness.Flow{})
 	}
 	var sent uint64
 	gone := map[uint32]bool{}
@@ -70,7 +70,7 @@ func TestChurn(t *testing.T) {
 	loads := 0
 	for end := time.Now().Add(60 * time.Second); time.Now().Before(end); {
 		for _, sample := range []string{"xdp_count", "xdp_drop_ipv6", "xdp_pass"} {
-			kernel.MustRun(t, "xdp-loader", "load", v.Name, samples+sample+".o")
+			harness.MustRun(t, "xdp-loader", "load", v.Name, samples+sample+".o")
 			loads++
 			send()
 		}
@@ -80,7 +80,7 @@ func TestChurn(t *testing.T) {
 		}
 		for _, p := range c.Programs {
 			if p.ID != stays.ID {
-				kernel.MustRun(t, "xdp-loader", "unload", v.Name, "-i", fmt.Sprint(p.ID))
+				harness.MustRun(t, "xdp-loader", "unload", v.Name, "-i", fmt.Sprint(p.ID))
 				send()
 			}
 		}
@@ -93,10 +93,10 @@ func TestChurn(t *testing.T) {
 
 // A killed command leaves no probe behind, and the chain as it was.
 func TestKill(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	stepsOn(t, v, 2)
-	v.Deliver(t, kernel.UDP4(kernel.Flow{})) // opens its sockets before the snapshot
+	v.Deliver(t, harness.UDP4(harness.Flow{})) // opens its sockets before the snapshot
 	d := dispatcherOf(t, v)
 	insns := func() []byte {
 		t.Helper()
@@ -106,7 +106,7 @@ func TestKill(t *testing.T) {
 		}
 		return i
 	}
-	before, state := insns(), kernel.Snapshot(t)
+	before, state := insns(), harness.Snapshot(t)
 	for _, args := range [][]string{{"stats", v.Name, "--latency", "--interval", "50ms", "--json"}, {"trace", v.Name, "--live", "--json"}} {
 		cmd := exec.Command(xdpmux, args...)
 		stdout, err := cmd.StdoutPipe()
@@ -123,7 +123,7 @@ func TestKill(t *testing.T) {
 			line <- err
 		}()
 		for waiting := true; waiting; {
-			v.Deliver(t, kernel.UDP4(kernel.Flow{}))
+			v.Deliver(t, harness.UDP4(harness.Flow{}))
 			select {
 			case err := <-line:
 				if err != nil {
@@ -133,7 +133,7 @@ func TestKill(t *testing.T) {
 			case <-time.After(20 * time.Millisecond):
 			}
 		}
-		if probes := strings.Join(state.Diff(kernel.Snapshot(t)), "\n"); !strings.Contains(probes, "program") {
+		if probes := strings.Join(state.Diff(harness.Snapshot(t)), "\n"); !strings.Contains(probes, "program") {
 			t.Fatalf("%v: no probe in\n%s", args, probes)
 		}
 		if !bytes.Equal(before, insns()) {
@@ -152,12 +152,12 @@ func TestKill(t *testing.T) {
 
 // What can't be observed is said, and leaves nothing attached.
 func TestBadInput(t *testing.T) {
-	kernel.NoLeak(t)
-	v, empty := kernel.NewVeth(t), kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v, empty := harness.NewVeth(t), harness.NewVeth(t)
 	stepsOn(t, v, 1)
-	legacy := kernel.NewVeth(t)
-	legacy.Attach(t, kernel.Program(t, kernel.Pass), kernel.Native) // without BTF
-	state := kernel.Snapshot(t)
+	legacy := harness.NewVeth(t)
+	legacy.Attach(t, harness.Program(t, harness.Pass), harness.Native) // without BTF
+	state := harness.Snapshot(t)
 	for _, c := range []struct{ args, want string }{
 		{"stats nope0", `no interface "nope0"`},
 		{"stats " + empty.Name, "no XDP program is loaded on " + empty.Name},
@@ -176,7 +176,7 @@ func TestBadInput(t *testing.T) {
 		{"trace " + v.Name + " --live --out /tmp", "--out doesn't go with this kind of trace"},
 		{"trace " + legacy.Name + " --live", "has no type information (BTF)"},
 	} {
-		stdout, stderr, status := kernel.Run(t, xdpmux, strings.Fields(c.args)...)
+		stdout, stderr, status := harness.Run(t, xdpmux, strings.Fields(c.args)...)
 		if status != 1 || !strings.Contains(stderr, c.want) || stdout != "" {
 			t.Errorf("xdpmux %s: exit status %d\n%s%swant: %s", c.args, status, stdout, stderr, c.want)
 		}
@@ -184,7 +184,7 @@ func TestBadInput(t *testing.T) {
 	}
 
 	// The program without BTF has its row, and the other interface its counts.
-	out := kernel.MustRun(t, xdpmux, "stats", v.Name, legacy.Name, "--json", "--count", "1", "--interval", "10ms")
+	out := harness.MustRun(t, xdpmux, "stats", v.Name, legacy.Name, "--json", "--count", "1", "--interval", "10ms")
 	var got struct {
 		Chains []struct {
 			Programs []struct {

@@ -12,7 +12,7 @@ import (
 
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 var (
@@ -36,19 +36,19 @@ func TestLengths(t *testing.T) {
 }
 
 func testLengths(t *testing.T, programs []xdp.Program, way string) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	attach(t, v, programs...)
 	var frames [][]byte
 	var lines []string
 	for i, size := range []int{42, 3000, 9000} { // the last in several buffers
-		frames = append(frames, kernel.UDP4(kernel.Flow{PayloadLen: size - 42}))
+		frames = append(frames, harness.UDP4(harness.Flow{PayloadLen: size - 42}))
 		lines = append(lines, fmt.Sprintf("%d  IPv4 UDP %s, %d bytes: %s", i+1, c4, size, way))
 	}
 	after := []int{142, 2000, 8000}
 
 	out := filepath.Join(t.TempDir(), "out")
-	stdout := kernel.MustRun(t, xdpmux, "trace", v.Name, "--pcap", writePcap(t, layers.LinkTypeEthernet, frames...), "--out", out)
+	stdout := harness.MustRun(t, xdpmux, "trace", v.Name, "--pcap", writePcap(t, layers.LinkTypeEthernet, frames...), "--out", out)
 	if want := strings.Join(lines, "\n"); !strings.HasPrefix(stdout, want+"\n") {
 		t.Errorf("got\n%s\nwant\n%s", stdout, want)
 	}

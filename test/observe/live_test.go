@@ -19,10 +19,10 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
-func live(t *testing.T, v *kernel.Veth, filter observe.Filter) *observe.Live {
+func live(t *testing.T, v *harness.Veth, filter observe.Filter) *observe.Live {
 	t.Helper()
 	l, err := observe.OpenLive(context.Background(), v.Name, filter)
 	if err != nil {
@@ -50,14 +50,14 @@ func next(t *testing.T, l *observe.Live, limit time.Duration) (got []string) {
 }
 
 func TestLive(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	chainOfFive(t, v)
 	frames := [][]byte{
-		kernel.UDP4(flow), // 42 bytes, passes
-		kernel.UDP6(flow), // 62 bytes, dropped by xdp_drop_ipv6
-		kernel.UDP4(kernel.Flow{DstMAC: to(xdp.Drop, xdp.Pass), PayloadLen: 10}),   // 52 bytes
-		kernel.UDP4(kernel.Flow{DstMAC: to(xdp.Pass, xdp.Drop), PayloadLen: 1000}), // 1042 bytes
+		harness.UDP4(flow), // 42 bytes, passes
+		harness.UDP6(flow), // 62 bytes, dropped by xdp_drop_ipv6
+		harness.UDP4(harness.Flow{DstMAC: to(xdp.Drop, xdp.Pass), PayloadLen: 10}),   // 52 bytes
+		harness.UDP4(harness.Flow{DstMAC: to(xdp.Pass, xdp.Drop), PayloadLen: 1000}), // 1042 bytes
 	}
 	const (
 		passed = "XDP_PASS by edit, 42 of 42 bytes"
@@ -91,14 +91,14 @@ func TestLive(t *testing.T) {
 
 // Of 3,200 packets one in eight is 400; six standard deviations are 112.
 func TestLiveSample(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	stepsOn(t, v, 1)
 	l := live(t, v, observe.Filter{OneIn: 8})
 	defer l.Close()
 	frames := make([][]byte, 3200)
 	for i := range frames {
-		frames[i] = kernel.UDP4(kernel.Flow{})
+		frames[i] = harness.UDP4(harness.Flow{})
 	}
 	v.Deliver(t, frames...)
 	if got := len(next(t, l, time.Second)); got < 400-112 || got > 400+112 {
@@ -108,8 +108,8 @@ func TestLiveSample(t *testing.T) {
 
 // More events than the ring holds are counted as lost, none is forgotten.
 func TestLiveLost(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	stepsOn(t, v, 1)
 	l := live(t, v, observe.Filter{})
 	defer l.Close()
@@ -125,12 +125,12 @@ func TestLiveLost(t *testing.T) {
 
 // The chain is followed while a native tool changes it.
 func TestLiveFollows(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	stepsOn(t, v, 1)
 	out := filepath.Join(t.TempDir(), "live.pcapng")
 	cmd := exec.Command(xdpmux, "trace", v.Name, "--live", "--name", "xdp_drop_ipv6", "--verdict", "XDP_DROP", "--write", out)
-	kernel.MustRun(t, xdpmux, "load", v.Name, samples+"xdp_drop_ipv6.o")
+	harness.MustRun(t, xdpmux, "load", v.Name, samples+"xdp_drop_ipv6.o")
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -148,7 +148,7 @@ func TestLiveFollows(t *testing.T) {
 	line := func() string {
 		t.Helper()
 		for deadline := time.After(20 * time.Second); ; {
-			v.Deliver(t, kernel.UDP6(flow))
+			v.Deliver(t, harness.UDP6(flow))
 			select {
 			case l := <-lines:
 				return l
@@ -161,7 +161,7 @@ func TestLiveFollows(t *testing.T) {
 	if first := line(); first != "1  IPv6 UDP "+c6+", 62 bytes: step0 XDP_PASS, xdp_drop_ipv6 XDP_DROP => XDP_DROP by xdp_drop_ipv6" {
 		t.Errorf("got %s", first)
 	}
-	kernel.MustRun(t, "xdp-loader", "load", v.Name, samples+"xdp_count.o")
+	harness.MustRun(t, "xdp-loader", "load", v.Name, samples+"xdp_count.o")
 	for !strings.Contains(line(), "step0 XDP_PASS, xdp_count XDP_PASS, xdp_drop_ipv6 XDP_DROP") {
 	}
 	if err := cmd.Process.Signal(exitSignal); err != nil {
@@ -178,10 +178,10 @@ func TestLiveFollows(t *testing.T) {
 }
 
 func TestPrometheus(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	stepsOn(t, v, 2)
-	scrape := kernel.MustRun(t, xdpmux, "stats", v.Name, "--prometheus", "--latency", "--interval", "10ms")
+	scrape := harness.MustRun(t, xdpmux, "stats", v.Name, "--prometheus", "--latency", "--interval", "10ms")
 	lint(t, scrape)
 
 	cmd := exec.Command(xdpmux, "stats", v.Name, "--listen", ":0")
@@ -224,7 +224,7 @@ func TestPrometheus(t *testing.T) {
 	}
 	// The port is in use now.
 	address := strings.TrimSuffix(strings.TrimPrefix(url, "http://"), "/metrics")
-	if _, stderr, status := kernel.Run(t, xdpmux, "stats", v.Name, "--listen", address); status != 1 || !strings.Contains(stderr, "can't listen on "+address+": bind: address already in use") {
+	if _, stderr, status := harness.Run(t, xdpmux, "stats", v.Name, "--listen", address); status != 1 || !strings.Contains(stderr, "can't listen on "+address+": bind: address already in use") {
 		t.Errorf("exit status %d: %s", status, stderr)
 	}
 	if err := cmd.Process.Signal(exitSignal); err != nil {
@@ -249,8 +249,8 @@ func lint(t *testing.T, scrape string) {
 
 // stats --json gives rates.
 func TestStatsRates(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	stepsOn(t, v, 2)
 	d := dispatcherOf(t, v)
 	cmd := exec.Command(xdpmux, "stats", v.Name, "--json", "--interval", "500ms", "--count", "2")

@@ -16,7 +16,7 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 // scale is how much a long test does: full with XDPMUX_TEST_SCALE=1, as the CI has not
@@ -30,7 +30,7 @@ func scale(full, small int) int {
 
 // sender sends the frames of a mix in turn until it is stopped, as fast as it is let.
 type sender struct {
-	v      *kernel.Veth
+	v      *harness.Veth
 	frames [][]byte
 	sent   atomic.Uint64 // all; frame i was sent sent/len(frames) times, or once more
 	stop   chan struct{}
@@ -39,7 +39,7 @@ type sender struct {
 }
 
 // send begins to send on v's peer, a burst of the whole mix each pause.
-func send(t testing.TB, v *kernel.Veth, pause time.Duration, frames ...[]byte) *sender {
+func send(t testing.TB, v *harness.Veth, pause time.Duration, frames ...[]byte) *sender {
 	t.Helper()
 	s := &sender{v: v, frames: frames, stop: make(chan struct{})}
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
@@ -119,7 +119,7 @@ func (s *sender) finish(t testing.TB) (times uint64) {
 
 // mixFrame is a frame whose first bytes are the verdicts of step0, step1 and so on.
 func mixFrame(verdicts ...xdp.Verdict) []byte {
-	frame := kernel.UDP4(kernel.Flow{PayloadLen: 30})
+	frame := harness.UDP4(harness.Flow{PayloadLen: 30})
 	for i := range 10 {
 		frame[i] = byte(xdp.Pass)
 	}
@@ -141,7 +141,7 @@ func rowOf(t testing.TB, c observe.Chain, id uint32) observe.Program {
 	return observe.Program{}
 }
 
-func statusOf(t testing.TB, v *kernel.Veth) *dispatcher.Chain {
+func statusOf(t testing.TB, v *harness.Veth) *dispatcher.Chain {
 	t.Helper()
 	c, err := dispatcher.Status(context.Background(), v.Name)
 	if err != nil {

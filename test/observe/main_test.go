@@ -13,10 +13,10 @@ import (
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
-func TestMain(m *testing.M) { kernel.Main(m) }
+func TestMain(m *testing.M) { harness.Main(m) }
 
 // xdpmux is the command that is tested.
 var xdpmux = os.Getenv("XDPMUX")
@@ -33,7 +33,7 @@ func step(n int, on ...xdp.Verdict) xdp.Program {
 }
 
 // stepsOn is a chain of the first n steps, each of which goes on after XDP_PASS.
-func stepsOn(t testing.TB, v *kernel.Veth, n int) {
+func stepsOn(t testing.TB, v *harness.Veth, n int) {
 	t.Helper()
 	var programs []xdp.Program
 	for i := range n {
@@ -42,7 +42,7 @@ func stepsOn(t testing.TB, v *kernel.Veth, n int) {
 	attach(t, v, programs...)
 }
 
-func attach(t testing.TB, v *kernel.Veth, programs ...xdp.Program) []dispatcher.Component {
+func attach(t testing.TB, v *harness.Veth, programs ...xdp.Program) []dispatcher.Component {
 	t.Helper()
 	a, err := dispatcher.Attach(context.Background(), v.Name, programs, dispatcher.AttachOptions{RequireDispatcher: true})
 	if err != nil {
@@ -64,7 +64,7 @@ func packet(verdicts ...xdp.Verdict) []byte {
 }
 
 // dispatcherOf opens what the interface's own program is.
-func dispatcherOf(t testing.TB, v *kernel.Veth) *libbpf.FD {
+func dispatcherOf(t testing.TB, v *harness.Veth) *libbpf.FD {
 	t.Helper()
 	c, err := dispatcher.Status(context.Background(), v.Name)
 	if err != nil {
@@ -84,7 +84,7 @@ func dispatcherOf(t testing.TB, v *kernel.Veth) *libbpf.FD {
 // testRun runs a program on a packet that many times. A signal would end the run
 // early, and Go's scheduler sends some, so that the thread blocks them meanwhile.
 // The packet comes in on v; nil: on none of the tests' interfaces.
-func testRun(t testing.TB, v *kernel.Veth, fd *libbpf.FD, packet []byte, repeat int) *libbpf.TestRunResult {
+func testRun(t testing.TB, v *harness.Veth, fd *libbpf.FD, packet []byte, repeat int) *libbpf.TestRunResult {
 	t.Helper()
 	opts := libbpf.TestRunOptions{Data: packet, Repeat: repeat}
 	if v != nil {

@@ -17,7 +17,7 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 // crowd attaches tracing programs to a program until the kernel takes no more.
@@ -67,8 +67,8 @@ func crowd(t *testing.T, p xdp.Loaded) (leave func()) {
 // A program that has too many observers is said to have them, and is observed as soon as
 // others have let go.
 func TestTooManyObservers(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	stepsOn(t, v, 2)
 	second := statusOf(t, v).Programs[1].Loaded
 	leave := crowd(t, second)
@@ -99,11 +99,11 @@ func TestTooManyObservers(t *testing.T) {
 // test runs, and between them those that an interrupt brings to the same processor. From
 // 6.11 on, a test run keeps such interrupts' packets waiting, and nothing is left out.
 func TestRecursionMisses(t *testing.T) {
-	kernel.NoLeak(t)
+	harness.NoLeak(t)
 	if runtime.NumCPU() < 2 {
 		t.Fatal("this takes two processors")
 	}
-	v := kernel.NewVeth(t)
+	v := harness.NewVeth(t)
 	steering := filepath.Join("/sys/class/net", v.Name, "queues/rx-0/rps_cpus")
 	if err := os.WriteFile(steering, []byte("1"), 0); err != nil {
 		t.Fatal(err)
@@ -176,8 +176,8 @@ func on(t *testing.T, cpu int, f func()) {
 
 // Observers come and go, and leave nothing.
 func TestOpenClose(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	stepsOn(t, v, 2)
 	s := send(t, v, 2*time.Millisecond, mixFrame(), mixFrame(xdp.Drop))
 	for i := range scale(500, 15) {

@@ -11,11 +11,11 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 // loadShared loads steps on all of these interfaces at once, so that they share them.
-func loadShared(t testing.TB, all []*kernel.Veth, names ...string) {
+func loadShared(t testing.TB, all []*harness.Veth, names ...string) {
 	t.Helper()
 	var ifnames []string
 	for _, v := range all {
@@ -25,7 +25,7 @@ func loadShared(t testing.TB, all []*kernel.Veth, names ...string) {
 	for i, name := range names {
 		args = append(args, fmt.Sprintf("%s@name=%s,prio=%d,actions=XDP_PASS", steps, name, i+1))
 	}
-	kernel.MustRun(t, xdpmux, args...)
+	harness.MustRun(t, xdpmux, args...)
 }
 
 // Packets of a program that several interfaces share count where they came in, and
@@ -37,8 +37,8 @@ func TestSharedProgram(t *testing.T) {
 }
 
 func testSharedProgram(t *testing.T, programs []string) {
-	kernel.NoLeak(t)
-	all := []*kernel.Veth{kernel.NewVeth(t), kernel.NewVeth(t), kernel.NewVeth(t)}
+	harness.NoLeak(t)
+	all := []*harness.Veth{harness.NewVeth(t), harness.NewVeth(t), harness.NewVeth(t)}
 	loadShared(t, all, programs...)
 	id := statusOf(t, all[0]).Programs[0].ID
 	if other := statusOf(t, all[1]).Programs[0].ID; other != id {
@@ -71,12 +71,12 @@ func testSharedProgram(t *testing.T, programs []string) {
 
 // More interfaces share programs than the kernel takes observers for a program.
 func TestSharedByMany(t *testing.T) {
-	kernel.NoLeak(t)
+	harness.NoLeak(t)
 	n := scale(200, 60)
-	var all []*kernel.Veth
+	var all []*harness.Veth
 	var names []string
 	for range n {
-		v := kernel.NewVeth(t)
+		v := harness.NewVeth(t)
 		all, names = append(all, v), append(names, v.Name)
 	}
 	loadShared(t, all, "step0", "step1")
@@ -106,7 +106,7 @@ func TestSharedByMany(t *testing.T) {
 // A program whose argument has an unusual type, which only a legacy program may have, is
 // counted by interface as well.
 func TestUntyped(t *testing.T) {
-	kernel.NoLeak(t)
+	harness.NoLeak(t)
 	obj, err := libbpf.OpenFile(steps, libbpf.OpenOptions{LogSize: 1 << 16})
 	if err != nil {
 		t.Fatal(err)
@@ -124,9 +124,9 @@ func TestUntyped(t *testing.T) {
 	if err := errors.Join(untyped.SetType(libbpf.ProgTypeXDP), obj.Load()); err != nil {
 		t.Fatalf("%v %s", err, dispatcher.VerifierLog(err))
 	}
-	v, other := kernel.NewVeth(t), kernel.NewVeth(t)
-	for _, v := range []*kernel.Veth{v, other} {
-		v.Attach(t, untyped.FD(), kernel.Native)
+	v, other := harness.NewVeth(t), harness.NewVeth(t)
+	for _, v := range []*harness.Veth{v, other} {
+		v.Attach(t, untyped.FD(), harness.Native)
 		defer v.Close(t)
 	}
 	for _, latency := range []bool{false, true} {

@@ -12,7 +12,7 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 func open(t testing.TB, opts observe.Options, ifnames ...string) *observe.Observer {
@@ -32,8 +32,8 @@ func TestExact(t *testing.T) {
 				continue // as slow as it is like two
 			}
 			t.Run(fmt.Sprintf("%d programs, latency %v", length, latency), func(t *testing.T) {
-				kernel.NoLeak(t)
-				v := kernel.NewVeth(t)
+				harness.NoLeak(t)
+				v := harness.NewVeth(t)
 				stepsOn(t, v, length)
 				last := length - 1
 				verdictAt := func(at int, verdict xdp.Verdict) []byte {
@@ -98,8 +98,8 @@ func TestExact(t *testing.T) {
 // The table has the counts of packets whose fate is known beforehand. How it is laid
 // out is tested beside the command.
 func TestStatsTable(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	stepsOn(t, v, 2)
 	c, err := dispatcher.Status(context.Background(), v.Name)
 	if err != nil {

@@ -10,11 +10,11 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 // swap changes the chain on v with one tool or the other: a program joins or leaves.
-func swapWith(t testing.TB, v *kernel.Veth, tool int, joined *uint32) {
+func swapWith(t testing.TB, v *harness.Veth, tool int, joined *uint32) {
 	t.Helper()
 	if *joined == 0 {
 		before := map[uint32]bool{}
@@ -22,7 +22,7 @@ func swapWith(t testing.TB, v *kernel.Veth, tool int, joined *uint32) {
 			before[p.ID] = true
 		}
 		command := []string{xdpmux, "xdp-loader"}[tool%2]
-		kernel.MustRun(t, command, "load", v.Name, samples+"xdp_count.o")
+		harness.MustRun(t, command, "load", v.Name, samples+"xdp_count.o")
 		for _, p := range statusOf(t, v).Programs {
 			if !before[p.ID] {
 				*joined = p.ID
@@ -30,7 +30,7 @@ func swapWith(t testing.TB, v *kernel.Veth, tool int, joined *uint32) {
 		}
 		return
 	}
-	kernel.MustRun(t, []string{"xdp-loader", xdpmux}[tool%2], "unload", v.Name, "-i", fmt.Sprint(*joined))
+	harness.MustRun(t, []string{"xdp-loader", xdpmux}[tool%2], "unload", v.Name, "-i", fmt.Sprint(*joined))
 	*joined = 0
 }
 
@@ -43,8 +43,8 @@ func TestSwapsAddUp(t *testing.T) {
 }
 
 func testSwapsAddUp(t *testing.T, stay int) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	var programs []xdp.Program
 	for i := range stay {
 		programs = append(programs, step(i, xdp.Pass))
@@ -81,8 +81,8 @@ func testSwapsAddUp(t *testing.T, stay int) {
 // All programs of a chain count the same packets from the first one on, though packets
 // come while the probes are attached.
 func TestBeginsEven(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	stepsOn(t, v, 5)
 	s := send(t, v, time.Millisecond, mixFrame(), mixFrame(xdp.Drop), mixFrame(xdp.Pass, xdp.TX), mixFrame())
 	for range scale(30, 8) {
@@ -117,8 +117,8 @@ func addUp(programs []observe.Program) error {
 // Each line of a trace is of one packet, and of the chain that it went through, though
 // packets come while probes are attached and others change the chain.
 func TestTraceUnderSwaps(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	stays := attach(t, v, step(0, xdp.Pass))
 	mix := [][]byte{mixFrame(), mixFrame(xdp.Drop), mixFrame(xdp.TX), mixFrame(xdp.Pass, xdp.Drop), mixFrame(xdp.Pass, xdp.TX)}
 	s := send(t, v, 2*time.Millisecond, mix...)
@@ -198,7 +198,7 @@ type span struct {
 }
 
 // change has step1 join the chain and leave it until ctx ends.
-func (h *history) change(ctx context.Context, v *kernel.Veth) {
+func (h *history) change(ctx context.Context, v *harness.Veth) {
 	from := time.Now()
 	var id uint32
 	for i := 1; ; i = 3 - i {

@@ -20,7 +20,7 @@ import (
 
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 const exitSignal = syscall.SIGTERM
@@ -137,8 +137,8 @@ func (term *terminal) key(t *testing.T, key string) {
 }
 
 func TestTop(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	stepsOn(t, v, 2)
 	d := dispatcherOf(t, v)
 	// Late in a run ids have five digits or more.
@@ -218,8 +218,8 @@ func TestTop(t *testing.T) {
 
 // A shell suspends top and continues it; meanwhile the terminal is the shell's.
 func TestTopSuspends(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	stepsOn(t, v, 1)
 	const script = `"$0" top "$1" --interval 100ms; echo "stopped: $?"; stty -a; read line; fg >/dev/null; echo "ended: $?"`
 	term := startCommand(t, 80, 24, nil, "bash", "--norc", "-m", "-c", script, xdpmux, v.Name)
@@ -247,8 +247,8 @@ func TestTopSuspends(t *testing.T) {
 
 // Without a shell that could continue it, top isn't stopped, and goes on.
 func TestTopWithoutShell(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	stepsOn(t, v, 1)
 	term := startInTerminal(t, 80, 10, "top", v.Name, "--interval", "100ms")
 	term.await(t, "start", func(s string) bool { return strings.Contains(s, "step0") })
@@ -264,8 +264,8 @@ func TestTopWithoutShell(t *testing.T) {
 // In a locale without Unicode the bars are of ASCII; one that tcell doesn't know is
 // taken for that.
 func TestTopLocales(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	stepsOn(t, v, 1)
 	for _, locale := range []string{"C", "POSIX", "de_DE.ISO-8859-1", "C.UTF-8", ""} {
 		term := startCommand(t, 80, 10, []string{"LC_ALL=" + locale}, xdpmux, "top", v.Name, "--interval", "100ms")
@@ -283,8 +283,8 @@ func TestTopLocales(t *testing.T) {
 
 // A terminal that nothing can be drawn on gets a sentence, and nothing is observed for it.
 func TestTopDumb(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	for _, name := range []string{"dumb", "no-such-terminal", ""} {
 		term := startCommand(t, 100, 10, []string{"TERM=" + name}, xdpmux, "top", v.Name)
 		err := term.cmd.Wait()
@@ -300,24 +300,24 @@ func TestTopDumb(t *testing.T) {
 
 // While top is open native tools load and unload, and it shows what they did.
 func TestTopFollows(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	stepsOn(t, v, 1)
 	term := startInTerminal(t, 80, 10, "top", v.Name, "--interval", "100ms")
 	term.await(t, "start", func(s string) bool { return strings.Contains(s, "step0") })
-	kernel.MustRun(t, "xdp-loader", "load", v.Name, samples+"xdp_drop_ipv6.o")
+	harness.MustRun(t, "xdp-loader", "load", v.Name, samples+"xdp_drop_ipv6.o")
 	term.await(t, "load", func(s string) bool { return regexp.MustCompile(` 10 +\d+ xdp_drop_ipv6 `).MatchString(s) })
-	testRun(t, v, dispatcherOf(t, v), kernel.UDP6(flow), 10)
+	testRun(t, v, dispatcherOf(t, v), harness.UDP6(flow), 10)
 	term.await(t, "count", func(s string) bool { return regexp.MustCompile(`xdp_drop_ipv6 .*DROP 100%`).MatchString(s) })
 	c, err := dispatcher.Status(context.Background(), v.Name)
 	if err != nil || len(c.Programs) != 2 {
 		t.Fatalf("%+v, %v", c, err)
 	}
-	kernel.MustRun(t, "xdp-loader", "unload", v.Name, "-i", fmt.Sprint(c.Programs[1].ID))
+	harness.MustRun(t, "xdp-loader", "unload", v.Name, "-i", fmt.Sprint(c.Programs[1].ID))
 	term.await(t, "unload", func(s string) bool {
 		return regexp.MustCompile(`xdp_drop_ipv6 \(gone\) .*DROP 100%`).MatchString(s)
 	})
-	kernel.MustRun(t, "xdp-loader", "unload", v.Name, "-a")
+	harness.MustRun(t, "xdp-loader", "unload", v.Name, "-a")
 	term.await(t, "empty", func(s string) bool { return strings.Contains(s, "step0 (gone)") })
 	term.key(t, "q")
 	if err := term.cmd.Wait(); err != nil {
@@ -334,8 +334,8 @@ func (term *terminal) resize(t *testing.T, columns, lines int) {
 }
 
 func TestTopTooSmall(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	stepsOn(t, v, 1)
 	term := startInTerminal(t, 39, 8, "top", v.Name)
 	err := term.cmd.Wait()

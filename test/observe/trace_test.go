@@ -21,7 +21,7 @@ import (
 	"github.com/gopacket/gopacket/pcapgo"
 
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 // to is a destination whose first two bytes are the verdicts of step0 and step1.
@@ -59,7 +59,7 @@ const (
 
 var (
 	pass2 = to(xdp.Pass, xdp.Pass)
-	flow  = kernel.Flow{DstMAC: pass2}
+	flow  = harness.Flow{DstMAC: pass2}
 )
 
 // The capture, with what the chain xdp_count, xdp_drop_ipv6, step0 (on XDP_PASS),
@@ -68,40 +68,40 @@ var handMade = []struct {
 	frame []byte
 	want  string // after the number, and without xdp_count, which always passes
 }{
-	{kernel.UDP4(flow), "IPv4 UDP " + c4 + ", 42 bytes: " + n6 + pp},
-	{kernel.TCP4(flow), "IPv4 TCP " + c4 + ", 54 bytes: " + n6 + pp},
-	{kernel.UDP6(flow), "IPv6 UDP " + c6 + ", 62 bytes: " + v6},
-	{kernel.TCP6(flow), "IPv6 TCP " + c6 + ", 74 bytes: " + v6},
-	{kernel.ARP(flow), "ARP request 192.0.2.1 > 192.0.2.2, 42 bytes: " + n6 + pp},
-	{kernel.UDP4(kernel.Flow{DstMAC: pass2, VLAN: []uint16{5}}), "VLAN 5 IPv4 UDP " + c4 + ", 46 bytes: " + n6 + pp},
-	{kernel.UDP4(kernel.Flow{DstMAC: pass2, VLAN: []uint16{7, 5}}), "VLAN 7 VLAN 5 IPv4 UDP " + c4 + ", 50 bytes: " + n6 + pp},
+	{harness.UDP4(flow), "IPv4 UDP " + c4 + ", 42 bytes: " + n6 + pp},
+	{harness.TCP4(flow), "IPv4 TCP " + c4 + ", 54 bytes: " + n6 + pp},
+	{harness.UDP6(flow), "IPv6 UDP " + c6 + ", 62 bytes: " + v6},
+	{harness.TCP6(flow), "IPv6 TCP " + c6 + ", 74 bytes: " + v6},
+	{harness.ARP(flow), "ARP request 192.0.2.1 > 192.0.2.2, 42 bytes: " + n6 + pp},
+	{harness.UDP4(harness.Flow{DstMAC: pass2, VLAN: []uint16{5}}), "VLAN 5 IPv4 UDP " + c4 + ", 46 bytes: " + n6 + pp},
+	{harness.UDP4(harness.Flow{DstMAC: pass2, VLAN: []uint16{7, 5}}), "VLAN 7 VLAN 5 IPv4 UDP " + c4 + ", 50 bytes: " + n6 + pp},
 	// xdp_drop_ipv6 looks at the frame's own type, not behind a VLAN tag.
-	{kernel.UDP6(kernel.Flow{DstMAC: pass2, VLAN: []uint16{5}}), "VLAN 5 IPv6 UDP " + c6 + ", 66 bytes: " + n6 + pp},
-	{fragment(kernel.UDP4(kernel.Flow{DstMAC: pass2, PayloadLen: 24}), 0, true), "IPv4 UDP fragment at 0 192.0.2.1 > 192.0.2.2, 66 bytes: " + n6 + pp},
-	{fragment(kernel.UDP4(kernel.Flow{DstMAC: pass2, PayloadLen: 24}), 32, false), "IPv4 UDP fragment at 32 192.0.2.1 > 192.0.2.2, 66 bytes: " + n6 + pp},
-	{fragment6(kernel.UDP6(flow), 0), "IPv6 UDP fragment at 0 2001:db8::1 > 2001:db8::2, 70 bytes: " + v6},
-	{fragment6(kernel.UDP6(flow), 1448), "IPv6 UDP fragment at 1448 2001:db8::1 > 2001:db8::2, 70 bytes: " + v6},
-	{kernel.UDP4(kernel.Flow{DstMAC: to(xdp.Drop, xdp.Pass)}), "IPv4 UDP " + c4 + ", 42 bytes: " + n6 + "step0 XDP_DROP => XDP_DROP by step0"},
-	{kernel.TCP4(kernel.Flow{DstMAC: to(xdp.Aborted, xdp.Pass)}), "IPv4 TCP " + c4 + ", 54 bytes: " + n6 + "step0 XDP_ABORTED => XDP_ABORTED by step0"},
-	{kernel.TCP4(kernel.Flow{DstMAC: to(xdp.TX, xdp.Pass)}), "IPv4 TCP " + c4 + ", 54 bytes: " + n6 + "step0 XDP_TX => XDP_TX by step0"},
-	{kernel.TCP4(kernel.Flow{DstMAC: to(xdp.Redirect, xdp.Pass)}), "IPv4 TCP " + c4 + ", 54 bytes: " + n6 + "step0 XDP_REDIRECT => XDP_REDIRECT by step0"},
-	{kernel.TCP4(kernel.Flow{DstMAC: to(9, xdp.Pass)}), "IPv4 TCP " + c4 + ", 54 bytes: " + n6 + "step0 9 => 9 by step0"},
-	{kernel.UDP4(kernel.Flow{DstMAC: to(xdp.Pass, xdp.Drop)}), "IPv4 UDP " + c4 + ", 42 bytes: " + n6 + "step0 XDP_PASS, step1 XDP_DROP => XDP_DROP by step1"},
-	{kernel.UDP4(kernel.Flow{DstMAC: to(xdp.Pass, xdp.Aborted)}), "IPv4 UDP " + c4 + ", 42 bytes: " + n6 + "step0 XDP_PASS, step1 XDP_ABORTED => XDP_ABORTED by step1"},
-	{kernel.UDP4(kernel.Flow{DstMAC: to(xdp.Pass, xdp.TX)}), "IPv4 UDP " + c4 + ", 42 bytes: " + n6 + "step0 XDP_PASS, step1 XDP_TX, edit XDP_PASS => XDP_PASS by edit"},
-	{kernel.UDP4(kernel.Flow{DstMAC: to(xdp.Pass, xdp.Redirect)}), "IPv4 UDP " + c4 + ", 42 bytes: " + n6 + "step0 XDP_PASS, step1 XDP_REDIRECT => XDP_REDIRECT by step1"},
-	{kernel.ARP(kernel.Flow{DstMAC: to(xdp.Drop, xdp.Drop)}), "ARP request 192.0.2.1 > 192.0.2.2, 42 bytes: " + n6 + "step0 XDP_DROP => XDP_DROP by step0"},
-	{kernel.ARP(kernel.Flow{DstMAC: to(xdp.Pass, xdp.TX)}), "ARP request 192.0.2.1 > 192.0.2.2, 42 bytes: " + n6 + "step0 XDP_PASS, step1 XDP_TX, edit XDP_PASS => XDP_PASS by edit"},
-	{kernel.UDP6(kernel.Flow{DstMAC: to(xdp.TX, xdp.TX)}), "IPv6 UDP " + c6 + ", 62 bytes: " + v6},
-	{kernel.UDP6(kernel.Flow{DstMAC: to(xdp.Drop, xdp.Pass), VLAN: []uint16{5}}), "VLAN 5 IPv6 UDP " + c6 + ", 66 bytes: " + n6 + "step0 XDP_DROP => XDP_DROP by step0"},
-	{fragment(kernel.UDP4(kernel.Flow{DstMAC: to(xdp.Drop, xdp.Pass)}), 8, false), "IPv4 UDP fragment at 8 192.0.2.1 > 192.0.2.2, 42 bytes: " + n6 + "step0 XDP_DROP => XDP_DROP by step0"},
-	{kernel.UDP4(kernel.Flow{DstMAC: pass2, Src: netip.MustParseAddr("198.51.100.9"), SrcPort: 53, DstPort: 4000}), "IPv4 UDP 198.51.100.9:53 > 192.0.2.2:4000, 42 bytes: " + n6 + pp},
-	{kernel.TCP6(kernel.Flow{DstMAC: pass2, Dst: netip.MustParseAddr("2001:db8::53"), DstPort: 443}), "IPv6 TCP [2001:db8::1]:10000 > [2001:db8::53]:443, 74 bytes: " + v6},
-	{kernel.TCP4(kernel.Flow{DstMAC: pass2, PayloadLen: 1446}), "IPv4 TCP " + c4 + ", 1500 bytes: " + n6 + pp},
+	{harness.UDP6(harness.Flow{DstMAC: pass2, VLAN: []uint16{5}}), "VLAN 5 IPv6 UDP " + c6 + ", 66 bytes: " + n6 + pp},
+	{fragment(harness.UDP4(harness.Flow{DstMAC: pass2, PayloadLen: 24}), 0, true), "IPv4 UDP fragment at 0 192.0.2.1 > 192.0.2.2, 66 bytes: " + n6 + pp},
+	{fragment(harness.UDP4(harness.Flow{DstMAC: pass2, PayloadLen: 24}), 32, false), "IPv4 UDP fragment at 32 192.0.2.1 > 192.0.2.2, 66 bytes: " + n6 + pp},
+	{fragment6(harness.UDP6(flow), 0), "IPv6 UDP fragment at 0 2001:db8::1 > 2001:db8::2, 70 bytes: " + v6},
+	{fragment6(harness.UDP6(flow), 1448), "IPv6 UDP fragment at 1448 2001:db8::1 > 2001:db8::2, 70 bytes: " + v6},
+	{harness.UDP4(harness.Flow{DstMAC: to(xdp.Drop, xdp.Pass)}), "IPv4 UDP " + c4 + ", 42 bytes: " + n6 + "step0 XDP_DROP => XDP_DROP by step0"},
+	{harness.TCP4(harness.Flow{DstMAC: to(xdp.Aborted, xdp.Pass)}), "IPv4 TCP " + c4 + ", 54 bytes: " + n6 + "step0 XDP_ABORTED => XDP_ABORTED by step0"},
+	{harness.TCP4(harness.Flow{DstMAC: to(xdp.TX, xdp.Pass)}), "IPv4 TCP " + c4 + ", 54 bytes: " + n6 + "step0 XDP_TX => XDP_TX by step0"},
+	{harness.TCP4(harness.Flow{DstMAC: to(xdp.Redirect, xdp.Pass)}), "IPv4 TCP " + c4 + ", 54 bytes: " + n6 + "step0 XDP_REDIRECT => XDP_REDIRECT by step0"},
+	{harness.TCP4(harness.Flow{DstMAC: to(9, xdp.Pass)}), "IPv4 TCP " + c4 + ", 54 bytes: " + n6 + "step0 9 => 9 by step0"},
+	{harness.UDP4(harness.Flow{DstMAC: to(xdp.Pass, xdp.Drop)}), "IPv4 UDP " + c4 + ", 42 bytes: " + n6 + "step0 XDP_PASS, step1 XDP_DROP => XDP_DROP by step1"},
+	{harness.UDP4(harness.Flow{DstMAC: to(xdp.Pass, xdp.Aborted)}), "IPv4 UDP " + c4 + ", 42 bytes: " + n6 + "step0 XDP_PASS, step1 XDP_ABORTED => XDP_ABORTED by step1"},
+	{harness.UDP4(harness.Flow{DstMAC: to(xdp.Pass, xdp.TX)}), "IPv4 UDP " + c4 + ", 42 bytes: " + n6 + "step0 XDP_PASS, step1 XDP_TX, edit XDP_PASS => XDP_PASS by edit"},
+	{harness.UDP4(harness.Flow{DstMAC: to(xdp.Pass, xdp.Redirect)}), "IPv4 UDP " + c4 + ", 42 bytes: " + n6 + "step0 XDP_PASS, step1 XDP_REDIRECT => XDP_REDIRECT by step1"},
+	{harness.ARP(harness.Flow{DstMAC: to(xdp.Drop, xdp.Drop)}), "ARP request 192.0.2.1 > 192.0.2.2, 42 bytes: " + n6 + "step0 XDP_DROP => XDP_DROP by step0"},
+	{harness.ARP(harness.Flow{DstMAC: to(xdp.Pass, xdp.TX)}), "ARP request 192.0.2.1 > 192.0.2.2, 42 bytes: " + n6 + "step0 XDP_PASS, step1 XDP_TX, edit XDP_PASS => XDP_PASS by edit"},
+	{harness.UDP6(harness.Flow{DstMAC: to(xdp.TX, xdp.TX)}), "IPv6 UDP " + c6 + ", 62 bytes: " + v6},
+	{harness.UDP6(harness.Flow{DstMAC: to(xdp.Drop, xdp.Pass), VLAN: []uint16{5}}), "VLAN 5 IPv6 UDP " + c6 + ", 66 bytes: " + n6 + "step0 XDP_DROP => XDP_DROP by step0"},
+	{fragment(harness.UDP4(harness.Flow{DstMAC: to(xdp.Drop, xdp.Pass)}), 8, false), "IPv4 UDP fragment at 8 192.0.2.1 > 192.0.2.2, 42 bytes: " + n6 + "step0 XDP_DROP => XDP_DROP by step0"},
+	{harness.UDP4(harness.Flow{DstMAC: pass2, Src: netip.MustParseAddr("198.51.100.9"), SrcPort: 53, DstPort: 4000}), "IPv4 UDP 198.51.100.9:53 > 192.0.2.2:4000, 42 bytes: " + n6 + pp},
+	{harness.TCP6(harness.Flow{DstMAC: pass2, Dst: netip.MustParseAddr("2001:db8::53"), DstPort: 443}), "IPv6 TCP [2001:db8::1]:10000 > [2001:db8::53]:443, 74 bytes: " + v6},
+	{harness.TCP4(harness.Flow{DstMAC: pass2, PayloadLen: 1446}), "IPv4 TCP " + c4 + ", 1500 bytes: " + n6 + pp},
 	{append(append([]byte{2, 2, 0, 0, 0, 2}, 2, 0, 0, 0, 0, 1, 0x88, 0xb5), "local experimental"...), "Ethernet 0x88b5 02:00:00:00:00:01 > 02:02:00:00:00:02, 32 bytes: " + n6 + pp},
 }
 
-func chainOfFive(t *testing.T, v *kernel.Veth) {
+func chainOfFive(t *testing.T, v *harness.Veth) {
 	t.Helper()
 	attach(t, v,
 		xdp.Program{File: samples + "xdp_count.o"},
@@ -158,8 +158,8 @@ func TestTracePcap(t *testing.T) {
 	if len(handMade) != 30 {
 		t.Fatalf("%d packets", len(handMade))
 	}
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	chainOfFive(t, v)
 	var frames [][]byte
 	want := map[string]int{}
@@ -171,7 +171,7 @@ func TestTracePcap(t *testing.T) {
 		want[regexp.MustCompile(`=> (\S+) by`).FindStringSubmatch(p.want)[1]]++
 	}
 	out := filepath.Join(t.TempDir(), "out")
-	stdout, stderr, status := kernel.Run(t, xdpmux, "trace", v.Name, "--pcap", writePcap(t, layers.LinkTypeEthernet, frames...), "--out", out)
+	stdout, stderr, status := harness.Run(t, xdpmux, "trace", v.Name, "--pcap", writePcap(t, layers.LinkTypeEthernet, frames...), "--out", out)
 	if status != 0 || !strings.Contains(stderr, "receive queue 0") {
 		t.Fatalf("exit status %d\n%s", status, stderr)
 	}
@@ -203,7 +203,7 @@ func TestTracePcap(t *testing.T) {
 		t.Errorf("totals %v\n%s", totals, stdout)
 	}
 	// Read back what it has written, as JSON.
-	out2 := kernel.MustRun(t, xdpmux, "trace", v.Name, "--json", "--pcap", filepath.Join(out, "XDP_TX.pcapng"))
+	out2 := harness.MustRun(t, xdpmux, "trace", v.Name, "--json", "--pcap", filepath.Join(out, "XDP_TX.pcapng"))
 	var line struct {
 		Verdict   string
 		DecidedBy struct{ Name string } `json:"decided_by"`
@@ -214,10 +214,10 @@ func TestTracePcap(t *testing.T) {
 }
 
 func TestTraceBadCapture(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	chainOfFive(t, v)
-	state := kernel.Snapshot(t)
+	state := harness.Snapshot(t)
 	good := writePcap(t, layers.LinkTypeEthernet, handMade[0].frame, handMade[1].frame)
 	data, err := os.ReadFile(good)
 	if err != nil {
@@ -241,7 +241,7 @@ func TestTraceBadCapture(t *testing.T) {
 		{"short", writePcap(t, layers.LinkTypeEthernet, make([]byte, 13)), "has 13 bytes, and a test run"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			stdout, stderr, status := kernel.Run(t, xdpmux, "trace", v.Name, "--pcap", c.file)
+			stdout, stderr, status := harness.Run(t, xdpmux, "trace", v.Name, "--pcap", c.file)
 			if status != 1 || stdout != "" || !strings.Contains(stderr, c.want) {
 				t.Errorf("exit status %d\n%s%swant: %s", status, stdout, stderr, c.want)
 			}
@@ -253,8 +253,8 @@ func TestTraceBadCapture(t *testing.T) {
 // The command traces at least 5,000 packets a second, start and end of it included:
 // the best of a few runs, for others share the processors.
 func TestTraceMany(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	chainOfFive(t, v)
 	frames := make([][]byte, 15_000)
 	for i := range frames {

@@ -8,7 +8,7 @@ import (
 
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 // anyVerdict is a program that returns what a packet says, however large.
@@ -24,8 +24,8 @@ func TestOddVerdicts(t *testing.T) {
 		t.Run(fmt.Sprint("last ", last), func(t *testing.T) { testOddVerdicts(t, cases, last) })
 	}
 	t.Run("alone", func(t *testing.T) {
-		kernel.NoLeak(t)
-		v := kernel.NewVeth(t)
+		harness.NoLeak(t)
+		v := harness.NewVeth(t)
 		attach(t, v, anyVerdict)
 		o := open(t, observe.Options{}, v.Name)
 		defer o.Close()
@@ -51,8 +51,8 @@ type odd struct {
 }
 
 func testOddVerdicts(t *testing.T, cases []odd, last bool) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	other := step(1, xdp.Pass)
 	if last {
 		other.Priority = xdp.Prio(0)

@@ -103,8 +103,8 @@ func TestBreaks(t *testing.T) {
 		{"cgo/libbpf", module + "cgo/libxdp", true},
 		{"dispatcher", module + "dispatcher/observe", true},
 		{"dispatcher/observe", module + "dispatcher", false},
-		{"dispatcher", module + "test/kernel", true},
-		{"test/kernel", module + "dispatcher", false},
+		{"dispatcher", module + "test/harness", true},
+		{"test/harness", module + "dispatcher", false},
 		{"dispatcher", "fmt", false},
 	} {
 		if got := breaks(c.dir, c.imported, false); (got != "") != c.broken {

@@ -6,13 +6,13 @@ import (
 
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 // TestAttachAll shares a program among interfaces, or leaves all of them alone.
 func TestAttachAll(t *testing.T) {
-	kernel.NoLeak(t)
-	a, b, c := kernel.NewVeth(t), kernel.NewVeth(t), kernel.NewVeth(t)
+	harness.NoLeak(t)
+	a, b, c := harness.NewVeth(t), harness.NewVeth(t), harness.NewVeth(t)
 	commit(t, b.Name, dispatcher.Transaction{Add: []xdp.Program{fixture("verdicts", "v_pass")}})
 	front := []xdp.Program{fixture("flood", "front")}
 	done, err := dispatcher.AttachAll(t.Context(), []string{a.Name, b.Name}, front, dispatcher.AttachOptions{})
@@ -23,17 +23,17 @@ func TestAttachAll(t *testing.T) {
 	if len(done) != 2 || done[1].Programs[0].ID != id {
 		t.Errorf("attachments: %+v, %+v", done[0], done[1])
 	}
-	for _, v := range []*kernel.Veth{a, b} {
+	for _, v := range []*harness.Veth{a, b} {
 		v.Deliver(t, padded(frame(plain)))
 		bothShow(t, v.Name)
 	}
-	if got := kernel.Counters(t, id); got[0] != 2 {
+	if got := harness.Counters(t, id); got[0] != 2 {
 		t.Errorf("counted %d packets on two interfaces, want 2", got[0])
 	}
 
 	// The last one has a program in the way.
-	c.Attach(t, kernel.Program(t, kernel.Pass), kernel.Native)
-	before := kernel.Snapshot(t)
+	c.Attach(t, harness.Program(t, harness.Pass), harness.Native)
+	before := harness.Snapshot(t)
 	if _, err := dispatcher.AttachAll(t.Context(), []string{a.Name, b.Name, c.Name}, front, dispatcher.AttachOptions{}); !errors.Is(err, xdp.ErrLegacy) {
 		t.Errorf("error: %v", err)
 	}
@@ -41,9 +41,9 @@ func TestAttachAll(t *testing.T) {
 
 	// The last one is refused by its driver when the others are swapped already.
 	chains := []uint32{status(t, a.Name).Dispatcher.ID, status(t, b.Name).Dispatcher.ID}
-	d := kernel.NewVeth(t)
+	d := harness.NewVeth(t)
 	d.SetMTU(t, 9000)
-	before = kernel.Snapshot(t)
+	before = harness.Snapshot(t)
 	if _, err := dispatcher.AttachAll(t.Context(), []string{a.Name, b.Name, d.Name}, front, dispatcher.AttachOptions{}); !errors.Is(err, xdp.ErrModeNotSupported) {
 		t.Errorf("error: %v", err)
 	}

@@ -17,14 +17,14 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/maps"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 // TestRefused has transactions that can't be: each says why, and leaves the chain, the
 // pins and the kernel as they were.
 func TestRefused(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	pass := fixture("verdicts", "v_pass")
 	chain := commit(t, v.Name, dispatcher.Transaction{Add: slices.Repeat([]xdp.Program{pass}, 9)}).Chain
 	id := chain.Programs[3].ID
@@ -53,7 +53,7 @@ func TestRefused(t *testing.T) {
 		{"a good one and a bad one", dispatcher.Transaction{Remove: []uint32{id}, Add: []xdp.Program{pass, pinning}}, xdp.ErrVerifier, "refused"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			before := kernel.Snapshot(t)
+			before := harness.Snapshot(t)
 			_, err := c.tx.Commit(t.Context(), v.Name)
 			if !errors.Is(err, c.kind) || !strings.Contains(err.Error(), c.msg) {
 				t.Errorf("error: %v, want kind %q and text %q", err, c.kind, c.msg)
@@ -67,10 +67,10 @@ func TestRefused(t *testing.T) {
 // TestBeforeSwap: what is to come is told when it is loaded, on one interface and on
 // several, and an error keeps the chain as it was.
 func TestBeforeSwap(t *testing.T) {
-	kernel.NoLeak(t)
-	v, other := kernel.NewVeth(t), kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v, other := harness.NewVeth(t), harness.NewVeth(t)
 	old := commit(t, v.Name, dispatcher.Transaction{Add: []xdp.Program{fixture("verdicts", "v_pass")}}).Added[0].ID
-	before := kernel.Snapshot(t)
+	before := harness.Snapshot(t)
 	no := errors.New("no")
 	var told []dispatcher.Coming
 	refuse := func(coming []dispatcher.Coming) error {
@@ -96,10 +96,10 @@ func TestBeforeSwap(t *testing.T) {
 
 // TestProgramFromMemory loads an object from its bytes, with maps of other sizes.
 func TestProgramFromMemory(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	defer unload(t, v.Name)
-	data, err := os.ReadFile(kernel.Fixture("maps"))
+	data, err := os.ReadFile(harness.Fixture("maps"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,12 +119,12 @@ func TestProgramFromMemory(t *testing.T) {
 
 // TestKeepMaps replaces a program by one that goes on with its maps.
 func TestKeepMaps(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	guard := fixture("flood", "guard")
 	id := commit(t, v.Name, dispatcher.Transaction{Add: []xdp.Program{guard}}).Added[0].ID
 	v.Deliver(t, padded(frame(marked)), padded(frame(marked)))
-	stdout := kernel.MustRun(t, kernel.Xdpmux(), "replace", v.Name, "--name", "guard", "--keep-maps", guard.File, "-n", "guard")
+	stdout := harness.MustRun(t, harness.Xdpmux(), "replace", v.Name, "--name", "guard", "--keep-maps", guard.File, "-n", "guard")
 	if want := "maps kept: guard_packets\nmaps new:  front_packets, behind_packets\n"; stdout != want {
 		t.Errorf("output: %q, want %q", stdout, want)
 	}
@@ -133,16 +133,16 @@ func TestKeepMaps(t *testing.T) {
 		t.Error("the program was not replaced")
 	}
 	v.Deliver(t, padded(frame(marked)))
-	if got := kernel.Counters(t, p.ID); got[1] != 3 {
+	if got := harness.Counters(t, p.ID); got[1] != 3 {
 		t.Errorf("counted %d packets over both programs, want 3", got[1])
 	}
-	kernel.MustRun(t, kernel.Xdpmux(), "replace", v.Name, "-i", fmt.Sprint(p.ID), guard.File, "-n", "guard")
-	if got := kernel.Counters(t, status(t, v.Name).Programs[0].ID); got[1] != 0 {
+	harness.MustRun(t, harness.Xdpmux(), "replace", v.Name, "-i", fmt.Sprint(p.ID), guard.File, "-n", "guard")
+	if got := harness.Counters(t, status(t, v.Name).Programs[0].ID); got[1] != 0 {
 		t.Errorf("new maps hold %d packets", got[1])
 	}
 
 	before := status(t, v.Name)
-	_, stderr, exit := kernel.Run(t, kernel.Xdpmux(), "replace", v.Name, "--name", "guard", "--keep-maps", fixture("otherlayout", "").File)
+	_, stderr, exit := harness.Run(t, harness.Xdpmux(), "replace", v.Name, "--name", "guard", "--keep-maps", fixture("otherlayout", "").File)
 	want := "map guard_packets can't be kept: program "
 	if exit != 1 || !strings.Contains(stderr, want) || !strings.Contains(stderr, "values of 4 bytes") {
 		t.Errorf("exit status %d, %q, want %q", exit, stderr, want)
@@ -157,14 +157,14 @@ func TestKeepMaps(t *testing.T) {
 // TestKeepGlobals replaces a program by one of another file that goes on with its
 // global variables, and has constants of its own.
 func TestKeepGlobals(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	globals := fixture("globals", "")
 	id := commit(t, v.Name, dispatcher.Transaction{Add: []xdp.Program{globals}}).Added[0].ID
 	v.Deliver(t, padded(frame(plain)), padded(frame(plain)))
 	next := withSection(t, globals.File, ".rodata", []byte{10}) // unit
 	next = withSection(t, next, ".data", []byte{7})             // step, which is not to count
-	stdout := kernel.MustRun(t, kernel.Xdpmux(), "replace", v.Name, "--name", "globals", "--keep-maps", next)
+	stdout := harness.MustRun(t, harness.Xdpmux(), "replace", v.Name, "--name", "globals", "--keep-maps", next)
 	if want := "maps kept: .data, .bss\nmaps new:  .rodata\n"; stdout != want {
 		t.Errorf("output: %q, want %q", stdout, want)
 	}
@@ -183,8 +183,8 @@ func TestKeepGlobals(t *testing.T) {
 		t.Errorf("packets, bytes, last: %v, want %v, %v", got, want, err)
 	}
 
-	before := kernel.Snapshot(t)
-	_, stderr, exit := kernel.Run(t, kernel.Xdpmux(), "replace", v.Name, "--name", "globals", "--keep-maps", fixture("globals_other", "").File)
+	before := harness.Snapshot(t)
+	_, stderr, exit := harness.Run(t, harness.Xdpmux(), "replace", v.Name, "--name", "globals", "--keep-maps", fixture("globals_other", "").File)
 	want := fmt.Sprintf("xdpmux: the global variables in .bss can't be kept: total.packets of program %d (globals) is not as in ", p.ID)
 	if exit != 1 || !strings.HasPrefix(stderr, want) || !strings.Contains(stderr, "a section such as .bss.new, or replace without keeping maps") {
 		t.Errorf("exit status %d, %q, want %q", exit, stderr, want)
@@ -215,10 +215,10 @@ func withSection(t *testing.T, file, section string, begin []byte) (copied strin
 
 // TestSet changes settings from the command line, where 0 is a priority.
 func TestSet(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	commit(t, v.Name, dispatcher.Transaction{Add: []xdp.Program{fixture("verdicts", "v_pass"), fixture("verdicts", "v_drop"), fixture("verdicts", "v_drop")}})
-	kernel.MustRun(t, kernel.Xdpmux(), "set", v.Name, "--name", "v_pass", "-P", "0", "-A", "XDP_DROP,XDP_TX")
+	harness.MustRun(t, harness.Xdpmux(), "set", v.Name, "--name", "v_pass", "-P", "0", "-A", "XDP_DROP,XDP_TX")
 	first := status(t, v.Name).Programs[0]
 	if first.Name != "v_pass" || first.Priority != 0 || first.Actions != *actions(xdp.Drop, xdp.TX) {
 		t.Errorf("first program: %+v", first)
@@ -237,8 +237,8 @@ func TestSet(t *testing.T) {
 		{[]string{"--name", "v_pass"}, "set needs a priority or actions"},
 		{[]string{"-P", "1"}, "either an id or a name says which program is meant"},
 	} {
-		before := kernel.Snapshot(t)
-		_, stderr, exit := kernel.Run(t, kernel.Xdpmux(), append([]string{"set", v.Name}, c.args...)...)
+		before := harness.Snapshot(t)
+		_, stderr, exit := harness.Run(t, harness.Xdpmux(), append([]string{"set", v.Name}, c.args...)...)
 		if exit != 1 || !strings.Contains(stderr, "xdpmux: "+c.want+"\n") {
 			t.Errorf("set %q: exit status %d, %q, want %q", c.args, exit, stderr, c.want)
 		}
@@ -250,8 +250,8 @@ func TestSet(t *testing.T) {
 // TestFrags takes the support of packets of several buffers from a program and gives
 // it back: the dispatcher has it when all programs do.
 func TestFrags(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	done := commit(t, v.Name, dispatcher.Transaction{Add: []xdp.Program{fixture("verdicts", "v_pass_frags")}})
 	id := done.Added[0].ID
 	if !done.Chain.Frags {
@@ -271,19 +271,19 @@ func TestFrags(t *testing.T) {
 
 // TestCleanProbe removes a pin that a killed check of the kernel leaves.
 func TestCleanProbe(t *testing.T) {
-	kernel.NoLeak(t)
+	harness.NoLeak(t)
 	m, err := libbpf.CreateMap(libbpf.MapTypeArray, "probe", 4, 4, 1, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	v := kernel.NewVeth(t)
+	v := harness.NewVeth(t)
 	commit(t, v.Name, dispatcher.Transaction{Add: []xdp.Program{fixture("verdicts", "v_pass")}})
 	pin := filepath.Join("/sys/fs/bpf/xdp", "prog-test-link-1-99")
 	if err := libbpf.ObjPin(m.Int(), pin); err != nil {
 		t.Fatal(err)
 	}
-	kernel.MustRun(t, kernel.Xdpmux(), "clean")
+	harness.MustRun(t, harness.Xdpmux(), "clean")
 	if _, err := os.Stat(pin); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("%s: %v", pin, err)
 	}

@@ -11,14 +11,14 @@ import (
 
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 // TestCleanMeanwhile cleans while a native load has pinned its chain and has not put it on
 // the interface yet: libxdp lets go of the lock between the two.
 func TestCleanMeanwhile(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	guard := fixture("flood", "guard")
 	commit(t, v.Name, dispatcher.Transaction{Add: []xdp.Program{guard}})
 	moments := 0

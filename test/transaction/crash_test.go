@@ -11,24 +11,24 @@ import (
 
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 // TestCrash kills changes at random moments, while both tools clean. The chain is then the
 // old or the new one, it works, and Clean brings the pins back to exactly what runs.
 func TestCrash(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
-	chance := kernel.Chance(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
+	chance := harness.Chance(t)
 	object := fixture("verdicts", "").File
 	load := func(name string) []string { return []string{"load", v.Name, object, "-n", name} }
 	for _, name := range []string{"v_pass", "v_pass_frags"} {
-		kernel.MustRun(t, kernel.Xdpmux(), load(name)...)
+		harness.MustRun(t, harness.Xdpmux(), load(name)...)
 	}
-	defer cleaning(t, kernel.Xdpmux(), native)()
+	defer cleaning(t, harness.Xdpmux(), native)()
 	// How long a change takes here, so that the moments are spread over all of it.
 	start := time.Now()
-	kernel.MustRun(t, kernel.Xdpmux(), "set", v.Name, "--name", "v_pass", "-P", "7")
+	harness.MustRun(t, harness.Xdpmux(), "set", v.Name, "--name", "v_pass", "-P", "7")
 	whole := time.Since(start)
 
 	outcomes := map[string]int{}
@@ -43,7 +43,7 @@ func TestCrash(t *testing.T) {
 		} else if slices.Contains(names(before), "v_tx") {
 			args = []string{"replace", v.Name, "--name", "v_tx", object, "-n", "v_drop"}
 		}
-		cmd := exec.Command(kernel.Xdpmux(), args...)
+		cmd := exec.Command(harness.Xdpmux(), args...)
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
@@ -74,14 +74,14 @@ func TestCrash(t *testing.T) {
 // TestInterrupt asks changes to end at random moments, while both tools clean: each is made or isn't, as its
 // exit status says, and leaves nothing behind.
 func TestInterrupt(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
-	chance := kernel.Chance(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
+	chance := harness.Chance(t)
 	commit(t, v.Name, dispatcher.Transaction{Add: []xdp.Program{fixture("verdicts", "v_pass"), fixture("verdicts", "v_drop")}})
 	replace := func(name, next string) *exec.Cmd {
-		return exec.Command(kernel.Xdpmux(), "replace", v.Name, "--name", name, fixture("verdicts", "").File, "-n", next)
+		return exec.Command(harness.Xdpmux(), "replace", v.Name, "--name", name, fixture("verdicts", "").File, "-n", next)
 	}
-	defer cleaning(t, kernel.Xdpmux(), native)()
+	defer cleaning(t, harness.Xdpmux(), native)()
 	start := time.Now()
 	if out, err := replace("v_drop", "v_tx").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)

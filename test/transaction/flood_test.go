@@ -18,12 +18,12 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/desired"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 // flood sends marked and plain frames in turn until it is stopped, as fast as it
 // can, and says how many the pair has taken over.
-func flood(t *testing.T, v *kernel.Veth) (stop func() (taken uint64)) {
+func flood(t *testing.T, v *harness.Veth) (stop func() (taken uint64)) {
 	t.Helper()
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -57,7 +57,7 @@ func flood(t *testing.T, v *kernel.Veth) (stop func() (taken uint64)) {
 }
 
 // received is how many frames the driver has run programs on.
-func received(t *testing.T, v *kernel.Veth) uint64 {
+func received(t *testing.T, v *harness.Veth) uint64 {
 	t.Helper()
 	l, err := netlink.LinkByIndex(v.Index)
 	if err != nil {
@@ -69,9 +69,9 @@ func received(t *testing.T, v *kernel.Veth) uint64 {
 // TestNoGap proves that no packet misses a program while its chain changes and both tools
 // clean, that programs that stay count each packet once, and that maps keep their contents.
 func TestNoGap(t *testing.T) {
-	kernel.NoLeak(t)
-	kernel.FillShortcut(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	harness.FillShortcut(t)
+	v := harness.NewVeth(t)
 	front, guard, behind := fixture("flood", "front"), fixture("flood", "guard"), fixture("flood", "behind")
 	front.Priority, guard.Priority, behind.Priority = prio(10), prio(20), prio(90)
 	bystander := fixture("verdicts", "v_pass")
@@ -82,10 +82,10 @@ func TestNoGap(t *testing.T) {
 		ids[p.Name] = p.ID
 	}
 	before := received(t, v)
-	defer cleaning(t, kernel.Xdpmux(), native)()
+	defer cleaning(t, harness.Xdpmux(), native)()
 	stop := flood(t, v)
 	seen := []uint32{done.Chain.Dispatcher.ID}
-	chance := kernel.Chance(t)
+	chance := harness.Chance(t)
 	changes := scaled(500, 60)
 	start := time.Now()
 	for range changes {
@@ -116,7 +116,7 @@ func TestNoGap(t *testing.T) {
 	packets := stop() - before
 	t.Logf("%d packets, %d changes, %v each", packets, len(seen)-1, took/time.Duration(changes))
 
-	f, g, b := kernel.Counters(t, ids["front"]), kernel.Counters(t, ids["guard"]), kernel.Counters(t, ids["behind"])
+	f, g, b := harness.Counters(t, ids["front"]), harness.Counters(t, ids["guard"]), harness.Counters(t, ids["behind"])
 	if f[0]+f[1] != packets {
 		t.Errorf("front counted %d of %d packets", f[0]+f[1], packets)
 	}
@@ -195,8 +195,8 @@ func randomChange(chance *rand.Rand, ids map[string]uint32) (tx dispatcher.Trans
 
 // TestOneSwap counts dispatchers: whatever a transaction holds, it makes one.
 func TestOneSwap(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	var programs []xdp.Program
 	for i := range xdp.MaxPrograms {
 		p := fixture("verdicts", "v_pass")

@@ -9,7 +9,7 @@ import (
 
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 // passing are programs to load, which differ by name.
@@ -19,9 +19,9 @@ var passing = []string{"v_pass", "v_drop", "v_tx", "v_pass_frags", "v_pass_with_
 // chance. After each change both show the same, the pins are those of the protocol,
 // and the chain holds what it should.
 func TestRandomInterop(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
-	chance := kernel.Chance(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
+	chance := harness.Chance(t)
 	want := 0
 	for i := range scaled(200, 25) {
 		chain := status(t, v.Name)
@@ -73,7 +73,7 @@ func randomOperation(t *testing.T, chance *rand.Rand, ifname string, chain *disp
 	}
 	switch n {
 	case 0:
-		kernel.MustRun(t, native, "load", ifname, program.File, "-n", name, "-P", fmt.Sprint(*program.Priority))
+		harness.MustRun(t, native, "load", ifname, program.File, "-n", name, "-P", fmt.Sprint(*program.Priority))
 		return operation{"native load " + name, 1}
 	case 1:
 		tx.Add = []xdp.Program{program}
@@ -99,7 +99,7 @@ func randomOperation(t *testing.T, chance *rand.Rand, ifname string, chain *disp
 		return operation{fmt.Sprintf("set the actions of %d", id), 0}
 	case 6:
 		id := pick()
-		kernel.MustRun(t, native, "unload", ifname, "-i", fmt.Sprint(id))
+		harness.MustRun(t, native, "unload", ifname, "-i", fmt.Sprint(id))
 		return operation{fmt.Sprintf("native unload %d", id), -1}
 	}
 	id := pick()
@@ -117,12 +117,12 @@ func TestConcurrent(t *testing.T) {
 	}{
 		// A native clean takes the pins away that a native load has just made: so libxdp loses
 		// chains, with all that is in them.
-		{"ours and native", []string{kernel.Xdpmux(), native}, []string{kernel.Xdpmux()}},
-		{"ours", []string{kernel.Xdpmux()}, []string{kernel.Xdpmux(), native}},
+		{"ours and native", []string{harness.Xdpmux(), native}, []string{harness.Xdpmux()}},
+		{"ours", []string{harness.Xdpmux()}, []string{harness.Xdpmux(), native}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			kernel.NoLeak(t)
-			v := kernel.NewVeth(t)
+			harness.NoLeak(t)
+			v := harness.NewVeth(t)
 			changes := scaled(50, 4)
 			stop := cleaning(t, c.cleaners...)
 			var wg sync.WaitGroup
@@ -154,12 +154,12 @@ func worker(t *testing.T, ifname, tool string, priority uint32, changes int) (fa
 		if id == 0 {
 			args = []string{"load", ifname, fixture("verdicts", "").File, "-n", "v_pass", "-P", fmt.Sprint(priority)}
 		}
-		stdout, stderr, exit := kernel.Run(t, tool, args...)
+		stdout, stderr, exit := harness.Run(t, tool, args...)
 		found := settled(t, ifname, priority)
 		switch {
 		case exit != 0 && (len(found) > 0) == (id != 0):
 			failed++
-			if tool == kernel.Xdpmux() {
+			if tool == harness.Xdpmux() {
 				t.Errorf("%s %s: exit status %d\n%s", tool, strings.Join(args, " "), exit, stderr)
 			}
 		case exit == 0 && id == 0 && len(found) == 1:

@@ -11,7 +11,7 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/maps"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 // TestKeepRightMaps: --keep-maps goes on with a map only if it is surely the one of the
@@ -32,12 +32,12 @@ func TestKeepRightMaps(t *testing.T) {
 		{"nested_other", "", "map outer_other can't be kept: the layout of the maps in it of program ID (nested_other) is not as in "},
 	} {
 		t.Run(c.program, func(t *testing.T) {
-			kernel.NoLeak(t)
-			v := kernel.NewVeth(t)
+			harness.NoLeak(t)
+			v := harness.NewVeth(t)
 			id := commit(t, v.Name, dispatcher.Transaction{Add: []xdp.Program{fixture("keepmaps", c.program)}}).Added[0].ID
-			before := kernel.Snapshot(t)
+			before := harness.Snapshot(t)
 			maps := mapIDs(t, id)
-			stdout, stderr, exit := kernel.Run(t, kernel.Xdpmux(), "replace", v.Name, "--name", c.program, "--keep-maps", kernel.Fixture("keepmaps_next"), "-n", c.program)
+			stdout, stderr, exit := harness.Run(t, harness.Xdpmux(), "replace", v.Name, "--name", c.program, "--keep-maps", harness.Fixture("keepmaps_next"), "-n", c.program)
 			if c.kept == "" {
 				if want := "xdpmux: " + strings.ReplaceAll(c.because, "ID", fmt.Sprint(id)); exit != 1 || !strings.HasPrefix(stderr, want) ||
 					!strings.Contains(stderr, "or replace without keeping maps") {
@@ -79,8 +79,8 @@ func mapIDs(t *testing.T, progID uint32) []uint32 {
 // TestMapsInFull: maps are found and listed by their names in full, where the kernel
 // has cut two to the same.
 func TestMapsInFull(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	id := commit(t, v.Name, dispatcher.Transaction{Add: []xdp.Program{fixture("keepmaps", "typed")}}).Added[0].ID
 	for name, keySize := range map[string]int{"flow_statistics_4": 4, "flow_statistics_6": 16} {
 		m, err := maps.Open(id, name)
@@ -91,10 +91,10 @@ func TestMapsInFull(t *testing.T) {
 			t.Errorf("%s has keys of %d bytes", name, m.KeySize)
 		}
 		m.Close()
-		if list := kernel.MustRun(t, kernel.Xdpmux(), "map", "list", v.Name); !strings.Contains(list, name) {
+		if list := harness.MustRun(t, harness.Xdpmux(), "map", "list", v.Name); !strings.Contains(list, name) {
 			t.Errorf("map list:\n%s", list)
 		}
-		kernel.MustRun(t, kernel.Xdpmux(), "map", "dump", v.Name, name)
+		harness.MustRun(t, harness.Xdpmux(), "map", "dump", v.Name, name)
 	}
 	if _, err := maps.Open(id, "flow_statistics"); !errors.Is(err, xdp.ErrInvalid) {
 		t.Errorf("a name that two have: %v", err)

@@ -21,14 +21,14 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/check"
 	"github.com/xdpmux/xdpmux/dispatcher/inspect"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 // TestLock holds the lock of the protocol: native and own changes wait for it and
 // are made then. Who has no time to wait can end them.
 func TestLock(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	commit(t, v.Name, dispatcher.Transaction{Add: []xdp.Program{fixture("verdicts", "v_pass")}})
 	load := func(tool string) *exec.Cmd {
 		return exec.Command(tool, "load", v.Name, fixture("verdicts", "").File, "-n", "v_drop")
@@ -39,8 +39,8 @@ func TestLock(t *testing.T) {
 		ended bool
 	}{
 		{"native", load(native), false},
-		{"ours", load(kernel.Xdpmux()), false},
-		{"ours, ended", load(kernel.Xdpmux()), true},
+		{"ours", load(harness.Xdpmux()), false},
+		{"ours, ended", load(harness.Xdpmux()), true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			lock, err := unix.Open("/sys/fs/bpf/xdp", unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
@@ -111,11 +111,11 @@ func holder(t *testing.T) (pid int, release func()) {
 // TestLockEnds has every call that changes chains wait for the lock with an end: it says
 // who holds that, and has changed nothing. What doesn't need the lock doesn't wait.
 func TestLockEnds(t *testing.T) {
-	kernel.NoLeak(t)
-	v, bare := kernel.NewVeth(t), kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v, bare := harness.NewVeth(t), harness.NewVeth(t)
 	pass := fixture("verdicts", "v_pass")
 	id := commit(t, v.Name, dispatcher.Transaction{Add: []xdp.Program{pass}}).Added[0].ID
-	before := kernel.Snapshot(t)
+	before := harness.Snapshot(t)
 	pid, release := holder(t)
 	programs := []xdp.Program{fixture("verdicts", "v_drop")}
 	calls := map[string]func(context.Context) error{
@@ -183,7 +183,7 @@ func TestLockEnds(t *testing.T) {
 	}
 
 	// The command says for whom it has waited.
-	cmd := exec.Command(kernel.Xdpmux(), "load", bare.Name, pass.File, "-n", "v_pass")
+	cmd := exec.Command(harness.Xdpmux(), "load", bare.Name, pass.File, "-n", "v_pass")
 	var output strings.Builder
 	cmd.Stdout, cmd.Stderr = &output, &output
 	must(t, cmd.Start())

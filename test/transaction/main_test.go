@@ -16,10 +16,10 @@ import (
 
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
-func TestMain(m *testing.M) { kernel.Main(m) }
+func TestMain(m *testing.M) { harness.Main(m) }
 
 // native is the tool that shares the chains.
 const native = "xdp-loader"
@@ -35,7 +35,7 @@ func scaled(full, part int) int {
 
 // fixture is a program of an object that make has built for the tests.
 func fixture(object, name string) xdp.Program {
-	return xdp.Program{File: kernel.Fixture(object), Name: name}
+	return xdp.Program{File: harness.Fixture(object), Name: name}
 }
 
 // status is what is on an interface.
@@ -107,14 +107,14 @@ func actions(v ...xdp.Verdict) *xdp.Actions { return xdp.On(v...) }
 
 // checkPins fails the test unless the pins of all chains are exactly those that the
 // protocol has for the chain on this interface.
-func checkPins(t *testing.T, v *kernel.Veth) {
+func checkPins(t *testing.T, v *harness.Veth) {
 	t.Helper()
 	if diff := wrongPins(t, v, status(t, v.Name)); diff != "" {
 		t.Fatal(diff)
 	}
 }
 
-func wrongPins(t *testing.T, v *kernel.Veth, chain *dispatcher.Chain) string {
+func wrongPins(t *testing.T, v *harness.Veth, chain *dispatcher.Chain) string {
 	t.Helper()
 	const root = "/sys/fs/bpf/xdp/"
 	want := []string{}
@@ -147,10 +147,10 @@ func wrongPins(t *testing.T, v *kernel.Veth, chain *dispatcher.Chain) string {
 // bothShow fails the test unless both tools show the same.
 func bothShow(t *testing.T, ifname string) string {
 	t.Helper()
-	a := kernel.MustRun(t, kernel.Xdpmux(), "status", ifname)
-	b := kernel.MustRun(t, native, "status", ifname)
+	a := harness.MustRun(t, harness.Xdpmux(), "status", ifname)
+	b := harness.MustRun(t, native, "status", ifname)
 	if a != b {
-		t.Fatalf("%s status:\n%s\n%s status:\n%s", kernel.Xdpmux(), a, native, b)
+		t.Fatalf("%s status:\n%s\n%s status:\n%s", harness.Xdpmux(), a, native, b)
 	}
 	return a
 }

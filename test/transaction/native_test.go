@@ -8,7 +8,7 @@ import (
 
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 // TestNativeVersions shares chains with the native tools of other distributions, which
@@ -17,43 +17,43 @@ import (
 func TestNativeVersions(t *testing.T) {
 	for suite, version := range map[string]int{"trixie": 2, "sid": 3} {
 		t.Run(suite, func(t *testing.T) {
-			kernel.NoLeak(t)
-			loader := kernel.NativeLoader(t, suite)
-			v := kernel.NewVeth(t)
+			harness.NoLeak(t)
+			loader := harness.NativeLoader(t, suite)
+			v := harness.NewVeth(t)
 			n := nativeChain{t, v, loader, version}
 			object := n.file("verdicts")
 
-			kernel.MustRun(t, loader, "load", v.Name, object, "-n", "v_pass", "-P", "20")
+			harness.MustRun(t, loader, "load", v.Name, object, "-n", "v_pass", "-P", "20")
 			n.check("v_pass")
-			kernel.MustRun(t, kernel.Xdpmux(), "load", v.Name, object, "-n", "v_drop", "-P", "40", "--actions", "XDP_DROP,XDP_PASS")
+			harness.MustRun(t, harness.Xdpmux(), "load", v.Name, object, "-n", "v_drop", "-P", "40", "--actions", "XDP_DROP,XDP_PASS")
 			n.check("v_pass v_drop")
-			kernel.MustRun(t, loader, "load", v.Name, object, "-n", "v_pass_frags", "-P", "30")
+			harness.MustRun(t, loader, "load", v.Name, object, "-n", "v_pass_frags", "-P", "30")
 			n.check("v_pass v_pass_frags v_drop")
 
 			ids := n.ids()
-			kernel.MustRun(t, kernel.Xdpmux(), "set", v.Name, "-i", ids[0], "-P", "50", "--actions", "XDP_TX")
+			harness.MustRun(t, harness.Xdpmux(), "set", v.Name, "-i", ids[0], "-P", "50", "--actions", "XDP_TX")
 			n.check("v_pass_frags v_drop v_pass")
-			kernel.MustRun(t, kernel.Xdpmux(), "replace", v.Name, "-i", ids[1], "-n", "v_tx", object)
+			harness.MustRun(t, harness.Xdpmux(), "replace", v.Name, "-i", ids[1], "-n", "v_tx", object)
 			n.check("v_tx v_drop v_pass")
-			kernel.MustRun(t, loader, "unload", v.Name, "-i", ids[2])
+			harness.MustRun(t, loader, "unload", v.Name, "-i", ids[2])
 			n.check("v_tx v_pass")
 			if got := n.chain().Programs[1]; got.Priority != 50 || got.Actions != *xdp.On(xdp.TX) {
 				t.Errorf("%+v has lost what it was set to", got)
 			}
-			kernel.MustRun(t, kernel.Xdpmux(), "unload", v.Name, "-i", n.ids()[0])
+			harness.MustRun(t, harness.Xdpmux(), "unload", v.Name, "-i", n.ids()[0])
 			n.check("v_pass")
-			if got := v.Deliver(t, kernel.UDP4(kernel.Flow{PayloadLen: 64})); len(got) != 1 {
+			if got := v.Deliver(t, harness.UDP4(harness.Flow{PayloadLen: 64})); len(got) != 1 {
 				t.Errorf("%d packets, want one", len(got))
 			}
 
 			// Programs that change packet data go into the chain of either.
-			kernel.MustRun(t, kernel.Xdpmux(), "load", v.Name, n.file("movehead"), "-P", "60")
+			harness.MustRun(t, harness.Xdpmux(), "load", v.Name, n.file("movehead"), "-P", "60")
 			n.check("v_pass move_head")
-			kernel.MustRun(t, loader, "unload", v.Name, "-a")
+			harness.MustRun(t, loader, "unload", v.Name, "-a")
 			checkPins(t, v)
-			kernel.MustRun(t, loader, "load", v.Name, object, "-n", "v_pass")
+			harness.MustRun(t, loader, "load", v.Name, object, "-n", "v_pass")
 			n.check("v_pass")
-			kernel.MustRun(t, kernel.Xdpmux(), "unload", v.Name, "-a")
+			harness.MustRun(t, harness.Xdpmux(), "unload", v.Name, "-a")
 			checkPins(t, v)
 		})
 	}
@@ -62,14 +62,14 @@ func TestNativeVersions(t *testing.T) {
 // nativeChain is a chain that native tools of another distribution share.
 type nativeChain struct {
 	*testing.T
-	veth    *kernel.Veth
+	veth    *harness.Veth
 	loader  string
 	version int
 }
 
 func (n nativeChain) file(name string) string {
 	n.Helper()
-	path, err := filepath.Abs(kernel.Fixture(name))
+	path, err := filepath.Abs(harness.Fixture(name))
 	if err != nil {
 		n.Fatal(err)
 	}
@@ -93,10 +93,10 @@ func (n nativeChain) check(programs string) {
 	if got := strings.Join(names(chain), " "); got != programs || chain.Version != n.version {
 		n.Fatalf("chain of version %d: %s\nwant version %d: %s", chain.Version, got, n.version, programs)
 	}
-	ours := kernel.MustRun(n, kernel.Xdpmux(), "status", n.veth.Name)
-	theirs := kernel.MustRun(n, n.loader, "status", n.veth.Name)
+	ours := harness.MustRun(n, harness.Xdpmux(), "status", n.veth.Name)
+	theirs := harness.MustRun(n, n.loader, "status", n.veth.Name)
 	if ours != theirs {
-		n.Fatalf("%s status:\n%s\n%s status:\n%s", kernel.Xdpmux(), ours, n.loader, theirs)
+		n.Fatalf("%s status:\n%s\n%s status:\n%s", harness.Xdpmux(), ours, n.loader, theirs)
 	}
 	checkPins(n.T, n.veth)
 }

@@ -5,22 +5,22 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 // TestOddMap meets programs with a dispatcher's name whose map has another size than that
 // of a dispatcher, or of its version: every command says so, and leaves it.
 func TestOddMap(t *testing.T) {
-	kernel.NoLeak(t)
+	harness.NoLeak(t)
 	object := fixture("verdicts", "").File
 	for _, c := range []struct{ size, version int }{
 		{1, 2}, {85, 0}, {123, 2}, {124, 3}, {128, 2}, {128, 200}, {4097, 3}, {1 << 20, 3},
 	} {
 		t.Run(fmt.Sprintf("%d bytes, version %d", c.size, c.version), func(t *testing.T) {
-			v := kernel.NewVeth(t)
+			v := harness.NewVeth(t)
 			value := make([]byte, c.size)
 			copy(value, []byte{236, byte(c.version), 255})
-			v.Attach(t, kernel.OddDispatcher(t, value), kernel.Native)
+			v.Attach(t, harness.OddDispatcher(t, value), harness.Native)
 			before := statusText(t, v.Name)
 			says := fmt.Sprintf("can't read the chain on %s: a configuration of %d bytes is not of a libxdp dispatcher\n", v.Name, c.size)
 			if c.version > 3 {
@@ -35,12 +35,12 @@ func TestOddMap(t *testing.T) {
 				{"unload", v.Name, "-i", "1"},
 				{"unload", v.Name, "-a"},
 			} {
-				stdout, stderr, exit := kernel.Run(t, kernel.Xdpmux(), args...)
+				stdout, stderr, exit := harness.Run(t, harness.Xdpmux(), args...)
 				if exit != 1 || !strings.HasPrefix(stderr, "xdpmux: "+says) {
 					t.Errorf("%q: exit status %d\n%s%s", args, exit, stdout, stderr)
 				}
 			}
-			kernel.MustRun(t, kernel.Xdpmux(), "clean")
+			harness.MustRun(t, harness.Xdpmux(), "clean")
 			if after := statusText(t, v.Name); after != before {
 				t.Errorf("status: %s\nbefore: %s", after, before)
 			}
@@ -51,6 +51,6 @@ func TestOddMap(t *testing.T) {
 // statusText is all that the command says of an interface.
 func statusText(t *testing.T, ifname string) string {
 	t.Helper()
-	stdout, stderr, _ := kernel.Run(t, kernel.Xdpmux(), "status", ifname)
+	stdout, stderr, _ := harness.Run(t, harness.Xdpmux(), "status", ifname)
 	return stdout + stderr
 }

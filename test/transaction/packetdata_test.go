@@ -8,23 +8,23 @@ import (
 
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 // TestMoveHead has a program that changes packet data join a chain, where libxdp's
 // dispatcher can host it and where only xdpmux's own can.
 func TestMoveHead(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	move := fixture("movehead", "")
-	kernel.MustRun(t, native, "load", v.Name, fixture("verdicts", "").File, "-n", "v_pass")
-	kernel.MustRun(t, kernel.Xdpmux(), "load", v.Name, move.File)
+	harness.MustRun(t, native, "load", v.Name, fixture("verdicts", "").File, "-n", "v_pass")
+	harness.MustRun(t, harness.Xdpmux(), "load", v.Name, move.File)
 	if got := strings.Join(names(status(t, v.Name)), " "); got != "move_head v_pass" {
 		t.Fatalf("chain: %s", got)
 	}
 	bothShow(t, v.Name)
 	checkPins(t, v)
-	sent := kernel.UDP4(kernel.Flow{PayloadLen: 64})
+	sent := harness.UDP4(harness.Flow{PayloadLen: 64})
 	if got := v.Deliver(t, sent); len(got) != 1 || !bytes.Equal(got[0], sent[4:]) {
 		t.Errorf("%d frames, want one without its first four bytes", len(got))
 	}
@@ -40,7 +40,7 @@ func TestMoveHead(t *testing.T) {
 
 	// A native tool joins that chain, or fails and leaves it.
 	before := status(t, v.Name)
-	_, stderr, exit := kernel.Run(t, native, "load", v.Name, fixture("verdicts", "").File, "-n", "v_pass")
+	_, stderr, exit := harness.Run(t, native, "load", v.Name, fixture("verdicts", "").File, "-n", "v_pass")
 	after := status(t, v.Name)
 	switch {
 	case exit == 0 && len(after.Programs) == 2:
@@ -50,7 +50,7 @@ func TestMoveHead(t *testing.T) {
 		t.Errorf("%s load: exit status %d, chain %+v, before %+v", native, exit, after, before)
 	}
 	checkPins(t, v)
-	kernel.MustRun(t, native, "unload", v.Name, "-a")
+	harness.MustRun(t, native, "unload", v.Name, "-a")
 	checkPins(t, v)
 }
 
@@ -58,21 +58,21 @@ func TestMoveHead(t *testing.T) {
 // kernel and their libxdp are such: whoever loads it is told before, and whoever looks
 // is told after.
 func TestNativeLock(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	move, pass := fixture("movehead", "").File, fixture("verdicts", "").File
 
 	// Whether it is such, native tools themselves tell.
-	kernel.MustRun(t, kernel.Xdpmux(), "load", v.Name, move)
-	_, _, exit := kernel.Run(t, native, "load", v.Name, pass, "-n", "v_pass")
+	harness.MustRun(t, harness.Xdpmux(), "load", v.Name, move)
+	_, _, exit := harness.Run(t, native, "load", v.Name, pass, "-n", "v_pass")
 	locks := exit != 0
-	kernel.MustRun(t, kernel.Xdpmux(), "unload", v.Name, "-a")
+	harness.MustRun(t, harness.Xdpmux(), "unload", v.Name, "-a")
 	t.Logf("native tools are locked out: %t", locks)
 
-	kernel.MustRun(t, kernel.Xdpmux(), "load", v.Name, pass, "-n", "v_pass")
+	harness.MustRun(t, harness.Xdpmux(), "load", v.Name, pass, "-n", "v_pass")
 	told := func(want bool, text string, args ...string) {
 		t.Helper()
-		stdout, stderr, exit := kernel.Run(t, kernel.Xdpmux(), args...)
+		stdout, stderr, exit := harness.Run(t, harness.Xdpmux(), args...)
 		if got := strings.Contains(stdout+stderr, text); got != want {
 			t.Errorf("%q: exit status %d, %q there: %t, want %t\n%s%s", args, exit, text, got, want, stdout, stderr)
 		}
@@ -80,8 +80,8 @@ func TestNativeLock(t *testing.T) {
 	const note, warning = "note: tools of libxdp before 1.5.5 can't change the chain", "can't change the chain on "
 	told(false, note, "status", v.Name)
 
-	before := kernel.Snapshot(t)
-	stdout, stderr, exit := kernel.Run(t, kernel.Xdpmux(), "load", "--native-compatible", v.Name, move)
+	before := harness.Snapshot(t)
+	stdout, stderr, exit := harness.Run(t, harness.Xdpmux(), "load", "--native-compatible", v.Name, move)
 	if locks {
 		if exit != 1 || !strings.HasPrefix(stderr, "xdpmux: tools of libxdp ") || !strings.Contains(stderr, warning) {
 			t.Errorf("exit status %d\n%s%s", exit, stdout, stderr)
@@ -90,7 +90,7 @@ func TestNativeLock(t *testing.T) {
 	} else if exit != 0 {
 		t.Errorf("exit status %d\n%s%s", exit, stdout, stderr)
 	} else {
-		kernel.MustRun(t, native, "unload", v.Name, "-i", fmt.Sprint(status(t, v.Name).Programs[0].ID))
+		harness.MustRun(t, native, "unload", v.Name, "-i", fmt.Sprint(status(t, v.Name).Programs[0].ID))
 	}
 
 	told(locks, "warning: tools of libxdp", "load", v.Name, move)
@@ -109,10 +109,10 @@ func TestNativeLock(t *testing.T) {
 	}
 
 	// Without the program all is as before.
-	kernel.MustRun(t, kernel.Xdpmux(), "unload", v.Name, "-i", fmt.Sprint(status(t, v.Name).Programs[0].ID))
+	harness.MustRun(t, harness.Xdpmux(), "unload", v.Name, "-i", fmt.Sprint(status(t, v.Name).Programs[0].ID))
 	told(false, note, "status", v.Name)
-	kernel.MustRun(t, native, "load", v.Name, pass, "-n", "v_pass")
+	harness.MustRun(t, native, "load", v.Name, pass, "-n", "v_pass")
 	told(locks, "warning: tools of libxdp", "replace", v.Name, "--name", "v_tx", move)
-	kernel.MustRun(t, kernel.Xdpmux(), "unload", v.Name, "-a")
+	harness.MustRun(t, harness.Xdpmux(), "unload", v.Name, "-a")
 	checkPins(t, v)
 }

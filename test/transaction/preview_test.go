@@ -12,7 +12,7 @@ import (
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 // programsOf is what a preview and the chain that came of it have in common.
@@ -37,8 +37,8 @@ func programsOf(t *testing.T, v any) string {
 // TestPreview: a preview changes and leaves nothing, and the change makes of the chain
 // what it has told.
 func TestPreview(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	pass, drop, frags := fixture("verdicts", "v_pass"), fixture("verdicts", "v_drop"), fixture("verdicts", "v_pass_frags")
 	pinned := fixture("pinned", "good")
 	pinned.PinPath = "/sys/fs/bpf/previewed" // only a load makes it
@@ -71,7 +71,7 @@ func TestPreview(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			tx := c.tx()
-			before := kernel.Snapshot(t)
+			before := harness.Snapshot(t)
 			chain := status(t, v.Name)
 			preview, err := tx.Preview(t.Context(), v.Name)
 			if err != nil {
@@ -96,7 +96,7 @@ func TestPreview(t *testing.T) {
 		})
 	}
 
-	before := kernel.Snapshot(t)
+	before := harness.Snapshot(t)
 	if _, err := (dispatcher.Transaction{Add: []xdp.Program{pinned}}).Preview(t.Context(), v.Name); err != nil {
 		t.Error(err)
 	}
@@ -127,7 +127,7 @@ func TestPreview(t *testing.T) {
 	}
 	before.Check(t)
 
-	link, err := libbpf.LinkCreate(kernel.Program(t, kernel.Pass), v.Index, libbpf.AttachXDP, 0, 0)
+	link, err := libbpf.LinkCreate(harness.Program(t, harness.Pass), v.Index, libbpf.AttachXDP, 0, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,11 +139,11 @@ func TestPreview(t *testing.T) {
 
 // TestDryRun: every command that changes chains tells what it would make of them.
 func TestDryRun(t *testing.T) {
-	kernel.NoLeak(t)
-	v, other := kernel.NewVeth(t), kernel.NewVeth(t)
-	object := kernel.Fixture("verdicts")
+	harness.NoLeak(t)
+	v, other := harness.NewVeth(t), harness.NewVeth(t)
+	object := harness.Fixture("verdicts")
 	id := commit(t, v.Name, dispatcher.Transaction{Add: []xdp.Program{fixture("verdicts", "v_pass")}}).Added[0].ID
-	before := kernel.Snapshot(t)
+	before := harness.Snapshot(t)
 	same := status(t, v.Name)
 	for _, c := range []struct {
 		args []string
@@ -158,9 +158,9 @@ func TestDryRun(t *testing.T) {
 	} {
 		t.Run(c.args[0], func(t *testing.T) {
 			args := append(c.args, "--dry-run")
-			table := kernel.MustRun(t, kernel.Xdpmux(), args...)
+			table := harness.MustRun(t, harness.Xdpmux(), args...)
 			var previews []dispatcher.Preview
-			if err := json.Unmarshal([]byte(kernel.MustRun(t, kernel.Xdpmux(), append(args, "--json")...)), &previews); err != nil {
+			if err := json.Unmarshal([]byte(harness.MustRun(t, harness.Xdpmux(), append(args, "--json")...)), &previews); err != nil {
 				t.Fatal(err)
 			}
 			var chains []string
@@ -190,7 +190,7 @@ func TestDryRun(t *testing.T) {
 			}
 		})
 	}
-	if _, stderr, exit := kernel.Run(t, kernel.Xdpmux(), "set", v.Name, "-i", fmt.Sprint(id), "-P", "1", "--json"); exit != 1 || !strings.Contains(stderr, "--json is for what --dry-run prints") {
+	if _, stderr, exit := harness.Run(t, harness.Xdpmux(), "set", v.Name, "-i", fmt.Sprint(id), "-P", "1", "--json"); exit != 1 || !strings.Contains(stderr, "--json is for what --dry-run prints") {
 		t.Errorf("exit status %d\n%s", exit, stderr)
 	}
 	unload(t, v.Name)

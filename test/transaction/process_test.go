@@ -7,17 +7,17 @@ import (
 
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 // TestOneProcess changes one chain while changes of another one are refused, in one
 // process that lives on: they don't wait for each other, and what is refused leaves
 // no descriptor open.
 func TestOneProcess(t *testing.T) {
-	kernel.NoLeak(t)
-	a, b := kernel.NewVeth(t), kernel.NewVeth(t)
+	harness.NoLeak(t)
+	a, b := harness.NewVeth(t), harness.NewVeth(t)
 	var ids []uint32
-	for _, v := range []*kernel.Veth{a, b} {
+	for _, v := range []*harness.Veth{a, b} {
 		ids = append(ids, commit(t, v.Name, dispatcher.Transaction{Add: []xdp.Program{fixture("verdicts", "v_pass")}}).Added[0].ID)
 	}
 	done := make(chan error, 2)

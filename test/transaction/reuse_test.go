@@ -8,7 +8,7 @@ import (
 
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 // reused is the index of an interface that goes while a command is about to change it, and
@@ -17,23 +17,23 @@ const reused = 900
 
 func newInterface(t *testing.T, name string) {
 	t.Helper()
-	kernel.MustRun(t, "ip", "link", "add", name, "index", fmt.Sprint(reused), "type", "veth", "peer", "name", name+"peer")
-	t.Cleanup(func() { kernel.Run(t, "ip", "link", "del", name) }) // unless it has gone
+	harness.MustRun(t, "ip", "link", "add", name, "index", fmt.Sprint(reused), "type", "veth", "peer", "name", name+"peer")
+	t.Cleanup(func() { harness.Run(t, "ip", "link", "del", name) }) // unless it has gone
 }
 
 // TestReusedIndex has commands wait for the lock while their interface goes, and another
 // one gets its index: none does to that what was meant for the first.
 func TestReusedIndex(t *testing.T) {
-	kernel.NoLeak(t)
+	harness.NoLeak(t)
 	object := fixture("verdicts", "").File
-	bystander := kernel.NewVeth(t)
+	bystander := harness.NewVeth(t)
 	for _, c := range []struct {
 		chain bool // the interface has one
 		args  []string
 	}{
 		{false, []string{"load", "gone", object, "-n", "v_pass"}},
 		{false, []string{"load", "gone," + bystander.Name, object, "-n", "v_pass"}},
-		{false, []string{"run", "gone", kernel.Sample("xdp_count")}},
+		{false, []string{"run", "gone", harness.Sample("xdp_count")}},
 		{true, []string{"load", "gone", object, "-n", "v_pass"}},
 		{true, []string{"set", "gone", "--name", "v_drop", "-P", "7"}},
 		{true, []string{"replace", "gone", "--name", "v_drop", object, "-n", "v_pass"}},
@@ -47,12 +47,12 @@ func TestReusedIndex(t *testing.T) {
 				commit(t, "gone", dispatcher.Transaction{Add: []xdp.Program{fixture("verdicts", "v_drop")}})
 			}
 			_, release := holder(t)
-			cmd := exec.Command(kernel.Xdpmux(), c.args...)
+			cmd := exec.Command(harness.Xdpmux(), c.args...)
 			var output strings.Builder
 			cmd.Stdout, cmd.Stderr = &output, &output
 			must(t, cmd.Start())
 			waitForLock(t, cmd.Process.Pid)
-			kernel.MustRun(t, "ip", "link", "del", "gone")
+			harness.MustRun(t, "ip", "link", "del", "gone")
 			newInterface(t, "other")
 			release()
 			err := cmd.Wait()
@@ -74,13 +74,13 @@ func TestReusedIndex(t *testing.T) {
 // its pins are there, and gives its interface's index to another one there: so also between
 // the last look at the name and the swap.
 func TestReusedBetweenCalls(t *testing.T) {
-	kernel.NoLeak(t)
+	harness.NoLeak(t)
 	object := fixture("verdicts", "").File
 	noticed := 0
 	for n := 1; n <= 5; n++ { // of each thread
 		newInterface(t, "gone")
 		cmd := exec.Command("strace", "-f", "--seccomp-bpf", "-o", "/dev/null", "-e", "trace=sendto", "-e", fmt.Sprintf("inject=sendto:delay_enter=1500000:when=%d", n),
-			kernel.Xdpmux(), "load", "gone", object, "-n", "v_pass")
+			harness.Xdpmux(), "load", "gone", object, "-n", "v_pass")
 		var output strings.Builder
 		cmd.Stdout, cmd.Stderr = &output, &output
 		must(t, cmd.Start())
@@ -92,7 +92,7 @@ func TestReusedBetweenCalls(t *testing.T) {
 			held = heldByStrace(t, cmd.Process.Pid, done)
 		}
 		if held {
-			kernel.MustRun(t, "ip", "link", "del", "gone")
+			harness.MustRun(t, "ip", "link", "del", "gone")
 			newInterface(t, "other")
 			err := <-done // none if it was loaded before
 			if chain := status(t, "other"); chain.Dispatcher != nil || chain.Legacy != nil {
@@ -101,10 +101,10 @@ func TestReusedBetweenCalls(t *testing.T) {
 			if strings.Contains(output.String(), `is now that of "other"`) {
 				noticed++
 			}
-			kernel.MustRun(t, "ip", "link", "del", "other")
+			harness.MustRun(t, "ip", "link", "del", "other")
 		} else {
 			must(t, <-done)
-			kernel.MustRun(t, "ip", "link", "del", "gone")
+			harness.MustRun(t, "ip", "link", "del", "gone")
 		}
 		_, err := dispatcher.Clean(t.Context(), dispatcher.CleanOptions{})
 		must(t, err)

@@ -11,7 +11,7 @@ import (
 
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 // TestEveryStep has each system call of a change, as far as it concerns the kernel's
@@ -19,9 +19,9 @@ import (
 // the old or the new one, as the exit status says, and nothing is left behind but
 // what Clean removes after a kill or where the old chain's pins couldn't be removed.
 func TestEveryStep(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
-	chance := kernel.Chance(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
+	chance := harness.Chance(t)
 	commit(t, v.Name, dispatcher.Transaction{Add: []xdp.Program{fixture("verdicts", "v_drop"), fixture("flood", "guard")}})
 	for _, fault := range []string{"error=ENOMEM", "signal=KILL"} {
 		killed := fault == "signal=KILL"
@@ -80,12 +80,12 @@ func TestEveryStep(t *testing.T) {
 // opening that, and swaps the chain meanwhile: it has to show the chain, not that there
 // is none.
 func TestStatusMeanwhile(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	pass := fixture("verdicts", "v_pass")
 	id := commit(t, v.Name, dispatcher.Transaction{Add: []xdp.Program{pass}}).Chain.Programs[0].ID
 	var output strings.Builder
-	cmd := exec.Command("strace", "-f", "-o", "/dev/null", "-e", "trace=bpf", "-e", "inject=bpf:delay_enter=2s:when=1", kernel.Xdpmux(), "status", v.Name)
+	cmd := exec.Command("strace", "-f", "-o", "/dev/null", "-e", "trace=bpf", "-e", "inject=bpf:delay_enter=2s:when=1", harness.Xdpmux(), "status", v.Name)
 	cmd.Stdout, cmd.Stderr = &output, &output
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -124,8 +124,8 @@ func underStrace(t *testing.T, calls, inject string, args ...string) (exit int, 
 	for _, one := range strings.Fields(inject) {
 		line = append(line, "-e", one)
 	}
-	line = append(append(line, kernel.Xdpmux()), args...)
-	stdout, stderr, exit := kernel.Run(t, "sh", line...)
+	line = append(append(line, harness.Xdpmux()), args...)
+	stdout, stderr, exit := harness.Run(t, "sh", line...)
 	text, err := os.ReadFile(trace)
 	if err != nil {
 		t.Fatal(err)

@@ -14,19 +14,19 @@ import (
 
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 // guarded are interfaces that run a guard, and at the end one whose driver refuses a chain
 // when the others have been swapped already.
-func guarded(t *testing.T, n int) (all []*kernel.Veth, names []string) {
+func guarded(t *testing.T, n int) (all []*harness.Veth, names []string) {
 	t.Helper()
 	for range n {
-		v := kernel.NewVeth(t)
+		v := harness.NewVeth(t)
 		commit(t, v.Name, dispatcher.Transaction{Add: []xdp.Program{fixture("flood", "guard")}})
 		all, names = append(all, v), append(names, v.Name)
 	}
-	refuses := kernel.NewVeth(t)
+	refuses := harness.NewVeth(t)
 	refuses.SetMTU(t, 9000)
 	return all, append(names, refuses.Name)
 }
@@ -40,7 +40,7 @@ func atLastSwap(n int, f func()) dispatcher.AttachOptions {
 	}}
 }
 
-func checkGuards(t *testing.T, all []*kernel.Veth) {
+func checkGuards(t *testing.T, all []*harness.Veth) {
 	t.Helper()
 	for _, v := range all {
 		if passed := v.Deliver(t, padded(frame(marked)), padded(frame(plain))); len(passed) != 1 {
@@ -53,12 +53,12 @@ func checkGuards(t *testing.T, all []*kernel.Veth) {
 // have cleaned away the pins of the chains that were there: these run as before all the
 // same, with their pins.
 func TestTakenBack(t *testing.T) {
-	kernel.NoLeak(t)
+	harness.NoLeak(t)
 	all, names := guarded(t, 3)
-	before := kernel.Snapshot(t)
+	before := harness.Snapshot(t)
 	opts := atLastSwap(len(all), func() {
-		kernel.MustRun(t, native, "clean")
-		if removed := kernel.MustRun(t, kernel.Xdpmux(), "clean"); strings.Contains(removed, "dispatch-") {
+		harness.MustRun(t, native, "clean")
+		if removed := harness.MustRun(t, harness.Xdpmux(), "clean"); strings.Contains(removed, "dispatch-") {
 			t.Logf("%s", removed)
 		}
 		for _, v := range all {
@@ -83,10 +83,10 @@ func TestTakenBack(t *testing.T) {
 // TestNotTakenBack has it fail while nothing can be pinned: the new chains, in which the
 // guards run too, are the best that is left, and the error says which interfaces have them.
 func TestNotTakenBack(t *testing.T) {
-	kernel.NoLeak(t)
+	harness.NoLeak(t)
 	all, names := guarded(t, 2)
 	opts := atLastSwap(len(all), func() {
-		kernel.MustRun(t, kernel.Xdpmux(), "clean")
+		harness.MustRun(t, harness.Xdpmux(), "clean")
 		must(t, unix.Mount("", "/sys/fs/bpf", "", unix.MS_REMOUNT|unix.MS_RDONLY, ""))
 	})
 	_, err := dispatcher.AttachAll(t.Context(), names, []xdp.Program{fixture("flood", "front")}, opts)
@@ -101,7 +101,7 @@ func TestNotTakenBack(t *testing.T) {
 		}
 	}
 	checkGuards(t, all)
-	kernel.MustRun(t, kernel.Xdpmux(), "clean")
+	harness.MustRun(t, harness.Xdpmux(), "clean")
 	for _, v := range all {
 		bothShow(t, v.Name)
 		unload(t, v.Name)
@@ -114,7 +114,7 @@ var lookFailed = regexp.MustCompile(`recvfrom.*\(INJECTED\)`)
 // at what became of them, and has it be killed at each message to the kernel. It is made on
 // both or on none; of what a kill leaves, the next load tells.
 func TestAttachAllSteps(t *testing.T) {
-	kernel.NoLeak(t)
+	harness.NoLeak(t)
 	two := newTwo(t)
 	// strace counts the calls of each thread, and Go chooses the threads: not every round has
 	// the look fail that follows a swap.
@@ -141,7 +141,7 @@ func TestAttachAllSteps(t *testing.T) {
 	for n := 1; ; n++ {
 		inject := fmt.Sprintf("inject=sendto:signal=KILL:when=%d", n)
 		_, _, met := underStrace(t, "sendto", inject, two.load...)
-		kernel.MustRun(t, kernel.Xdpmux(), "clean")
+		harness.MustRun(t, harness.Xdpmux(), "clean")
 		two.loadAgain(inject)
 		if !met {
 			break
@@ -159,7 +159,7 @@ func TestAttachAllSteps(t *testing.T) {
 	if a, b := two.run("front"); !a || b {
 		t.Errorf("it runs there: %t, %t", a, b)
 	}
-	kernel.MustRun(t, kernel.Xdpmux(), "clean")
+	harness.MustRun(t, harness.Xdpmux(), "clean")
 	two.loadAgain("killed between the swaps")
 	unload(t, two.a.Name)
 	unload(t, two.b.Name)
@@ -168,15 +168,15 @@ func TestAttachAllSteps(t *testing.T) {
 // two are interfaces with a guard each, and the arguments that load another program on both.
 type two struct {
 	*testing.T
-	a, b   *kernel.Veth
+	a, b   *harness.Veth
 	guards [2]uint32
 	load   []string
 }
 
 func newTwo(t *testing.T) *two {
 	t.Helper()
-	n := &two{T: t, a: kernel.NewVeth(t), b: kernel.NewVeth(t)}
-	for i, v := range []*kernel.Veth{n.a, n.b} {
+	n := &two{T: t, a: harness.NewVeth(t), b: harness.NewVeth(t)}
+	for i, v := range []*harness.Veth{n.a, n.b} {
 		n.guards[i] = commit(t, v.Name, dispatcher.Transaction{Add: []xdp.Program{fixture("flood", "guard")}}).Added[0].ID
 	}
 	n.load = []string{"load", n.a.Name + "," + n.b.Name, fixture("flood", "").File, "-n", "front"}
@@ -193,7 +193,7 @@ func (n *two) run(name string) (a, b bool) {
 func (n *two) loadAgain(what string) {
 	n.Helper()
 	a, b := n.run("front")
-	_, stderr, exit := kernel.Run(n, kernel.Xdpmux(), n.load...)
+	_, stderr, exit := harness.Run(n, harness.Xdpmux(), n.load...)
 	says := strings.Contains(stderr, "warning: front runs on "+n.a.Name+" (program ") && strings.Contains(stderr, "and not on "+n.b.Name)
 	if exit != 0 || says != (a && !b) {
 		n.Errorf("%s: it ran there: %t, %t, and the next load, with exit status %d, says:\n%s", what, a, b, exit, stderr)
@@ -204,7 +204,7 @@ func (n *two) loadAgain(what string) {
 // tidy leaves the guards alone there.
 func (n *two) tidy() {
 	n.Helper()
-	for i, v := range []*kernel.Veth{n.a, n.b} {
+	for i, v := range []*harness.Veth{n.a, n.b} {
 		var others []uint32
 		for _, p := range status(n.T, v.Name).Programs {
 			if p.ID != n.guards[i] {

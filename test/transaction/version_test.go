@@ -7,34 +7,34 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 // TestOtherVersions has every command that changes a chain meet one whose dispatcher
 // has a version that is not written any more, or one that nobody knows, or that is bound
 // to its device: it says so and leaves the chain, and plan tells what it would have done.
 func TestOtherVersions(t *testing.T) {
-	kernel.NoLeak(t)
-	object, err := filepath.Abs(kernel.Sample("xdp_drop"))
+	harness.NoLeak(t)
+	object, err := filepath.Abs(harness.Sample("xdp_drop"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	foreign := func(version int) func(testing.TB) *kernel.Foreign {
-		return func(t testing.TB) *kernel.Foreign { return kernel.NewForeign(t, version) }
+	foreign := func(version int) func(testing.TB) *harness.Foreign {
+		return func(t testing.TB) *harness.Foreign { return harness.NewForeign(t, version) }
 	}
 	for name, c := range map[string]struct {
-		chain func(testing.TB) *kernel.Foreign
+		chain func(testing.TB) *harness.Foreign
 		says  string
 		known bool // what is in the chain
 	}{
 		"1":     {foreign(1), "the chain has a dispatcher of version 1, and xdpmux writes versions 2 and 3, libxdp ", true},
-		"bound": {kernel.NewBound, "the chain is bound to its device, and xdpmux can't change such a chain\n  change it with the tools that made it", true},
+		"bound": {harness.NewBound, "the chain is bound to its device, and xdpmux can't change such a chain\n  change it with the tools that made it", true},
 		"4":     {foreign(4), "the dispatcher has version 4, and xdpmux knows 1 to 3", false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			v := kernel.NewVeth(t)
+			v := harness.NewVeth(t)
 			f := c.chain(t)
-			v.Attach(t, f.FD, kernel.Native)
+			v.Attach(t, f.FD, harness.Native)
 			for i := range f.Programs {
 				f.Pin(t, fmt.Sprintf("/sys/fs/bpf/xdp/dispatch-%d-%d", v.Index, f.ID), i)
 			}
@@ -54,8 +54,8 @@ func TestOtherVersions(t *testing.T) {
 				{"apply", "-f", file},
 				{"apply", "--dry-run", "-f", file},
 			} {
-				before := kernel.Snapshot(t)
-				stdout, stderr, exit := kernel.Run(t, kernel.Xdpmux(), args...)
+				before := harness.Snapshot(t)
+				stdout, stderr, exit := harness.Run(t, harness.Xdpmux(), args...)
 				if exit != 1 || !strings.HasPrefix(stderr, "xdpmux: ") || !strings.Contains(stderr, c.says) {
 					t.Errorf("%q: exit status %d, want %q\n%s%s", args, exit, c.says, stdout, stderr)
 				}
@@ -65,7 +65,7 @@ func TestOtherVersions(t *testing.T) {
 				}
 				before.Check(t)
 			}
-			v.Attach(t, -1, kernel.Native)
+			v.Attach(t, -1, harness.Native)
 		})
 	}
 }

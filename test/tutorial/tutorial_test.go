@@ -14,10 +14,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
-func TestMain(m *testing.M) { kernel.Main(m) }
+func TestMain(m *testing.M) { harness.Main(m) }
 
 // step is a command and what the page shows below it.
 type step struct {
@@ -131,7 +131,7 @@ func (s *shell) run(t *testing.T, command string) string {
 }
 
 func TestTutorial(t *testing.T) {
-	kernel.NoLeak(t)
+	harness.NoLeak(t)
 	all := steps(t, "../../docs/tutorial.md")
 	if len(all) < 30 {
 		t.Fatalf("only %d commands found", len(all))

@@ -15,7 +15,7 @@ import (
 )
 
 // kernelPackage marks, by being imported, the tests that need a kernel of their own.
-const kernelPackage = "github.com/xdpmux/xdpmux/test/kernel"
+const kernelPackage = "github.com/xdpmux/xdpmux/test/harness"
 
 // suite is the test binary of one package.
 type suite struct {

@@ -16,10 +16,10 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/internal/loaded"
 	"github.com/xdpmux/xdpmux/dispatcher/maps"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
-func TestMain(m *testing.M) { kernel.Main(m) }
+func TestMain(m *testing.M) { harness.Main(m) }
 
 // What the map of hold.bpf.c counts.
 const inside, letGo, left = 0, 1, 2
@@ -28,7 +28,7 @@ const inside, letGo, left = 0, 1, 2
 // drops it.
 type held struct {
 	*testing.T
-	veth    *kernel.Veth
+	veth    *harness.Veth
 	ids     []uint32   // hold, guard
 	in      *libbpf.FD // the dispatcher that the packet is in
 	packets *maps.Map
@@ -36,7 +36,7 @@ type held struct {
 }
 
 func newHeld(t *testing.T) *held {
-	v := kernel.NewVeth(t)
+	v := harness.NewVeth(t)
 	hold := xdp.Program{File: fixture("hold"), Priority: xdp.Prio(10)}
 	guard := xdp.Program{File: fixture("flood"), Name: "guard", Priority: xdp.Prio(20)}
 	done, err := dispatcher.Transaction{Add: []xdp.Program{hold, guard}}.Commit(t.Context(), v.Name)
@@ -134,7 +134,7 @@ func (h *held) priority(ctx context.Context) error {
 // takenBack is a load on two interfaces that the second refuses, while the packet is in the
 // first one's new chain.
 func (h *held) takenBack(ctx context.Context) error {
-	second := kernel.NewVeth(h)
+	second := harness.NewVeth(h)
 	second.SetMTU(h, 9000)
 	opts := dispatcher.AttachOptions{Progress: func(step dispatcher.Step, i int) {
 		if step == dispatcher.StepSwap && i == 1 {
@@ -158,14 +158,14 @@ func (h *held) clean(ctx context.Context) error {
 // TestHeldPacket holds a packet in the first program of a chain while another chain takes
 // its place: the guard behind has to drop it, and would not if nobody waited for it.
 func TestHeldPacket(t *testing.T) {
-	kernel.FillShortcut(t)
+	harness.FillShortcut(t)
 	for _, c := range []struct {
 		name   string
 		change func(*held, context.Context) error
 	}{{"change", (*held).priority}, {"taken back", (*held).takenBack}, {"clean", (*held).clean}} {
 		for _, waits := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s/%t", c.name, waits), func(t *testing.T) {
-				kernel.NoLeak(t)
+				harness.NoLeak(t)
 				h := newHeld(t)
 				if c.name != "taken back" {
 					h.send()
@@ -191,7 +191,7 @@ func TestHeldPacket(t *testing.T) {
 					t.Fatalf("it ended without a wait: %v", err)
 				}
 				if waits && c.name != "clean" { // which has locked the pins
-					kernel.MustRun(t, "xdp-loader", "clean")
+					harness.MustRun(t, "xdp-loader", "clean")
 				}
 				if waits {
 					select {

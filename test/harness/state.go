@@ -1,4 +1,4 @@
-package kernel
+package harness
 
 import (
 	"errors"

@@ -1,12 +1,12 @@
-// Package kernel helps tests that need a real kernel with freplace, and root: veth
+// Package harness helps tests that need a real kernel with freplace, and root: veth
 // pairs to send frames through, network namespaces, and the proof that a test left
 // nothing behind. `make test` runs such tests in a VM, where nothing skips, and
 // `make test-native` on this host.
 //
 // A test package opts in by importing this package and with
 //
-//	func TestMain(m *testing.M) { kernel.Main(m) }
-package kernel
+//	func TestMain(m *testing.M) { harness.Main(m) }
+package harness
 
 import (
 	"fmt"

@@ -1,4 +1,4 @@
-package kernel_test
+package harness_test
 
 import (
 	"bytes"
@@ -12,29 +12,29 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/xdpmux/xdpmux/test/kernel"
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
-func TestMain(m *testing.M) { kernel.Main(m) }
+func TestMain(m *testing.M) { harness.Main(m) }
 
-var modes = []kernel.Mode{kernel.Native, kernel.SKB}
+var modes = []harness.Mode{harness.Native, harness.SKB}
 
 // flows is one frame of each kind, all different.
 func flows() [][]byte {
 	return [][]byte{
-		kernel.UDP4(kernel.Flow{Payload: []byte("a")}),
-		kernel.TCP4(kernel.Flow{Payload: []byte("b")}),
-		kernel.UDP6(kernel.Flow{PayloadLen: 100}),
-		kernel.TCP6(kernel.Flow{PayloadLen: 1400}),
-		kernel.UDP4(kernel.Flow{VLAN: []uint16{42}}),
-		kernel.ARP(kernel.Flow{}),
+		harness.UDP4(harness.Flow{Payload: []byte("a")}),
+		harness.TCP4(harness.Flow{Payload: []byte("b")}),
+		harness.UDP6(harness.Flow{PayloadLen: 100}),
+		harness.TCP6(harness.Flow{PayloadLen: 1400}),
+		harness.UDP4(harness.Flow{VLAN: []uint16{42}}),
+		harness.ARP(harness.Flow{}),
 	}
 }
 
 func many(n int) [][]byte {
 	var frames [][]byte
 	for i := range n {
-		frames = append(frames, kernel.TCP4(kernel.Flow{Payload: []byte(fmt.Sprint("frame ", i))}))
+		frames = append(frames, harness.TCP4(harness.Flow{Payload: []byte(fmt.Sprint("frame ", i))}))
 	}
 	return frames
 }
@@ -47,8 +47,8 @@ func equal(t *testing.T, what string, got, want [][]byte) {
 }
 
 func TestDeliverWithoutProgram(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	equal(t, "passed", v.Deliver(t, flows()...), flows())
 	equal(t, "nothing sent", v.Deliver(t), nil)
 	equal(t, "passed, more than a batch", v.Deliver(t, many(200)...), many(200))
@@ -57,19 +57,19 @@ func TestDeliverWithoutProgram(t *testing.T) {
 func TestDeliverWithProgram(t *testing.T) {
 	for _, mode := range modes {
 		for _, c := range []struct {
-			action           kernel.Action
+			action           harness.Action
 			passed, returned [][]byte
 		}{
-			{kernel.Pass, many(100), nil},
-			{kernel.Drop, nil, nil},
-			{kernel.Aborted, nil, nil},
-			{kernel.TX, nil, many(100)},
+			{harness.Pass, many(100), nil},
+			{harness.Drop, nil, nil},
+			{harness.Aborted, nil, nil},
+			{harness.TX, nil, many(100)},
 		} {
 			t.Run(fmt.Sprint(mode, "/", c.action), func(t *testing.T) {
-				kernel.NoLeak(t)
-				v := kernel.NewVeth(t)
+				harness.NoLeak(t)
+				v := harness.NewVeth(t)
 				v.AcceptReturned(t)
-				v.Attach(t, kernel.Program(t, c.action), mode)
+				v.Attach(t, harness.Program(t, c.action), mode)
 				passed, returned := v.Exchange(t, many(100)...)
 				equal(t, "passed", passed, c.passed)
 				equal(t, "returned", returned, c.returned)
@@ -86,7 +86,7 @@ func TestDeliverWithProgram(t *testing.T) {
 func TestDeliverUnderLoad(t *testing.T) {
 	for _, mode := range modes {
 		t.Run(mode.String(), func(t *testing.T) {
-			v, other := kernel.NewVeth(t), kernel.NewVeth(t)
+			v, other := harness.NewVeth(t), harness.NewVeth(t)
 			stop := make(chan struct{})
 			var noise sync.WaitGroup
 			noise.Add(1)
@@ -101,7 +101,7 @@ func TestDeliverUnderLoad(t *testing.T) {
 					}
 				}
 			}()
-			drop, pass := kernel.Program(t, kernel.Drop), kernel.Program(t, kernel.Pass)
+			drop, pass := harness.Program(t, harness.Drop), harness.Program(t, harness.Pass)
 			for range 30 {
 				v.Attach(t, drop, mode)
 				equal(t, "passed by drop", v.Deliver(t, many(31)...), nil)
@@ -117,37 +117,37 @@ func TestDeliverUnderLoad(t *testing.T) {
 }
 
 func TestSendAndMTU(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	v.SetMTU(t, 9000)
-	long := kernel.UDP4(kernel.Flow{PayloadLen: 8900})
+	long := harness.UDP4(harness.Flow{PayloadLen: 8900})
 	equal(t, "jumbo frame", v.Deliver(t, long), [][]byte{long})
 	v.Send(t, many(3)...)
 	equal(t, "frames of Send are not Deliver's", v.Deliver(t, long), [][]byte{long})
 }
 
 func TestNetns(t *testing.T) {
-	kernel.NoLeak(t)
-	kernel.InNetns(t, func() {
-		v := kernel.NewVeth(t)
-		v.Attach(t, kernel.Program(t, kernel.Drop), kernel.SKB)
+	harness.NoLeak(t)
+	harness.InNetns(t, func() {
+		v := harness.NewVeth(t)
+		v.Attach(t, harness.Program(t, harness.Drop), harness.SKB)
 		equal(t, "passed", v.Deliver(t, flows()...), nil)
-		if got := kernel.MustRun(t, "ip", "-br", "link"); !strings.Contains(got, v.Name) {
+		if got := harness.MustRun(t, "ip", "-br", "link"); !strings.Contains(got, v.Name) {
 			t.Errorf("ip link inside doesn't show %s:\n%s", v.Name, got)
 		}
-		if got := kernel.MustRun(t, "stat", "-f", "-c", "%T", "/sys/fs/bpf"); !strings.Contains(got, "bpf") && !strings.Contains(got, "cafe4a11") && !strings.Contains(got, "UNKNOWN") {
+		if got := harness.MustRun(t, "stat", "-f", "-c", "%T", "/sys/fs/bpf"); !strings.Contains(got, "bpf") && !strings.Contains(got, "cafe4a11") && !strings.Contains(got, "UNKNOWN") {
 			t.Errorf("bpffs inside: %s", got)
 		}
 	})
-	n := kernel.NewNetns(t)
-	inside := kernel.MustRun(t, "nsenter", "--net="+n.Path(), "ip", "-br", "link")
-	if outside := kernel.MustRun(t, "ip", "-br", "link"); len(strings.Fields(inside)) != 4 || strings.Contains(outside, "xm") {
+	n := harness.NewNetns(t)
+	inside := harness.MustRun(t, "nsenter", "--net="+n.Path(), "ip", "-br", "link")
+	if outside := harness.MustRun(t, "ip", "-br", "link"); len(strings.Fields(inside)) != 4 || strings.Contains(outside, "xm") {
 		t.Errorf("links inside:\n%s\noutside:\n%s", inside, outside)
 	}
 }
 
 func TestRun(t *testing.T) {
-	stdout, stderr, status := kernel.RunEnv(t, []string{"A=b"}, "sh", "-c", "echo out $A; echo err >&2; exit 3")
+	stdout, stderr, status := harness.RunEnv(t, []string{"A=b"}, "sh", "-c", "echo out $A; echo err >&2; exit 3")
 	if stdout != "out b\n" || stderr != "err\n" || status != 3 {
 		t.Errorf("got %q, %q, %d", stdout, stderr, status)
 	}
@@ -155,12 +155,12 @@ func TestRun(t *testing.T) {
 
 // Everything that Main and NoLeak are to see, one by one.
 func TestDiff(t *testing.T) {
-	kernel.NoLeak(t)
-	before := kernel.Snapshot(t)
+	harness.NoLeak(t)
+	before := harness.Snapshot(t)
 	leak := func(want string, let func() (undo func())) {
 		t.Helper()
 		undo := let()
-		diff := before.Diff(kernel.Snapshot(t))
+		diff := before.Diff(harness.Snapshot(t))
 		undo()
 		if !slices.ContainsFunc(diff, func(d string) bool { return strings.HasPrefix(d, want) }) {
 			t.Errorf("want a line %q...; got %q", want, diff)
@@ -182,17 +182,17 @@ func TestDiff(t *testing.T) {
 		return func() { unix.Close(fd) }
 	})
 	leak("new: interface", func() func() {
-		v := kernel.NewVeth(t)
+		v := harness.NewVeth(t)
 		return func() { v.Close(t) }
 	})
 	leak("new: network namespace leaky", func() func() {
-		kernel.MustRun(t, "ip", "netns", "add", "leaky")
-		return func() { kernel.MustRun(t, "ip", "netns", "del", "leaky") }
+		harness.MustRun(t, "ip", "netns", "add", "leaky")
+		return func() { harness.MustRun(t, "ip", "netns", "del", "leaky") }
 	})
 	pin := "/sys/fs/bpf/leaky"
 	for _, want := range []string{"new: map ", "new: pin " + pin} {
 		leak(want, func() func() {
-			kernel.MustRun(t, "bpftool", "map", "create", pin, "type", "array", "key", "4", "value", "4", "entries", "1", "name", "leaky")
+			harness.MustRun(t, "bpftool", "map", "create", pin, "type", "array", "key", "4", "value", "4", "entries", "1", "name", "leaky")
 			return func() { os.Remove(pin) }
 		})
 	}
@@ -204,7 +204,7 @@ func TestDiff(t *testing.T) {
 			go func() {
 				defer close(done)
 				t.Run("program", func(t *testing.T) {
-					kernel.Program(t, kernel.Pass)
+					harness.Program(t, harness.Pass)
 					close(loaded)
 					<-release
 				})
@@ -213,20 +213,20 @@ func TestDiff(t *testing.T) {
 			return func() { close(release); <-done }
 		})
 	}
-	if diff := kernel.Snapshot(t).Diff(before); diff != nil {
+	if diff := harness.Snapshot(t).Diff(before); diff != nil {
 		t.Errorf("still: %q", diff)
 	}
 }
 
 // What libxdp leaves of an interface that disappears is removed with the pair.
 func TestVethRemovesPins(t *testing.T) {
-	kernel.NoLeak(t)
-	v := kernel.NewVeth(t)
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
 	dir := fmt.Sprintf("/sys/fs/bpf/xdp/dispatch-%d-99", v.Index)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	kernel.MustRun(t, "bpftool", "map", "create", filepath.Join(dir, "prog0-prog"), "type", "array", "key", "4", "value", "4", "entries", "1", "name", "x")
+	harness.MustRun(t, "bpftool", "map", "create", filepath.Join(dir, "prog0-prog"), "type", "array", "key", "4", "value", "4", "entries", "1", "name", "x")
 	v.Close(t)
 	if _, err := os.Stat(dir); !os.IsNotExist(err) {
 		t.Errorf("%s is still there: %v", dir, err)
