@@ -31,7 +31,7 @@ endif
 LIBXDP_VERSION = $(shell pkg-config --modversion libxdp)
 LDFLAGS = -X main.version=$(VERSION) -X github.com/xdpmux/xdpmux/cgo/libxdp.BuildVersion=$(LIBXDP_VERSION) \
 	-X github.com/xdpmux/xdpmux/cgo/libxdp.ObjectDir=$(shell pkg-config --variable=libdir libxdp)/bpf
-GOSRC  := $(shell find bpf cgo cmd dispatcher -name '*.go' -o -name '*.[ch]' -o -name '*.json' -o -path '*/completion/*') go.mod go.sum
+GOSRC  := $(shell find bpf cgo cmd dispatcher -name '*.go' -o -name '*.[ch]' -o -name '*.json' -o -path '*/completion/*' -o -path 'bpf/objects/*.o') go.mod go.sum
 
 # Debian and Ubuntu keep asm/types.h in a directory of the architecture.
 MULTIARCH := $(shell gcc -print-multiarch 2>/dev/null)
@@ -39,26 +39,25 @@ BPFFLAGS   = -O2 -g -Wall -Werror -target bpf $(if $(MULTIARCH),-I/usr/include/$
 BPFOBJ    := $(patsubst bpf/samples/%.bpf.c,build/bpf/%.o,$(wildcard bpf/samples/*.bpf.c))
 FIXTURES  := $(patsubst bpf/%.bpf.c,build/bpf/%.o,$(wildcard bpf/fixtures/*.bpf.c)) build/bpf/fixtures/bigendian.o \
 	$(foreach v,1 4,build/bpf/fixtures/dispatcher-$(v).o)
-EMBEDDED  := $(foreach v,2 3,bpf/dispatcher/obj/xdpmux_dispatcher-$(v).o) $(patsubst bpf/probe/%.bpf.c,bpf/probe/obj/%.o,$(wildcard bpf/probe/*.bpf.c))
 EXAMPLES  := $(patsubst examples/%/main.go,build/examples/%,$(wildcard examples/*/main.go))
 UNIT      := xdpmux-apply.service
 
 .DELETE_ON_ERROR:
-.PHONY: build static deps demo test test-unit test-vm test-race test-native test-mutants fuzz bench lint man install uninstall clean help
+.PHONY: build static deps demo test test-unit test-vm test-race test-native test-mutants fuzz bench generate lint man install uninstall clean help
 
 build: build/xdpmux build/xdpmux-observe build/man/xdpmux.8 $(BPFOBJ) $(EXAMPLES) ## build build/xdpmux, its man page, build/bpf/*.o and build/examples/*
 
 # The command that everybody starts goes without the libraries of stats, top and
 # trace, for which it runs the other.
-build/xdpmux: $(GOSRC) $(EMBEDDED)
+build/xdpmux: $(GOSRC)
 	$(GO) build -tags '$(BUILDTAGS) lean' -ldflags '$(LDFLAGS) $(EXTLD)' -o $@ ./cmd/xdpmux
 
-build/xdpmux-observe: $(GOSRC) $(EMBEDDED)
+build/xdpmux-observe: $(GOSRC)
 	$(GO) build -tags '$(BUILDTAGS)' -ldflags '$(LDFLAGS) $(EXTLD)' -o $@ ./cmd/xdpmux
 
 static: build/xdpmux-static ## build build/xdpmux-static, all in one file without shared libraries
 
-build/xdpmux-static: $(GOSRC) $(EMBEDDED)
+build/xdpmux-static: $(GOSRC)
 	$(GO) build -tags '$(TAGS) $(STATICTAGS)' -ldflags '$(LDFLAGS) $(STATICLD)' -o $@ ./cmd/xdpmux
 
 build/bpf/%.o: bpf/samples/%.bpf.c
@@ -78,14 +77,7 @@ build/bpf/fixtures/bigendian.o: bpf/samples/xdp_pass.bpf.c
 
 build/bpf/fixtures/nobtf.o: BPFFLAGS := $(filter-out -g,$(BPFFLAGS))
 
-# Embedded in the binary.
-bpf/dispatcher/obj/xdpmux_dispatcher-%.o: bpf/dispatcher/xdpmux_dispatcher.bpf.c
-	$(CLANG) $(BPFFLAGS) -DVERSION=$* -c $< -o $@
-
-bpf/probe/obj/%.o: bpf/probe/%.bpf.c $(wildcard bpf/probe/*.h)
-	$(CLANG) $(BPFFLAGS) -c $< -o $@
-
-build/examples/%: examples/%/main.go $(GOSRC) $(EMBEDDED)
+build/examples/%: examples/%/main.go $(GOSRC)
 	$(GO) build -tags '$(TAGS)' -o $@ ./$(<D)
 
 # Chains of versions of which no distribution has the libxdp.
@@ -127,12 +119,17 @@ bench: build ## measure beside the native tools, as root; writes docs/benchmarks
 	$(GO) build -ldflags '$(LDFLAGS)' -o build/bench ./test/bench
 	PATH=$(CURDIR)/build:$$PATH build/bench docs/benchmarks.md
 
-lint: ## gofmt, go vet, staticcheck
+# Committed: a Go program that requires this module has no make.
+generate: ## compile the embedded BPF objects anew, into bpf/objects
+	CLANG='$(CLANG)' bpf/generate.sh
+
+lint: ## gofmt, go vet, staticcheck; that make generate changes nothing
 	@test -z "$$(gofmt -l .)" || { gofmt -l . | sed 's/$$/: not gofmt-ed/'; exit 1; }
 	$(GO) vet ./...
 	$(GO) vet -tags lean ./cmd/...
 	$(GO) tool staticcheck ./...
 	$(GO) tool staticcheck -tags lean ./cmd/...
+	CLANG='$(CLANG)' bpf/generate.sh --check
 
 man: build/man/xdpmux.8 ## build the man page, from what --help says
 
@@ -162,7 +159,7 @@ uninstall: ## remove what install has put there, but no file of CONFDIR
 		$(DESTDIR)$(UNITDIR)/$(UNIT)
 
 clean: ## remove what make has built
-	rm -rf build $(EMBEDDED)
+	rm -rf build
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14

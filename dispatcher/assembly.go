@@ -59,9 +59,6 @@ func hostPrograms(wanted []member, old *protocol.Dispatcher) (*assembly, error) 
 	own, ownErr := hostIn(func(string) (*libbpf.Program, *protocol.Object, error) {
 		return protocol.OpenOwnDispatcher(want, locked)
 	}, wanted, want)
-	if errors.Is(ownErr, protocol.ErrNoOwnDispatcher) {
-		return nil, err
-	}
 	if ownErr == nil && locked {
 		own.locked = err
 	}
@@ -104,9 +101,6 @@ func (h *assembly) load(open func(string) (*libbpf.Program, *protocol.Object, er
 	native.Lock.Lock()
 	h.main, h.file, err = open(protocol.DispatcherProgram)
 	native.Lock.Unlock()
-	if errors.Is(err, protocol.ErrNoOwnDispatcher) {
-		return err
-	}
 	if err != nil {
 		return protocol.NoDispatcher("libxdp's "+protocol.DispatcherObject+" can't be opened", err)
 	}

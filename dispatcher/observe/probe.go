@@ -34,8 +34,7 @@ type probed struct {
 func (p probe) attach(to xdp.Loaded) (_ *probed, err error) {
 	data, err := bpf.Probe(p.object)
 	if err != nil {
-		return nil, &xdp.Error{Kind: xdp.ErrObject, Err: err,
-			Msg: "this binary was built without its probes", Remedy: "build it with: make build"}
+		return nil, err
 	}
 	target, err := libbpf.ProgByID(to.ID)
 	if err != nil {

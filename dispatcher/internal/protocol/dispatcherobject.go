@@ -6,7 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
-	bpfdispatcher "github.com/xdpmux/xdpmux/bpf/dispatcher"
+	"github.com/xdpmux/xdpmux/bpf"
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/cgo/libxdp"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/native"
@@ -47,9 +47,9 @@ func findDispatcher() (*libxdp.Program, error) {
 // OpenOwnDispatcher does the same with xdpmux's own of that version, which hosts
 // programs that change packet data where libxdp's doesn't. locked marks it as such.
 func OpenOwnDispatcher(version int, locked bool) (*libbpf.Program, *Object, error) {
-	data, err := bpfdispatcher.Object(version)
+	data, err := bpf.Dispatcher(version)
 	if err != nil {
-		return nil, nil, errors.Join(ErrNoOwnDispatcher, err)
+		return nil, nil, err
 	}
 	name := ownObject
 	if locked {
@@ -61,9 +61,6 @@ func OpenOwnDispatcher(version int, locked bool) (*libbpf.Program, *Object, erro
 	}
 	return (&Object{Object: obj}).only(DispatcherProgram)
 }
-
-// ErrNoOwnDispatcher says that the binary was built without make.
-var ErrNoOwnDispatcher = errors.New("this binary has no dispatcher of its own; build it with make")
 
 // only lets one program be loaded.
 func (f *Object) only(name string) (*libbpf.Program, *Object, error) {

@@ -1,4 +1,4 @@
-package dispatcher
+package bpf
 
 import (
 	"os"
@@ -25,7 +25,7 @@ func TestLayout(t *testing.T) {
 	want := configuration(t, theirs)
 	compared := 0
 	for _, version := range []int{2, 3} {
-		ours, err := Object(version)
+		ours, err := Dispatcher(version)
 		if err != nil {
 			t.Fatal(err)
 		}
