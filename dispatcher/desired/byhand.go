@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/loaded"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
@@ -72,9 +73,9 @@ func entryOf(c dispatcher.Coming) (Program, string, error) {
 
 // readByID is the record of a program of which nothing but the id is known.
 func (r records) readByID(id uint32) (*record, error) {
-	info, err := programInfo(id)
-	if err != nil || info == nil {
-		return nil, err
+	info, err := loaded.ProgInfo(id)
+	if err != nil {
+		return nil, loaded.UnlessGone(err)
 	}
 	return r.read(id, info.Tag.String())
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/loaded"
 )
 
 // underWay is what is kept of a swap while it is made. An apply that has the lock and finds
@@ -162,11 +163,14 @@ func usersOf(mapID uint32) (users []uint32, err error) {
 		if err != nil {
 			return nil, err
 		}
-		info, err := programInfo(id)
+		info, err := loaded.ProgInfo(id)
+		if errors.Is(err, syscall.ENOENT) {
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
-		if info != nil && slices.Contains(info.MapIDs, mapID) {
+		if slices.Contains(info.MapIDs, mapID) {
 			users = append(users, id)
 		}
 	}

@@ -18,8 +18,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/flock"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/loaded"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
@@ -139,8 +139,8 @@ func (r records) read(id uint32, tag string) (*record, error) {
 	if err := decode(data, &rec); err != nil || rec.ID != id || rec.Tag != tag {
 		return nil, nil
 	}
-	loadTime, err := loadTime(id)
-	if errors.Is(err, syscall.ENOENT) || err == nil && rec.LoadTime != loadTime {
+	info, err := loaded.ProgInfo(id)
+	if errors.Is(err, syscall.ENOENT) || err == nil && rec.LoadTime != info.LoadTime {
 		return nil, nil
 	}
 	return &rec, err
@@ -156,14 +156,14 @@ func decode(data []byte, v any) error {
 // write records a program that runs.
 func (r records) write(rec record) error {
 	id := rec.ID
-	var err error
-	rec.LoadTime, err = loadTime(id)
+	info, err := loaded.ProgInfo(id)
 	if errors.Is(err, syscall.ENOENT) {
 		return nil // unloaded by somebody already
 	}
 	if err != nil {
 		return err
 	}
+	rec.LoadTime = info.LoadTime
 	data, err := json.Marshal(rec)
 	if err != nil {
 		return err
@@ -271,35 +271,11 @@ func (r records) clean(locked bool) error {
 		if err != nil {
 			continue // not a record
 		}
-		if _, err := loadTime(uint32(id)); errors.Is(err, syscall.ENOENT) {
+		if _, err := loaded.ProgInfo(uint32(id)); errors.Is(err, syscall.ENOENT) {
 			if err := r.remove(uint32(id)); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
-}
-
-func loadTime(id uint32) (time.Duration, error) {
-	info, err := programInfo(id)
-	if err != nil {
-		return 0, err
-	}
-	if info == nil {
-		return 0, syscall.ENOENT
-	}
-	return info.LoadTime, nil
-}
-
-// programInfo is what the kernel knows of a program; nil: it is gone.
-func programInfo(id uint32) (*libbpf.ProgInfo, error) {
-	fd, err := libbpf.ProgByID(id)
-	if errors.Is(err, syscall.ENOENT) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer fd.Close()
-	return libbpf.ProgInfoByFD(fd.Int())
 }

@@ -113,12 +113,16 @@ func (c *counter) put() {
 }
 
 // missed is how many runs the kernel left out, on all interfaces.
-func (c *counter) missed() uint64 {
-	var n uint64
+func (c *counter) missed() (uint64, error) {
+	var sum uint64
 	for _, t := range c.tables {
-		n += t.missed()
+		n, err := t.missed()
+		if err != nil {
+			return 0, err
+		}
+		sum += n
 	}
-	return n
+	return sum, nil
 }
 
 // grow attaches a probe with a table of that many bits. It stands beside those there
@@ -286,11 +290,11 @@ func (s slot) verdicts() Verdicts {
 
 // read adds what was counted to r. Details are read before what they are part of, so
 // that they are never more.
-func (s slot) read(r *raw) {
+func (s slot) read(r *raw) error {
 	if s.latency {
 		value := make([]byte, s.cpus*numWords*8)
 		if err := libbpf.MapLookup(s.mapFD("times"), s.key(), value); err != nil {
-			panic("observe: " + err.Error()) // an array always has its values
+			return err
 		}
 		r.times.addDecoded(value)
 	}
@@ -298,6 +302,7 @@ func (s slot) read(r *raw) {
 		s.readOdd(r)
 	}
 	r.verdicts.add(s.verdicts())
+	return nil
 }
 
 func (s slot) readOdd(r *raw) {

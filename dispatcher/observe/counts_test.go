@@ -126,6 +126,29 @@ func TestAttribute(t *testing.T) {
 	}
 }
 
+// A call that fails ends neither the process nor the counts: they stay as they were, and
+// the program is said not to be observed.
+func TestUnreadable(t *testing.T) {
+	data, err := bpf.Probe("stats")
+	if err != nil {
+		t.Fatal(err)
+	}
+	obj, err := libbpf.OpenMem(data, libbpf.OpenOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer obj.Close()
+	broken := &table{probed: &probed{obj: obj, exit: obj.Programs()[0]}, latency: true, cpus: 1, memory: make([]byte, sizeofEntry)}
+	s := slot{table: broken}
+	s.entry(0).verdicts[xdp.Drop] = 7
+	r := row{Program: Program{Loaded: xdp.Loaded{ID: 5}}, seen: &seen{counter: &counter{tables: []*table{broken}}, slots: []slot{s}, missed: 3}}
+	r.base.Packets = 40
+	p, _ := r.snapshot(true)
+	if p.Blind == nil || p.Packets != 40 || p.Missed != 0 {
+		t.Errorf("packets %d, missed %d, %v", p.Packets, p.Missed, p.Blind)
+	}
+}
+
 // Only what came since a moment without loss is missing, and a number never goes down.
 func TestGap(t *testing.T) {
 	var g gap

@@ -84,9 +84,12 @@ func OpenLive(ctx context.Context, ifname string, filter Filter) (*Live, error) 
 
 // begin says that from now on each packet is told of, or counted.
 func (l *Live) begin() error {
-	counted := l.told().packets
+	counted, err := l.told()
+	if err != nil {
+		return err
+	}
 	s, err := lookAt(l.ifindex)
-	l.gap.begin(pair{s.received, counted})
+	l.gap.begin(pair{s.received, counted.packets})
 	return err
 }
 
@@ -122,12 +125,14 @@ func (l *Live) trace(c *dispatcher.Chain) (err error) {
 }
 
 // told is what all tracers say.
-func (l *Live) told() told {
+func (l *Live) told() (told, error) {
 	sum := l.before
-	if l.tracer != nil {
-		sum.add(l.tracer.told())
+	if l.tracer == nil {
+		return sum, nil
 	}
-	return sum
+	now, err := l.tracer.told()
+	sum.add(now)
+	return sum, err
 }
 
 // lookAgain is how long Next waits for a packet before it looks whether the chain
@@ -193,8 +198,11 @@ func (l *Live) refresh(ctx context.Context) error {
 	old := l.tracer
 	if old != nil && s.mainID == main(old.chain).ID {
 		l.confirm(true)
-		l.gap.look(pair{s.received, l.told().packets})
-		return nil
+		counted, err := l.told()
+		if err == nil {
+			l.gap.look(pair{s.received, counted.packets})
+		}
+		return err
 	}
 	c := &dispatcher.Chain{}
 	if s.mainID != 0 {
@@ -249,16 +257,23 @@ func (l *Live) leave(old *tracer) error {
 		l.queue = append(l.queue, l.pending...)
 	}
 	l.pending = nil
-	l.before.add(old.told())
-	return old.close()
+	said, err := old.told()
+	l.before.add(said)
+	return errors.Join(err, old.close())
 }
 
 // Lost is how many packets couldn't be told of, as there were too many at once.
-func (l *Live) Lost() uint64 { return l.told().lost }
+func (l *Live) Lost() uint64 {
+	said, _ := l.told() // what can't be read now was an error of Next
+	return said.lost
+}
 
 // Missed is how many packets went through the chain untold, whatever the filter, as a
 // swap had just changed it and not all probes stood.
-func (l *Live) Missed() uint64 { return l.told().missed + l.dropped + l.gap.missed() }
+func (l *Live) Missed() uint64 {
+	said, _ := l.told()
+	return said.missed + l.dropped + l.gap.missed()
+}
 
 // Close ends the tracing.
 func (l *Live) Close() error {

@@ -10,6 +10,7 @@ import (
 	"github.com/xdpmux/xdpmux/bpf"
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/native"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
@@ -130,12 +131,12 @@ func (p *probed) mapFD(name string) int {
 
 // missed is how often the kernel left the exit probe, which comes last, out because
 // it ran already.
-func (p *probed) missed() uint64 {
+func (p *probed) missed() (uint64, error) {
 	info, err := libbpf.ProgInfoByFD(p.exit.FD())
 	if err != nil {
-		panic("observe: " + err.Error()) // the program is ours and loaded
+		return 0, err
 	}
-	return info.Misses
+	return info.Misses, nil
 }
 
 // detach ends the probe, whose maps stay readable.
@@ -158,7 +159,7 @@ func explain(to xdp.Loaded, err error) error {
 	if errors.As(err, &known) {
 		return err
 	}
-	reason := reason(err)
+	reason := native.Cause(err)
 	switch {
 	case errors.Is(err, syscall.ENOENT):
 		return &xdp.Error{Kind: xdp.ErrNoProgram, Err: err, Msg: fmt.Sprintf("program %d is gone", to.ID)}
@@ -189,13 +190,4 @@ func passing(err error) bool {
 		}
 	}
 	return false
-}
-
-// reason is the errno's text alone.
-func reason(err error) string {
-	var e *libbpf.Error
-	if errors.As(err, &e) {
-		return libbpf.Strerror(e.Errno)
-	}
-	return err.Error()
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/native"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
@@ -117,7 +118,7 @@ func (r *Replay) Run(packet []byte) (*Trace, error) {
 	clear(seen)
 	result, err := libbpf.TestRun(r.fd.Int(), libbpf.TestRunOptions{Data: packet, Out: r.out, Context: r.md})
 	if err != nil {
-		return nil, &xdp.Error{Kind: xdp.ErrSystem, Err: err, Msg: "the kernel's test run failed: " + reason(err)}
+		return nil, &xdp.Error{Kind: xdp.ErrSystem, Err: err, Msg: "the kernel's test run failed: " + native.Cause(err)}
 	}
 	if binary.NativeEndian.Uint32(seen) == 0 {
 		return nil, &xdp.Error{Kind: xdp.ErrBusy,

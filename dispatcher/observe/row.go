@@ -39,14 +39,29 @@ type seen struct {
 	slots   []slot
 	start   raw    // counted before
 	missed  uint64 // left out before
+	err     error  // why it could not be read; nil: it could
 }
 
+// read is what was counted up to now. Where that can't be read, nothing has been counted
+// since start.
 func (s *seen) read() raw {
 	var r raw
 	for _, slot := range s.slots {
-		slot.read(&r)
+		if s.err = slot.read(&r); s.err != nil {
+			return s.start
+		}
 	}
 	return r
+}
+
+// leftOut is how many runs the kernel has left out since the probe stands.
+func (s *seen) leftOut() uint64 {
+	n, err := s.counter.missed()
+	if err != nil {
+		s.err = err
+		return 0
+	}
+	return n - s.missed
 }
 
 // close lets go of the probe.
@@ -73,7 +88,8 @@ func (r *row) observe(f *followed) []slot {
 	if r.Blind != nil {
 		return nil
 	}
-	r.seen = &seen{counter: c, missed: c.missed()}
+	r.seen = &seen{counter: c}
+	r.seen.missed = r.seen.leftOut()
 	for _, index := range interfaces {
 		s, err := c.slot(index)
 		if err != nil {
@@ -118,7 +134,7 @@ func (r *row) attribute(s *seen, now raw) (Counts, Times, passed) {
 // letGo ends the row's probe and keeps what it counted.
 func (r *row) letGo() {
 	r.settle()
-	r.base.Missed += r.seen.counter.missed() - r.seen.missed
+	r.base.Missed += r.seen.leftOut()
 	r.seen.close()
 	r.seen = nil
 }
@@ -129,7 +145,7 @@ func (r *row) letGoBefore() {
 		return
 	}
 	r.add(r.before, r.before.read())
-	r.base.Missed += r.before.counter.missed() - r.before.missed
+	r.base.Missed += r.before.leftOut()
 	r.before.close()
 	r.before = nil
 }
@@ -141,9 +157,12 @@ func (r *row) snapshot(latency bool) (Program, passed) {
 	if r.seen != nil {
 		c, t, d := r.attribute(r.seen, r.seen.read())
 		p.Counts.add(c)
-		p.Missed += r.seen.counter.missed() - r.seen.missed
+		p.Missed += r.seen.leftOut()
 		times.add(t)
 		decided.add(d)
+		if r.seen.err != nil {
+			p.Blind = explain(r.Loaded, r.seen.err)
+		}
 	}
 	if latency && p.Blind == nil {
 		p.Times = &times

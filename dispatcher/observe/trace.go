@@ -180,9 +180,7 @@ func (t *tracer) attach(object string, to xdp.Loaded, config any, shared map[str
 func bootTime() time.Time {
 	var ts unix.Timespec
 	now := time.Now()
-	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
-		panic("observe: " + err.Error()) // every Linux has that clock
-	}
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) // every Linux has that clock
 	return now.Round(0).Add(-time.Duration(ts.Nano()))
 }
 
@@ -225,25 +223,28 @@ func (t *told) add(u told) {
 }
 
 // told is what the probes say of the packets they saw, of all CPUs.
-func (t *tracer) told() told {
+func (t *tracer) told() (told, error) {
 	var sum told
 	cpus, err := libbpf.NumPossibleCPUs()
 	if err != nil {
-		return sum
+		return sum, err
 	}
 	value := make([]byte, 3*8*cpus)
 	if err := libbpf.MapLookup(t.packet.mapFD("told"), make([]byte, 4), value); err != nil {
-		return sum
+		return sum, err
 	}
 	for cpu := range slices.Chunk(value, 3*8) {
 		sum.packets += binary.NativeEndian.Uint64(cpu)
 		sum.missed += binary.NativeEndian.Uint64(cpu[8:])
 		sum.lost += binary.NativeEndian.Uint64(cpu[16:])
 	}
-	left := t.packet.missed() // by the kernel
+	left, err := t.packet.missed() // by the kernel
+	if err != nil {
+		return sum, err
+	}
 	sum.packets += left
 	sum.missed += left
-	return sum
+	return sum, nil
 }
 
 func (t *tracer) detach() {
