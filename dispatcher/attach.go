@@ -25,20 +25,7 @@ type AttachOptions struct {
 	NativeCompatible bool
 	Warn             func(error)
 	BeforeSwap       func([]Coming) error
-
-	// Progress, if there is one, is told by AttachAll before each step on the interface
-	// with that index in the call. A lost race starts over from the first.
-	Progress func(step Step, i int)
 }
-
-// Step is what AttachAll does to each interface.
-type Step string
-
-// The steps: all interfaces are prepared before the first gets its new chain.
-const (
-	StepPrepare Step = "prepare"
-	StepSwap    Step = "swap"
-)
 
 // Attachment is what Attach has done.
 type Attachment struct {

@@ -11,13 +11,31 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
+// AttachAllOptions says how programs are attached to several interfaces.
+type AttachAllOptions struct {
+	AttachOptions
+
+	// Progress, if there is one, is told before each step which interface it is on, by its
+	// index in the call. A lost race starts over from the first.
+	Progress func(step Step, i int)
+}
+
+// Step is what AttachAll does to each interface.
+type Step string
+
+// The steps: all interfaces are prepared before the first gets its new chain.
+const (
+	StepPrepare Step = "prepare"
+	StepSwap    Step = "swap"
+)
+
 // AttachAll loads the programs once and adds them to the chains of several
 // interfaces, which then share them and their maps: to all of them, or to none on an
 // error. Each interface is swapped at its own moment. It takes a kernel that links
 // one program into several dispatchers (5.10), and there is no fallback to programs
 // without a dispatcher. Errors: those of [Attach].
-func AttachAll(ctx context.Context, ifnames []string, programs []xdp.Program, opts AttachOptions) ([]*Attachment, error) {
-	if err := checkCall(programs, opts); err != nil {
+func AttachAll(ctx context.Context, ifnames []string, programs []xdp.Program, opts AttachAllOptions) ([]*Attachment, error) {
+	if err := checkCall(programs, opts.AttachOptions); err != nil {
 		return nil, err
 	}
 	if opts.Progress == nil {

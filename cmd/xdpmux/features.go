@@ -37,15 +37,15 @@ func features(c *cli.Context, out *output) error {
 	}
 	if c.Bool("json") {
 		shape := featuresJSON{Interface: f.Interface, Features: map[string]bool{}, ZCMaxSegs: f.ZCMaxSegs}
-		for bit, name := range check.FeatureNames {
-			shape.Features["NETDEV_XDP_ACT_"+name] = f.XDP&(1<<bit) != 0
+		for bit, name := range check.FeatureNames() {
+			shape.Features["NETDEV_XDP_ACT_"+name] = f.XDP.Has(1 << bit)
 		}
 		return out.printJSON(shape)
 	}
-	for bit, name := range check.FeatureNames {
+	for bit, name := range check.FeatureNames() {
 		label := "NETDEV_XDP_ACT_" + name + ":"
 		answer := "no"
-		if f.XDP&(1<<bit) != 0 {
+		if f.XDP.Has(1 << bit) {
 			answer = "yes"
 		}
 		// Tabs to column 32, as xdp-loader writes them.

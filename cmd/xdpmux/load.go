@@ -117,8 +117,7 @@ func attach(ctx context.Context, out *output, ifnames []string, programs []xdp.P
 	if len(ifnames) > 1 {
 		each, end := out.progress(ifnames)
 		defer end()
-		opts.Progress = each
-		return dispatcher.AttachAll(ctx, ifnames, programs, opts)
+		return dispatcher.AttachAll(ctx, ifnames, programs, dispatcher.AttachAllOptions{AttachOptions: opts, Progress: each})
 	}
 	done, err := dispatcher.Attach(ctx, ifnames[0], programs, opts)
 	return []*dispatcher.Attachment{done}, err

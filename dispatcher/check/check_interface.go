@@ -42,17 +42,11 @@ func checkDriver(l device.Device) Check {
 	return ok("driver", "%s", unix.ByteSliceToString(info.Driver[:]))
 }
 
-// The features that checks look at, bits of Features.XDP.
-const (
-	featureBasic = 1 << 0
-	featureRxSG  = 1 << 5
-)
-
 func checkNative(f *Features) Check {
 	switch {
 	case f == nil:
 		return ok("native mode", "unknown: kernels before 6.3 don't tell; loading a program does")
-	case f.XDP&featureBasic == 0:
+	case !f.XDP.Has(FeatureBasic):
 		return Check{Name: "native mode", State: Limited, Detail: "the driver has no XDP",
 			Remedy: "use -m skb, which every driver takes and which is slower"}
 	}
@@ -67,7 +61,7 @@ func checkMTU(l device.Device, f *Features) Check {
 	switch {
 	case l.Mtu <= pageMTU:
 		return ok("mtu", "%d", l.Mtu)
-	case f != nil && f.XDP&featureRxSG == 0:
+	case f != nil && !f.XDP.Has(FeatureRxSG):
 		return Check{Name: "mtu", State: Limited, Detail: fmt.Sprintf("%d, and the driver doesn't hand packets of several buffers to programs", l.Mtu),
 			Remedy: "lower the MTU, or use -m skb"}
 	}

@@ -15,18 +15,34 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
-// Feature is something a driver can do for XDP (enum netdev_xdp_act); the values
-// are the kernel's bits.
+// Feature is something that a driver can do for XDP, or a set of that: the kernel's bits
+// (enum netdev_xdp_act).
 type Feature uint64
+
+// The features.
+const (
+	FeatureBasic       Feature = 1 << iota // runs programs that abort, drop, pass and send back
+	FeatureRedirect                        // takes XDP_REDIRECT from its programs
+	FeatureNdoXmit                         // sends what programs of other interfaces redirect to it
+	FeatureXSKZeroCopy                     // gives packets to AF_XDP sockets without a copy
+	FeatureHWOffload                       // runs programs on the device
+	FeatureRxSG                            // gives packets of several buffers to programs
+	FeatureNdoXmitSG                       // sends such packets that are redirected to it
+)
 
 // FeatureNames are the kernel's names of the features, bit 0 first, without the
 // prefix NETDEV_XDP_ACT_.
-var FeatureNames = []string{"BASIC", "REDIRECT", "NDO_XMIT", "XSK_ZEROCOPY", "HW_OFFLOAD", "RX_SG", "NDO_XMIT_SG"}
+func FeatureNames() []string {
+	return []string{"BASIC", "REDIRECT", "NDO_XMIT", "XSK_ZEROCOPY", "HW_OFFLOAD", "RX_SG", "NDO_XMIT_SG"}
+}
+
+// Has says whether all features of g are in the set.
+func (f Feature) Has(g Feature) bool { return f&g == g }
 
 // Features is what the driver of an interface can do.
 type Features struct {
 	Interface xdp.Interface
-	XDP       Feature // the set of bits
+	XDP       Feature // the set of them
 	ZCMaxSegs uint32  // buffers of a zero-copy AF_XDP packet; 0: the kernel doesn't say
 }
 

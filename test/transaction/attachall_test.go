@@ -15,7 +15,7 @@ func TestAttachAll(t *testing.T) {
 	a, b, c := harness.NewVeth(t), harness.NewVeth(t), harness.NewVeth(t)
 	commit(t, b.Name, dispatcher.Transaction{Add: []xdp.Program{fixture("verdicts", "v_pass")}})
 	front := []xdp.Program{fixture("flood", "front")}
-	done, err := dispatcher.AttachAll(t.Context(), []string{a.Name, b.Name}, front, dispatcher.AttachOptions{})
+	done, err := dispatcher.AttachAll(t.Context(), []string{a.Name, b.Name}, front, dispatcher.AttachAllOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +34,7 @@ func TestAttachAll(t *testing.T) {
 	// The last one has a program in the way.
 	c.Attach(t, harness.Program(t, harness.Pass), harness.Native)
 	before := harness.Snapshot(t)
-	if _, err := dispatcher.AttachAll(t.Context(), []string{a.Name, b.Name, c.Name}, front, dispatcher.AttachOptions{}); !errors.Is(err, xdp.ErrLegacy) {
+	if _, err := dispatcher.AttachAll(t.Context(), []string{a.Name, b.Name, c.Name}, front, dispatcher.AttachAllOptions{}); !errors.Is(err, xdp.ErrLegacy) {
 		t.Errorf("error: %v", err)
 	}
 	before.Check(t)
@@ -44,7 +44,7 @@ func TestAttachAll(t *testing.T) {
 	d := harness.NewVeth(t)
 	d.SetMTU(t, 9000)
 	before = harness.Snapshot(t)
-	if _, err := dispatcher.AttachAll(t.Context(), []string{a.Name, b.Name, d.Name}, front, dispatcher.AttachOptions{}); !errors.Is(err, xdp.ErrModeNotSupported) {
+	if _, err := dispatcher.AttachAll(t.Context(), []string{a.Name, b.Name, d.Name}, front, dispatcher.AttachAllOptions{}); !errors.Is(err, xdp.ErrModeNotSupported) {
 		t.Errorf("error: %v", err)
 	}
 	before.Check(t)

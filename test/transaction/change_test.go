@@ -86,7 +86,7 @@ func TestBeforeSwap(t *testing.T) {
 		t.Errorf("told: %+v", told)
 	}
 	told = nil
-	_, err := dispatcher.AttachAll(t.Context(), []string{v.Name, other.Name}, tx.Add, dispatcher.AttachOptions{BeforeSwap: refuse})
+	_, err := dispatcher.AttachAll(t.Context(), []string{v.Name, other.Name}, tx.Add, dispatcher.AttachAllOptions{AttachOptions: dispatcher.AttachOptions{BeforeSwap: refuse}})
 	if !errors.Is(err, no) || len(told) != 1 || told[0].Name != "v_drop" {
 		t.Errorf("on two interfaces: told %+v, error: %v", told, err)
 	}

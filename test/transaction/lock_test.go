@@ -128,7 +128,7 @@ func TestLockEnds(t *testing.T) {
 			return err
 		},
 		"on both": func(ctx context.Context) error {
-			_, err := dispatcher.AttachAll(ctx, []string{bare.Name, v.Name}, programs, dispatcher.AttachOptions{})
+			_, err := dispatcher.AttachAll(ctx, []string{bare.Name, v.Name}, programs, dispatcher.AttachAllOptions{})
 			return err
 		},
 		"remove":     func(ctx context.Context) error { return dispatcher.Detach(ctx, v.Name, id) },

@@ -32,8 +32,8 @@ func guarded(t *testing.T, n int) (all []*harness.Veth, names []string) {
 }
 
 // atLastSwap calls f before the last of n interfaces is swapped.
-func atLastSwap(n int, f func()) dispatcher.AttachOptions {
-	return dispatcher.AttachOptions{Progress: func(step dispatcher.Step, i int) {
+func atLastSwap(n int, f func()) dispatcher.AttachAllOptions {
+	return dispatcher.AttachAllOptions{Progress: func(step dispatcher.Step, i int) {
 		if step == dispatcher.StepSwap && i == n {
 			f()
 		}

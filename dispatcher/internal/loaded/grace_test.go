@@ -136,7 +136,7 @@ func (h *held) priority(ctx context.Context) error {
 func (h *held) takenBack(ctx context.Context) error {
 	second := harness.NewVeth(h)
 	second.SetMTU(h, 9000)
-	opts := dispatcher.AttachOptions{Progress: func(step dispatcher.Step, i int) {
+	opts := dispatcher.AttachAllOptions{Progress: func(step dispatcher.Step, i int) {
 		if step == dispatcher.StepSwap && i == 1 {
 			h.send()
 		}

@@ -110,10 +110,12 @@ func ExplainPins(err error) error {
 	return e
 }
 
-// Close takes a nil root too.
+// Close lets go of the directory, and of the lock that [LockPins] has taken. It is
+// idempotent and takes a nil root.
 func (r *PinRoot) Close() {
-	if r != nil {
+	if r != nil && r.fd >= 0 {
 		unix.Close(r.fd)
+		r.fd = -1
 	}
 }
 
