@@ -100,7 +100,7 @@ test-unit: build $(FIXTURES)
 
 test-vm: build $(FIXTURES)
 	$(GO) run ./test/vm -kernel '$(KERNEL)'
-	$(GO) run ./test/vm -kernel '$(KERNEL)' -smp 4 -run 'CPUMap|TestBusy' ./test/examples ./test/observe
+	$(GO) run ./test/vm -kernel '$(KERNEL)' -smp 4 -run 'CPUMap|TestBusy' ./test/foreground ./test/observe
 
 test-race: build $(FIXTURES) ## observers come and go 500 times under the race detector, in a VM
 	GOFLAGS=-race XDPMUX_TEST_SCALE=1 $(GO) run ./test/vm -kernel 6.12 -run TestOpenClose ./test/observe

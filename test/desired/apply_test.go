@@ -75,7 +75,7 @@ func TestAtOnce(t *testing.T) {
 	if swaps := watch.count(t); n != 1 || swaps != 1 {
 		t.Errorf("%d added the program, in %d swaps", n, swaps)
 	}
-	if got := text(chainOf(t, v.Name)); got != "50 xdp_pass XDP_PASS" {
+	if got := text(harness.Status(t, v.Name)); got != "50 xdp_pass XDP_PASS" {
 		t.Errorf("%s runs", got)
 	}
 }
@@ -87,7 +87,7 @@ func TestRecordOfAnother(t *testing.T) {
 	none := write(t, "none.yaml", "interfaces: [{name: "+v.Name+"}]")
 	file := write(t, "state.yaml", "interfaces: [{name: "+v.Name+", programs: [{name: a, object: "+object(t, "xdp_pass")+"}]}]")
 	mustExit(t, 0, "apply", "-f", file)
-	record := filepath.Join("/run/xdpmux", fmt.Sprint(chainOf(t, v.Name).Programs[0].ID)+".json")
+	record := filepath.Join("/run/xdpmux", fmt.Sprint(harness.Status(t, v.Name).Programs[0].ID)+".json")
 	data, err := os.ReadFile(record)
 	if err != nil {
 		t.Fatal(err)
@@ -150,7 +150,7 @@ func TestContents(t *testing.T) {
 	}
 	check := func(perCPU, pinned uint64) {
 		t.Helper()
-		for _, p := range chainOf(t, v.Name).Programs {
+		for _, p := range harness.Status(t, v.Name).Programs {
 			want := []uint64{pinned}
 			if p.Name == "xdp_count" {
 				want = slices.Repeat([]uint64{perCPU}, cpus)

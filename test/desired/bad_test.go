@@ -17,7 +17,7 @@ func TestBadInput(t *testing.T) {
 	fill := func(s string) string { return strings.NewReplacer("IF", v.Name, "OBJ", dir).Replace(s) }
 	good := fill("interfaces: [{name: IF, programs: [{name: a, object: OBJ/xdp_pass.o}]}]")
 	mustExit(t, 0, "apply", write(t, "good.yaml", good))
-	chain := asJSON(t, chainOf(t, v.Name))
+	chain := asJSON(t, harness.Status(t, v.Name))
 
 	eleven := "interfaces:\n- name: IF\n  programs:\n"
 	for _, name := range strings.Split("a b c d e f g h i j k", " ") {
@@ -65,7 +65,7 @@ func TestBadInput(t *testing.T) {
 					t.Errorf("%s: exit status %d\n%sgot:\n%swant:\n%s", command, status, stdout, stderr, want)
 				}
 			}
-			if now := asJSON(t, chainOf(t, v.Name)); now != chain {
+			if now := asJSON(t, harness.Status(t, v.Name)); now != chain {
 				t.Errorf("the chain is now\n%s and was\n%s", now, chain)
 			}
 		})
@@ -78,7 +78,7 @@ func TestBadInput(t *testing.T) {
 		if status != 1 || !strings.HasPrefix(stderr, "xdpmux: "+v.Name+": the verifier refused program \"refused\"") {
 			t.Errorf("exit status %d\n%s", status, stderr)
 		}
-		if after := asJSON(t, chainOf(t, v.Name)); after != chain {
+		if after := asJSON(t, harness.Status(t, v.Name)); after != chain {
 			t.Errorf("the chain is now\n%s and was\n%s", after, chain)
 		}
 	})
@@ -102,7 +102,7 @@ func TestBadInput(t *testing.T) {
 		if status != 1 || !strings.Contains(stderr, "xdpmux: absent0: ") || !strings.Contains(stderr, "xdpmux: "+v.Name+": ") {
 			t.Errorf("exit status %d\n%s%s", status, stdout, stderr)
 		}
-		if got := text(chainOf(t, other.Name)); got != "50 xdp_pass XDP_PASS" {
+		if got := text(harness.Status(t, other.Name)); got != "50 xdp_pass XDP_PASS" {
 			t.Errorf("%s runs %q", other.Name, got)
 		}
 	})

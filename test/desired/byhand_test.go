@@ -28,7 +28,7 @@ func TestExportByHand(t *testing.T) {
 	mustExit(t, 0, "load", b.Name, "xdp_drop.o", "-P", "90")
 	mustExit(t, 0, "replace", b.Name, "--name", "xdp_drop", "xdp_pass.o")
 	mustExit(t, 0, "set", b.Name, "--name", "xdp_pass", "-P", "91")
-	before := map[string]string{a.Name: shape(chainOf(t, a.Name)), b.Name: shape(chainOf(t, b.Name))}
+	before := map[string]string{a.Name: shape(harness.Status(t, a.Name)), b.Name: shape(harness.Status(t, b.Name))}
 
 	stdout, stderr, status := harness.Run(t, harness.Xdpmux(), "export", a.Name, b.Name)
 	if status != 0 || stderr != "" {
@@ -40,7 +40,7 @@ func TestExportByHand(t *testing.T) {
 		}
 	}
 	exported := write(t, "export.yaml", stdout)
-	ids := asJSON(t, chainOf(t, a.Name)) + asJSON(t, chainOf(t, b.Name))
+	ids := asJSON(t, harness.Status(t, a.Name)) + asJSON(t, harness.Status(t, b.Name))
 	none := write(t, "none.yaml", fmt.Sprintf("interfaces: [{name: %s}, {name: %s}]", a.Name, b.Name))
 	if out := mustExit(t, 0, "plan", "-f", none); strings.Count(out, "nothing to do") != 2 {
 		t.Errorf("what was loaded by hand is not the state's:\n%s", out)
@@ -48,7 +48,7 @@ func TestExportByHand(t *testing.T) {
 	if out := mustExit(t, 0, "apply", "-f", exported); strings.Count(out, "  adopt  ") != 6 || strings.Contains(out, "replace") {
 		t.Errorf("apply of the export:\n%s", out)
 	}
-	if now := asJSON(t, chainOf(t, a.Name)) + asJSON(t, chainOf(t, b.Name)); now != ids {
+	if now := asJSON(t, harness.Status(t, a.Name)) + asJSON(t, harness.Status(t, b.Name)); now != ids {
 		t.Errorf("the chains are\n%s and were\n%s", now, ids)
 	}
 	mustExit(t, 0, "plan", "-f", exported)
@@ -60,7 +60,7 @@ func TestExportByHand(t *testing.T) {
 	}
 	mustExit(t, 0, "apply", "-f", exported)
 	for name, want := range before {
-		if got := shape(chainOf(t, name)); got != want {
+		if got := shape(harness.Status(t, name)); got != want {
 			t.Errorf("%s runs %s, and ran %s", name, got, want)
 		}
 	}
@@ -188,7 +188,7 @@ func TestSharedByHand(t *testing.T) {
 	}
 	mustExit(t, 0, "plan", "-f", file)
 	mustExit(t, 0, "apply", "-f", write(t, "none.yaml", fmt.Sprintf("interfaces: [{name: %s}, {name: %s}]", a.Name, b.Name)))
-	if got := text(chainOf(t, a.Name)); got != "" {
+	if got := text(harness.Status(t, a.Name)); got != "" {
 		t.Errorf("%s runs %s", a.Name, got)
 	}
 	only(t, b)

@@ -52,7 +52,7 @@ interfaces:
 		check := func(what string) {
 			t.Helper()
 			for _, v := range []*harness.Veth{a, b} {
-				chain := chainOf(t, v.Name)
+				chain := harness.Status(t, v.Name)
 				if got := shape(chain); got != want[v.Name] {
 					t.Errorf("%s: %s runs %s, want %s", what, v.Name, got, want[v.Name])
 				}
@@ -72,10 +72,10 @@ interfaces:
 		mustExit(t, 2, "plan", "-f", dir)
 		mustExit(t, 0, "apply", "-f", dir)
 		check("applied")
-		before := asJSON(t, chainOf(t, a.Name)) + asJSON(t, chainOf(t, b.Name))
+		before := asJSON(t, harness.Status(t, a.Name)) + asJSON(t, harness.Status(t, b.Name))
 		mustExit(t, 0, "plan", "-f", dir)
 		mustExit(t, 0, "apply", "-f", filepath.Join(dir, "20-first.json"), "-f", filepath.Join(dir, "30-second.yml"), filepath.Join(dir, "10-all.yaml"))
-		if now := asJSON(t, chainOf(t, a.Name)) + asJSON(t, chainOf(t, b.Name)); now != before {
+		if now := asJSON(t, harness.Status(t, a.Name)) + asJSON(t, harness.Status(t, b.Name)); now != before {
 			t.Errorf("a second apply made\n%s of\n%s", now, before)
 		}
 

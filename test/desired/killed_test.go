@@ -50,7 +50,7 @@ func TestKilled(t *testing.T) {
 			if plan := mustExit(t, 2, "plan", "-f", none); strings.Count(plan, "  remove  ") != 2 {
 				t.Errorf("%s: not all programs are known:\n%s", what, plan)
 			}
-			if got := text(chainOf(t, v.Name)); got != "5 xdp_count XDP_ABORTED,XDP_DROP,XDP_PASS,XDP_TX,XDP_REDIRECT; 50 xdp_pass XDP_PASS" {
+			if got := text(harness.Status(t, v.Name)); got != "5 xdp_count XDP_ABORTED,XDP_DROP,XDP_PASS,XDP_TX,XDP_REDIRECT; 50 xdp_pass XDP_PASS" {
 				t.Fatalf("%s: %s runs", what, got)
 			}
 		}
@@ -80,11 +80,11 @@ func TestKilledWithPins(t *testing.T) {
 		for n, done := 1+chance.IntN(stride), false; !done; n += stride {
 			done = applyKilled(t, file, call, n)
 			what := fmt.Sprintf("killed at %s %d", call, n)
-			runs := len(chainOf(t, v.Name).Programs) == 1
+			runs := len(harness.Status(t, v.Name).Programs) == 1
 			outcomes[fmt.Sprintf("runs: %v", runs)]++
 			if chance.IntN(2) == 0 { // the pin that is left is used, or the program is
 				mustExit(t, 0, "apply", "-f", file)
-				if got := firstValues(t, chainOf(t, v.Name).Programs[0].ID); len(got) != 1 || got[0] != 1000 {
+				if got := firstValues(t, harness.Status(t, v.Name).Programs[0].ID); len(got) != 1 || got[0] != 1000 {
 					t.Fatalf("%s: the map holds %d", what, got)
 				}
 				runs = true

@@ -63,7 +63,7 @@ func TestOthersRights(t *testing.T) {
 	harness.NoLeak(t)
 	v := harness.NewVeth(t)
 	mustExit(t, 0, "apply", "-f", write(t, "state.yaml", "interfaces: [{name: "+v.Name+", programs: [{name: a, object: "+object(t, "xdp_pass")+"}]}]"))
-	record := fmt.Sprintf("/run/xdpmux/%d.json", chainOf(t, v.Name).Programs[0].ID)
+	record := fmt.Sprintf("/run/xdpmux/%d.json", harness.Status(t, v.Name).Programs[0].ID)
 	for _, path := range []string{"/run/xdpmux/lock", record} {
 		if _, err := os.Stat(path); err != nil {
 			t.Fatal(err)

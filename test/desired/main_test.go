@@ -47,16 +47,6 @@ func mustExit(t *testing.T, want int, args ...string) (stdout string) {
 	return stdout
 }
 
-// chainOf is what runs on an interface.
-func chainOf(t *testing.T, ifname string) *dispatcher.Chain {
-	t.Helper()
-	chain, err := dispatcher.Status(t.Context(), ifname)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return chain
-}
-
 // text is a chain without what the kernel makes up: "5 xdp_count XDP_PASS; ...".
 func text(c *dispatcher.Chain) string {
 	var all []string
@@ -104,7 +94,7 @@ func watchSwaps(t *testing.T, v *harness.Veth) *swaps {
 func (s *swaps) count(t *testing.T) int {
 	t.Helper()
 	var now uint32
-	if chain := chainOf(t, s.ifname); chain.Dispatcher != nil {
+	if chain := harness.Status(t, s.ifname); chain.Dispatcher != nil {
 		now = chain.Dispatcher.ID
 	}
 	n := 0

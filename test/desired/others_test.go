@@ -20,11 +20,11 @@ import (
 func nativeLoad(t *testing.T, v *harness.Veth, args ...string) uint32 {
 	t.Helper()
 	before := map[uint32]bool{}
-	for _, p := range chainOf(t, v.Name).Programs {
+	for _, p := range harness.Status(t, v.Name).Programs {
 		before[p.ID] = true
 	}
 	harness.MustRun(t, "xdp-loader", append([]string{"load", v.Name}, args...)...)
-	for _, p := range chainOf(t, v.Name).Programs {
+	for _, p := range harness.Status(t, v.Name).Programs {
 		if !before[p.ID] {
 			return p.ID
 		}
@@ -36,7 +36,7 @@ func nativeLoad(t *testing.T, v *harness.Veth, args ...string) uint32 {
 // only is the id of the only program on an interface.
 func only(t *testing.T, v *harness.Veth) uint32 {
 	t.Helper()
-	chain := chainOf(t, v.Name)
+	chain := harness.Status(t, v.Name)
 	if len(chain.Programs) != 1 {
 		t.Fatalf("%s runs %s", v.Name, text(chain))
 	}
@@ -177,7 +177,7 @@ func TestNamesake(t *testing.T) {
 		}
 	}
 	both := "50 xdp_pass XDP_PASS; 70 xdp_pass XDP_PASS"
-	if got := text(chainOf(t, v.Name)); got != both {
+	if got := text(harness.Status(t, v.Name)); got != both {
 		t.Errorf("%s runs %s, want %s", v.Name, got, both)
 	}
 	settled(t, file)
@@ -209,7 +209,7 @@ func TestPruneAlone(t *testing.T) {
 		t.Errorf("plan --prune:\n%s", out)
 	}
 	mustExit(t, 0, "apply", "-f", none, "--prune")
-	if chain := chainOf(t, v.Name); chain.Legacy != nil {
+	if chain := harness.Status(t, v.Name); chain.Legacy != nil {
 		t.Errorf("%v is still there", chain.Legacy)
 	}
 
@@ -237,10 +237,10 @@ func TestNamesMoveOn(t *testing.T) {
 			v.Name, first, object(t, "xdp_count"), second, object(t, "xdp_pass")))
 	}
 	mustExit(t, 0, "apply", "-f", state("a", "b"))
-	before := asJSON(t, chainOf(t, v.Name))
+	before := asJSON(t, harness.Status(t, v.Name))
 	file := state("b", "c")
 	mustExit(t, 0, "apply", "-f", file)
-	if after := asJSON(t, chainOf(t, v.Name)); after != before {
+	if after := asJSON(t, harness.Status(t, v.Name)); after != before {
 		t.Errorf("the chain is\n%s and was\n%s", after, before)
 	}
 	if out := mustExit(t, 0, "export", v.Name); !strings.Contains(out, "name: c") || strings.Contains(out, "name: a") {
@@ -280,7 +280,7 @@ func TestExportNames(t *testing.T) {
 		}
 		mustExit(t, 0, "apply", "-f", write(t, "export.yaml", exported))
 		for _, v := range []*harness.Veth{a, b} {
-			if got := text(chainOf(t, v.Name)); got != "50 xdp_pass XDP_PASS" {
+			if got := text(harness.Status(t, v.Name)); got != "50 xdp_pass XDP_PASS" {
 				t.Errorf("%s runs %s", v.Name, got)
 			}
 			mustExit(t, 0, "unload", "-a", v.Name)

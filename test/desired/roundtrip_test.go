@@ -112,18 +112,18 @@ func TestRoundTrip(t *testing.T) {
 		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		before := chainOf(t, v.Name)
+		before := harness.Status(t, v.Name)
 		stranger := strings.Contains(text(before), strangerText)
 		watch.count(t)
 		what := fmt.Sprintf("state %d:\n%s", i, content)
 
 		_, _, planned := harness.Run(t, harness.Xdpmux(), "plan", "-f", file)
 		mustExit(t, 0, "apply", "-f", file)
-		changed := asJSON(t, before) != asJSON(t, chainOf(t, v.Name))
+		changed := asJSON(t, before) != asJSON(t, harness.Status(t, v.Name))
 		if n := watch.count(t); n > 1 || (n == 1) != changed || (planned == 2) != changed || planned == 1 {
 			t.Fatalf("%s%d swaps, changed: %t, plan's exit status %d", what, n, changed, planned)
 		}
-		after := chainOf(t, v.Name)
+		after := harness.Status(t, v.Name)
 		want := slices.Clone(entries)
 		if stranger {
 			want = append(want, entry{function: "xdp_drop", priority: 55, actions: []string{"XDP_PASS"}})
@@ -137,7 +137,7 @@ func TestRoundTrip(t *testing.T) {
 		exported := write(t, "export.yaml", mustExit(t, 0, "export", v.Name))
 		mustExit(t, 0, "plan", "-f", exported)
 		mustExit(t, 0, "plan", "-f", write(t, "export.json", mustExit(t, 0, "export", "--json", v.Name)))
-		if now := chainOf(t, v.Name); asJSON(t, now) != asJSON(t, after) {
+		if now := harness.Status(t, v.Name); asJSON(t, now) != asJSON(t, after) {
 			t.Fatalf("%sa second apply made\n%s of\n%s", what, asJSON(t, now), asJSON(t, after))
 		}
 
@@ -149,7 +149,7 @@ func TestRoundTrip(t *testing.T) {
 				t.Fatalf("%swithout records, %d are adopted", what, adopted)
 			}
 			mustExit(t, 0, "plan", "-f", file)
-			if now := chainOf(t, v.Name); asJSON(t, now) != asJSON(t, after) {
+			if now := harness.Status(t, v.Name); asJSON(t, now) != asJSON(t, after) {
 				t.Fatalf("%swithout records:\n%s of\n%s", what, asJSON(t, now), asJSON(t, after))
 			}
 		case 1: // another tool takes one of ours away
@@ -163,7 +163,7 @@ func TestRoundTrip(t *testing.T) {
 			}
 		case 3: // which can be pruned
 			mustExit(t, 0, "apply", "-f", file, "--prune")
-			if got := text(chainOf(t, v.Name)); got != chainText(entries) {
+			if got := text(harness.Status(t, v.Name)); got != chainText(entries) {
 				t.Fatalf("%spruned: got %s, want %s", what, got, chainText(entries))
 			}
 		case 4: // the chain is made anew
@@ -171,7 +171,7 @@ func TestRoundTrip(t *testing.T) {
 				mustExit(t, 0, "unload", "-a", v.Name)
 				mustExit(t, 2, "plan", "-f", exported)
 				mustExit(t, 0, "apply", "-f", exported)
-				if got := text(chainOf(t, v.Name)); got != chainText(entries) {
+				if got := text(harness.Status(t, v.Name)); got != chainText(entries) {
 					t.Fatalf("%sfrom the export: got %s, want %s", what, got, chainText(entries))
 				}
 			}

@@ -118,7 +118,7 @@ func TestCheckOfProbes(t *testing.T) {
 
 func TestCheckOfInterfaces(t *testing.T) {
 	harness.NoLeak(t)
-	if c := checks(t, nil, 0, "lo"); c["native mode"].State == check.OK && !older(t, "6.3") {
+	if c := checks(t, nil, 0, "lo"); c["native mode"].State == check.OK && !harness.KernelBefore(t, "6.3") {
 		t.Errorf("lo has native XDP: %+v", c["native mode"])
 	}
 	v := harness.NewVeth(t)

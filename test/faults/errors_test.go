@@ -109,7 +109,7 @@ var faults = map[string]fault{
 	"no-offload":    {prepare: plain("-m", "hw", pass), remedy: "-m native"},
 	"queues":        {prepare: fewQueues, remedy: "ethtool -l"},
 	"driver-words":  {prepare: bondOfOtherMode, remedy: "change what it names"},
-	"locked":        {prepare: plain(pass), during: lockPins, wrap: []string{"timeout", "--preserve-status", "1"}},
+	"locked":        {prepare: plain(pass), during: locked, wrap: []string{"timeout", "--preserve-status", "1"}},
 	"lost-race": {prepare: func(t *testing.T, v *harness.Veth) []string {
 		must(t, os.MkdirAll("/sys/fs/bpf/xdp", 0o700))
 		return load(v, pass)
@@ -230,15 +230,6 @@ func changeAllTheTime(t *testing.T, v *harness.Veth) (stop func()) {
 	}
 }
 
-// lockPins holds the lock of the protocol.
-func lockPins(t *testing.T, _ *harness.Veth) (stop func()) {
-	must(t, os.MkdirAll("/sys/fs/bpf/xdp", 0o700))
-	fd, err := unix.Open("/sys/fs/bpf/xdp", unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	must(t, err)
-	must(t, unix.Flock(fd, unix.LOCK_EX))
-	return func() { unix.Close(fd) }
-}
-
 func putEmptyChain(t *testing.T, ifindex int) error {
 	obj, main, err := harness.OpenDispatcher(t, 2)
 	if err != nil {
@@ -267,7 +258,7 @@ func TestErrors(t *testing.T) {
 			if !ok {
 				t.Fatal("docs/errors.md has this row, and no test provokes it")
 			}
-			if older(t, f.since) {
+			if f.since != "" && harness.KernelBefore(t, f.since) {
 				return // there is no such fault
 			}
 			v := harness.NewVeth(t)
@@ -299,24 +290,10 @@ func TestErrors(t *testing.T) {
 	}
 }
 
+func locked(t *testing.T, _ *harness.Veth) (stop func()) { return harness.LockPins(t) }
+
 func run(t *testing.T, wrap []string, program string, args []string) (stdout, stderr string, status int) {
 	all := append(append([]string{}, wrap...), program)
 	all = append(all, args...)
 	return harness.Run(t, all[0], all[1:]...)
-}
-
-// older says whether the running kernel is older than a version such as "6.12".
-func older(t *testing.T, version string) bool {
-	t.Helper()
-	if version == "" {
-		return false
-	}
-	var uts unix.Utsname
-	must(t, unix.Uname(&uts))
-	var have, want [2]int
-	_, err := fmt.Sscanf(unix.ByteSliceToString(uts.Release[:]), "%d.%d", &have[0], &have[1])
-	must(t, err)
-	_, err = fmt.Sscanf(version, "%d.%d", &want[0], &want[1])
-	must(t, err)
-	return have[0] < want[0] || have[0] == want[0] && have[1] < want[1]
 }

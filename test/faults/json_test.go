@@ -77,7 +77,7 @@ func TestJSON(t *testing.T) {
 		{"stats", []string{v.Name, legacy.Name, "--latency", "--count", "2", "--interval", "10ms"}, 0},
 		{"trace", []string{v.Name, "--pcap", packets}, 0},
 	} {
-		if c.command == "features" && older(t, "6.3") {
+		if c.command == "features" && harness.KernelBefore(t, "6.3") {
 			continue // it can't tell
 		}
 		stdout, stderr, exit := harness.Run(t, ours(), append(append(strings.Fields(c.command), "--json"), c.args...)...)

@@ -74,7 +74,7 @@ func TestFullDevice(t *testing.T) {
 		{"--version"}, {"status"}, {"status", "--json"}, {"clean"}, {"clean", "--dry-run"}, {"inspect", pass}, {"inspect", "--json", pass},
 		{"export"}, {"completion", "bash"}, {"map", "list", v.Name}, {"plan", "-f", "/dev/null"},
 	} {
-		if older(t, "6.3") && args[0] == "features" {
+		if harness.KernelBefore(t, "6.3") && args[0] == "features" {
 			continue // it is an error of its own
 		}
 		_, stderr, exit := harness.Run(t, "sh", append([]string{"-c", `exec "$0" "$@" >/dev/full`, ours()}, args...)...)

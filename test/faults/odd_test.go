@@ -107,7 +107,7 @@ func TestOddNames(t *testing.T) {
 	contains(run(0, "status"), name, `xdp_p\xe9\xfcs`)
 	contains(run(0, "status", v.Name), name)
 	run(0, "status", "--json", v.Name)
-	if !older(t, "6.3") {
+	if !harness.KernelBefore(t, "6.3") {
 		run(0, "features", v.Name)
 		run(0, "features", "--json", v.Name)
 	}

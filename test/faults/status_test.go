@@ -144,7 +144,7 @@ func TestStatusOfSeveral(t *testing.T) {
 }
 
 // Many interfaces with everything that xdp-loader can read: the text is its, byte for
-// byte. On 2,000 the host compares both, in test/status.
+// byte. On 2,000 the host compares both, in test/host.
 func TestStatusOfMany(t *testing.T) {
 	harness.NoLeak(t)
 	harness.InNetns(t, func() {

@@ -14,7 +14,6 @@ import (
 	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
 
-	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/test/harness"
 )
 
@@ -25,19 +24,18 @@ func TestEverySignal(t *testing.T) {
 	const lastRealTime = syscall.Signal(64)
 	for _, sig := range []syscall.Signal{syscall.SIGQUIT, syscall.SIGABRT, syscall.SIGUSR1, syscall.SIGALRM, syscall.SIGSEGV, syscall.SIGSYS, syscall.SIGPWR, lastRealTime} {
 		p := start(t, "--interval", "50ms", v.Name, counting)
-		p.signal(t, sig)
-		p.end(t, 0)
-		if p.stderr.String() != "" {
-			t.Errorf("%v: stderr %s", sig, p.stderr)
+		p.Stop(t, sig)
+		if p.Stderr.String() != "" {
+			t.Errorf("%v: stderr %s", sig, p.Stderr)
 		}
 		expect(t, v, "")
 	}
 	// Several in a row don't kill it while it unloads.
 	p := start(t, "--interval", "50ms", v.Name, counting)
 	for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGCONT, syscall.SIGHUP, syscall.SIGTERM} {
-		p.signal(t, sig)
+		p.Signal(t, sig)
 	}
-	p.end(t, 0)
+	p.End(t, 0)
 	expect(t, v, "")
 }
 
@@ -62,11 +60,10 @@ func TestRenamed(t *testing.T) {
 			rename(t, other, old)
 			harness.MustRun(t, harness.Xdpmux(), "load", old, pass)
 		}
-		p.line(t)
-		p.signal(t, syscall.SIGINT)
-		p.end(t, 0)
-		if p.stderr.String() != "" {
-			t.Errorf("old name taken %v: stderr %s", taken, p.stderr)
+		p.total(t)
+		p.Stop(t, syscall.SIGINT)
+		if p.Stderr.String() != "" {
+			t.Errorf("old name taken %v: stderr %s", taken, p.Stderr)
 		}
 		expect(t, v, "")
 		if taken {
@@ -83,9 +80,9 @@ func TestInterfaceGone(t *testing.T) {
 	v := harness.NewVeth(t)
 	p := start(t, "--interval", "50ms", v.Name, counting)
 	harness.MustRun(t, "ip", "link", "delete", v.Name)
-	p.end(t, 1)
+	p.End(t, 1)
 	want := "xdpmux: interface " + v.Name + " is gone from this network namespace, and program "
-	if said := p.stderr.String(); !strings.HasPrefix(said, want) || !strings.HasSuffix(said, "\n  xdpmux clean removes the pins that it has left\n") {
+	if said := p.Stderr.String(); !strings.HasPrefix(said, want) || !strings.HasSuffix(said, "\n  xdpmux clean removes the pins that it has left\n") {
 		t.Errorf("stderr %q, want %q", said, want)
 	}
 	harness.MustRun(t, harness.Xdpmux(), "clean")
@@ -139,43 +136,20 @@ func TestFullPipe(t *testing.T) {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(harness.Xdpmux(), "run", "--interval", "10ms", v.Name, counting)
-	var said strings.Builder
-	cmd.Stdout, cmd.Stderr = w, &said
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	cmd.Stdout = w
+	p := harness.StartCmd(t, cmd)
 	w.Close()
-	for !writes(t, cmd.Process.Pid) {
-		time.Sleep(10 * time.Millisecond)
-	}
+	p.WaitForCall(t, unix.SYS_WRITE, 1)
 	expect(t, v, "xdp_drop_ipv6_count")
-	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
-		t.Fatal(err)
-	}
-	// Not all that it had to say was read.
-	if err := cmd.Wait(); cmd.ProcessState.ExitCode() != 1 || said.String() != "xdpmux: interrupted\n" {
-		t.Errorf("%v, stderr %q", err, &said)
+	p.Signal(t, syscall.SIGINT)
+	p.End(t, 1) // not all that it had to say was read
+	if said := p.Stderr.String(); said != "xdpmux: interrupted\n" {
+		t.Errorf("stderr %q", said)
 	}
 	expect(t, v, "")
 	if n, err := io.Copy(io.Discard, r); err != nil || n != 4096 {
 		t.Errorf("%d bytes in the pipe, %v", n, err)
 	}
-}
-
-// writes says whether a thread of a process waits in write(2) to standard output.
-func writes(t *testing.T, pid int) bool {
-	t.Helper()
-	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, task := range tasks {
-		call, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%s/syscall", pid, task.Name()))
-		if err == nil && strings.HasPrefix(string(call), fmt.Sprintf("%d 0x1 ", unix.SYS_WRITE)) {
-			return true
-		}
-	}
-	return false
 }
 
 // While another holds the lock of the chains, a second Ctrl-C gives up waiting, and says
@@ -184,39 +158,22 @@ func TestGivesUpWaiting(t *testing.T) {
 	harness.NoLeak(t)
 	v := harness.NewVeth(t)
 	p := start(t, "--interval", "50ms", v.Name, counting)
-	chain, err := dispatcher.Status(t.Context(), v.Name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir, err := os.Open("/sys/fs/bpf/xdp")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer dir.Close()
-	if err := unix.Flock(int(dir.Fd()), unix.LOCK_EX); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan bool)
-	go func() {
-		_, _ = io.Copy(io.Discard, p.lines)
-		close(ended)
-	}()
+	chain := harness.Status(t, v.Name)
+	unlock := harness.LockPins(t)
 	signals := 0
 	for waiting := true; waiting; signals++ {
-		p.signal(t, syscall.SIGINT)
+		p.Signal(t, syscall.SIGINT)
 		select {
-		case <-ended:
+		case <-p.Ended():
 			waiting = false
 		case <-time.After(200 * time.Millisecond):
 		}
 	}
-	p.end(t, 1)
+	p.End(t, 1)
 	want := fmt.Sprintf("interrupted: program %d stays loaded on %s\n  unload it: xdpmux unload %s -i %[1]d\n", chain.Programs[0].ID, v.Name, v.Name)
-	if !strings.HasSuffix(p.stderr.String(), want) || signals < 3 {
-		t.Errorf("stderr %q after %d signals, want %q", p.stderr, signals, want)
+	if !strings.HasSuffix(p.Stderr.String(), want) || signals < 3 {
+		t.Errorf("stderr %q after %d signals, want %q", p.Stderr, signals, want)
 	}
-	if err := unix.Flock(int(dir.Fd()), unix.LOCK_UN); err != nil {
-		t.Fatal(err)
-	}
+	unlock()
 	harness.MustRun(t, harness.Xdpmux(), "unload", "-a", v.Name)
 }

@@ -1,18 +1,16 @@
-// Package foreground tests xdpmux run: that it counts what was sent, and leaves
-// nothing but what it found, whatever ends it.
+// Package foreground tests what runs until it is stopped, xdpmux run and the programs
+// of examples/: that it counts what was sent, and leaves nothing but what it found,
+// whatever ends it.
 package foreground
 
 import (
-	"bufio"
 	"fmt"
-	"io"
 	"os/exec"
 	"regexp"
 	"strings"
 	"syscall"
 	"testing"
 
-	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 	"github.com/xdpmux/xdpmux/test/harness"
 )
@@ -26,63 +24,42 @@ var (
 	many     = harness.Fixture("maps")
 )
 
-// process is an xdpmux run at work.
-type process struct {
-	cmd    *exec.Cmd
-	lines  *bufio.Reader
-	stderr *strings.Builder
-}
+// run is an xdpmux run at work.
+type run struct{ *harness.Process }
 
-// start starts one and returns when the program counts. It is killed at the test's
-// end if it hasn't ended.
-func start(t *testing.T, args ...string) *process {
+// start starts one and returns when the program counts.
+func start(t *testing.T, args ...string) run {
 	t.Helper()
 	return startBy(t, exec.Command(harness.Xdpmux(), append([]string{"run"}, args...)...))
 }
 
 // startBy is start for a command that becomes one.
-func startBy(t *testing.T, cmd *exec.Cmd) *process {
+func startBy(t *testing.T, cmd *exec.Cmd) run {
 	t.Helper()
-	p := &process{cmd: cmd, stderr: &strings.Builder{}}
-	p.cmd.Stderr = p.stderr
-	stdout, err := p.cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.lines = bufio.NewReader(stdout)
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = p.cmd.Process.Kill()
-		_ = p.cmd.Wait()
-	})
-	p.line(t)
+	p := run{harness.StartCmd(t, cmd)}
+	p.total(t)
 	return p
 }
 
-var lineRE = regexp.MustCompile(`^total +([0-9,]+)  +([0-9,]+) pkt/s\n$`)
+var lineRE = regexp.MustCompile(`^total +([0-9,]+)  +([0-9,]+) pkt/s$`)
 
-// line reads the next line and returns its total.
-func (p *process) line(t *testing.T) (total string) {
+// total reads the next line and returns its total.
+func (p run) total(t *testing.T) string {
 	t.Helper()
-	line, err := p.lines.ReadString('\n')
-	if err != nil {
-		t.Fatalf("no line: %v\n%s", err, p.stderr)
-	}
+	line := p.Stdout.Line(t)
 	m := lineRE.FindStringSubmatch(line)
 	if m == nil {
-		t.Fatalf("line %q", line)
+		t.Fatalf("line %q\n%s", line, p.Stderr)
 	}
 	return m[1]
 }
 
 // until reads on to the line with that total, which has to stay.
-func (p *process) until(t *testing.T, want string) {
+func (p run) until(t *testing.T, want string) {
 	t.Helper()
 	last := ""
 	for range 1000 {
-		total := p.line(t)
+		total := p.total(t)
 		if total == want && last == want {
 			return
 		}
@@ -92,16 +69,6 @@ func (p *process) until(t *testing.T, want string) {
 		last = total
 	}
 	t.Fatalf("total %s after 1000 lines, want %s", last, want)
-}
-
-// end waits for its end.
-func (p *process) end(t *testing.T, status int) {
-	t.Helper()
-	_, _ = io.Copy(io.Discard, p.lines)
-	_ = p.cmd.Wait()
-	if got := p.cmd.ProcessState.ExitCode(); got != status {
-		t.Errorf("exit status %d, want %d\n%s", got, status, p.stderr)
-	}
 }
 
 func expect(t *testing.T, v *harness.Veth, want string) {
@@ -123,15 +90,7 @@ func TestCountsExactly(t *testing.T) {
 		t.Errorf("%d packets passed, want 10000", len(passed))
 	}
 	p.until(t, "10,000")
-	p.signal(t, syscall.SIGINT)
-	p.end(t, 0)
-}
-
-func (p *process) signal(t *testing.T, sig syscall.Signal) {
-	t.Helper()
-	if err := p.cmd.Process.Signal(sig); err != nil {
-		t.Fatal(err)
-	}
+	p.Stop(t, syscall.SIGINT)
 }
 
 func TestEndsLeaveTheOthers(t *testing.T) {
@@ -143,8 +102,7 @@ func TestEndsLeaveTheOthers(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
 		p := start(t, "--interval", "100ms", v.Name, counting)
 		expect(t, v, all)
-		p.signal(t, sig)
-		p.end(t, 0)
+		p.Stop(t, sig)
 		expect(t, v, others)
 	}
 	out := harness.MustRun(t, harness.Xdpmux(), "run", "--interval", "50ms", "--count", "3", v.Name, counting)
@@ -170,12 +128,11 @@ func TestIgnoredSignals(t *testing.T) {
 		p := startBy(t, exec.Command("bash", "-c", `trap "" "$1"; shift; exec "$@"`, "bash", name,
 			harness.Xdpmux(), "run", "-i", "0.05", v.Name, counting))
 		for range 3 {
-			p.signal(t, sig)
-			p.line(t)
+			p.Signal(t, sig)
+			p.total(t)
 		}
 		expect(t, v, "xdp_drop_ipv6_count")
-		p.signal(t, syscall.SIGTERM)
-		p.end(t, 0)
+		p.Stop(t, syscall.SIGTERM)
 		expect(t, v, "")
 	}
 }
@@ -189,17 +146,13 @@ func TestOthersChangeTheChain(t *testing.T) {
 		harness.MustRun(t, harness.Xdpmux(), "load", v.Name, first)
 		expect(t, v, "xdp_count xdp_drop_ipv6_count xdp_pass")
 		v.Deliver(t, harness.UDP6(harness.Flow{}))
-		chain, err := dispatcher.Status(t.Context(), v.Name)
-		if err != nil {
-			t.Fatal(err)
-		}
+		chain := harness.Status(t, v.Name)
 		harness.MustRun(t, harness.Xdpmux(), "unload", "-i", fmt.Sprint(chain.Programs[0].ID), v.Name)
 		harness.MustRun(t, "xdp-loader", "unload", "-i", fmt.Sprint(chain.Programs[2].ID), v.Name)
 	}
 	p.until(t, "3")
 	harness.MustRun(t, "xdp-loader", "load", v.Name, pass)
-	p.signal(t, syscall.SIGTERM)
-	p.end(t, 0)
+	p.Stop(t, syscall.SIGTERM)
 	expect(t, v, "xdp_pass")
 	harness.MustRun(t, harness.Xdpmux(), "unload", "-a", v.Name)
 }
@@ -210,10 +163,9 @@ func TestUnloadedByOthers(t *testing.T) {
 	p := start(t, "--interval", "100ms", v.Name, counting)
 	harness.MustRun(t, "xdp-loader", "unload", "-a", v.Name)
 	harness.MustRun(t, harness.Xdpmux(), "load", v.Name, pass)
-	p.signal(t, syscall.SIGINT)
-	p.end(t, 0)
-	if !strings.Contains(p.stderr.String(), "was unloaded from "+v.Name+" by somebody else") {
-		t.Errorf("stderr: %s", p.stderr)
+	p.Stop(t, syscall.SIGINT)
+	if !strings.Contains(p.Stderr.String(), "was unloaded from "+v.Name+" by somebody else") {
+		t.Errorf("stderr: %s", p.Stderr)
 	}
 	expect(t, v, "xdp_pass")
 	harness.MustRun(t, harness.Xdpmux(), "unload", "-a", v.Name)
@@ -223,8 +175,8 @@ func TestKilled(t *testing.T) {
 	harness.NoLeak(t)
 	v := harness.NewVeth(t)
 	p := start(t, "--interval", "100ms", v.Name, counting)
-	p.signal(t, syscall.SIGKILL)
-	p.end(t, -1)
+	p.Signal(t, syscall.SIGKILL)
+	p.End(t, -1)
 	if status := harness.MustRun(t, harness.Xdpmux(), "status", v.Name); !strings.Contains(status, "xdp_drop_ipv6_count") {
 		t.Errorf("status after a kill:\n%s", status)
 	}
@@ -263,13 +215,9 @@ func TestTakesLoadsOptions(t *testing.T) {
 	harness.NoLeak(t)
 	v := harness.NewVeth(t)
 	p := start(t, "-m", "skb", "-P", "77", "-A", "XDP_DROP", "--map", "a_hash", "--interval", "100ms", v.Name, many)
-	chain, err := dispatcher.Status(t.Context(), v.Name)
-	if err != nil {
-		t.Fatal(err)
-	}
+	chain := harness.Status(t, v.Name)
 	if c := chain.Programs[0]; *chain.Mode != xdp.ModeSKB || c.Priority != 77 || c.Actions != *xdp.On(xdp.Drop) {
 		t.Errorf("mode %v, program %+v", chain.Mode, c)
 	}
-	p.signal(t, syscall.SIGINT)
-	p.end(t, 0)
+	p.Stop(t, syscall.SIGINT)
 }

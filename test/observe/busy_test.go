@@ -55,7 +55,7 @@ func TestBusy(t *testing.T) {
 		}
 	}
 	for _, b := range all {
-		for _, p := range statusOf(t, b.v).Programs {
+		for _, p := range harness.Status(t, b.v.Name).Programs {
 			b.ids = append(b.ids, p.ID)
 		}
 	}

@@ -1,7 +1,6 @@
 package observe
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -10,7 +9,6 @@ import (
 	"time"
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
-	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
 	"github.com/xdpmux/xdpmux/test/harness"
 )
@@ -39,10 +37,7 @@ func relative(t *testing.T, v *harness.Veth, chain, empty *libbpf.FD, repeat int
 // countBarely attaches the barest counter to each program of a chain.
 func countBarely(t *testing.T, v *harness.Veth) (stop func()) {
 	t.Helper()
-	c, err := dispatcher.Status(context.Background(), v.Name)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := harness.Status(t, v.Name)
 	var closes []func() error
 	stop = func() {
 		for _, f := range slices.Backward(closes) {

@@ -1,7 +1,6 @@
 package observe
 
 import (
-	"context"
 	"errors"
 	"os"
 	"runtime"
@@ -13,7 +12,6 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 	"github.com/xdpmux/xdpmux/test/harness"
@@ -139,13 +137,4 @@ func rowOf(t testing.TB, c observe.Chain, id uint32) observe.Program {
 	}
 	t.Fatalf("no program %d on %s: %+v", id, c.Interface.Name, c.Programs)
 	return observe.Program{}
-}
-
-func statusOf(t testing.TB, v *harness.Veth) *dispatcher.Chain {
-	t.Helper()
-	c, err := dispatcher.Status(context.Background(), v.Name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
 }

@@ -66,10 +66,7 @@ func packet(verdicts ...xdp.Verdict) []byte {
 // dispatcherOf opens what the interface's own program is.
 func dispatcherOf(t testing.TB, v *harness.Veth) *libbpf.FD {
 	t.Helper()
-	c, err := dispatcher.Status(context.Background(), v.Name)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := harness.Status(t, v.Name)
 	if c.Dispatcher == nil {
 		t.Fatalf("no dispatcher on %s: %+v", v.Name, c)
 	}

@@ -3,7 +3,6 @@ package observe
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -70,7 +69,7 @@ func TestTooManyObservers(t *testing.T) {
 	harness.NoLeak(t)
 	v := harness.NewVeth(t)
 	stepsOn(t, v, 2)
-	second := statusOf(t, v).Programs[1].Loaded
+	second := harness.Status(t, v.Name).Programs[1].Loaded
 	leave := crowd(t, second)
 	o := open(t, observe.Options{}, v.Name)
 	defer o.Close()
@@ -119,7 +118,7 @@ func TestRecursionMisses(t *testing.T) {
 	s := send(t, v, time.Millisecond, mixFrame(), mixFrame(), mixFrame(), mixFrame())
 	runs := uint64(0)
 	var missed uint64
-	interrupts := kernelBefore(t, 6, 11)
+	interrupts := harness.KernelBefore(t, "6.11")
 	limit := 2 * time.Second
 	if interrupts {
 		limit = 20 * time.Second
@@ -140,19 +139,6 @@ func TestRecursionMisses(t *testing.T) {
 	if interrupts == (missed == 0) {
 		t.Error("nothing was missed: no packet interrupted a probe")
 	}
-}
-
-func kernelBefore(t *testing.T, major, minor int) bool {
-	t.Helper()
-	var name unix.Utsname
-	if err := unix.Uname(&name); err != nil {
-		t.Fatal(err)
-	}
-	var is [2]int
-	if _, err := fmt.Sscanf(unix.ByteSliceToString(name.Release[:]), "%d.%d", &is[0], &is[1]); err != nil {
-		t.Fatal(err)
-	}
-	return is[0] < major || is[0] == major && is[1] < minor
 }
 
 // on calls f on one processor.

@@ -40,8 +40,8 @@ func testSharedProgram(t *testing.T, programs []string) {
 	harness.NoLeak(t)
 	all := []*harness.Veth{harness.NewVeth(t), harness.NewVeth(t), harness.NewVeth(t)}
 	loadShared(t, all, programs...)
-	id := statusOf(t, all[0]).Programs[0].ID
-	if other := statusOf(t, all[1]).Programs[0].ID; other != id {
+	id := harness.Status(t, all[0].Name).Programs[0].ID
+	if other := harness.Status(t, all[1].Name).Programs[0].ID; other != id {
 		t.Fatalf("programs %d and %d are not shared", id, other)
 	}
 	o := open(t, observe.Options{Latency: true}, all[0].Name, all[1].Name)

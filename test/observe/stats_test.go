@@ -101,10 +101,7 @@ func TestStatsTable(t *testing.T) {
 	harness.NoLeak(t)
 	v := harness.NewVeth(t)
 	stepsOn(t, v, 2)
-	c, err := dispatcher.Status(context.Background(), v.Name)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := harness.Status(t, v.Name)
 	d := dispatcherOf(t, v)
 	cmd := exec.Command(xdpmux, "stats", v.Name, "--interval", "100ms")
 	stdout, err := cmd.StdoutPipe()

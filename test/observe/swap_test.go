@@ -18,12 +18,12 @@ func swapWith(t testing.TB, v *harness.Veth, tool int, joined *uint32) {
 	t.Helper()
 	if *joined == 0 {
 		before := map[uint32]bool{}
-		for _, p := range statusOf(t, v).Programs {
+		for _, p := range harness.Status(t, v.Name).Programs {
 			before[p.ID] = true
 		}
 		command := []string{xdpmux, "xdp-loader"}[tool%2]
 		harness.MustRun(t, command, "load", v.Name, samples+"xdp_count.o")
-		for _, p := range statusOf(t, v).Programs {
+		for _, p := range harness.Status(t, v.Name).Programs {
 			if !before[p.ID] {
 				*joined = p.ID
 			}

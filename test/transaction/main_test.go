@@ -39,14 +39,7 @@ func fixture(object, name string) xdp.Program {
 }
 
 // status is what is on an interface.
-func status(t *testing.T, ifname string) *dispatcher.Chain {
-	t.Helper()
-	chain, err := dispatcher.Status(t.Context(), ifname)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return chain
-}
+var status = harness.Status
 
 // commit makes a transaction that has to work.
 func commit(t *testing.T, ifname string, tx dispatcher.Transaction) *dispatcher.Committed {

@@ -1,76 +1,26 @@
-// Package examples runs the programs of examples/ as a reader of theirs would.
-package examples
+package foreground
 
 import (
-	"bufio"
 	"fmt"
-	"io"
-	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
 
-	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/maps"
 	"github.com/xdpmux/xdpmux/test/harness"
 )
 
-func TestMain(m *testing.M) { harness.Main(m) }
-
 var (
 	dropExample = "../../build/examples/drop_ipv6_count"
 	dropObject  = harness.Sample("xdp_drop_ipv6_count")
-	pass        = harness.Sample("xdp_pass")
 )
 
-// example is a running one.
-type example struct {
-	cmd    *exec.Cmd
-	lines  *bufio.Reader
-	stderr strings.Builder
-}
-
-// start starts one and returns behind its first line.
-func start(t *testing.T, name string, args ...string) *example {
+// startExample starts one and returns behind its first line.
+func startExample(t *testing.T, name string, args ...string) *harness.Process {
 	t.Helper()
-	e := &example{cmd: exec.Command(name, args...)}
-	e.cmd.Stderr = &e.stderr
-	stdout, err := e.cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	e.lines = bufio.NewReader(stdout)
-	if err := e.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = e.cmd.Process.Kill()
-		_ = e.cmd.Wait()
-	})
-	e.line(t)
-	return e
-}
-
-func (e *example) line(t *testing.T) string {
-	t.Helper()
-	line, err := e.lines.ReadString('\n')
-	if err != nil {
-		t.Fatalf("no line: %v\n%s", err, &e.stderr)
-	}
-	return line
-}
-
-// stop sends a signal, waits for a good end and returns what was still written.
-func (e *example) stop(t *testing.T, sig syscall.Signal) string {
-	t.Helper()
-	if err := e.cmd.Process.Signal(sig); err != nil {
-		t.Fatal(err)
-	}
-	rest, _ := io.ReadAll(e.lines)
-	if err := e.cmd.Wait(); err != nil {
-		t.Errorf("after %v: %v\n%s", sig, err, &e.stderr)
-	}
-	return string(rest)
+	p := harness.Start(t, name, args...)
+	p.Stdout.Line(t)
+	return p
 }
 
 func TestDropIPv6Count(t *testing.T) {
@@ -78,7 +28,7 @@ func TestDropIPv6Count(t *testing.T) {
 	v := harness.NewVeth(t)
 	harness.MustRun(t, harness.Xdpmux(), "load", v.Name, pass)
 	defer harness.MustRun(t, harness.Xdpmux(), "unload", "-a", v.Name)
-	e := start(t, dropExample, "-interval", "100ms", v.Name, dropObject)
+	p := startExample(t, dropExample, "-interval", "100ms", v.Name, dropObject)
 	if got := harness.Programs(t, v); got != "xdp_drop_ipv6_count xdp_pass" {
 		t.Errorf("programs: %s", got)
 	}
@@ -89,12 +39,12 @@ func TestDropIPv6Count(t *testing.T) {
 	if passed := v.Deliver(t, frames...); len(passed) != 300 {
 		t.Errorf("%d packets passed, want 300", len(passed))
 	}
-	for n := 0; !strings.HasPrefix(e.line(t), "300 packets dropped, "); n++ {
+	for n := 0; !strings.HasPrefix(p.Stdout.Line(t), "300 packets dropped, "); n++ {
 		if n == 100 {
 			t.Fatal("300 dropped packets are never printed")
 		}
 	}
-	e.stop(t, syscall.SIGTERM)
+	p.Stop(t, syscall.SIGTERM)
 	if got := harness.Programs(t, v); got != "xdp_pass" {
 		t.Errorf("programs after the end: %s", got)
 	}
@@ -132,10 +82,7 @@ func TestKernelRefusesCPU(t *testing.T) {
 	v := harness.NewVeth(t)
 	harness.MustRun(t, harness.Xdpmux(), "load", v.Name, rssObject)
 	defer harness.MustRun(t, harness.Xdpmux(), "unload", "-a", v.Name)
-	chain, err := dispatcher.Status(t.Context(), v.Name)
-	if err != nil {
-		t.Fatal(err)
-	}
+	chain := harness.Status(t, v.Name)
 	m, err := maps.Open(chain.Programs[0].ID, "cpu_map")
 	if err != nil {
 		t.Fatal(err)

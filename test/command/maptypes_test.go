@@ -1,4 +1,4 @@
-package maps
+package command
 
 import (
 	"encoding/binary"
@@ -61,7 +61,7 @@ func dumps(t *testing.T, v *harness.Veth, name, text, asJSON string) {
 
 // Maps of interfaces, CPUs, programs and maps say which, by name and number, and are
 // filled by either.
-func TestTargets(t *testing.T) {
+func TestMapTargets(t *testing.T) {
 	v, ids := typesOf(t)
 	iface := func(name string, index int) string {
 		return fmt.Sprintf(`"interface":{"name":"%s","index":%d}`, name, index)
@@ -108,7 +108,7 @@ func TestTargets(t *testing.T) {
 
 // A program array says which programs it calls. It is pinned before anything else opens
 // it, see the fixture.
-func TestProgramArray(t *testing.T) {
+func TestMapProgramArray(t *testing.T) {
 	v := chainOf(t, harness.Fixture("calls"))
 	const pin = "/sys/fs/bpf/calls"
 	harness.MustRun(t, "bpftool", "map", "pin", "name", "calls", pin)
@@ -139,7 +139,7 @@ func TestProgramArray(t *testing.T) {
 }
 
 // Programs that run for a device or a CPU are named too.
-func TestTargetPrograms(t *testing.T) {
+func TestMapTargetPrograms(t *testing.T) {
 	v, ids := typesOf(t)
 	const pins = "/sys/fs/bpf/maptypes"
 	harness.MustRun(t, "bpftool", "prog", "loadall", harness.Fixture("maptypes"), pins)
@@ -177,7 +177,7 @@ func TestTargetPrograms(t *testing.T) {
 }
 
 // What nobody can read says so at once, whatever is asked of it.
-func TestUnreadable(t *testing.T) {
+func TestMapUnreadable(t *testing.T) {
 	v, _ := typesOf(t)
 	for name, want := range map[string]string{
 		"sockets": "map sockets is a xskmap, which lets nobody read what is in it\n  ss --xdp -e lists the AF_XDP sockets",
@@ -196,7 +196,7 @@ func TestUnreadable(t *testing.T) {
 }
 
 // Entries are set, shown one by one, and removed, with the words of state files.
-func TestEntries(t *testing.T) {
+func TestMapEntries(t *testing.T) {
 	v, ids := typesOf(t)
 	set(t, v, "addresses", "192.0.2.1", "0a000001 0a000002 20010db8000000000000000000000001")
 	dumps(t, v, "addresses", "192.0.2.1: {from: 10.0.0.1, to: 10.0.0.2, to6: 2001:db8::1}\n",

@@ -1,4 +1,4 @@
-package inspect
+package command
 
 import (
 	"errors"
@@ -13,10 +13,10 @@ import (
 	"github.com/xdpmux/xdpmux/test/mutant"
 )
 
-// TestMutants loads damaged objects: none makes the command crash, each is loaded or
+// TestInspectMutants loads damaged objects: none makes the command crash, each is loaded or
 // refused by its name, and inspect has said which, as far as a file tells. More of them
 // are read, without a kernel, by TestMutants of package dispatcher.
-func TestMutants(t *testing.T) {
+func TestInspectMutants(t *testing.T) {
 	harness.NoLeak(t)
 	v := harness.NewVeth(t)
 	originals, err := mutant.Read("../../build/bpf", "../../build/bpf/fixtures")

@@ -1,6 +1,4 @@
-// Package tutorial runs docs/tutorial.md: each command of its console blocks, in one
-// shell, and compares what it prints with what the page shows.
-package tutorial
+package command
 
 import (
 	"bufio"
@@ -17,23 +15,21 @@ import (
 	"github.com/xdpmux/xdpmux/test/harness"
 )
 
-func TestMain(m *testing.M) { harness.Main(m) }
-
-// step is a command and what the page shows below it.
-type step struct {
+// pageStep is a command and what the page shows below it.
+type pageStep struct {
 	line    int
 	command string
 	output  string
 }
 
-// steps reads the console blocks, where a command stands behind a prompt.
-func steps(t *testing.T, page string) []step {
+// stepsOf reads the console blocks, where a command stands behind a prompt.
+func stepsOf(t *testing.T, page string) []pageStep {
 	t.Helper()
 	text, err := os.ReadFile(page)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var all []step
+	var all []pageStep
 	inside := false
 	for i, line := range strings.Split(string(text), "\n") {
 		switch {
@@ -42,7 +38,7 @@ func steps(t *testing.T, page string) []step {
 		case strings.HasPrefix(line, "```"):
 			inside = false
 		case inside && (strings.HasPrefix(line, "# ") || strings.HasPrefix(line, "$ ")):
-			all = append(all, step{line: i + 1, command: line[2:]})
+			all = append(all, pageStep{line: i + 1, command: line[2:]})
 		case inside:
 			all[len(all)-1].output += line + "\n"
 		}
@@ -130,9 +126,11 @@ func (s *shell) run(t *testing.T, command string) string {
 	}
 }
 
+// TestTutorial runs each command of the console blocks of docs/tutorial.md, in one shell,
+// and compares what it prints with what the page shows.
 func TestTutorial(t *testing.T) {
 	harness.NoLeak(t)
-	all := steps(t, "../../docs/tutorial.md")
+	all := stepsOf(t, "../../docs/tutorial.md")
 	if len(all) < 30 {
 		t.Fatalf("only %d commands found", len(all))
 	}

@@ -1,6 +1,4 @@
-// Package inspect tests that xdpmux inspect, without root, says of a program what
-// the kernel says when it is loaded.
-package inspect
+package command
 
 import (
 	"bytes"
@@ -13,12 +11,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/inspect"
 	"github.com/xdpmux/xdpmux/test/harness"
 )
-
-func TestMain(m *testing.M) { harness.Main(m) }
 
 var object = harness.Fixture("inspect")
 
@@ -28,9 +23,9 @@ func asNobody(t *testing.T, args ...string) string {
 	return harness.MustRun(t, "unshare", append([]string{"--mount", "sh", "-c", `umount -l /sys && exec setpriv --reuid 65534 --regid 65534 --clear-groups --bounding-set -all "$@"`, "sh", harness.Xdpmux(), "inspect"}, args...)...)
 }
 
-// TestSaysWhatTheKernelSays loads every program of every object that is here, and has
+// TestInspectSaysWhatTheKernelSays loads every program of every object that is here, and has
 // inspect say before what becomes of it.
-func TestSaysWhatTheKernelSays(t *testing.T) {
+func TestInspectSaysWhatTheKernelSays(t *testing.T) {
 	harness.NoLeak(t)
 	v := harness.NewVeth(t)
 	var files []string
@@ -90,9 +85,9 @@ func compare(t *testing.T, v *harness.Veth, o *inspect.Object) (chained, not int
 	return chained, not
 }
 
-// TestFunctionOfAnotherName has the type information call a function by another name:
+// TestInspectFunctionOfAnotherName has the type information call a function by another name:
 // the kernel goes by what is said of its first instruction.
-func TestFunctionOfAnotherName(t *testing.T) {
+func TestInspectFunctionOfAnotherName(t *testing.T) {
 	harness.NoLeak(t)
 	data, err := os.ReadFile(harness.Fixture("adjust_head"))
 	if err != nil {
@@ -125,23 +120,20 @@ func TestFunctionOfAnotherName(t *testing.T) {
 // check compares with what runs.
 func check(t *testing.T, v *harness.Veth, p inspect.ObjectProgram) {
 	t.Helper()
-	chain, err := dispatcher.Status(t.Context(), v.Name)
-	if err != nil {
-		t.Fatal(err)
-	}
+	chain := harness.Status(t, v.Name)
 	if c := chain.Programs[0]; c.Name != p.Name || c.Priority != p.Priority || c.Actions != p.Actions || chain.Frags != p.Frags {
 		t.Errorf("%s: inspect says %d, %v, frags %v; %s runs with %d, %v, %v", p.Name, p.Priority, p.Actions, p.Frags, c.Name, c.Priority, c.Actions, chain.Frags)
 	}
 }
 
-// TestNeedsNothing has inspect work with no privilege at all and nothing in /sys.
-func TestNeedsNothing(t *testing.T) {
+// TestInspectNeedsNothing has inspect work with no privilege at all and nothing in /sys.
+func TestInspectNeedsNothing(t *testing.T) {
 	if got := asNobody(t, "--json", object); !strings.Contains(got, `"name": "first"`) {
 		t.Error(got)
 	}
 }
 
-func TestText(t *testing.T) {
+func TestInspectText(t *testing.T) {
 	var lines []string // each without the spaces that align it
 	for line := range strings.Lines(asNobody(t, object)) {
 		lines = append(lines, strings.Join(strings.Fields(line), " "))
@@ -164,8 +156,8 @@ func TestText(t *testing.T) {
 	}
 }
 
-// TestSomeGood shows what is good beside what isn't, and standard input.
-func TestSomeGood(t *testing.T) {
+// TestInspectSomeGood shows what is good beside what isn't, and standard input.
+func TestInspectSomeGood(t *testing.T) {
 	stdout, stderr, status := harness.Run(t, harness.Xdpmux(), "inspect", "nowhere.o", object, "neither.o")
 	if status != 1 || !strings.HasPrefix(stdout, object+": license") || !strings.Contains(stderr, "can't open nowhere.o") || !strings.Contains(stderr, "can't open neither.o") {
 		t.Errorf("exit status %d\n%s%s", status, stdout, stderr)
@@ -181,7 +173,7 @@ func TestSomeGood(t *testing.T) {
 	}
 }
 
-func TestBadInput(t *testing.T) {
+func TestInspectBadInput(t *testing.T) {
 	dir := t.TempDir()
 	empty, text := dir+"/empty.o", dir+"/text.o"
 	for file, content := range map[string]string{empty: "", text: "#include <linux/bpf.h>\n"} {

@@ -1,7 +1,4 @@
-// Package status compares status with the native tool's on a crowd of interfaces. In
-// an emulated VM the native tool would take minutes for it, so this is tested on the
-// host.
-package status
+package host
 
 import (
 	"context"
@@ -27,7 +24,8 @@ const (
 	limit  = 10 * time.Minute
 )
 
-// TestStatusOfThousands attaches programs without a dispatcher, for which any kernel
+// TestStatusOfThousands compares status with the native tool's, which would take minutes
+// for it in a VM. It attaches programs without a dispatcher, for which any kernel
 // is good enough, and compares the texts byte for byte.
 func TestStatusOfThousands(t *testing.T) {
 	if os.Getuid() != 0 {

@@ -1,5 +1,4 @@
-// Package boot has systemd start xdpmux's unit, as it does at boot, and reload it.
-package boot
+package desired
 
 import (
 	"fmt"
@@ -17,8 +16,6 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/test/harness"
 )
-
-func TestMain(m *testing.M) { harness.Main(m) }
 
 // systemd is one that runs in namespaces of its own, as in a container.
 type systemd struct{ pid int }

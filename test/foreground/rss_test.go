@@ -1,4 +1,4 @@
-package examples
+package foreground
 
 import (
 	"bytes"
@@ -196,7 +196,7 @@ func TestCPUMapRSS(t *testing.T) {
 			// As the last of a chain.
 			harness.MustRun(t, harness.Xdpmux(), "load", "-m", mode, v.Name, pass)
 			defer harness.MustRun(t, harness.Xdpmux(), "unload", "-a", v.Name)
-			e := start(t, rssExample, "--cpus", fmt.Sprintf("0-%d", cpus-1), "--queue-size", fmt.Sprint(queueSize), "--mode", mode, v.Name, rssObject)
+			p := startExample(t, rssExample, "--cpus", fmt.Sprintf("0-%d", cpus-1), "--queue-size", fmt.Sprint(queueSize), "--mode", mode, v.Name, rssObject)
 			if got := harness.Programs(t, v); got != "xdp_pass xdp_cpumap_rss" {
 				t.Errorf("programs: %s", got)
 			}
@@ -230,7 +230,8 @@ func TestCPUMapRSS(t *testing.T) {
 					want[cpu]++
 				}
 			}
-			packets, dropped := lastReport(t, e.stop(t, syscall.SIGINT))
+			p.Stop(t, syscall.SIGINT)
+			packets, dropped := lastReport(t, p.Stdout.String())
 			for cpu := range cpus {
 				if packets[cpu] != want[cpu] || dropped[cpu] != 0 {
 					t.Errorf("CPU %d: %d packets, %d dropped, want %d and none", cpu, packets[cpu], dropped[cpu], want[cpu])
@@ -247,7 +248,7 @@ func TestCPUMapRSS(t *testing.T) {
 func TestCPUMapRSSDrops(t *testing.T) {
 	harness.NoLeak(t)
 	v := harness.NewVeth(t)
-	e := start(t, rssExample, "--cpus", "0", "--queue-size", "8", v.Name, rssObject)
+	p := startExample(t, rssExample, "--cpus", "0", "--queue-size", "8", v.Name, rssObject)
 	const sent = 200
 	done := make(chan error)
 	go func() {
@@ -257,7 +258,8 @@ func TestCPUMapRSSDrops(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
-	packets, dropped := lastReport(t, e.stop(t, syscall.SIGTERM))
+	p.Stop(t, syscall.SIGTERM)
+	packets, dropped := lastReport(t, p.Stdout.String())
 	if dropped[0] < sent/2 || packets[0]+dropped[0] != sent {
 		t.Errorf("%d packets and %d dropped, want %d together, most of them dropped", packets[0], dropped[0], sent)
 	}

@@ -1,4 +1,4 @@
-package integration
+package command
 
 import (
 	"fmt"
@@ -72,7 +72,7 @@ func TestDifferential(t *testing.T) {
 // firstID is the id of the first program in the chain or of the legacy program.
 func firstID(t *testing.T, ifname string) string {
 	t.Helper()
-	chain := status(t, ifname)
+	chain := harness.Status(t, ifname)
 	switch {
 	case len(chain.Programs) > 0:
 		return fmt.Sprint(chain.Programs[0].ID)
@@ -120,7 +120,7 @@ func TestForeignObject(t *testing.T) {
 			v := harness.NewVeth(t)
 			harness.MustRun(t, harness.Xdpmux(), "load", v.Name, object)
 			sameStatus(t, v.Name)
-			chain := status(t, v.Name)
+			chain := harness.Status(t, v.Name)
 			if len(chain.Programs) != 1 || !strings.HasPrefix(chain.Programs[0].Name, "xdpfilt_") || chain.Programs[0].Priority != 10 {
 				t.Errorf("got %+v", chain.Programs)
 			}
@@ -141,7 +141,7 @@ func TestFilterJoins(t *testing.T) {
 	t.Cleanup(func() { os.RemoveAll("/sys/fs/bpf/xdp-filter") })
 	harness.MustRun(t, "xdp-filter", "load", v.Name, "-f", "ipv4")
 	sameStatus(t, v.Name)
-	chain := status(t, v.Name)
+	chain := harness.Status(t, v.Name)
 	if len(chain.Programs) != 3 {
 		t.Fatalf("xdp-filter didn't join: %+v", chain.Programs)
 	}

@@ -1,5 +1,4 @@
-// Package maps tests xdpmux map, beside bpftool, on maps that packets have filled.
-package maps
+package command
 
 import (
 	"encoding/json"
@@ -12,12 +11,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/maps"
 	"github.com/xdpmux/xdpmux/test/harness"
 )
-
-func TestMain(m *testing.M) { harness.Main(m) }
 
 var (
 	counting = harness.Fixture("maps")
@@ -51,10 +47,7 @@ func send(t *testing.T, v *harness.Veth) {
 	if err := os.WriteFile(file, harness.UDP4(harness.Flow{DstPort: 1000, PayloadLen: 200}), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	chain, err := dispatcher.Status(t.Context(), v.Name)
-	if err != nil {
-		t.Fatal(err)
-	}
+	chain := harness.Status(t, v.Name)
 	harness.MustRun(t, "taskset", "2", "bpftool", "prog", "run", "id", fmt.Sprint(chain.Dispatcher.ID), "data_in", file, "data_out", "/dev/null", "repeat", "5")
 }
 
@@ -161,7 +154,7 @@ func normal(v any) any {
 	return v
 }
 
-func TestDumpIsThatOfBpftool(t *testing.T) {
+func TestMapDumpIsThatOfBpftool(t *testing.T) {
 	v := chainOf(t, counting)
 	send(t, v)
 	list := mapsOf(t, v)
@@ -189,7 +182,7 @@ func TestDumpIsThatOfBpftool(t *testing.T) {
 }
 
 // What the numbers have to be, so that two tools can't be wrong alike.
-func TestDumpIsWhatWasSent(t *testing.T) {
+func TestMapDumpIsWhatWasSent(t *testing.T) {
 	v := chainOf(t, counting)
 	send(t, v) // port 1000 once, and 5 times on CPU 1; port 1001 twice; ...
 	for _, c := range []struct{ name, want string }{
@@ -221,12 +214,9 @@ func TestDumpIsWhatWasSent(t *testing.T) {
 	}
 }
 
-func TestList(t *testing.T) {
+func TestMapList(t *testing.T) {
 	v := chainOf(t, counting, other)
-	chain, err := dispatcher.Status(t.Context(), v.Name)
-	if err != nil {
-		t.Fatal(err)
-	}
+	chain := harness.Status(t, v.Name)
 	list := mapsOf(t, v)
 	for _, p := range chain.Programs {
 		var shown struct {
@@ -254,7 +244,7 @@ func TestList(t *testing.T) {
 	}
 }
 
-func TestLargeMap(t *testing.T) {
+func TestMapLarge(t *testing.T) {
 	v := chainOf(t, counting)
 	list := mapsOf(t, v)
 	m, err := maps.OpenID(list["large"].ID)
@@ -280,7 +270,7 @@ func TestLargeMap(t *testing.T) {
 	}
 }
 
-func TestWatch(t *testing.T) {
+func TestMapWatch(t *testing.T) {
 	v := chainOf(t, other)
 	cmd := exec.Command(harness.Xdpmux(), "map", "dump", "--json", "--watch", "--interval", "1", v.Name, "--name", "rxcnt")
 	stdout, err := cmd.StdoutPipe()
@@ -321,7 +311,7 @@ func TestWatch(t *testing.T) {
 	}
 }
 
-func TestBadInput(t *testing.T) {
+func TestMapBadInput(t *testing.T) {
 	v := chainOf(t, counting, other)
 	empty := harness.NewVeth(t)
 	for _, c := range []struct{ args, want string }{
@@ -358,7 +348,7 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
-func TestTwoMapsOfOneName(t *testing.T) {
+func TestMapsOfOneName(t *testing.T) {
 	v := chainOf(t, other, other)
 	_, stderr, status := harness.Run(t, harness.Xdpmux(), "map", "dump", v.Name, "rxcnt")
 	if status != 1 || !strings.Contains(stderr, "choose one with --id: ") {
@@ -369,7 +359,7 @@ func TestTwoMapsOfOneName(t *testing.T) {
 	}
 }
 
-func TestWithoutBTF(t *testing.T) {
+func TestMapWithoutBTF(t *testing.T) {
 	v := chainOf(t, harness.Fixture("maptypes"))
 	harness.MustRun(t, harness.Xdpmux(), "map", "update", v.Name, "untyped", "--key", "258", "--value", "0a 0b 0c 0d 00 00 00 ff")
 	stdout, stderr, status := harness.Run(t, harness.Xdpmux(), "map", "dump", v.Name, "untyped")

@@ -1,11 +1,8 @@
-package integration
+package command
 
 import (
-	"fmt"
 	"strings"
 	"testing"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/xdpmux/xdpmux/test/harness"
 )
@@ -17,7 +14,7 @@ func TestFeatures(t *testing.T) {
 	v := harness.NewVeth(t)
 	stdout, stderr, status := harness.Run(t, harness.Xdpmux(), "features", v.Name)
 	json, _, jsonStatus := harness.Run(t, harness.Xdpmux(), "features", "--json", v.Name)
-	if !kernelHas(t, 6, 3) {
+	if harness.KernelBefore(t, "6.3") {
 		want := "xdpmux: this kernel can't tell the XDP features of a driver\n"
 		if status != 1 || jsonStatus != 1 || stdout != "" || !strings.HasPrefix(stderr, want) {
 			t.Errorf("exit status %d, stdout %q, stderr %q", status, stdout, stderr)
@@ -39,18 +36,4 @@ NETDEV_XDP_ACT_NDO_XMIT_SG:	no
 	if jsonStatus != 0 || !strings.Contains(json, `"NETDEV_XDP_ACT_RX_SG": true`) || !strings.Contains(json, `"NETDEV_XDP_ACT_NDO_XMIT": false`) {
 		t.Errorf("exit status %d, %s", jsonStatus, json)
 	}
-}
-
-// kernelHas says whether the running kernel is at least major.minor.
-func kernelHas(t *testing.T, major, minor int) bool {
-	t.Helper()
-	var name unix.Utsname
-	if err := unix.Uname(&name); err != nil {
-		t.Fatal(err)
-	}
-	var haveMajor, haveMinor int
-	if _, err := fmt.Sscanf(unix.ByteSliceToString(name.Release[:]), "%d.%d", &haveMajor, &haveMinor); err != nil {
-		t.Fatal(err)
-	}
-	return haveMajor > major || haveMajor == major && haveMinor >= minor
 }

@@ -1,0 +1,206 @@
+package harness
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// processLimit is how long a test waits for a process to say something or to end.
+const processLimit = time.Minute
+
+// Process is a command that runs beside the test.
+type Process struct {
+	Stdout, Stderr *Output
+
+	cmd   *exec.Cmd
+	ended chan struct{} // closed when the process has ended and its output is here
+}
+
+// Start starts a command. If it runs at the test's end still, it is killed then.
+func Start(t testing.TB, name string, args ...string) *Process {
+	t.Helper()
+	return StartCmd(t, exec.Command(name, args...))
+}
+
+// StartCmd is Start for a command with settings of its own. An output that is set
+// already isn't collected.
+func StartCmd(t testing.TB, cmd *exec.Cmd) *Process {
+	t.Helper()
+	p := &Process{Stdout: newOutput(), Stderr: newOutput(), cmd: cmd, ended: make(chan struct{})}
+	if cmd.Stdout == nil {
+		cmd.Stdout = p.Stdout
+	}
+	if cmd.Stderr == nil {
+		cmd.Stderr = p.Stderr
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(p.ended)
+		_ = cmd.Wait() // ProcessState tells
+		p.Stdout.close()
+		p.Stderr.close()
+	}()
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		<-p.ended
+	})
+	return p
+}
+
+// PID is the number of the process.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+// Signal sends a signal.
+func (p *Process) Signal(t testing.TB, sig os.Signal) {
+	t.Helper()
+	if err := p.cmd.Process.Signal(sig); err != nil {
+		t.Fatalf("%v to %s: %v", sig, p, err)
+	}
+}
+
+// Ended is closed when the process has ended.
+func (p *Process) Ended() <-chan struct{} { return p.ended }
+
+// WaitForCall waits until a thread of the process waits in read(2), write(2) or another
+// system call on one of these descriptors. The kernel tells nobody, so this asks again and
+// again.
+func (p *Process) WaitForCall(t testing.TB, number int, fds ...int) {
+	t.Helper()
+	tasks := fmt.Sprintf("/proc/%d/task", p.PID())
+	for limit := time.Now().Add(processLimit); time.Now().Before(limit); time.Sleep(time.Millisecond) {
+		threads, err := os.ReadDir(tasks)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, thread := range threads {
+			var call, fd int
+			text, err := os.ReadFile(filepath.Join(tasks, thread.Name(), "syscall"))
+			if err == nil {
+				_, err = fmt.Sscanf(string(text), "%d 0x%x ", &call, &fd)
+			}
+			if err == nil && call == number && slices.Contains(fds, fd) {
+				return
+			}
+		}
+	}
+	t.Fatalf("%s doesn't wait in call %d on %v\n%s%s", p, number, fds, p.Stdout, p.Stderr)
+}
+
+// Wait waits for the end, and returns the exit status, -1 after the end by a signal.
+func (p *Process) Wait(t testing.TB) (status int) {
+	t.Helper()
+	select {
+	case <-p.ended:
+		return p.cmd.ProcessState.ExitCode()
+	case <-time.After(processLimit):
+		t.Fatalf("%s doesn't end\n%s%s", p, p.Stdout, p.Stderr)
+		return 0
+	}
+}
+
+// End waits for the end, which has to be with that exit status.
+func (p *Process) End(t testing.TB, status int) {
+	t.Helper()
+	if got := p.Wait(t); got != status {
+		t.Errorf("%s: %v, want exit status %d\n%s%s", p, p.cmd.ProcessState, status, p.Stdout, p.Stderr)
+	}
+}
+
+// Stop sends a signal that the process has to end well by.
+func (p *Process) Stop(t testing.TB, sig os.Signal) {
+	t.Helper()
+	p.Signal(t, sig)
+	p.End(t, 0)
+}
+
+func (p *Process) String() string { return strings.Join(p.cmd.Args, " ") }
+
+// Output is what a process writes to one of its outputs.
+type Output struct {
+	mu    sync.Mutex
+	text  strings.Builder
+	lines int           // bytes that Line has returned
+	end   bool          // nothing more comes
+	more  chan struct{} // closed when something comes
+}
+
+func newOutput() *Output { return &Output{more: make(chan struct{})} }
+
+// Write is for the process.
+func (o *Output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	close(o.more)
+	o.more = make(chan struct{})
+	return o.text.Write(p)
+}
+
+func (o *Output) close() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.end = true
+	close(o.more)
+}
+
+// String is all that was written so far.
+func (o *Output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
+// Line waits for the next line and returns it without its end.
+func (o *Output) Line(t testing.TB) string {
+	t.Helper()
+	return o.LineWhile(t, processLimit, func() {})
+}
+
+// LineWhile is Line that calls f first, and again each time that a pause has gone by
+// without a line.
+func (o *Output) LineWhile(t testing.TB, pause time.Duration, f func()) string {
+	t.Helper()
+	for limit := time.Now().Add(processLimit); time.Now().Before(limit); {
+		f()
+		for wait := time.After(pause); wait != nil; {
+			line, ok, more := o.next()
+			if ok {
+				return line
+			}
+			if more == nil {
+				t.Fatalf("the output ends without a line:\n%s", o)
+			}
+			select {
+			case <-more:
+			case <-wait:
+				wait = nil
+			}
+		}
+	}
+	t.Fatalf("no line within %v:\n%s", processLimit, o)
+	return ""
+}
+
+// next takes the next line, or returns what is closed when there is more to look at,
+// nil if there is never.
+func (o *Output) next() (line string, ok bool, more <-chan struct{}) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	line, _, ok = strings.Cut(o.text.String()[o.lines:], "\n")
+	if ok {
+		o.lines += len(line) + 1
+		return line, true, nil
+	}
+	if o.end {
+		return "", false, nil
+	}
+	return "", false, o.more
+}
