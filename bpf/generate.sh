@@ -16,7 +16,7 @@ compile() { # TARGET SOURCE OBJECT [FLAGS...]
 	"$strip" -g "$object" # DWARF, not BTF
 }
 
-generate() { # DIRECTORY
+generate() { # DIRECTORY EXAMPLE
 	for target in bpfel bpfeb; do
 		mkdir -p "$1/$target"
 		rm -f "$1/$target"/*.o
@@ -27,6 +27,7 @@ generate() { # DIRECTORY
 			compile $target dispatcher/xdpmux_dispatcher.bpf.c "$1/$target/dispatcher-$version.o" -DVERSION=$version
 		done
 	done
+	compile bpfel samples/xdp_length.bpf.c "$2"
 }
 
 # Debian and Ubuntu keep asm/types.h in a directory of the architecture.
@@ -36,18 +37,19 @@ headers=${multiarch:+-I/usr/include/$multiarch}
 cd "$root/bpf"
 wanted=$(cat objects/clang)
 here=$("$clang" --version | head -n 1)
+example=../dispatcher/testdata/xdp_length.o # embedded by an example of package dispatcher
 
 if [ "${1-}" != --check ]; then
 	[ "$here" = "$wanted" ] || echo "generate: this is $here; CI compares with what $wanted makes" >&2
-	generate objects
+	generate objects $example
 	exit
 fi
 
 fresh=$root/build/objects
 rm -rf "$fresh"
-generate "$fresh"
+generate "$fresh" "$fresh.example"
 if [ "$here" != "$wanted" ]; then
 	echo "generate: the objects compile; they are not compared, for they are made by $wanted, and this is $here" >&2
 	exit
 fi
-diff -r -x clang objects "$fresh" || { echo "generate: bpf/objects isn't what the sources give: run make generate, and commit" >&2; exit 1; }
+diff -r -x clang objects "$fresh" && cmp $example "$fresh.example" || { echo "generate: bpf/objects or the example isn't what the sources give: run make generate, and commit" >&2; exit 1; }

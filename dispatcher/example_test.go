@@ -2,11 +2,13 @@ package dispatcher_test
 
 import (
 	"context"
+	_ "embed"
 	"errors"
 	"fmt"
 	"log"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/maps"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
@@ -23,6 +25,32 @@ func ExampleAttach() {
 	for _, p := range done.Programs {
 		fmt.Println(p.ID, p.Name, p.Priority)
 	}
+}
+
+//go:embed testdata/xdp_length.o
+var length []byte // of bpf/samples/xdp_length.bpf.c
+
+// Load a program that is embedded in this one. Its constants, its global variables and the
+// size of its map are set before the verifier sees it.
+func ExampleAttach_embedded() {
+	done, err := dispatcher.Attach(context.Background(), "eth0", []xdp.Program{{
+		Data:      length,
+		Variables: map[string]any{"max_length": 1000, "step": 100},
+		MapSizes:  map[string]uint32{"lengths": 11},
+	}}, dispatcher.AttachOptions{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	lengths, err := maps.Open(done.Programs[0].ID, "lengths")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer lengths.Close()
+	short, err := maps.Lookup[uint64](lengths, uint32(0))
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(short[0], "packets of less than 100 bytes")
 }
 
 // Tell a user what to do about an error, and a program what kind it is.

@@ -155,8 +155,8 @@ func unloadedFault(o *object.Program) error {
 	if !o.Obj.HasBTF() {
 		return protocol.NoDispatcher(object.WithoutBTF(o), nil)
 	}
-	if r := inspect.Examine(o.Spec.File, o.Obj, o.Bpf, o.Obj.BTF()); !r.Chain {
-		return &xdp.Error{Kind: xdp.ErrObject, Msg: fmt.Sprintf("program %q of %s can't join a chain: %s", r.Name, o.Spec.File, r.Note)}
+	if r := inspect.Examine(o.Called, o.Obj, o.Bpf, o.Obj.BTF()); !r.Chain {
+		return &xdp.Error{Kind: xdp.ErrObject, Msg: fmt.Sprintf("program %q of %s can't join a chain: %s", r.Name, o.Called, r.Note)}
 	}
 	return o.CheckMaps()
 }

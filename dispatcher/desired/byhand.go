@@ -23,6 +23,9 @@ func recordByHand(r records, coming []dispatcher.Coming) error {
 		return err
 	}
 	for _, c := range coming {
+		if c.Program.File == "" || len(c.Program.Variables) > 0 {
+			continue // no state file can say it
+		}
 		p, digest, err := entryOf(c)
 		if err != nil {
 			return err

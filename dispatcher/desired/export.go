@@ -9,8 +9,9 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
-// Stranger is a program that runs and that no state file can say: xdpmux has not
-// loaded it, so nobody knows its object file.
+// Stranger is a program that runs and that no state file can say: nobody knows its object
+// file, as xdpmux has not loaded it or has loaded it from memory, or it was loaded with
+// Variables.
 type Stranger struct {
 	Interface string
 	Program   xdp.Loaded

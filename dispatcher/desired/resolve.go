@@ -207,7 +207,11 @@ func (o *objects) digest(w *wanted) (string, error) {
 // digestOf is the hash of what a program is loaded from: file is that of its object,
 // and p names its function.
 func digestOf(file string, p xdp.Program) (string, error) {
-	made, err := json.Marshal([]any{file, p.Name, p.PinPath, p.Contents, p.MapSizes})
+	parts := []any{file, p.Name, p.PinPath, p.Contents, p.MapSizes}
+	if len(p.Variables) > 0 {
+		parts = append(parts, p.Variables)
+	}
+	made, err := json.Marshal(parts)
 	return sum(made), err
 }
 

@@ -10,13 +10,13 @@ type MapEntry struct {
 	Key, Value []byte
 }
 
-// Program says which program of which object file to load, and how it takes its
-// place in the chain. Only File is needed.
+// Program says which program of which object to load, and how it takes its place in the
+// chain. Only File or Data is needed.
 type Program struct {
-	File     string   // the object file
-	Data     []byte   // its bytes, where File is only what to call it; nil: they are read from File
+	File     string   // the object file; with Data, only what errors call it
+	Data     []byte   // the object itself, such as one that was embedded by go:embed; nil: it is read from File
 	Section  string   // the ELF section that holds the program; not together with Name
-	Name     string   // the function's name; neither: the first program of the file that can be XDP
+	Name     string   // the function's name; without both, it is the first program of the object that can be XDP
 	Priority *uint32  // run priority, lower runs earlier; nil: what the object says, else 50
 	Actions  *Actions // chain call actions; nil: what the object says, else XDP_PASS
 	Frags    *bool    // the program takes packets of several buffers; nil: what its section says
@@ -25,6 +25,14 @@ type Program struct {
 	// MapSizes are the maximum numbers of entries of maps, by name, instead of those of
 	// the object. A map that others use already has the size that it has.
 	MapSizes map[string]uint32
+
+	// Variables are values of global variables, by name, instead of those that the object
+	// gives them; constants (const volatile) are among them, which the verifier takes into
+	// account. A value is a number of any type, a string for an array of char, []byte, an
+	// address (netip.Addr), or what encoding/binary takes for a fixed size, in C's layout
+	// with its padding. Variables that a [dispatcher.Replacement] keeps stay as they are,
+	// but for constants.
+	Variables map[string]any
 
 	// Contents are entries that its maps have before it sees a packet. Maps that
 	// others use already, found at their pin or kept by a [dispatcher.Replacement], keep what

@@ -30,7 +30,7 @@ func (o *Program) fill() error {
 	for _, e := range o.Spec.Contents {
 		i := slices.Index(names, e.Map)
 		if i < 0 {
-			return &xdp.Error{Kind: xdp.ErrInvalid, Msg: fmt.Sprintf("%s has no map %q", o.Spec.File, e.Map), Remedy: fmt.Sprintf("its maps: %q", names)}
+			return &xdp.Error{Kind: xdp.ErrInvalid, Msg: fmt.Sprintf("%s has no map %q", o.Called, e.Map), Remedy: fmt.Sprintf("its maps: %q", names)}
 		}
 		m := maps[i]
 		if len(e.Key) != m.KeySize() || len(e.Value) != m.ValueSize() {
@@ -54,9 +54,9 @@ func (o *Program) fill() error {
 }
 
 func explainFill(o *Program, e xdp.MapEntry, m *libbpf.Map, err error) error {
-	wrong := &xdp.Error{Kind: xdp.ErrInvalid, Err: err, Msg: fmt.Sprintf("map %q of %s takes no entry % x: %s", e.Map, o.Spec.File, e.Key, native.Cause(err))}
+	wrong := &xdp.Error{Kind: xdp.ErrInvalid, Err: err, Msg: fmt.Sprintf("map %q of %s takes no entry % x: %s", e.Map, o.Called, e.Key, native.Cause(err))}
 	if errors.Is(err, syscall.E2BIG) {
-		wrong.Msg = fmt.Sprintf("map %q of %s takes %d entries, and % x is none of them or one too many", e.Map, o.Spec.File, m.MaxEntries(), e.Key)
+		wrong.Msg = fmt.Sprintf("map %q of %s takes %d entries, and % x is none of them or one too many", e.Map, o.Called, m.MaxEntries(), e.Key)
 	}
 	return wrong
 }

@@ -23,11 +23,11 @@ func ExplainKernelFunctions(o *Program, err error) error {
 	missing := missingFunctions(functions, "/sys/kernel/btf")
 	if len(missing) == 0 {
 		return &xdp.Error{Kind: xdp.ErrKernel, Err: err,
-			Msg:    fmt.Sprintf("%s calls %s, which this kernel has in another shape, perhaps", o.Spec.File, strings.Join(functions, ", ")),
+			Msg:    fmt.Sprintf("%s calls %s, which this kernel has in another shape, perhaps", o.Called, strings.Join(functions, ", ")),
 			Remedy: "declare them as this kernel does (bpftool btf dump file /sys/kernel/btf/vmlinux format c); -vv shows libbpf's own words"}
 	}
 	e := &xdp.Error{Kind: xdp.ErrKernel, Err: err,
-		Msg:    fmt.Sprintf("%s calls %s, which this kernel doesn't have", o.Spec.File, strings.Join(missing, ", ")),
+		Msg:    fmt.Sprintf("%s calls %s, which this kernel doesn't have", o.Called, strings.Join(missing, ", ")),
 		Remedy: "it takes a kernel that has it, or the module that does, loaded"}
 	if module := moduleOf(missing[0]); module != "" {
 		e.Remedy = fmt.Sprintf("the kernel's module %s has it: modprobe %s", module, module)

@@ -25,7 +25,7 @@ func ExplainPinnedMaps(o *Program, err error) error {
 			continue
 		}
 		return &xdp.Error{Kind: xdp.ErrObject, Err: err,
-			Msg: fmt.Sprintf("the map pinned at %s is not like the map %q of %s", path, m.Name(), o.Spec.File),
+			Msg: fmt.Sprintf("the map pinned at %s is not like the map %q of %s", path, m.Name(), o.Called),
 			Remedy: fmt.Sprintf("remove the pin if nothing needs it, or choose another --pin-path; pinned: %s; needed: %s",
 				layoutOfInfo(info), layoutOf(m))}
 	}

@@ -19,10 +19,10 @@ func ExplainVerifier(o *Program, log string, err error) error {
 		cause.Op, cause.Errno = e.Op, e.Errno
 	}
 	result := &xdp.Error{Kind: xdp.ErrVerifier, Err: cause,
-		Msg: fmt.Sprintf("the verifier refused program %q of %s", o.Bpf.Name(), o.Spec.File)}
+		Msg: fmt.Sprintf("the verifier refused program %q of %s", o.Bpf.Name(), o.Called)}
 	if strings.Contains(log, "changes packet data, while original does not") {
 		result.Msg = fmt.Sprintf("program %q of %s moves the packet's head or tail, and this kernel doesn't take that into a dispatcher of libxdp %s",
-			o.Bpf.Name(), o.Spec.File, libxdp.BuildVersion)
+			o.Bpf.Name(), o.Called, libxdp.BuildVersion)
 		result.Remedy = "libxdp 1.5.5 and newer have a dispatcher for it; alone on the interface the program runs without one: " + privilege.EnvSkipDispatcher + "=1"
 	}
 	return result
@@ -38,5 +38,5 @@ func (e CantHost) Error() string { return e.Err.Error() }
 func (e CantHost) Unwrap() error { return e.Err }
 
 func WithoutBTF(o *Program) string {
-	return o.Spec.File + " has no type information (BTF); compile it with -g"
+	return o.Called + " has no type information (BTF); compile it with -g"
 }

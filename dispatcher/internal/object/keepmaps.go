@@ -52,7 +52,7 @@ func (o *Program) canKeep(m *libbpf.Map, name string, there *RunningMap, ours *d
 			return err
 		}
 		return &xdp.Error{Kind: xdp.ErrInvalid,
-			Msg:    fmt.Sprintf("the global variables in %s can't be kept: %s of program %d (%s) is not as in %s", name, variable, from.ID, from.Name, o.Spec.File),
+			Msg:    fmt.Sprintf("the global variables in %s can't be kept: %s of program %d (%s) is not as in %s", name, variable, from.ID, from.Name, o.Called),
 			Remedy: fmt.Sprintf("leave them as they are and put new ones into a section such as %s.new, or replace without keeping maps", name)}
 	}
 	want, has := layoutOf(m), layoutOfInfo(there.MapInfo)
@@ -61,13 +61,13 @@ func (o *Program) canKeep(m *libbpf.Map, name string, there *RunningMap, ours *d
 	}
 	const remedy = "keep the layout, give the map another name, or replace without keeping maps"
 	if want != has {
-		return cantKeep(name, fmt.Sprintf("program %d (%s) has %s, %s has %s", from.ID, from.Name, has, o.Spec.File, want), remedy)
+		return cantKeep(name, fmt.Sprintf("program %d (%s) has %s, %s has %s", from.ID, from.Name, has, o.Called, want), remedy)
 	}
 	if ours == nil {
 		return nil // declared without types
 	}
 	if difference := there.declaredMap.difference(ours, want.typ); difference != "" {
-		return cantKeep(name, fmt.Sprintf("%s of program %d (%s) is not as in %s", difference, from.ID, from.Name, o.Spec.File), remedy)
+		return cantKeep(name, fmt.Sprintf("%s of program %d (%s) is not as in %s", difference, from.ID, from.Name, o.Called), remedy)
 	}
 	return nil
 }

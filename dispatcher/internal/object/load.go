@@ -34,7 +34,7 @@ func (o *Program) Load(dispatcherFD int, function string) error {
 			return refused
 		}
 		if err != nil {
-			return explainObject(o.Spec.File, err)
+			return explainObject(o.Called, err)
 		}
 	}
 	if err := o.CheckMaps(); err != nil {
@@ -90,7 +90,7 @@ func (o *Program) explainLoad(err error) error {
 		explained = ExplainVerifier(o, log, err)
 	} else {
 		explained = &xdp.Error{Kind: xdp.ErrSystem, Err: err,
-			Msg:    fmt.Sprintf("can't load program %q of %s: %s", o.Bpf.Name(), o.Spec.File, native.Cause(err)),
+			Msg:    fmt.Sprintf("can't load program %q of %s: %s", o.Bpf.Name(), o.Called, native.Cause(err)),
 			Remedy: "-vv shows libbpf's own words"}
 	}
 	if errors.Is(err, syscall.EINVAL) {

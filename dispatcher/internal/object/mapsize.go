@@ -42,12 +42,12 @@ func (o *Program) CheckMaps() error {
 			continue
 		}
 		if fault := SizeFault(m); fault != "" {
-			return &xdp.Error{Kind: xdp.ErrMapSize, Msg: fmt.Sprintf("map %q of %s %s", m.Name(), o.Spec.File, fault), Remedy: "give it a size"}
+			return &xdp.Error{Kind: xdp.ErrMapSize, Msg: fmt.Sprintf("map %q of %s %s", m.Name(), o.Called, fault), Remedy: "give it a size"}
 		}
 		memory := memoryOf(m)
 		if total += memory; total > checkedMemory && total > availableMemory() {
 			return &xdp.Error{Kind: xdp.ErrMapSize,
-				Msg:    fmt.Sprintf("map %q of %s has %d entries, and there is no memory for its %d MiB", m.Name(), o.Spec.File, uint32(m.MaxEntries()), memory>>20),
+				Msg:    fmt.Sprintf("map %q of %s has %d entries, and there is no memory for its %d MiB", m.Name(), o.Called, uint32(m.MaxEntries()), memory>>20),
 				Remedy: "give it a smaller size"}
 		}
 	}

@@ -44,7 +44,9 @@ func OpenFile(file string, data []byte, opts libbpf.OpenOptions) (*File, error) 
 	if err != nil {
 		return nil, explainObject(file, err)
 	}
-	opts.Name, _, _ = strings.Cut(filepath.Base(file), ".")
+	if opts.Name, _, _ = strings.Cut(filepath.Base(file), "."); file == unnamed {
+		opts.Name = "memory"
+	}
 	obj, err := libbpf.OpenMem(data, opts)
 	if err != nil {
 		return nil, explainObject(file, err)

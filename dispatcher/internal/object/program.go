@@ -18,12 +18,13 @@ const LogSize = 16<<20 - 1
 
 // Program is a program that is ready to be loaded, or loaded.
 type Program struct {
-	Spec  xdp.Program
-	Obj   *File
-	names []string // of its maps, as mapName has them
-	Bpf   *libbpf.Program
-	Prog  *libxdp.Program // of one that is attached by libxdp
-	Pins  mapPins
+	Spec   xdp.Program
+	Called string // what errors call the object
+	Obj    *File
+	names  []string // of its maps, as mapName has them
+	Bpf    *libbpf.Program
+	Prog   *libxdp.Program // of one that is attached by libxdp
+	Pins   mapPins
 
 	Priority uint32
 	Actions  xdp.Actions
@@ -35,21 +36,31 @@ type Program struct {
 	KeptMaps, NewMaps []string // names, once loaded as a program of chains
 }
 
+// unnamed is what errors call an object that a caller has in memory and gives no name.
+const unnamed = "the object in memory"
+
 // Open opens the object, picks the program and sets it up as p says.
 func Open(ctx context.Context, p xdp.Program) (_ *Program, err error) {
 	if p.Section != "" && p.Name != "" {
 		return nil, &xdp.Error{Kind: xdp.ErrInvalid, Msg: "both a section and a program name are given", Remedy: "give only one of --section and --prog-name"}
+	}
+	if p.File == "" && p.Data == nil {
+		return nil, &xdp.Error{Kind: xdp.ErrInvalid, Msg: "a program without an object", Remedy: "give its File or its Data"}
 	}
 	if p.Data == nil {
 		if p.Data, err = ReadFile(ctx, p.File); err != nil {
 			return nil, err
 		}
 	}
+	o := &Program{Spec: p}
+	if p.File == "" {
+		p.File = unnamed
+	}
 	obj, err := OpenFile(p.File, p.Data, libbpf.OpenOptions{PinRoot: p.PinPath, LogSize: LogSize})
 	if err != nil {
 		return nil, err
 	}
-	o := &Program{Spec: p, Obj: obj}
+	o.Called, o.Obj = p.File, obj
 	defer func() {
 		if err != nil {
 			o.Close()
@@ -78,6 +89,9 @@ func Open(ctx context.Context, p xdp.Program) (_ *Program, err error) {
 	if err := sizeMaps(p, obj); err != nil {
 		return nil, err
 	}
+	if err := setVariables(p.File, p.Variables, obj); err != nil {
+		return nil, err
+	}
 	if o.Pins, err = preparePins(obj.Object, p.PinPath); err != nil {
 		return nil, err
 	}
@@ -86,7 +100,7 @@ func Open(ctx context.Context, p xdp.Program) (_ *Program, err error) {
 
 // configure finds out how the program takes its place in a chain.
 func (o *Program) configure() (err error) {
-	if o.Priority, o.Actions, err = o.Obj.Place(o.Spec.File, o.Bpf.Name()); err != nil {
+	if o.Priority, o.Actions, err = o.Obj.Place(o.Called, o.Bpf.Name()); err != nil {
 		return err
 	}
 	if o.Spec.Priority != nil {
@@ -112,7 +126,7 @@ func (o *Program) XdpProgram() (*libxdp.Program, error) {
 	defer native.Lock.Unlock()
 	prog, err := libxdp.FromObject(o.Obj.Object, o.Bpf.Name())
 	if err != nil {
-		return nil, explainObject(o.Spec.File, err)
+		return nil, explainObject(o.Called, err)
 	}
 	o.Prog = prog
 	errs := []error{prog.SetRunPrio(o.Priority), prog.SetFragsSupport(o.Frags)}
