@@ -38,7 +38,7 @@ MULTIARCH := $(shell gcc -print-multiarch 2>/dev/null)
 BPFFLAGS   = -O2 -g -Wall -Werror -target bpf $(if $(MULTIARCH),-I/usr/include/$(MULTIARCH))
 BPFOBJ    := $(patsubst bpf/samples/%.bpf.c,build/bpf/%.o,$(wildcard bpf/samples/*.bpf.c))
 FIXTURES  := $(patsubst bpf/%.bpf.c,build/bpf/%.o,$(wildcard bpf/fixtures/*.bpf.c)) build/bpf/fixtures/bigendian.o \
-	$(foreach v,1 4,build/bpf/fixtures/dispatcher-$(v).o)
+	$(foreach v,1 4,build/bpf/fixtures/dispatcher-$(v).o) build/module/watch
 EXAMPLES  := $(patsubst examples/%/main.go,build/examples/%,$(wildcard examples/*/main.go))
 UNIT      := xdpmux-apply.service
 
@@ -79,6 +79,9 @@ build/bpf/fixtures/nobtf.o: BPFFLAGS := $(filter-out -g,$(BPFFLAGS))
 
 build/examples/%: examples/%/main.go $(GOSRC)
 	$(GO) build -tags '$(TAGS)' -o $@ ./$(<D)
+
+build/module/%: examples/%/main.go test/module.sh $(GOSRC)
+	GO='$(GO)' test/module.sh $@
 
 # Chains of versions of which no distribution has the libxdp.
 build/bpf/fixtures/dispatcher-%.o: bpf/fixtures/dispatcher.c
