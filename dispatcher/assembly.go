@@ -21,28 +21,23 @@ type assembly struct {
 	file   *protocol.Object
 	main   *libbpf.Program
 	links  []*libbpf.FD // as many as programs
-	locked error        // why libxdp's dispatcher can't host the programs; nil: it can
+	locked bool         // tools of libxdp before 1.5.5 can't change the chain
+	reason error        // why their dispatcher can't host the programs; nil: it wasn't tried
 }
 
-// hostPrograms loads a dispatcher for the programs and links them into it, in their
-// order; those that come are loaded. A chain keeps its version, and a new one gets that
-// of libxdp. The dispatcher is libxdp's own if that has the version and can host them
-// all, and else xdpmux's own.
-func hostPrograms(wanted []member, old *protocol.Dispatcher) (*assembly, error) {
-	want := 0 // any
-	if old != nil {
-		if want = old.Config.Version; old.Config.DeviceBound {
-			return nil, deviceBound()
-		}
-	}
-	h, err := hostIn(protocol.OpenDispatcher, wanted, want)
-	locked := old != nil && old.Locked
+// opener opens a dispatcher.
+type opener func() (*libbpf.Program, *protocol.Object, error)
+
+// hostPrograms loads a dispatcher of that version for the programs, and links them into
+// it, in their order; those that come are loaded. Version 0 is that of a new chain. locked
+// says that tools of libxdp can't change the chain that is there. The dispatcher is that of
+// the host's libxdp if it has the version and can host them all, and else xdpmux's own.
+func hostPrograms(wanted []member, version int, locked bool) (*assembly, error) {
+	h, err := hostIn(protocol.OpenHostDispatcher, wanted, version)
+	var reason error // why the host's can't host them
 	switch {
 	case errors.As(err, &object.CantHost{}):
-		locked = true
-		if theirs, err := protocol.DispatcherVersion(); err == nil {
-			want = theirs
-		}
+		locked, reason = true, err
 		for _, m := range wanted {
 			if m.comes != nil && !m.comes.Loaded {
 				if err := m.comes.Reopen(); err != nil {
@@ -50,22 +45,25 @@ func hostPrograms(wanted []member, old *protocol.Dispatcher) (*assembly, error) 
 				}
 			}
 		}
-	case !errors.As(err, &otherVersion{}):
+	case !errors.Is(err, protocol.ErrNoHostDispatcher):
 		return h, err
 	}
-	if !ownVersion(want) {
-		return nil, err
+	if version == 0 {
+		if version, err = protocol.NewVersion(); err != nil {
+			return nil, err
+		}
 	}
-	own, ownErr := hostIn(func(string) (*libbpf.Program, *protocol.Object, error) {
-		return protocol.OpenOwnDispatcher(want, locked)
-	}, wanted, want)
-	if ownErr == nil && locked {
-		own.locked = err
+	locked = locked && version < 3 // every libxdp that writes version 3 hosts all
+	own, err := hostIn(func() (*libbpf.Program, *protocol.Object, error) {
+		return protocol.OpenOwnDispatcher(version, locked)
+	}, wanted, version)
+	if err == nil {
+		own.locked, own.reason = locked, reason
 	}
-	return own, ownErr
+	return own, err
 }
 
-func hostIn(open func(string) (*libbpf.Program, *protocol.Object, error), wanted []member, version int) (_ *assembly, err error) {
+func hostIn(open opener, wanted []member, version int) (_ *assembly, err error) {
 	h := &assembly{config: protocol.Config{Count: len(wanted), Frags: true}}
 	for i, m := range wanted {
 		h.config.Slots[i] = m.SlotConfig
@@ -95,23 +93,20 @@ func hostIn(open func(string) (*libbpf.Program, *protocol.Object, error), wanted
 	return h, nil
 }
 
-// load loads the dispatcher if it is of that version, 0 for any, with frags support if
-// all its programs have that and the kernel knows it.
-func (h *assembly) load(open func(string) (*libbpf.Program, *protocol.Object, error), version int) (err error) {
-	native.Lock.Lock()
-	h.main, h.file, err = open(protocol.DispatcherProgram)
-	native.Lock.Unlock()
-	if err != nil {
-		return protocol.NoDispatcher("libxdp's "+protocol.DispatcherObject+" can't be opened", err)
+// load loads the dispatcher if it is of that version, 0 for any that is written, with
+// frags support if all its programs have that and the kernel knows it.
+func (h *assembly) load(open opener, version int) (err error) {
+	if h.main, h.file, err = open(); err != nil {
+		return err
 	}
 	if h.config.Version, err = h.file.Version(); err != nil {
-		return protocol.NoDispatcher("libxdp's "+protocol.DispatcherObject+" isn't as expected", err)
+		return err
 	}
-	if version != 0 && h.config.Version != version {
-		return otherVersion{there: version, theirs: h.config.Version}
+	if version != 0 && h.config.Version != version || !protocol.Writes(h.config.Version) {
+		return protocol.ErrNoHostDispatcher
 	}
 	if err := h.file.Maps()[0].SetInitialValue(h.config.Encode()); err != nil {
-		return protocol.NoDispatcher("libxdp's "+protocol.DispatcherObject+" isn't as expected", err)
+		return err
 	}
 	if h.config.Frags {
 		if err := h.main.SetFlags(libbpf.FlagXDPHasFrags); err != nil {

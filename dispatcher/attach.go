@@ -56,16 +56,19 @@ func Attach(ctx context.Context, ifname string, programs []xdp.Program, opts Att
 	if err := checkCall(programs, opts); err != nil {
 		return nil, err
 	}
-	skip := len(programs) == 1 && privilege.Getenv(privilege.EnvSkipDispatcher) == "1"
-	if skip && opts.RequireDispatcher {
-		return nil, protocol.NoDispatcher(privilege.EnvSkipDispatcher+" is set", nil)
+	if opts.Mode == xdp.ModeHW {
+		return offload(ctx, ifname, programs[0])
 	}
-	if skip || opts.Mode == xdp.ModeHW {
-		return attachByLibxdp(ctx, ifname, programs, opts.Mode)
+	if len(programs) == 1 && privilege.Getenv(privilege.EnvSkipDispatcher) == "1" {
+		skipped := protocol.NoDispatcher(privilege.EnvSkipDispatcher+" is set", nil)
+		if opts.RequireDispatcher {
+			return nil, skipped
+		}
+		return attachAlone(ctx, ifname, programs[0], opts.Mode, skipped)
 	}
 	done, err := Transaction{Mode: opts.Mode, Add: programs, NativeCompatible: opts.NativeCompatible, Warn: opts.Warn, BeforeSwap: opts.BeforeSwap}.Commit(ctx, ifname)
-	if errors.Is(err, xdp.ErrNoDispatcher) && !opts.RequireDispatcher && nothingAttached(ifname) {
-		return attachByLibxdp(ctx, ifname, programs, opts.Mode)
+	if errors.Is(err, xdp.ErrNoDispatcher) && len(programs) == 1 && !opts.RequireDispatcher && nothingAttached(ifname) {
+		return attachAlone(ctx, ifname, programs[0], opts.Mode, err)
 	}
 	if err != nil {
 		return nil, err
@@ -79,44 +82,41 @@ func nothingAttached(ifname string) bool {
 	return err == nil && l.ProgID == 0
 }
 
-// attachByLibxdp attaches a program without a dispatcher, to the interface or its
-// device. It stands for xdp_program__attach_multi.
-func attachByLibxdp(ctx context.Context, ifname string, programs []xdp.Program, mode xdp.Mode) (*Attachment, error) {
+// offload attaches a program to the interface's device. It stands for
+// xdp_program__attach_multi in hw mode.
+func offload(ctx context.Context, ifname string, program xdp.Program) (*Attachment, error) {
 	l, err := device.ByName(ifname)
 	if err != nil {
 		return nil, err
 	}
-	all, err := object.OpenAll(ctx, programs)
+	o, err := object.Open(ctx, program)
 	if err != nil {
 		return nil, err
 	}
-	defer object.CloseAll(all)
-	if mode, err = chooseMode(l, mode); err != nil {
-		return nil, err
-	}
+	defer o.Close()
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	progs := make([]*libxdp.Program, len(all))
-	for i, o := range all {
-		if err := o.CheckMaps(); err != nil {
-			return nil, err
-		}
-		if progs[i], err = o.XdpProgram(); err != nil {
-			return nil, err
-		}
+	if err := o.CheckMaps(); err != nil {
+		return nil, err
+	}
+	prog, err := o.XdpProgram()
+	if err != nil {
+		return nil, err
 	}
 	if err := protocol.WaitForPins(ctx); err != nil {
 		return nil, err
 	}
-	said, err := byLibxdp(l, func() error { return libxdp.AttachMulti(progs, l.Index, libxdpMode(mode), 0) })
+	said, err := byLibxdp(l, func() error {
+		return libxdp.AttachMulti([]*libxdp.Program{prog}, l.Index, libxdp.ModeHW, 0)
+	})
 	if err != nil {
-		for _, o := range all {
-			o.Pins.Undo()
-		}
-		return nil, explainAttach(l, all, mode, err, said)
+		o.Pins.Undo()
+		return nil, explainAttach(l, []*object.Program{o}, xdp.ModeHW, err, said)
 	}
-	return attachment(l, all, mode, said)
+	return &Attachment{Interface: l.Interface, Programs: []Component{{
+		Loaded:   xdp.Loaded{ID: prog.ID(), Name: prog.Name(), Tag: prog.Tag().String()},
+		Priority: o.Priority, Actions: o.Actions, Frags: o.Frags}}}, nil
 }
 
 // checkCall finds what is wrong with a call without looking at the system.
@@ -147,34 +147,4 @@ func chooseMode(l device.Device, mode xdp.Mode) (xdp.Mode, error) {
 		return mode, modeMismatch(l, mode)
 	}
 	return l.Mode, nil
-}
-
-// attachment reads what the programs became, and finds out whether libxdp fell
-// back to a legacy program.
-func attachment(l device.Device, all []*object.Program, mode xdp.Mode, said []string) (*Attachment, error) {
-	result := &Attachment{Interface: l.Interface}
-	for _, o := range all {
-		result.Programs = append(result.Programs, Component{
-			Loaded:   *loadedOf(o.Prog),
-			Priority: o.Priority,
-			Actions:  o.Actions,
-			Frags:    o.Frags,
-		})
-	}
-	if len(all) > 1 || mode == xdp.ModeHW {
-		return result, nil
-	}
-	now, err := l.Again()
-	if err == nil && now.ProgID == result.Programs[0].ID {
-		result.Fallback = fallbackReason(all[0], said)
-	} // else it is in a chain, or changed by somebody else since
-	return result, nil
-}
-
-func loadedOf(p *libxdp.Program) *xdp.Loaded {
-	return &xdp.Loaded{ID: p.ID(), Name: p.Name(), Tag: p.Tag().String()}
-}
-
-func libxdpMode(m xdp.Mode) libxdp.AttachMode {
-	return [...]libxdp.AttachMode{libxdp.ModeNative, libxdp.ModeSKB, libxdp.ModeHW, libxdp.ModeUnspec}[m]
 }

@@ -17,10 +17,11 @@ import (
 // Preview is a chain as a change would make it.
 type Preview struct {
 	Interface xdp.Interface      `json:"interface"`
-	Mode      *xdp.Mode          `json:"mode,omitempty"` // nil: no chain, or one whose mode the kernel chooses
-	Frags     bool               `json:"frags"`          // the chain takes packets of several buffers
-	Programs  []PreviewedProgram `json:"programs"`       // in the order they would run
-	Changed   bool               `json:"changed"`        // false: the chain is so already
+	Mode      *xdp.Mode          `json:"mode,omitempty"`    // nil: no chain, or one whose mode the kernel chooses
+	Version   int                `json:"version,omitempty"` // of the dispatcher; 0: no chain
+	Frags     bool               `json:"frags"`             // the chain takes packets of several buffers
+	Programs  []PreviewedProgram `json:"programs"`          // in the order they would run
+	Changed   bool               `json:"changed"`           // false: the chain is so already
 }
 
 // PreviewedProgram is a program of a [Preview].
@@ -114,6 +115,11 @@ func (c *commit) preview(ctx context.Context, l device.Device) (*Preview, error)
 	if mode != xdp.ModeUnspecified {
 		p.Mode = &mode
 	}
+	if p.Version = s.version; p.Version == 0 {
+		if p.Version, err = protocol.NewVersion(); err != nil {
+			return nil, err
+		}
+	}
 	p.Frags = !slices.ContainsFunc(s.members, func(m member) bool { return !m.HasFrags() })
 	for _, m := range s.members {
 		next := PreviewedProgram{ID: m.ID, Name: m.Name, Tag: m.Tag, Priority: m.Priority, Actions: m.Actions, Frags: m.HasFrags()}
@@ -130,11 +136,6 @@ func (c *commit) preview(ctx context.Context, l device.Device) (*Preview, error)
 func (s *swap) checkUnloaded() error {
 	if s.old.state != nil && s.old.state.Pins == "" {
 		if err := checkHeld(s.link); err != nil {
-			return err
-		}
-	}
-	if len(s.members) > 0 {
-		if err := s.old.chain(s.link).Writable(); err != nil {
 			return err
 		}
 	}

@@ -34,6 +34,7 @@ type swap struct {
 	mode    xdp.Mode
 	old     *openChain
 	members []member  // of the new chain
+	version int       // of the new dispatcher; 0: that of a new chain
 	needed  bool      // they are not those of the old one
 	host    *assembly // the new dispatcher; nil: the chain goes away
 	unclear bool      // apply doesn't know whether it was made
@@ -44,7 +45,8 @@ func (s *swap) prepare() error {
 		return nil
 	}
 	var err error
-	if s.host, err = hostPrograms(s.members, s.old.state); err != nil {
+	locked := s.old.state != nil && s.old.state.Locked
+	if s.host, err = hostPrograms(s.members, s.version, locked); err != nil {
 		return explainSwap(s.link, s.mode, err, nil)
 	}
 	for i := range s.members {
@@ -249,7 +251,7 @@ func (s *swap) chain() *Chain {
 	}
 	c.Mode, c.Dispatcher, c.Frags = &mode, &s.host.Loaded, s.host.config.Frags
 	c.Version, c.Pins = s.host.config.Version, protocol.PinDir(s.link.Index, s.host.ID)
-	c.NativeLocked = s.host.locked != nil
+	c.NativeLocked = s.host.locked
 	for _, m := range s.members {
 		c.Programs = append(c.Programs, m.component())
 	}

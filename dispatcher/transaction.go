@@ -23,6 +23,12 @@ type Transaction struct {
 	Replace []Replacement // programs that take another's place
 	Set     []Setting     // new settings of programs that stay
 
+	// Version is that of the dispatcher that the chain is to have: 2, which libxdp 1.3 to
+	// 1.5 write, or 3 of libxdp 1.6. 0 keeps that of a chain that is there, and gives a new
+	// one that of the host's libxdp; see [NativeVersion]. A change of the version alone is a
+	// change too.
+	Version int
+
 	// NativeCompatible refuses what would keep tools of the installed libxdp from
 	// changing the chain afterwards ([xdp.ErrNativeLocked]): where libxdp is older than 1.5.5
 	// and the kernel 6.12 or newer, a program that changes packet data.
@@ -134,6 +140,9 @@ func (t Transaction) check() error {
 	}
 	if n := len(t.Add) + len(t.Replace); n > xdp.MaxPrograms {
 		return &xdp.Error{Kind: xdp.ErrChainFull, Msg: fmt.Sprintf("%d programs in one call, and a chain takes %d", n, xdp.MaxPrograms)}
+	}
+	if t.Version != 0 && !protocol.Writes(t.Version) {
+		return &xdp.Error{Kind: xdp.ErrInvalid, Msg: fmt.Sprintf("no dispatcher of version %d: xdpmux writes versions 2 and 3", t.Version)}
 	}
 	seen := map[uint32]bool{}
 	for _, id := range t.ids() {
@@ -269,7 +278,31 @@ func (c *commit) outline(ctx context.Context, l device.Device, mode xdp.Mode) (_
 		return nil, err
 	}
 	s.needed = !sameMembers(sorted(old.members()), s.members)
-	return s, nil
+	return s, c.chooseVersion(s)
+}
+
+// chooseVersion finds out the version of the chain to be.
+func (c *commit) chooseVersion(s *swap) error {
+	if s.version = c.Version; s.old.state == nil {
+		if c.Version != 0 && len(s.members) == 0 {
+			return noChain(s.link)
+		}
+		return nil
+	}
+	was := s.old.state.Config.Version
+	if s.version == 0 {
+		s.version = was
+	}
+	if s.needed = s.needed || s.version != was; !s.needed || len(s.members) == 0 {
+		return nil
+	}
+	after := s.old.chain(s.link)
+	after.Version = s.version
+	return after.Writable()
+}
+
+func noChain(l device.Device) error {
+	return &xdp.Error{Kind: xdp.ErrNoProgram, Msg: "no chain on " + l.Name, Remedy: "the first program that is loaded makes one"}
 }
 
 // committed is the result after a swap, which nothing may fail after.

@@ -7,41 +7,19 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
-// Writable says whether a [Transaction] can change the chain. Errors: [xdp.ErrVersion],
-// [xdp.ErrNoDispatcher].
+// Writable says whether a [Transaction] can change the chain. Errors: [xdp.ErrVersion].
 func (c *Chain) Writable() error {
 	switch {
 	case c.Dispatcher == nil:
 		return nil
 	case c.DeviceBound:
 		return deviceBound()
-	case ownVersion(c.Version):
-		return nil
-	}
-	theirs, err := protocol.DispatcherVersion()
-	if err != nil {
-		return protocol.NoDispatcher("libxdp's "+protocol.DispatcherObject+" isn't as expected", err)
-	}
-	if c.Version != theirs {
-		return otherVersion{there: c.Version, theirs: theirs}.explain()
+	case !protocol.Writes(c.Version):
+		return &xdp.Error{Kind: xdp.ErrVersion,
+			Msg:    fmt.Sprintf("the chain on %s has a dispatcher of version %d, and xdpmux writes versions 2 and 3", c.Interface.Name, c.Version),
+			Remedy: "upgrade the chain, which keeps its programs: xdpmux upgrade " + c.Interface.Name}
 	}
 	return nil
-}
-
-// ownVersion says whether xdpmux has a dispatcher of its own of that version.
-func ownVersion(version int) bool { return version == 2 || version == 3 }
-
-// otherVersion is the error of a chain whose version libxdp doesn't write.
-type otherVersion struct{ there, theirs int }
-
-func (e otherVersion) Error() string { return e.explain().Error() }
-
-func (e otherVersion) Unwrap() error { return e.explain() }
-
-func (e otherVersion) explain() error {
-	return &xdp.Error{Kind: xdp.ErrVersion,
-		Msg:    fmt.Sprintf("the chain has a dispatcher of version %d, and xdpmux writes versions 2 and 3, libxdp %s version %d", e.there, LibxdpVersion(), e.theirs),
-		Remedy: "change it with the tools that made it, or unload the whole chain first: unload -a"}
 }
 
 // deviceBound refuses a chain whose programs could move only into a dispatcher that is

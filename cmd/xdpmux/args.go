@@ -8,10 +8,11 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// harmless are the commands of xdp-loader that change nothing. A prefix that means
-// one of them there means it here too, whatever else begins with it. A prefix of the
-// others has to be clear: who means check must not get clean.
-var harmless = []string{"status", "features", "help"}
+// harmless are the commands of xdp-loader that change nothing, or nothing unless an
+// option says what, as unload. A prefix that means one of them there means it here too,
+// whatever else begins with it. A prefix of the others has to be clear: who means check
+// must not get clean.
+var harmless = []string{"status", "features", "help", "unload"}
 
 // normalize rewrites a command line as getopt_long(3) would understand it to one
 // that cli understands, which stops looking for options at the first argument:

@@ -24,6 +24,10 @@ var examples = map[string][]example{
 		{"xdpmux set eth0 --name xdp_main -P 5", "have the program run earlier"},
 		{"xdpmux set eth0 -i 42 -A PASS,TX", "have others run after its XDP_PASS and XDP_TX"},
 	},
+	"upgrade": {
+		{"xdpmux upgrade eth0", "have the native tools of this host share the chain again"},
+		{"xdpmux upgrade eth0 --to 3 --dry-run", "would it run in a dispatcher of libxdp 1.6?"},
+	},
 	"status": {
 		{"xdpmux status", "what runs where"},
 		{"xdpmux status eth0 --watch -i 5", "look again each 5 seconds"},

@@ -31,6 +31,7 @@ var documented = map[string][]any{
 	"unload":   {[]dispatcher.Preview{}},
 	"replace":  {[]dispatcher.Preview{}},
 	"set":      {[]dispatcher.Preview{}},
+	"upgrade":  {[]dispatcher.Preview{}},
 	"status":   {[]dispatcher.Chain{}},
 	"features": {featuresJSON{}},
 	"clean":    {cleanedJSON{}},

@@ -91,6 +91,7 @@ func newApp(out *output) *cli.App {
 			unloadCommand(out),
 			replaceCommand(out),
 			setCommand(out),
+			upgradeCommand(out),
 			statusCommand(out),
 			cleanCommand(out),
 			featuresCommand(out),

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -36,9 +37,20 @@ func statusCommand(out *output) *cli.Command {
 	}
 }
 
-// noteLocked tells, beside the table, of chains that native tools can't change.
-func noteLocked(out *output, chains []*dispatcher.Chain) {
+// noteNative tells, beside the table, of chains that native tools can't read or change.
+func noteNative(out *output, chains []*dispatcher.Chain) {
+	if !slices.ContainsFunc(chains, func(c *dispatcher.Chain) bool { return c.Dispatcher != nil }) {
+		return
+	}
+	version, _ := dispatcher.NativeVersion()
 	for _, c := range chains {
+		var e *xdp.Error
+		if errors.As(c.CheckNative(version), &e) {
+			out.say("xdpmux: note: ", e.Msg)
+			if e.Remedy != "" {
+				out.say("  ", e.Remedy)
+			}
+		}
 		if c.NativeLocked {
 			out.say("xdpmux: note: ", fmt.Sprintf("tools of libxdp before 1.5.5 can't change the chain on %s: a program in it changes packet data", c.Interface.Name))
 		}
@@ -57,7 +69,7 @@ func status(c *cli.Context, out *output, w io.Writer) error {
 	default:
 		err = renderStatus(w, chains)
 		if !c.Bool("watch") {
-			noteLocked(out, chains)
+			noteNative(out, chains)
 		}
 	}
 	if !c.Bool("watch") { // which goes on: the rows say what can't be read

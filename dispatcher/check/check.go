@@ -12,7 +12,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
-	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/native"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/privilege"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/protocol"
@@ -149,17 +148,15 @@ var (
 
 // checkPrograms loads one program of each kind that is needed.
 func checkPrograms() []Check {
-	native.Lock.Lock()
-	defer native.Lock.Unlock()
-	target, err := protocol.LoadProbeTarget(protocol.OpenDispatcher)
+	libraries := checkLibraries()
+	target, err := protocol.LoadProbeTarget(protocol.OpenAny)
 	if err != nil {
-		return []Check{checkLibraries(0), probed("xdp", "", Missing, "a kernel with CONFIG_BPF_SYSCALL", err)}
+		return []Check{libraries, probed("xdp", "", Missing, "a kernel with CONFIG_BPF_SYSCALL", err)}
 	}
 	defer target.Close()
 	freplace := probed("freplace", "programs can take the place of a dispatcher's functions", Missing,
 		"a kernel from 5.10 on with CONFIG_DEBUG_INFO_BTF and trampolines (arm64: from 6.0 on); some sandboxes forbid it", target.Replace(nil))
-	version, _ := target.Version()
-	checks := []Check{checkLibraries(version), ok("xdp", "the kernel loads a dispatcher"), freplace}
+	checks := []Check{libraries, ok("xdp", "the kernel loads a dispatcher"), freplace}
 	if freplace.State == OK {
 		checks = append(checks, checkPacketData(target))
 	}
@@ -187,21 +184,20 @@ func probed(name, detail string, state State, remedy string, err error) Check {
 
 // checkPacketData tries which dispatcher takes a program that changes packet data:
 // newer kernels refuse it for older libxdp's.
-func checkPacketData(target *protocol.ProbeTarget) Check {
+func checkPacketData(own *protocol.ProbeTarget) Check {
 	const name = "packet data"
-	if target.Replace(moveHead) == nil {
-		return ok(name, "programs in a chain may move the packet's head and tail")
+	if own.Replace(moveHead) != nil {
+		return Check{Name: name, State: Limited, Detail: "this kernel doesn't let a program that moves the packet's head or tail into a chain",
+			Remedy: "other programs are not affected"}
 	}
-	own, err := protocol.LoadProbeTarget(func(string) (*libbpf.Program, *protocol.Object, error) {
-		return protocol.OpenOwnDispatcher(protocol.MaxVersion, false)
-	})
-	if err == nil {
-		defer own.Close()
-		err = own.Replace(moveHead)
+	const can = "programs in a chain may move the packet's head and tail"
+	theirs, err := protocol.LoadProbeTarget(protocol.OpenHostDispatcher)
+	if err != nil { // there is none, and no native tool that would need it
+		return ok(name, can)
 	}
-	if err == nil {
-		return ok(name, "programs in a chain may move the packet's head and tail, in xdpmux's own dispatcher; no native tool of libxdp %s can add one", dispatcher.LibxdpVersion())
+	defer theirs.Close()
+	if theirs.Replace(moveHead) == nil {
+		return ok(name, can)
 	}
-	return Check{Name: name, State: Limited, Detail: "this kernel doesn't let a program that moves the packet's head or tail into a chain",
-		Remedy: "it takes libxdp 1.5.5 or newer; other programs are not affected"}
+	return ok(name, can+", in xdpmux's own dispatcher; no native tool of libxdp before 1.5.5 can add one")
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/device"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/protocol"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
@@ -89,6 +90,11 @@ func checkAttached(ctx context.Context, l device.Device) Check {
 	}
 	if err := c.Writable(); err != nil {
 		return found("attached", "", Missing, "", err)
+	}
+	if version, err := protocol.HostVersion(); err == nil {
+		if err := c.CheckNative(version); err != nil {
+			return found("attached", "", Limited, "xdpmux can", err)
+		}
 	}
 	if c.NativeLocked {
 		return Check{Name: "attached", State: Limited,

@@ -1,53 +1,39 @@
 package check
 
 import (
-	"context"
 	"fmt"
 	"path/filepath"
 
-	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/dispatcher"
-	"github.com/xdpmux/xdpmux/dispatcher/internal/object"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/privilege"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/protocol"
 )
 
-// objectDirs are where distributions have their libxdp look for its dispatcher.
-var objectDirs = []string{"/usr/local/lib*/bpf", "/usr/lib*/bpf", "/usr/lib/*-linux-*/bpf"}
-
-// checkLibraries says which libraries are in use, and whether native tools have a
-// libxdp that writes another version of dispatchers than ours; 0: that isn't known.
-func checkLibraries(ours int) Check {
+// checkLibraries says which libraries are in use, what the host's native tools can share,
+// and whether a second libxdp writes another version of dispatchers.
+func checkLibraries() Check {
 	const name = "libraries"
 	text := fmt.Sprintf("libxdp %s, libbpf %s", dispatcher.LibxdpVersion(), dispatcher.LibbpfVersion())
-	if ours == 0 {
-		return ok(name, "%s", text)
+	theirs, err := protocol.HostVersion()
+	if err != nil {
+		return found(name, "", Limited, "", err)
 	}
-	text += fmt.Sprintf("; dispatchers are of version %d", ours)
-	for _, dir := range objectDirs {
-		files, _ := filepath.Glob(filepath.Join(dir, protocol.DispatcherObject))
-		for _, file := range files {
-			if theirs, err := versionOf(file); err == nil && theirs != ours {
-				return Check{Name: name, State: Limited,
-					Detail: fmt.Sprintf("%s, and that in %s is of version %d: native tools that use it can't change the same chains", text, file, theirs),
-					Remedy: fmt.Sprintf("%s=%s has xdpmux use it too, as has building it with that libxdp", privilege.EnvObjectPath, filepath.Dir(file))}
-			}
+	ours, _ := protocol.NewVersion()
+	text += fmt.Sprintf("; new dispatchers are of version %d", ours)
+	switch {
+	case theirs == 0:
+		return ok(name, "%s, as no libxdp is installed that native tools would use", text)
+	case theirs != ours:
+		return Check{Name: name, State: Limited,
+			Detail: fmt.Sprintf("%s, and those of the installed libxdp of version %d: its native tools can't change the same chains", text, theirs),
+			Remedy: "a libxdp from 1.3 to 1.6 shares them"}
+	}
+	for _, file := range protocol.HostDispatchers() {
+		if other, err := protocol.VersionOf(file); err == nil && other != ours {
+			return Check{Name: name, State: Limited,
+				Detail: fmt.Sprintf("%s, and that in %s is of version %d: native tools that use it can't change the same chains", text, file, other),
+				Remedy: fmt.Sprintf("%s=%s has xdpmux use it too", privilege.EnvObjectPath, filepath.Dir(file))}
 		}
 	}
 	return ok(name, "%s", text)
-}
-
-// versionOf reads the version of the protocol that a dispatcher's object is for.
-func versionOf(file string) (int, error) {
-	data, err := object.ReadFile(context.Background(), file)
-	if err != nil {
-		return 0, err
-	}
-	obj, err := object.OpenFile(file, data, libbpf.OpenOptions{})
-	if err != nil {
-		return 0, err
-	}
-	f := &protocol.Object{Object: obj.Object}
-	defer f.Close()
-	return f.Version()
 }

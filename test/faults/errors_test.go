@@ -70,7 +70,7 @@ var faults = map[string]fault{
 		must(t, pinLink(t, link.Int()))
 		return load(v, pass)
 	}, remedy: fmt.Sprintf("the pin %s and process %d (", linkPin, os.Getpid())},
-	"older-dispatcher": {prepare: foreignChain(1, "load", "-m", "skb", pass), remedy: "the tools that made it"},
+	"older-dispatcher": {prepare: foreignChain(1, "load", "-m", "skb", pass), remedy: "xdpmux upgrade"},
 	"device-bound": {prepare: func(t *testing.T, v *harness.Veth) []string {
 		v.Attach(t, harness.NewBound(t).FD, harness.SKB)
 		return load(v, "-m", "skb", pass)
@@ -152,7 +152,7 @@ var faults = map[string]fault{
 		f := harness.NewForeign(t, 1)
 		v.Attach(t, f.FD, harness.SKB)
 		return []string{"unload", "-i", fmt.Sprint(f.Programs[0]), v.Name}
-	}, remedy: "unload -a"},
+	}, remedy: "xdpmux upgrade"},
 	"unload-nothing": {prepare: func(_ *testing.T, v *harness.Veth) []string { return []string{"unload", "-a", v.Name} }},
 	"clean-unread": {prepare: func(t *testing.T, _ *harness.Veth) []string {
 		leftover(t)

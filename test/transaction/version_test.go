@@ -27,7 +27,7 @@ func TestOtherVersions(t *testing.T) {
 		says  string
 		known bool // what is in the chain
 	}{
-		"1":     {foreign(1), "the chain has a dispatcher of version 1, and xdpmux writes versions 2 and 3, libxdp ", true},
+		"1":     {foreign(1), "has a dispatcher of version 1, and xdpmux writes versions 2 and 3\n  upgrade the chain", true},
 		"bound": {harness.NewBound, "the chain is bound to its device, and xdpmux can't change such a chain\n  change it with the tools that made it", true},
 		"4":     {foreign(4), "the dispatcher has version 4, and xdpmux knows 1 to 3", false},
 	} {
@@ -49,6 +49,7 @@ func TestOtherVersions(t *testing.T) {
 				{"replace", v.Name, "-i", id, "--keep-maps", object},
 				{"set", v.Name, "-i", id, "-P", "3"},
 				{"load", v.Name, object},
+				{"load", v.Name, object, "--dry-run"},
 				{"unload", v.Name, "-i", id},
 				{"plan", "-f", file},
 				{"apply", "-f", file},

@@ -37,6 +37,14 @@ func (o *Program) Load(dispatcherFD int, function string) error {
 			return explainObject(o.Called, err)
 		}
 	}
+	return o.load(o.explainLoad)
+}
+
+// LoadAlone loads the program to run without a dispatcher.
+func (o *Program) LoadAlone() error { return o.load(func(err error) error { return err }) }
+
+// load loads the program, fills its maps and pins them.
+func (o *Program) load(explain func(error) error) error {
 	if err := o.CheckMaps(); err != nil {
 		return err
 	}
@@ -45,7 +53,7 @@ func (o *Program) Load(dispatcherFD int, function string) error {
 		return err
 	}
 	if err := o.Obj.Load(); err != nil {
-		return o.explainLoad(err)
+		return explain(err)
 	}
 	o.Loaded = true
 	if err := o.nameMaps(); err != nil {

@@ -3,66 +3,41 @@ package protocol
 import (
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 
 	"github.com/xdpmux/xdpmux/bpf"
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
-	"github.com/xdpmux/xdpmux/cgo/libxdp"
-	"github.com/xdpmux/xdpmux/dispatcher/internal/native"
-	"github.com/xdpmux/xdpmux/dispatcher/internal/privilege"
 )
 
-// DispatcherObject is libxdp's own dispatcher.
-const (
-	DispatcherObject = "xdp-dispatcher.o"
-	passProgram      = "xdp_pass" // beside the dispatcher, there for such a probe
-)
+// passProgram is beside our dispatcher, for the probe.
+const passProgram = "xdp_pass"
 
-// OpenDispatcher opens libxdp's dispatcher object with only one of its programs
-// to be loaded.
-func OpenDispatcher(name string) (*libbpf.Program, *Object, error) {
-	owner, err := findDispatcher()
-	if err != nil {
-		return nil, nil, err
-	}
-	return (&Object{Object: owner.Object(), owner: owner}).only(name)
-}
+// Object is an object with a dispatcher.
+type Object struct{ *libbpf.Object }
 
-// findDispatcher has a static binary use the dispatcher of the host's libxdp too,
-// as the native tools do, and only without one that of its own libxdp.
-func findDispatcher() (*libxdp.Program, error) {
-	if libxdp.Static {
-		if dir := privilege.Getenv(privilege.EnvObjectPath); dir != "" {
-			return libxdp.OpenFile(filepath.Join(dir, DispatcherObject), "", "")
-		}
-		path := filepath.Join(libxdp.ObjectDir, DispatcherObject)
-		if _, err := os.Stat(path); err == nil {
-			return libxdp.OpenFile(path, "", "")
-		}
-	}
-	return libxdp.FindFile(DispatcherObject, "", "")
-}
-
-// OpenOwnDispatcher does the same with xdpmux's own of that version, which hosts
-// programs that change packet data where libxdp's doesn't. locked marks it as such.
+// OpenOwnDispatcher opens xdpmux's own dispatcher of that version, which hosts programs
+// that change packet data where libxdp's doesn't. locked marks it as such.
 func OpenOwnDispatcher(version int, locked bool) (*libbpf.Program, *Object, error) {
-	data, err := bpf.Dispatcher(version)
-	if err != nil {
-		return nil, nil, err
-	}
 	name := ownObject
 	if locked {
 		name = lockedObject
+	}
+	return openOwn(version, name, DispatcherProgram)
+}
+
+// openOwn opens our own object with only one of its programs to be loaded.
+func openOwn(version int, name, program string) (*libbpf.Program, *Object, error) {
+	data, err := bpf.Dispatcher(version)
+	if err != nil {
+		return nil, nil, err
 	}
 	obj, err := libbpf.OpenMem(data, libbpf.OpenOptions{Name: name})
 	if err != nil {
 		return nil, nil, err
 	}
-	return (&Object{Object: obj}).only(DispatcherProgram)
+	return (&Object{obj}).only(program)
 }
 
-// only lets one program be loaded.
+// only lets one program be loaded. The object is closed if it has none of that name.
 func (f *Object) only(name string) (*libbpf.Program, *Object, error) {
 	var found *libbpf.Program
 	for _, p := range f.Programs() {
@@ -76,43 +51,41 @@ func (f *Object) only(name string) (*libbpf.Program, *Object, error) {
 	}
 	if found == nil {
 		f.Close()
-		return nil, nil, fmt.Errorf("%s has no program %s", DispatcherObject, name)
+		return nil, nil, fmt.Errorf("no program %s in it", name)
 	}
 	return found, f, nil
-}
-
-// Object is an object with a dispatcher.
-type Object struct {
-	*libbpf.Object
-	owner *libxdp.Program // of a borrowed object; nil: it isn't borrowed
 }
 
 // Version is the version of the protocol that the object is for.
 func (f *Object) Version() (int, error) {
 	btf := f.BTF()
 	if btf == nil {
-		return 0, errors.New(DispatcherObject + " has no type information")
+		return 0, errors.New("no type information in it")
 	}
 	id, err := btf.Find("dispatcher_version", libbpf.KindVar)
 	if err != nil {
-		return 0, err
+		return 0, errors.New("no version of a dispatcher in it")
 	}
 	version, err := btf.Uint(id)
 	return int(version), err
 }
 
-func (f *Object) Close() error {
-	return errors.Join(f.Object.Close(), f.owner.Close())
-}
-
-// DispatcherVersion is the version that chains get here.
-func DispatcherVersion() (int, error) {
-	native.Lock.Lock()
-	defer native.Lock.Unlock()
-	_, file, err := OpenDispatcher(DispatcherProgram)
+// check says whether the object has the layout of its version.
+func (f *Object) check() error {
+	version, err := f.Version()
 	if err != nil {
-		return 0, err
+		return err
 	}
-	defer file.Close()
-	return file.Version()
+	maps := f.Maps()
+	if len(maps) != 1 {
+		return fmt.Errorf("%d maps in it, and a dispatcher has one", len(maps))
+	}
+	size, known := configSizes[version]
+	switch {
+	case !known:
+		return fmt.Errorf("its dispatcher has version %d, and xdpmux knows 1 to %d", version, MaxVersion)
+	case int(maps[0].ValueSize()) != size:
+		return fmt.Errorf("its configuration has %d bytes, and that of version %d has %d", maps[0].ValueSize(), version, size)
+	}
+	return nil
 }

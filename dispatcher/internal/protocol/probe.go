@@ -7,13 +7,11 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/internal/native"
 )
 
-// ProbeFreplace tries what a dispatcher needs of the kernel: to load libxdp's own
-// and to link a program in place of one of its functions. Nothing is attached to
-// an interface, and nothing stays.
+// ProbeFreplace tries what a dispatcher needs of the kernel: to load one and to link a
+// program in place of one of its functions. Nothing is attached to an interface, and
+// nothing stays.
 func ProbeFreplace() error {
-	native.Lock.Lock()
-	defer native.Lock.Unlock()
-	target, err := LoadProbeTarget(OpenDispatcher)
+	target, err := LoadProbeTarget(OpenAny)
 	if err != nil {
 		return err
 	}
@@ -32,11 +30,14 @@ type ProbeTarget struct {
 // slots.
 const probeCount = 2
 
-// LoadProbeTarget is called with native.Lock held, as are its methods.
-func LoadProbeTarget(open func(string) (*libbpf.Program, *Object, error)) (*ProbeTarget, error) {
-	prog, obj, err := open(DispatcherProgram)
+// OpenAny opens the dispatcher of ours that every kernel takes.
+func OpenAny() (*libbpf.Program, *Object, error) { return OpenOwnDispatcher(withoutLibxdp, false) }
+
+// LoadProbeTarget loads the dispatcher that open opens.
+func LoadProbeTarget(open func() (*libbpf.Program, *Object, error)) (*ProbeTarget, error) {
+	prog, obj, err := open()
 	if err != nil {
-		return nil, NoDispatcher("libxdp's "+DispatcherObject+" can't be opened", err)
+		return nil, err
 	}
 	target := &ProbeTarget{obj, prog}
 	version, err := obj.Version()
@@ -45,7 +46,7 @@ func LoadProbeTarget(open func(string) (*libbpf.Program, *Object, error)) (*Prob
 	}
 	if err != nil {
 		target.Close()
-		return nil, NoDispatcher("libxdp's "+DispatcherObject+" isn't as expected", err)
+		return nil, err
 	}
 	if err := obj.Load(); err != nil {
 		target.Close()
@@ -55,7 +56,7 @@ func LoadProbeTarget(open func(string) (*libbpf.Program, *Object, error)) (*Prob
 }
 
 // Replace puts a program in place of a slot's function: these instructions, or
-// libxdp's own with none.
+// with none a program that passes all.
 func (t *ProbeTarget) Replace(insns []libbpf.Insn) error {
 	err := t.Try(libbpf.ProgTypeExt, 0, SlotFunction(0, probeCount), insns)
 	if err != nil {
@@ -66,7 +67,7 @@ func (t *ProbeTarget) Replace(insns []libbpf.Insn) error {
 
 // Try loads a program for a function of the target, and links it there.
 func (t *ProbeTarget) Try(progType libbpf.ProgType, attach libbpf.AttachType, function string, insns []libbpf.Insn) error {
-	prog, obj, err := OpenDispatcher(passProgram)
+	prog, obj, err := openOwn(withoutLibxdp, ownObject, passProgram)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,33 @@
+package dispatcher
+
+import (
+	"fmt"
+
+	"github.com/xdpmux/xdpmux/dispatcher/internal/protocol"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
+)
+
+// NativeVersion is the version of the dispatchers that the native tools of this host
+// write, by the libxdp that is installed; 0: none is. A new chain gets the same, or the
+// nearest that xdpmux writes (2 or 3; without a libxdp 2). Errors: [xdp.ErrInvalid],
+// where LIBXDP_OBJECT_PATH names a directory without a dispatcher.
+func NativeVersion() (int, error) { return protocol.HostVersion() }
+
+// CheckNative says what keeps native tools that write dispatchers of that version from
+// working with the chain; nil: nothing does. Errors: [xdp.ErrVersion].
+func (c *Chain) CheckNative(version int) error {
+	if c.Dispatcher == nil || version == 0 || version == c.Version {
+		return nil
+	}
+	e := &xdp.Error{Kind: xdp.ErrVersion,
+		Msg: fmt.Sprintf("the native tools of this host can show and unload the chain on %s, and not change it: its dispatcher has version %d, and theirs version %d",
+			c.Interface.Name, c.Version, version)}
+	if c.Version > version {
+		e.Msg = fmt.Sprintf("the native tools of this host can't read the chain on %s: its dispatcher has version %d, and they know no newer one than %d",
+			c.Interface.Name, c.Version, version)
+	}
+	if protocol.Writes(version) && !c.DeviceBound {
+		e.Remedy = "to have them share it: xdpmux upgrade " + c.Interface.Name
+	}
+	return e
+}
