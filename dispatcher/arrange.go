@@ -136,3 +136,40 @@ func listMembers(all []member) string {
 	}
 	return strings.Join(list, ", ")
 }
+
+// noSuchProgram lists what there is instead.
+func noSuchProgram(l device.Device, id uint32, there []member) error {
+	e := &xdp.Error{Kind: xdp.ErrNoProgram, Msg: fmt.Sprintf("program %d is not loaded on %s", id, l.Name)}
+	switch {
+	case len(there) == 0:
+		e.Remedy = "nothing is loaded there"
+	case id == l.ProgID && id != 0:
+		e.Msg = fmt.Sprintf("program %d is the dispatcher of %s, not one of its programs", id, l.Name)
+		e.Remedy = "to remove the whole chain: unload -a " + l.Name
+	default:
+		e.Remedy = "loaded there: " + listMembers(there)
+	}
+	return e
+}
+
+// members are the programs of the chain that are still there.
+func (r *openChain) members() []member {
+	var all []member
+	for i, h := range r.held {
+		if s := r.state.Slots[i]; h.Prog != nil {
+			all = append(all, member{Loaded: s.Loaded, SlotConfig: s.SlotConfig, loadTime: s.LoadTime, fd: h.Prog})
+		}
+	}
+	return all
+}
+
+func (m member) component() Component {
+	return Component{Loaded: m.Loaded, Priority: m.Priority, Actions: m.Actions, Frags: m.HasFrags()}
+}
+
+func (m member) progFD() int {
+	if m.comes != nil {
+		return m.comes.Bpf.FD()
+	}
+	return m.fd.Int()
+}

@@ -133,18 +133,3 @@ func checkCall(programs []xdp.Program, opts AttachOptions) error {
 	}
 	return nil
 }
-
-// chooseMode compares the mode asked for with what is attached. The kernel would
-// refuse a second mode, and libxdp take that for a lost race and try ten times.
-func chooseMode(l device.Device, mode xdp.Mode) (xdp.Mode, error) {
-	if !l.Attached || mode == xdp.ModeHW || l.Mode == xdp.ModeHW || l.Mode == xdp.ModeUnspecified {
-		return mode, nil
-	}
-	if err := checkLegacy(l); err != nil {
-		return mode, err
-	}
-	if mode != xdp.ModeUnspecified && mode != l.Mode {
-		return mode, modeMismatch(l, mode)
-	}
-	return l.Mode, nil
-}

@@ -11,7 +11,6 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/internal/native"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/object"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/privilege"
-	"github.com/xdpmux/xdpmux/dispatcher/internal/protocol"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
@@ -67,46 +66,6 @@ func explainAttach(l device.Device, all []*object.Program, mode xdp.Mode, err er
 		Remedy: "-v shows what libxdp says"}
 }
 
-func modeMismatch(l device.Device, mode xdp.Mode) error {
-	return &xdp.Error{Kind: xdp.ErrModeMismatch,
-		Msg:    fmt.Sprintf("the chain on %s is attached in %s mode, so nothing can join it in %s mode", l.Name, l.Mode, mode),
-		Remedy: fmt.Sprintf("use -m %s, or unload the chain first: unload -a %s", l.Mode, l.Name)}
-}
-
-// checkLegacy says whether the interface's main program is not a dispatcher.
-func checkLegacy(l device.Device) error {
-	if l.ProgID == 0 {
-		return nil
-	}
-	fd, err := libbpf.ProgByID(l.ProgID)
-	if err != nil {
-		return nil // gone, or not ours to see: the attach itself will tell
-	}
-	defer fd.Close()
-	info, err := libbpf.ProgInfoByFD(fd.Int())
-	if err != nil || info.Name == protocol.DispatcherProgram {
-		return nil
-	}
-	if held := checkHeld(l); held != nil {
-		return held
-	}
-	return legacyInTheWay(l.Name, xdp.Loaded{ID: info.ID, Name: info.Name})
-}
-
-func legacyInTheWay(ifname string, program xdp.Loaded) error {
-	return &xdp.Error{Kind: xdp.ErrLegacy,
-		Msg:    fmt.Sprintf("%s has %s, attached without a dispatcher, and nothing can join that", ifname, program),
-		Remedy: "to remove it: unload -a " + ifname}
-}
-
-func explainStatus(l device.Device, err error) error {
-	switch {
-	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EACCES):
-		return privilege.Explain(err)
-	}
-	return &xdp.Error{Kind: xdp.ErrSystem, Err: err, Msg: fmt.Sprintf("can't read the chain on %s: %s", l.Name, native.Cause(err)), Remedy: "-v shows what libxdp says"}
-}
-
 func explainDetach(l device.Device, err error, said []string) error {
 	var explained *xdp.Error
 	switch {
@@ -123,4 +82,23 @@ func explainDetach(l device.Device, err error, said []string) error {
 	return &xdp.Error{Kind: xdp.ErrSystem, Err: err,
 		Msg:    fmt.Sprintf("can't unload from %s: %s", l.Name, native.Cause(err)),
 		Remedy: strings.Join(said, "; ")}
+}
+
+// explainSwap finds the fault behind a failed step of a swap, as explainAttach does
+// for libxdp.
+func explainSwap(l device.Device, mode xdp.Mode, err error, said []string) error {
+	var explained *xdp.Error
+	if errors.As(err, &explained) || errors.Is(err, errLostRace) {
+		return err
+	}
+	if errors.Is(err, syscall.ENODEV) {
+		return device.NoInterface(l.Name, err)
+	}
+	return explainAttach(l, nil, mode, err, said)
+}
+
+func lostRace(l device.Device, err error) error {
+	return &xdp.Error{Kind: xdp.ErrBusy, Err: err,
+		Msg:    fmt.Sprintf("the chain on %s is being changed by others, and libxdp gave up", l.Name),
+		Remedy: "try again"}
 }

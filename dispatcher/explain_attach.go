@@ -31,12 +31,6 @@ func explainBusy(l device.Device, all []*object.Program, mode xdp.Mode, err erro
 	return lostRace(l, err)
 }
 
-func lostRace(l device.Device, err error) error {
-	return &xdp.Error{Kind: xdp.ErrBusy, Err: err,
-		Msg:    fmt.Sprintf("the chain on %s is being changed by others, and libxdp gave up", l.Name),
-		Remedy: "try again"}
-}
-
 // explainUnsupported tells what a driver can't do from what the system can't.
 func explainUnsupported(l device.Device, all []*object.Program, mode xdp.Mode, err error, said []string) error {
 	if mode != xdp.ModeHW && kernelReason(said) == "" {

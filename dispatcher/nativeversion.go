@@ -1,8 +1,10 @@
 package dispatcher
 
 import (
+	"errors"
 	"fmt"
 
+	"github.com/xdpmux/xdpmux/dispatcher/internal/device"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/protocol"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
@@ -30,4 +32,17 @@ func (c *Chain) CheckNative(version int) error {
 		e.Remedy = "to have them share it: xdpmux upgrade " + c.Interface.Name
 	}
 	return e
+}
+
+// nativeLock says what a program brings to a chain. err is why libxdp's dispatcher can't
+// host it.
+func nativeLock(l device.Device, err error) error {
+	reason := "a program in it changes packet data"
+	var e *xdp.Error
+	if errors.As(err, &e) {
+		reason = e.Msg
+	}
+	return &xdp.Error{Kind: xdp.ErrNativeLocked,
+		Msg:    fmt.Sprintf("tools of libxdp before 1.5.5 can't change the chain on %s with it any more: %s", l.Name, reason),
+		Remedy: "xdpmux can, and so can tools of libxdp 1.5.5 and newer"}
 }

@@ -3,11 +3,14 @@ package dispatcher
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
+	"strings"
 	"syscall"
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/device"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/loaded"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/protocol"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
@@ -85,17 +88,6 @@ func (r *openChain) close() {
 	}
 }
 
-// members are the programs of the chain that are still there.
-func (r *openChain) members() []member {
-	var all []member
-	for i, h := range r.held {
-		if s := r.state.Slots[i]; h.Prog != nil {
-			all = append(all, member{Loaded: s.Loaded, SlotConfig: s.SlotConfig, loadTime: s.LoadTime, fd: h.Prog})
-		}
-	}
-	return all
-}
-
 // chain is what Status says of it.
 func (r *openChain) chain(l device.Device) *Chain {
 	c := &Chain{Interface: l.Interface, Programs: []Component{}}
@@ -111,6 +103,24 @@ func (r *openChain) chain(l device.Device) *Chain {
 	return c
 }
 
-func (m member) component() Component {
-	return Component{Loaded: m.Loaded, Priority: m.Priority, Actions: m.Actions, Frags: m.HasFrags()}
+// stillHeld says by whom a chain that was on an interface is still held; nil: it is gone, or
+// was pinned where libxdp has its pins, so that all is known of it.
+func (r *openChain) stillHeld(ifname string) error {
+	for _, s := range r.state.Slots {
+		if s.LinkID == 0 {
+			continue
+		}
+		fd, err := libbpf.LinkByID(s.LinkID)
+		if err != nil {
+			continue
+		}
+		fd.Close()
+		by := "its pins lie where this mount namespace doesn't see them"
+		if holders := loaded.Holders(s.LinkID); len(holders) > 0 {
+			by = "it is held by " + strings.Join(holders, " and ")
+		}
+		return &xdp.Error{Kind: xdp.ErrSystem, Msg: fmt.Sprintf("the chain that was on %s stays loaded: %s", ifname, by),
+			Remedy: "it takes no packets; where its pins are seen, xdpmux clean removes them, such as with: nsenter --mount=/proc/1/ns/mnt xdpmux clean"}
+	}
+	return nil
 }

@@ -5,77 +5,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
+	"syscall"
 
 	"github.com/xdpmux/xdpmux/dispatcher/internal/device"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/loaded"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/native"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/privilege"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/protocol"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
-
-// Component is a program of a chain. ID 0 stands for one that is gone: its slot is
-// empty, and packets go on to the next.
-type Component struct {
-	xdp.Loaded
-	Priority uint32      `json:"priority"`
-	Actions  xdp.Actions `json:"actions"` // chain call actions
-	Frags    bool        `json:"frags"`   // it takes packets of several buffers
-}
-
-// Chain is what runs on an interface: a dispatcher with its component programs,
-// or a legacy program, or neither; and perhaps an offloaded program beside it.
-type Chain struct {
-	Interface  xdp.Interface `json:"interface"`
-	Mode       *xdp.Mode     `json:"mode,omitempty"`       // of the dispatcher or legacy program; nil without one
-	Dispatcher *xdp.Loaded   `json:"dispatcher,omitempty"` // nil without one
-	Version    int           `json:"version,omitempty"`    // of the dispatcher: 1 to 3; 0 without one
-	Pins       string        `json:"pins,omitempty"`       // where libxdp's pins of the dispatcher lie; empty: it has none there
-	Legacy     *xdp.Loaded   `json:"legacy,omitempty"`     // a program attached without a dispatcher
-	Hardware   *xdp.Loaded   `json:"hardware,omitempty"`   // an offloaded program
-	Link       uint32        `json:"link,omitempty"`       // id of the bpf_link that holds the dispatcher or legacy program; 0: none does
-	Frags      bool          `json:"frags"`                // the chain takes packets of several buffers
-
-	// DeviceBound says that the dispatcher and its programs are bound to the device,
-	// whose metadata they may ask for (BPF_F_XDP_DEV_BOUND_ONLY).
-	DeviceBound bool `json:"device_bound,omitempty"`
-
-	// NativeLocked says that tools of libxdp before 1.5.5 can't change the chain: a
-	// program in it changes packet data.
-	NativeLocked bool `json:"native_locked,omitempty"`
-
-	Programs []Component `json:"programs"` // in the order they run
-
-	// Problem says what is wrong with the chain: programs that are gone, or why it
-	// could not be read, and then Err is that too.
-	Problem string `json:"problem,omitempty"`
-	Err     error  `json:"-"`
-}
-
-// Find is the program of that name. The error is of kind [xdp.ErrNoProgram] if there is
-// none, and of kind [xdp.ErrInvalid] if there are several; it lists them.
-func (c *Chain) Find(name string) (Component, error) {
-	var found []Component
-	var ids, all []string
-	for _, p := range c.Programs {
-		text := fmt.Sprintf("%d (%s)", p.ID, p.Name)
-		if all = append(all, text); p.Name == name {
-			found, ids = append(found, p), append(ids, text)
-		}
-	}
-	switch {
-	case len(found) == 1:
-		return found[0], nil
-	case len(found) > 1:
-		return Component{}, &xdp.Error{Kind: xdp.ErrInvalid,
-			Msg:    fmt.Sprintf("%d programs on %s are called %s", len(found), c.Interface.Name, name),
-			Remedy: "name one by its id: " + strings.Join(ids, ", ")}
-	case len(all) == 0:
-		return Component{}, &xdp.Error{Kind: xdp.ErrNoProgram, Msg: fmt.Sprintf("no chain of programs on %s", c.Interface.Name)}
-	}
-	return Component{}, &xdp.Error{Kind: xdp.ErrNoProgram,
-		Msg:    fmt.Sprintf("no program %s in the chain on %s", name, c.Interface.Name),
-		Remedy: "loaded there: " + strings.Join(all, ", ")}
-}
 
 // Status tells what runs on an interface: what xdp_multiprog__get_from_ifindex
 // reads, but read without libxdp. Errors: [xdp.ErrNoInterface], and [Chain.Err], with
@@ -213,4 +151,12 @@ func (c *Chain) readHardware(l device.Device) error {
 		c.Hardware = &p.Loaded
 	}
 	return loaded.UnlessGone(err)
+}
+
+func explainStatus(l device.Device, err error) error {
+	switch {
+	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EACCES):
+		return privilege.Explain(err)
+	}
+	return &xdp.Error{Kind: xdp.ErrSystem, Err: err, Msg: fmt.Sprintf("can't read the chain on %s: %s", l.Name, native.Cause(err)), Remedy: "-v shows what libxdp says"}
 }

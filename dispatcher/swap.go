@@ -187,13 +187,6 @@ func (s *swap) pin(root *protocol.PinRoot, name string) error {
 	return nil
 }
 
-func (m member) progFD() int {
-	if m.comes != nil {
-		return m.comes.Bpf.FD()
-	}
-	return m.fd.Int()
-}
-
 // finish removes the old chains, which no packet enters any more, and lets go of all that
 // isn't pinned. What stays loaded all the same is told to warn, if there is one.
 func finish(warn func(error), swaps ...*swap) {

@@ -8,6 +8,7 @@ import (
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/device"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/loaded"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/protocol"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
@@ -58,24 +59,49 @@ func heldByLink(ifname string, program xdp.Loaded, id uint32) error {
 	return e
 }
 
-// stillHeld says by whom a chain that was on an interface is still held; nil: it is gone, or
-// was pinned where libxdp has its pins, so that all is known of it.
-func (r *openChain) stillHeld(ifname string) error {
-	for _, s := range r.state.Slots {
-		if s.LinkID == 0 {
-			continue
-		}
-		fd, err := libbpf.LinkByID(s.LinkID)
-		if err != nil {
-			continue
-		}
-		fd.Close()
-		by := "its pins lie where this mount namespace doesn't see them"
-		if holders := loaded.Holders(s.LinkID); len(holders) > 0 {
-			by = "it is held by " + strings.Join(holders, " and ")
-		}
-		return &xdp.Error{Kind: xdp.ErrSystem, Msg: fmt.Sprintf("the chain that was on %s stays loaded: %s", ifname, by),
-			Remedy: "it takes no packets; where its pins are seen, xdpmux clean removes them, such as with: nsenter --mount=/proc/1/ns/mnt xdpmux clean"}
+// checkLegacy says whether the interface's main program is not a dispatcher.
+func checkLegacy(l device.Device) error {
+	if l.ProgID == 0 {
+		return nil
 	}
-	return nil
+	fd, err := libbpf.ProgByID(l.ProgID)
+	if err != nil {
+		return nil // gone, or not ours to see: the attach itself will tell
+	}
+	defer fd.Close()
+	info, err := libbpf.ProgInfoByFD(fd.Int())
+	if err != nil || info.Name == protocol.DispatcherProgram {
+		return nil
+	}
+	if held := checkHeld(l); held != nil {
+		return held
+	}
+	return legacyInTheWay(l.Name, xdp.Loaded{ID: info.ID, Name: info.Name})
+}
+
+func legacyInTheWay(ifname string, program xdp.Loaded) error {
+	return &xdp.Error{Kind: xdp.ErrLegacy,
+		Msg:    fmt.Sprintf("%s has %s, attached without a dispatcher, and nothing can join that", ifname, program),
+		Remedy: "to remove it: unload -a " + ifname}
+}
+
+func modeMismatch(l device.Device, mode xdp.Mode) error {
+	return &xdp.Error{Kind: xdp.ErrModeMismatch,
+		Msg:    fmt.Sprintf("the chain on %s is attached in %s mode, so nothing can join it in %s mode", l.Name, l.Mode, mode),
+		Remedy: fmt.Sprintf("use -m %s, or unload the chain first: unload -a %s", l.Mode, l.Name)}
+}
+
+// chooseMode compares the mode asked for with what is attached. The kernel would
+// refuse a second mode, and libxdp take that for a lost race and try ten times.
+func chooseMode(l device.Device, mode xdp.Mode) (xdp.Mode, error) {
+	if !l.Attached || mode == xdp.ModeHW || l.Mode == xdp.ModeHW || l.Mode == xdp.ModeUnspecified {
+		return mode, nil
+	}
+	if err := checkLegacy(l); err != nil {
+		return mode, err
+	}
+	if mode != xdp.ModeUnspecified && mode != l.Mode {
+		return mode, modeMismatch(l, mode)
+	}
+	return l.Mode, nil
 }

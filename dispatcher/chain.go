@@ -1,0 +1,95 @@
+package dispatcher
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/xdpmux/xdpmux/dispatcher/internal/protocol"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
+)
+
+// Component is a program of a chain. ID 0 stands for one that is gone: its slot is
+// empty, and packets go on to the next.
+type Component struct {
+	xdp.Loaded
+	Priority uint32      `json:"priority"`
+	Actions  xdp.Actions `json:"actions"` // chain call actions
+	Frags    bool        `json:"frags"`   // it takes packets of several buffers
+}
+
+// Chain is what runs on an interface: a dispatcher with its component programs,
+// or a legacy program, or neither; and perhaps an offloaded program beside it.
+type Chain struct {
+	Interface  xdp.Interface `json:"interface"`
+	Mode       *xdp.Mode     `json:"mode,omitempty"`       // of the dispatcher or legacy program; nil without one
+	Dispatcher *xdp.Loaded   `json:"dispatcher,omitempty"` // nil without one
+	Version    int           `json:"version,omitempty"`    // of the dispatcher: 1 to 3; 0 without one
+	Pins       string        `json:"pins,omitempty"`       // where libxdp's pins of the dispatcher lie; empty: it has none there
+	Legacy     *xdp.Loaded   `json:"legacy,omitempty"`     // a program attached without a dispatcher
+	Hardware   *xdp.Loaded   `json:"hardware,omitempty"`   // an offloaded program
+	Link       uint32        `json:"link,omitempty"`       // id of the bpf_link that holds the dispatcher or legacy program; 0: none does
+	Frags      bool          `json:"frags"`                // the chain takes packets of several buffers
+
+	// DeviceBound says that the dispatcher and its programs are bound to the device,
+	// whose metadata they may ask for (BPF_F_XDP_DEV_BOUND_ONLY).
+	DeviceBound bool `json:"device_bound,omitempty"`
+
+	// NativeLocked says that tools of libxdp before 1.5.5 can't change the chain: a
+	// program in it changes packet data.
+	NativeLocked bool `json:"native_locked,omitempty"`
+
+	Programs []Component `json:"programs"` // in the order they run
+
+	// Problem says what is wrong with the chain: programs that are gone, or why it
+	// could not be read, and then Err is that too.
+	Problem string `json:"problem,omitempty"`
+	Err     error  `json:"-"`
+}
+
+// Find is the program of that name. The error is of kind [xdp.ErrNoProgram] if there is
+// none, and of kind [xdp.ErrInvalid] if there are several; it lists them.
+func (c *Chain) Find(name string) (Component, error) {
+	var found []Component
+	var ids, all []string
+	for _, p := range c.Programs {
+		text := fmt.Sprintf("%d (%s)", p.ID, p.Name)
+		if all = append(all, text); p.Name == name {
+			found, ids = append(found, p), append(ids, text)
+		}
+	}
+	switch {
+	case len(found) == 1:
+		return found[0], nil
+	case len(found) > 1:
+		return Component{}, &xdp.Error{Kind: xdp.ErrInvalid,
+			Msg:    fmt.Sprintf("%d programs on %s are called %s", len(found), c.Interface.Name, name),
+			Remedy: "name one by its id: " + strings.Join(ids, ", ")}
+	case len(all) == 0:
+		return Component{}, &xdp.Error{Kind: xdp.ErrNoProgram, Msg: fmt.Sprintf("no chain of programs on %s", c.Interface.Name)}
+	}
+	return Component{}, &xdp.Error{Kind: xdp.ErrNoProgram,
+		Msg:    fmt.Sprintf("no program %s in the chain on %s", name, c.Interface.Name),
+		Remedy: "loaded there: " + strings.Join(all, ", ")}
+}
+
+// Writable says whether a [Transaction] can change the chain. Errors: [xdp.ErrVersion].
+func (c *Chain) Writable() error {
+	switch {
+	case c.Dispatcher == nil:
+		return nil
+	case c.DeviceBound:
+		return deviceBound()
+	case !protocol.Writes(c.Version):
+		return &xdp.Error{Kind: xdp.ErrVersion,
+			Msg:    fmt.Sprintf("the chain on %s has a dispatcher of version %d, and xdpmux writes versions 2 and 3", c.Interface.Name, c.Version),
+			Remedy: "upgrade the chain, which keeps its programs: xdpmux upgrade " + c.Interface.Name}
+	}
+	return nil
+}
+
+// deviceBound refuses a chain whose programs could move only into a dispatcher that is
+// bound to the same device.
+func deviceBound() error {
+	return &xdp.Error{Kind: xdp.ErrVersion, Msg: "the chain is bound to its device, and xdpmux can't change such a chain",
+		Remedy: "change it with the tools that made it, or unload the whole chain first: unload -a"}
+}

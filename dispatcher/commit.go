@@ -1,0 +1,245 @@
+package dispatcher
+
+import (
+	"context"
+
+	"github.com/xdpmux/xdpmux/dispatcher/internal/device"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/object"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/protocol"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
+)
+
+// Commit makes the changes: all of them, or none on an error, which then leaves the
+// chain as it was and no pin and no program behind. A chain without programs goes
+// away with its dispatcher.
+//
+// It speaks libxdp's protocol, so others may change the chain at the same time: a
+// lost race is started over for some seconds, or until ctx ends. While others hold
+// the lock on the pins, it waits for as long as ctx lasts. ctx is not looked at any more
+// once the chain is being swapped.
+//
+// Errors: [xdp.ErrInvalid], [xdp.ErrNoInterface], [xdp.ErrNoProgram], [xdp.ErrObject],
+// [xdp.ErrVerifier], [xdp.ErrChainFull], [xdp.ErrModeMismatch], [xdp.ErrVersion], [xdp.ErrLegacy],
+// [xdp.ErrNoDispatcher], [xdp.ErrModeNotSupported], [xdp.ErrBusy], [xdp.ErrPermission].
+func (t Transaction) Commit(ctx context.Context, ifname string) (*Committed, error) {
+	c := &commit{Transaction: t}
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	l, err := device.ByName(ifname)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.open(ctx); err != nil {
+		return nil, err
+	}
+	defer c.close()
+	var done *Committed
+	err = untilWon(ctx, l, func(l device.Device) (err error) {
+		done, err = c.try(ctx, l)
+		return err
+	})
+	if err != nil {
+		c.undoPins()
+		return nil, err
+	}
+	return done, nil
+}
+
+// commit is a transaction under way.
+type commit struct {
+	Transaction
+	warned    bool              // Warn was told of tools that are locked out
+	toldMixed bool              // and of interfaces that differ
+	adds      []*object.Program // of Add
+	replaces  []*object.Program // of Replace
+}
+
+// open opens all objects, before anything is looked at or touched.
+func (c *commit) open(ctx context.Context) (err error) {
+	if c.adds, err = object.OpenAll(ctx, c.Add); err != nil {
+		return err
+	}
+	programs := make([]xdp.Program, len(c.Replace))
+	for i, r := range c.Replace {
+		programs[i] = r.Program
+	}
+	if c.replaces, err = object.OpenAll(ctx, programs); err != nil {
+		object.CloseAll(c.adds)
+	}
+	return err
+}
+
+func (c *commit) coming() []*object.Program {
+	return append(c.adds[:len(c.adds):len(c.adds)], c.replaces...)
+}
+
+func (c *commit) close() { object.CloseAll(c.coming()) }
+
+func (c *commit) undoPins() {
+	for _, o := range c.coming() {
+		o.Pins.Undo()
+	}
+}
+
+// try makes the changes to the chain as it is now.
+func (c *commit) try(ctx context.Context, l device.Device) (*Committed, error) {
+	s, err := c.prepare(ctx, l)
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	if !s.needed {
+		return &Committed{Chain: s.old.chain(l)}, nil
+	}
+	if err := c.beforeSwap(s); err != nil {
+		return nil, err
+	}
+	if err := s.apply(ctx); err != nil {
+		return nil, err
+	}
+	finish(c.Warn, s)
+	return c.committed(s), nil
+}
+
+// beforeSwap calls BeforeSwap once the programs are loaded.
+func (c *commit) beforeSwap(s *swap) error {
+	if c.BeforeSwap == nil {
+		return nil
+	}
+	var all []Coming
+	for i, o := range c.coming() {
+		next := Coming{Loaded: s.component(o).Loaded, Program: o.Spec}
+		if i >= len(c.adds) {
+			next.Old = c.Replace[i-len(c.adds)].ID
+		}
+		all = append(all, next)
+	}
+	return c.BeforeSwap(all)
+}
+
+// prepare gets the swap ready that makes the changes to the chain as it is now.
+func (c *commit) prepare(ctx context.Context, l device.Device) (_ *swap, err error) {
+	mode, err := chooseMode(l, c.Mode)
+	if err != nil {
+		return nil, err
+	}
+	s, err := c.outline(ctx, l, mode)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	if err := ctx.Err(); err != nil || !s.needed {
+		return s, err
+	}
+	if len(s.members) > 0 {
+		if err := protocol.PrepareBPFFS(); err != nil {
+			return s, err
+		}
+	}
+	if err := s.prepare(); err != nil {
+		return s, err
+	}
+	return s, c.checkNative(s)
+}
+
+// outline is the swap that makes the changes to the chain as it is now, with nothing
+// loaded yet.
+func (c *commit) outline(ctx context.Context, l device.Device, mode xdp.Mode) (_ *swap, err error) {
+	old, err := readRunning(ctx, l)
+	if err != nil {
+		return nil, err
+	}
+	s := &swap{link: l, mode: mode, old: old}
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	if err := c.keepMaps(old); err != nil {
+		return nil, err
+	}
+	if s.members, err = c.arrange(l, old.members()); err != nil {
+		return nil, err
+	}
+	s.needed = !sameMembers(sorted(old.members()), s.members)
+	return s, c.chooseVersion(s)
+}
+
+// keepMaps makes the programs that replace others use their maps, where that was
+// asked for. It is done once: what has been chosen stays when a lost race is started
+// over.
+func (c *commit) keepMaps(old *openChain) error {
+	for i, r := range c.Replace {
+		o := c.replaces[i]
+		if !r.KeepMaps || o.Kept != nil {
+			continue
+		}
+		for _, m := range old.members() {
+			if m.ID != r.ID {
+				continue
+			}
+			if err := o.ChooseMaps(m.fd.Int(), m.Loaded); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// checkNative refuses a swap after which native tools can't change the chain, or tells of
+// it, as the transaction says.
+func (c *commit) checkNative(s *swap) error {
+	if s.host == nil || !s.host.locked {
+		return nil
+	}
+	warning := nativeLock(s.link, s.host.reason)
+	switch was := s.old.state != nil && s.old.state.Locked; {
+	case c.NativeCompatible:
+		return warning
+	case !was && !c.warned && c.Warn != nil:
+		c.warned = true // a lost race starts over
+		c.Warn(warning)
+	}
+	return nil
+}
+
+// chooseVersion finds out the version of the chain to be.
+func (c *commit) chooseVersion(s *swap) error {
+	if s.version = c.Version; s.old.state == nil {
+		if c.Version != 0 && len(s.members) == 0 {
+			return noChain(s.link)
+		}
+		return nil
+	}
+	was := s.old.state.Config.Version
+	if s.version == 0 {
+		s.version = was
+	}
+	if s.needed = s.needed || s.version != was; !s.needed || len(s.members) == 0 {
+		return nil
+	}
+	after := s.old.chain(s.link)
+	after.Version = s.version
+	return after.Writable()
+}
+
+func noChain(l device.Device) error {
+	return &xdp.Error{Kind: xdp.ErrNoProgram, Msg: "no chain on " + l.Name, Remedy: "the first program that is loaded makes one"}
+}
+
+// committed is the result after a swap, which nothing may fail after.
+func (c *commit) committed(s *swap) *Committed {
+	done := &Committed{Chain: s.chain(), Changed: true}
+	for _, o := range c.adds {
+		done.Added = append(done.Added, s.component(o))
+	}
+	for i, o := range c.replaces {
+		done.Replaced = append(done.Replaced, Replaced{Old: c.Replace[i].ID, New: s.component(o), KeptMaps: o.KeptMaps, NewMaps: o.NewMaps})
+	}
+	return done
+}
