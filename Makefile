@@ -43,7 +43,7 @@ EXAMPLES  := $(patsubst examples/%/main.go,build/examples/%,$(wildcard examples/
 UNIT      := xdpmux-apply.service
 
 .DELETE_ON_ERROR:
-.PHONY: build static deps demo test test-unit test-vm test-race test-native test-mutants fuzz bench generate lint man install uninstall clean help
+.PHONY: build static deps demo test test-unit test-vm test-matrix test-race test-native test-mutants fuzz bench generate lint man install uninstall clean help
 
 build: build/xdpmux build/xdpmux-observe build/man/xdpmux.8 $(BPFOBJ) $(EXAMPLES) ## build build/xdpmux, its man page, build/bpf/*.o and build/examples/*
 
@@ -104,6 +104,9 @@ test-unit: build $(FIXTURES)
 test-vm: build $(FIXTURES)
 	$(GO) run ./test/vm -kernel '$(KERNEL)'
 	$(GO) run ./test/vm -kernel '$(KERNEL)' -smp 4 -run 'CPUMap|TestBusy' ./test/foreground ./test/observe
+
+test-matrix: build $(FIXTURES) ## native tools of each libxdp beside ours, on each KERNEL; writes docs/compatibility.md
+	$(GO) run ./test/matrix '$(KERNEL)' docs/compatibility.md
 
 test-race: build $(FIXTURES) ## observers come and go 500 times under the race detector, in a VM
 	GOFLAGS=-race XDPMUX_TEST_SCALE=1 $(GO) run ./test/vm -kernel 6.12 -run TestOpenClose ./test/observe

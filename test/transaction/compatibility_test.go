@@ -1,0 +1,243 @@
+package transaction
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/xdpmux/xdpmux/test/harness"
+)
+
+// TestCompatibility has the native tools of three libxdp share chains with xdpmux in both
+// directions. What each can do is a column of docs/compatibility.md, which the last
+// subtest holds to it; make test-matrix runs the others and writes the document from the
+// lines that they print. A cell says "yes", or "no" and what the tool says: then the chain
+// is as it was.
+func TestCompatibility(t *testing.T) {
+	var series unix.Utsname
+	must(t, unix.Uname(&series))
+	kernel := regexp.MustCompile(`^\d+\.\d+`).FindString(unix.ByteSliceToString(series.Release[:]))
+	found := map[string]string{} // cells by kernel, tool and row
+	for _, suite := range []string{"", "trixie", "sid"} {
+		m := newMatrix(t, suite)
+		t.Run(m.tool, func(t *testing.T) {
+			harness.NoLeak(t)
+			m.T = t
+			m.fill()
+			for _, row := range m.rows {
+				t.Logf("compatibility: | %s | %s | %s | %s |", kernel, m.tool, row[0], row[1])
+				found[kernel+"|"+m.tool+"|"+row[0]] = row[1]
+			}
+		})
+	}
+	t.Run("table", func(t *testing.T) {
+		written, tried := readCompatibility(t), false
+		for cell := range written {
+			tried = tried || strings.HasPrefix(cell, kernel+"|")
+		}
+		if !tried {
+			t.Logf("docs/compatibility.md says nothing of Linux %s", kernel)
+			return
+		}
+		for cell, want := range found {
+			if written[cell] != want {
+				t.Errorf("%s: %q, and docs/compatibility.md says %q; make test-matrix writes it", cell, want, written[cell])
+			}
+		}
+	})
+}
+
+// readCompatibility is the table of docs/compatibility.md, by kernel, tool and row.
+func readCompatibility(t *testing.T) map[string]string {
+	data, err := os.ReadFile("../../docs/compatibility.md")
+	must(t, err)
+	cells, heads := map[string]string{}, []string{}
+	for line := range strings.SplitSeq(string(data), "\n") {
+		fields := strings.Split(strings.Trim(line, "| "), " | ")
+		switch {
+		case !strings.HasPrefix(line, "| "):
+			heads = nil
+		case heads == nil:
+			heads = fields
+		default:
+			for i, cell := range fields[1:] {
+				cells[strings.TrimPrefix(heads[0], "Linux ")+"|"+heads[i+1]+"|"+fields[0]] = cell
+			}
+		}
+	}
+	return cells
+}
+
+// matrix is what the native tools of one libxdp can do.
+type matrix struct {
+	nativeChain
+	tool string // its version
+	env  []string
+	rows [][2]string
+}
+
+// newMatrix takes the tools of a Debian suite, or those beside xdpmux.
+func newMatrix(t *testing.T, suite string) *matrix {
+	m := &matrix{nativeChain: nativeChain{T: t, loader: native, version: 2}}
+	objects := filepath.Dir(harness.DispatcherObject(t, 2))
+	if suite != "" {
+		m.loader = harness.NativeLoader(t, suite)
+		objects = "/native/" + suite + objects
+	}
+	if suite == "sid" {
+		m.version = 3
+	}
+	m.env = []string{"LIBXDP_OBJECT_PATH=" + objects}
+	says, told, _ := harness.Run(t, m.loader, "status", "--version") // which it calls a failure
+	m.tool = regexp.MustCompile(`\d+(\.\d+)+`).FindString(says + told)
+	return m
+}
+
+// fill makes all chains of the matrix and tells what became of them.
+func (m *matrix) fill() {
+	m.veth = harness.NewVeth(m.T)
+	m.writtenByUs()
+	m.writtenByThem()
+	m.ofAnotherVersion()
+	m.withPacketData()
+	m.ours("unload", "-a")
+}
+
+func (m *matrix) writtenByUs() {
+	m.ours("load", m.file("verdicts"), "-n", "v_pass", "-P", "20")
+	m.say("xdpmux starts a chain", fmt.Sprintf("version %d", m.chain().Version))
+	m.shows("the tool shows it")
+	m.theirs("the tool joins it", "v_pass v_drop", "load", m.file("verdicts"), "-n", "v_drop", "-P", "30")
+	m.theirs("the tool takes a program of its own out", "v_pass", "unload", "-i", m.id("v_drop"))
+	m.ours("load", m.file("verdicts"), "-n", "v_tx", "-P", "40")
+	m.theirs("the tool takes one of xdpmux out", "v_tx", "unload", "-i", m.id("v_pass"))
+	m.theirs("the tool cleans beside it", "v_tx", "clean")
+	m.theirs("the tool clears it", "", "unload", "-a")
+}
+
+func (m *matrix) writtenByThem() {
+	m.theirs("the tool starts a chain", "v_pass", "load", m.file("verdicts"), "-n", "v_pass", "-P", "20")
+	m.shows("xdpmux shows the same")
+	m.us("xdpmux joins it", "v_pass v_drop", "load", m.file("verdicts"), "-n", "v_drop", "-P", "30")
+	m.us("xdpmux sets a priority", "v_drop v_pass", "set", "-i", m.id("v_pass"), "-P", "40")
+	m.us("xdpmux replaces a program", "v_tx v_pass", "replace", "-i", m.id("v_drop"), m.file("verdicts"), "-n", "v_tx")
+	m.theirs("the tool joins what xdpmux has changed", "v_drop v_tx v_pass", "load", m.file("verdicts"), "-n", "v_drop", "-P", "10")
+	m.us("xdpmux takes a program out", "v_tx v_pass", "unload", "-i", m.id("v_drop"))
+	m.us("xdpmux cleans beside it", "v_tx v_pass", "clean")
+	m.us("xdpmux clears it", "", "unload", "-a")
+}
+
+func (m *matrix) ofAnotherVersion() {
+	m.ours("load", m.file("verdicts"), "-n", "v_pass", "-P", "20")
+	m.ours("load", m.file("verdicts"), "-n", "v_tx", "-P", "40")
+	m.ours("upgrade", "--to", fmt.Sprint(5-m.version))
+	m.shows("the tool shows a chain of the other version")
+	m.theirs("the tool joins it there", "v_pass v_drop v_tx", "load", m.file("verdicts"), "-n", "v_drop", "-P", "30")
+	m.theirs("the tool takes a program out there", "v_tx", "unload", "-i", m.id("v_pass"))
+	m.theirs("the tool cleans beside it there", "v_pass v_tx", "clean")
+	m.us("xdpmux upgrades it", "v_pass v_tx", "upgrade")
+	m.shows("the tool shows it then")
+	m.theirs("the tool joins it then", "v_pass v_drop v_tx", "load", m.file("verdicts"), "-n", "v_drop", "-P", "30")
+	m.theirs("the tool takes a program out then", "v_drop v_tx", "unload", "-i", m.id("v_pass"))
+	m.ours("upgrade", "--to", fmt.Sprint(5-m.version))
+	m.theirs("the tool clears one of the other version", "", "unload", "-a")
+	m.ours("unload", "-a")
+}
+
+func (m *matrix) withPacketData() {
+	m.ours("load", m.file("verdicts"), "-n", "v_pass", "-P", "20")
+	m.us("xdpmux adds a program that changes packet data", "v_pass move_head", "load", m.file("movehead"), "-P", "60")
+	m.shows("the tool shows the chain with it")
+	m.theirs("the tool joins the chain with it", "v_pass v_drop move_head", "load", m.file("verdicts"), "-n", "v_drop", "-P", "30")
+	m.theirs("the tool clears the chain with it", "", "unload", "-a")
+}
+
+func (m *matrix) say(row, cell string) {
+	m.rows = append(m.rows, [2]string{row, strings.ReplaceAll(cell, "|", "/")})
+}
+
+func (m *matrix) names() string { return strings.Join(names(m.chain()), " ") }
+
+func (m *matrix) id(name string) string {
+	m.Helper()
+	for _, p := range m.chain().Programs {
+		if p.Name == name {
+			return fmt.Sprint(p.ID)
+		}
+	}
+	return "4294967295" // the step before was refused
+}
+
+// args puts the interface into a command line. clean takes all interfaces.
+func (m *matrix) args(args []string) []string {
+	if args[0] == "clean" {
+		return args
+	}
+	return append([]string{args[0], m.veth.Name}, args[1:]...)
+}
+
+// ours runs xdpmux as a step that only leads to others.
+func (m *matrix) ours(args ...string) {
+	m.Helper()
+	if m.chain().Dispatcher == nil && args[0] == "unload" {
+		return
+	}
+	if _, stderr, exit := harness.RunEnv(m.T, m.env, harness.Xdpmux(), m.args(args)...); exit != 0 {
+		m.Fatalf("xdpmux %q: exit status %d\n%s", args, exit, stderr)
+	}
+}
+
+// us has xdpmux do something, after which these programs run. It always can.
+func (m *matrix) us(row, want string, args ...string) {
+	m.Helper()
+	m.ours(args...)
+	if got := m.names(); got != want {
+		m.Fatalf("%s: %q, want %q", row, got, want)
+	}
+	checkPins(m.T, m.veth)
+	m.say(row, "yes")
+}
+
+// theirs has the tool do something, after which these programs run, or the chain is as it
+// was.
+func (m *matrix) theirs(row, want string, args ...string) {
+	m.Helper()
+	before := m.chain()
+	_, stderr, exit := harness.Run(m.T, m.loader, m.args(args)...)
+	checkPins(m.T, m.veth)
+	got := m.names()
+	switch {
+	case exit == 0 && got == want:
+		m.say(row, "yes")
+	case exit != 0 && got == strings.Join(names(before), " ") && m.chain().Dispatcher.ID == before.Dispatcher.ID:
+		m.say(row, "no: "+m.words(stderr))
+	default:
+		m.Fatalf("%s: exit status %d, %q, want %q\n%s", row, exit, got, want, stderr)
+	}
+}
+
+// shows compares what the two tools show of the interface.
+func (m *matrix) shows(row string) {
+	m.Helper()
+	ours := harness.MustRun(m.T, harness.Xdpmux(), "status", m.veth.Name)
+	theirs, stderr, exit := harness.Run(m.T, m.loader, "status", m.veth.Name)
+	switch {
+	case exit == 0 && ours == theirs:
+		m.say(row, "yes")
+	case exit != 0:
+		m.say(row, "no: "+m.words(stderr))
+	default:
+		m.Fatalf("%s: xdpmux\n%s%s\n%s", row, ours, m.loader, theirs)
+	}
+}
+
+// words is the last line of what a tool says, without what is of this run.
+func (m *matrix) words(stderr string) string {
+	lines := strings.Split(strings.TrimSpace(stderr), "\n")
+	return strings.TrimSpace(strings.ReplaceAll(lines[len(lines)-1], m.veth.Name, "…"))
+}
