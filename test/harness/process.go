@@ -12,9 +12,6 @@ import (
 	"time"
 )
 
-// processLimit is how long a test waits for a process to say something or to end.
-const processLimit = time.Minute
-
 // Process is a command that runs beside the test.
 type Process struct {
 	Stdout, Stderr *Output
@@ -71,12 +68,11 @@ func (p *Process) Signal(t testing.TB, sig os.Signal) {
 func (p *Process) Ended() <-chan struct{} { return p.ended }
 
 // WaitForCall waits until a thread of the process waits in read(2), write(2) or another
-// system call on one of these descriptors. The kernel tells nobody, so this asks again and
-// again.
+// system call on one of these descriptors.
 func (p *Process) WaitForCall(t testing.TB, number int, fds ...int) {
 	t.Helper()
 	tasks := fmt.Sprintf("/proc/%d/task", p.PID())
-	for limit := time.Now().Add(processLimit); time.Now().Before(limit); time.Sleep(time.Millisecond) {
+	waits := func() bool {
 		threads, err := os.ReadDir(tasks)
 		if err != nil {
 			t.Fatal(err)
@@ -88,9 +84,13 @@ func (p *Process) WaitForCall(t testing.TB, number int, fds ...int) {
 				_, err = fmt.Sscanf(string(text), "%d 0x%x ", &call, &fd)
 			}
 			if err == nil && call == number && slices.Contains(fds, fd) {
-				return
+				return true
 			}
 		}
+		return false
+	}
+	if Eventually(waits) {
+		return
 	}
 	t.Fatalf("%s doesn't wait in call %d on %v\n%s%s", p, number, fds, p.Stdout, p.Stderr)
 }
@@ -101,7 +101,7 @@ func (p *Process) Wait(t testing.TB) (status int) {
 	select {
 	case <-p.ended:
 		return p.cmd.ProcessState.ExitCode()
-	case <-time.After(processLimit):
+	case <-time.After(patience):
 		t.Fatalf("%s doesn't end\n%s%s", p, p.Stdout, p.Stderr)
 		return 0
 	}
@@ -161,14 +161,14 @@ func (o *Output) String() string {
 // Line waits for the next line and returns it without its end.
 func (o *Output) Line(t testing.TB) string {
 	t.Helper()
-	return o.LineWhile(t, processLimit, func() {})
+	return o.LineWhile(t, patience, func() {})
 }
 
 // LineWhile is Line that calls f first, and again each time that a pause has gone by
 // without a line.
 func (o *Output) LineWhile(t testing.TB, pause time.Duration, f func()) string {
 	t.Helper()
-	for limit := time.Now().Add(processLimit); time.Now().Before(limit); {
+	for limit := time.Now().Add(patience); time.Now().Before(limit); {
 		f()
 		for wait := time.After(pause); wait != nil; {
 			line, ok, more := o.next()
@@ -185,7 +185,7 @@ func (o *Output) LineWhile(t testing.TB, pause time.Duration, f func()) string {
 			}
 		}
 	}
-	t.Fatalf("no line within %v:\n%s", processLimit, o)
+	t.Fatalf("no line within %v:\n%s", patience, o)
 	return ""
 }
 

@@ -1,18 +1,12 @@
 package observe
 
 import (
-	"bufio"
 	"fmt"
-	"io"
-	"net/http"
-	"os/exec"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/vishvananda/netlink"
 
-	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
 	"github.com/xdpmux/xdpmux/test/harness"
 )
@@ -34,13 +28,9 @@ func TestAllInterfaces(t *testing.T) {
 	}
 	observed := func(v *harness.Veth, name string) {
 		t.Helper()
-		for range 500 {
-			if _, found := packets(v, name); found {
-				return
-			}
-			time.Sleep(10 * time.Millisecond)
+		if !harness.Eventually(func() bool { _, found := packets(v, name); return found }) {
+			t.Fatalf("%s on %s isn't observed", name, v.Name)
 		}
-		t.Fatalf("%s on %s isn't observed", name, v.Name)
 	}
 	if s := o.Read(); len(s.Chains) != 0 {
 		t.Errorf("chains where none is: %+v", s.Chains)
@@ -81,56 +71,19 @@ func TestAllInterfaces(t *testing.T) {
 // named twice, or another one of a name.
 func TestMetricsOfAnything(t *testing.T) {
 	harness.NoLeak(t)
-	cmd := exec.Command(xdpmux, "stats", "--listen", "127.0.0.1:0")
-	stderr, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := false
-	defer func() {
-		_ = cmd.Process.Signal(exitSignal)
-		if err := cmd.Wait(); err != nil && !ended {
-			t.Errorf("the server: %v", err)
-		}
-	}()
-	said := bufio.NewReader(stderr)
-	line, err := said.ReadString('\n')
-	url, ok := strings.CutPrefix(strings.TrimSpace(line), "xdpmux: serving ")
-	if err != nil || !ok {
-		t.Fatalf("%q, %v", line, err)
-	}
-	get := func(url string) string {
-		t.Helper()
-		r, err := http.Get(url)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer r.Body.Close()
-		body, err := io.ReadAll(r.Body)
-		if err != nil || r.StatusCode != http.StatusOK {
-			t.Fatalf("%s: %d, %v\n%s", url, r.StatusCode, err, body)
-		}
-		return string(body)
-	}
+	p, url := serve(t, "--listen", "127.0.0.1:0")
 	// Whatever is going on, each scrape is one.
 	until := func(want string) {
 		t.Helper()
 		text := ""
-		for range 500 {
-			if text = get(url); strings.Contains(text, want) {
-				return
-			}
-			time.Sleep(10 * time.Millisecond)
+		if !harness.Eventually(func() bool { text = get(t, url); return strings.Contains(text, want) }) {
+			t.Errorf("no %s in\n%s", want, text)
 		}
-		t.Errorf("no %s in\n%s", want, text)
 	}
-	if got := get(strings.TrimSuffix(url, "metrics")); !strings.Contains(got, `<a href="metrics">`) {
+	if got := get(t, strings.TrimSuffix(url, "metrics")); !strings.Contains(got, `<a href="metrics">`) {
 		t.Errorf("/: %s", got)
 	}
-	if got := get(url); strings.Contains(got, "xdpmux_chain") {
+	if got := get(t, url); strings.Contains(got, "xdpmux_chain") {
 		t.Errorf("chains where none is:\n%s", got)
 	}
 	passes := func(name string, n int) string {
@@ -178,21 +131,18 @@ func TestMetricsOfAnything(t *testing.T) {
 	harness.MustRun(t, xdpmux, "load", old, samples+"xdp_pass.o")
 	until(passes(old, 0))
 	until(passes("odd\ufffd", 5))
-	ended = true
-	if err := cmd.Process.Signal(exitSignal); err != nil {
-		t.Fatal(err)
-	}
-	if rest, err := io.ReadAll(said); err != nil || len(rest) > 0 {
-		t.Errorf("the server said %s, %v", rest, err)
+	p.Stop(t, exitSignal)
+	if said := p.Stderr.String(); strings.Count(said, "\n") != 1 {
+		t.Errorf("the server said %s", said)
 	}
 	harness.MustRun(t, xdpmux, "unload", "-a", old)
 }
 
 func legacyOn(t *testing.T, v *harness.Veth) uint32 {
 	t.Helper()
-	c, err := dispatcher.Status(t.Context(), v.Name)
-	if err != nil || c.Legacy == nil {
-		t.Fatalf("no legacy program on %s: %+v, %v", v.Name, c, err)
+	c := harness.Status(t, v.Name)
+	if c.Legacy == nil {
+		t.Fatalf("no legacy program on %s: %+v", v.Name, c)
 	}
 	return c.Legacy.ID
 }

@@ -2,7 +2,6 @@ package observe
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -11,7 +10,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/gopacket/gopacket/layers"
 
@@ -166,39 +164,17 @@ func TestTraceBrokenCaptures(t *testing.T) {
 	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	silent, err := os.OpenFile(fifo, os.O_RDWR, 0)
+	p := harness.Start(t, xdpmux, "trace", v.Name, "--pcap", fifo)
+	silent, err := os.OpenFile(fifo, os.O_WRONLY, 0) // when there is a reader
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer silent.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, xdpmux, "trace", v.Name, "--pcap", fifo)
-	var said bytes.Buffer
-	cmd.Stderr = &said
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+	p.Signal(t, syscall.SIGINT)
+	p.End(t, 1)
+	if said := p.Stderr.String(); said != "xdpmux: interrupted\n" {
+		t.Errorf("a silent pipe: %s", said)
 	}
-	for !readsFifo(cmd.Process.Pid, fifo) && ctx.Err() == nil {
-		time.Sleep(10 * time.Millisecond)
-	}
-	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Wait(); cmd.ProcessState.ExitCode() != 1 || said.String() != "xdpmux: interrupted\n" {
-		t.Errorf("a silent pipe: %v, %s", err, &said)
-	}
-}
-
-// readsFifo says whether a process has a file open.
-func readsFifo(pid int, file string) bool {
-	fds, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
-	for _, fd := range fds {
-		if target, err := os.Readlink(fd); err == nil && target == file {
-			return true
-		}
-	}
-	return false
 }
 
 // What --out writes takes the place of nothing, unless it is told to, and of the capture

@@ -1,10 +1,8 @@
 package observe
 
 import (
-	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"testing"
 	"time"
 
@@ -37,37 +35,21 @@ func relative(t *testing.T, v *harness.Veth, chain, empty *libbpf.FD, repeat int
 // countBarely attaches the barest counter to each program of a chain.
 func countBarely(t *testing.T, v *harness.Veth) (stop func()) {
 	t.Helper()
-	c := harness.Status(t, v.Name)
 	var closes []func() error
-	stop = func() {
-		for _, f := range slices.Backward(closes) {
+	for _, p := range harness.Status(t, v.Name).Programs {
+		f, err := attachBarest(t, p.Loaded)
+		if err != nil {
+			t.Fatal(err)
+		}
+		closes = append(closes, f)
+	}
+	return func() {
+		for _, f := range closes {
 			if err := f(); err != nil {
 				t.Error(err)
 			}
 		}
 	}
-	for _, p := range c.Programs {
-		target, err := libbpf.ProgByID(p.ID)
-		if err != nil {
-			t.Fatal(err)
-		}
-		closes = append(closes, target.Close)
-		obj, err := libbpf.OpenFile("../../build/bpf/fixtures/barest.o", libbpf.OpenOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		closes = append(closes, obj.Close)
-		counter := obj.Programs()[0]
-		if err := errors.Join(counter.SetAttachTarget(target.Int(), p.Name), obj.Load()); err != nil {
-			t.Fatal(err)
-		}
-		link, err := libbpf.TraceAttach(counter.FD())
-		if err != nil {
-			t.Fatal(err)
-		}
-		closes = append(closes, link.Close)
-	}
-	return stop
 }
 
 func TestCost(t *testing.T) {

@@ -1,16 +1,11 @@
 package observe
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
-	"os/exec"
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gopacket/gopacket/layers"
 
@@ -44,18 +39,7 @@ func TestDecided(t *testing.T) {
 	defer o.Close()
 	l := live(t, v, observe.Filter{})
 	defer l.Close()
-	cmd := exec.Command(xdpmux, "stats", v.Name, "--listen", ":0")
-	stderr, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	said, err := bufio.NewReader(stderr).ReadString('\n')
-	if err != nil {
-		t.Fatal(err)
-	}
+	p, url := serve(t, v.Name, "--listen", ":0")
 	v.Deliver(t, frames...)
 
 	programs := o.Read().Chains[0].Programs
@@ -70,35 +54,20 @@ func TestDecided(t *testing.T) {
 	same("stats", got)
 
 	got = map[string]int{}
-	for _, line := range next(t, l, 200*time.Millisecond) {
+	for _, line := range next(t, l) {
 		got[strings.TrimSuffix(strings.Fields(line)[2], ",")]++
 	}
 	same("trace --live", got)
 
-	reply, err := http.Get(regexp.MustCompile(`http://\S+/metrics`).FindString(said))
-	if err != nil {
-		t.Fatal(err)
-	}
-	body, err := io.ReadAll(reply.Body)
-	reply.Body.Close()
-	http.DefaultClient.CloseIdleConnections()
-	if err != nil {
-		t.Fatal(err)
-	}
 	got = map[string]int{"dispatcher": len(frames)}
-	for _, m := range regexp.MustCompile(`decided_packets_total\{.*program="(\w+)"\} (\d+)`).FindAllStringSubmatch(string(body), -1) {
+	for _, m := range regexp.MustCompile(`decided_packets_total\{.*program="(\w+)"\} (\d+)`).FindAllStringSubmatch(get(t, url), -1) {
 		var n int
 		fmt.Sscan(m[2], &n)
 		got[m[1]] = n
 		got["dispatcher"] -= n
 	}
 	same("metrics", got)
-	if err := cmd.Process.Signal(exitSignal); err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Wait(); err != nil {
-		t.Error(err)
-	}
+	p.Stop(t, exitSignal)
 
 	lines := strings.Split(strings.TrimSpace(harness.MustRun(t, xdpmux, "trace", v.Name, "--json", "--pcap", writePcap(t, layers.LinkTypeEthernet, frames...))), "\n")
 	var last struct {

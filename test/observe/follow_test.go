@@ -1,18 +1,15 @@
 package observe
 
 import (
-	"bufio"
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
-	"os/exec"
+	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
-	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 	"github.com/xdpmux/xdpmux/test/harness"
@@ -74,9 +71,9 @@ func TestChurn(t *testing.T) {
 			loads++
 			send()
 		}
-		c, err := dispatcher.Status(context.Background(), v.Name)
-		if err != nil || len(c.Programs) != 4 {
-			t.Fatalf("got %+v, %v", c, err)
+		c := harness.Status(t, v.Name)
+		if len(c.Programs) != 4 {
+			t.Fatalf("got %+v", c)
 		}
 		for _, p := range c.Programs {
 			if p.ID != stays.ID {
@@ -108,41 +105,17 @@ func TestKill(t *testing.T) {
 	}
 	before, state := insns(), harness.Snapshot(t)
 	for _, args := range [][]string{{"stats", v.Name, "--latency", "--interval", "50ms", "--json"}, {"trace", v.Name, "--live", "--json"}} {
-		cmd := exec.Command(xdpmux, args...)
-		stdout, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
+		p := harness.Start(t, xdpmux, args...)
 		// Live traffic until there is a line: then it is observing.
-		line := make(chan error, 1)
-		go func() {
-			_, err := bufio.NewReader(stdout).ReadString('\n')
-			line <- err
-		}()
-		for waiting := true; waiting; {
-			v.Deliver(t, harness.UDP4(harness.Flow{}))
-			select {
-			case err := <-line:
-				if err != nil {
-					t.Fatalf("%v: %v", args, err)
-				}
-				waiting = false
-			case <-time.After(20 * time.Millisecond):
-			}
-		}
+		p.Stdout.LineWhile(t, 20*time.Millisecond, func() { v.Deliver(t, harness.UDP4(harness.Flow{})) })
 		if probes := strings.Join(state.Diff(harness.Snapshot(t)), "\n"); !strings.Contains(probes, "program") {
 			t.Fatalf("%v: no probe in\n%s", args, probes)
 		}
 		if !bytes.Equal(before, insns()) {
 			t.Error("the dispatcher's instructions changed while it was observed")
 		}
-		if err := cmd.Process.Kill(); err != nil {
-			t.Fatal(err)
-		}
-		_ = cmd.Wait() // "signal: killed"
+		p.Signal(t, os.Kill)
+		p.End(t, -1)
 		state.Check(t)
 	}
 	if !bytes.Equal(before, insns()) {

@@ -1,13 +1,12 @@
 package observe
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -31,15 +30,19 @@ func live(t *testing.T, v *harness.Veth, filter observe.Filter) *observe.Live {
 	return l
 }
 
-// next returns the verdicts of packets that were delivered already.
-func next(t *testing.T, l *observe.Live, limit time.Duration) (got []string) {
+// next returns the verdicts of packets that were delivered already: those that come until
+// none does for a while.
+func next(t *testing.T, l *observe.Live) (got []string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
-	defer cancel()
 	for {
+		ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
 		trace, err := l.Next(ctx)
-		if err != nil {
+		cancel()
+		if errors.Is(err, context.DeadlineExceeded) {
 			return got
+		}
+		if err != nil {
+			t.Fatal(err)
 		}
 		by := "dispatcher"
 		if trace.DecidedBy != nil {
@@ -77,7 +80,7 @@ func TestLive(t *testing.T) {
 	} {
 		l := live(t, v, c.filter)
 		v.Deliver(t, frames...)
-		if got := next(t, l, 300*time.Millisecond); fmt.Sprint(got) != fmt.Sprint(c.want) {
+		if got := next(t, l); fmt.Sprint(got) != fmt.Sprint(c.want) {
 			t.Errorf("%s:\ngot  %q\nwant %q", c.name, got, c.want)
 		}
 		if l.Lost() != 0 {
@@ -101,7 +104,7 @@ func TestLiveSample(t *testing.T) {
 		frames[i] = harness.UDP4(harness.Flow{})
 	}
 	v.Deliver(t, frames...)
-	if got := len(next(t, l, time.Second)); got < 400-112 || got > 400+112 {
+	if got := len(next(t, l)); got < 400-112 || got > 400+112 {
 		t.Errorf("%d of 3200 packets", got)
 	}
 }
@@ -117,7 +120,7 @@ func TestLiveLost(t *testing.T) {
 	copy(big, packet())
 	const n = 10_000 // of 2 kB each, in 4 MB
 	testRun(t, v, dispatcherOf(t, v), big, n)
-	got := uint64(len(next(t, l, time.Second)))
+	got := uint64(len(next(t, l)))
 	if lost := l.Lost(); lost == 0 || got == 0 || got+lost != n {
 		t.Errorf("%d shown and %d lost of %d", got, lost, n)
 	}
@@ -129,34 +132,11 @@ func TestLiveFollows(t *testing.T) {
 	v := harness.NewVeth(t)
 	stepsOn(t, v, 1)
 	out := filepath.Join(t.TempDir(), "live.pcapng")
-	cmd := exec.Command(xdpmux, "trace", v.Name, "--live", "--name", "xdp_drop_ipv6", "--verdict", "XDP_DROP", "--write", out)
 	harness.MustRun(t, xdpmux, "load", v.Name, samples+"xdp_drop_ipv6.o")
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	lines := make(chan string)
-	go func() {
-		defer close(lines)
-		for s := bufio.NewScanner(stdout); s.Scan(); {
-			lines <- s.Text()
-		}
-	}()
+	p := harness.Start(t, xdpmux, "trace", v.Name, "--live", "--name", "xdp_drop_ipv6", "--verdict", "XDP_DROP", "--write", out)
 	line := func() string {
 		t.Helper()
-		for deadline := time.After(20 * time.Second); ; {
-			v.Deliver(t, harness.UDP6(flow))
-			select {
-			case l := <-lines:
-				return l
-			case <-time.After(20 * time.Millisecond):
-			case <-deadline:
-				t.Fatal("no packet was shown")
-			}
-		}
+		return p.Stdout.LineWhile(t, 20*time.Millisecond, func() { v.Deliver(t, harness.UDP6(flow)) })
 	}
 	if first := line(); first != "1  IPv6 UDP "+c6+", 62 bytes: step0 XDP_PASS, xdp_drop_ipv6 XDP_DROP => XDP_DROP by xdp_drop_ipv6" {
 		t.Errorf("got %s", first)
@@ -164,14 +144,7 @@ func TestLiveFollows(t *testing.T) {
 	harness.MustRun(t, "xdp-loader", "load", v.Name, samples+"xdp_count.o")
 	for !strings.Contains(line(), "step0 XDP_PASS, xdp_count XDP_PASS, xdp_drop_ipv6 XDP_DROP") {
 	}
-	if err := cmd.Process.Signal(exitSignal); err != nil {
-		t.Fatal(err)
-	}
-	for range lines { // the totals
-	}
-	if err := cmd.Wait(); err != nil {
-		t.Fatal(err)
-	}
+	p.Stop(t, exitSignal)
 	if n := len(readPcapng(t, out)); n < 2 {
 		t.Errorf("%d packets in the file", n)
 	}
@@ -184,41 +157,20 @@ func TestPrometheus(t *testing.T) {
 	scrape := harness.MustRun(t, xdpmux, "stats", v.Name, "--prometheus", "--latency", "--interval", "10ms")
 	lint(t, scrape)
 
-	cmd := exec.Command(xdpmux, "stats", v.Name, "--listen", ":0")
-	stderr, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	said, err := bufio.NewReader(stderr).ReadString('\n')
-	if err != nil {
-		t.Fatal(err)
-	}
-	url := regexp.MustCompile(`http://127\.0\.0\.1:\d+/metrics`).FindString(said) // no host means loopback
-	if url == "" {
-		t.Fatalf("it said: %s", said)
+	p, url := serve(t, v.Name, "--listen", ":0")
+	if !regexp.MustCompile(`^http://127\.0\.0\.1:\d+/metrics$`).MatchString(url) { // no host means loopback
+		t.Fatalf("it serves %s", url)
 	}
 	testRun(t, v, dispatcherOf(t, v), packet(xdp.Pass, xdp.Drop), 1000)
-	reply, err := http.Get(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	body, err := io.ReadAll(reply.Body)
-	reply.Body.Close()
-	http.DefaultClient.CloseIdleConnections()
-	if err != nil || reply.StatusCode != 200 {
-		t.Fatalf("%v, %s", err, reply.Status)
-	}
-	lint(t, string(body))
+	body := get(t, url)
+	lint(t, body)
 	for _, want := range []string{
 		`xdpmux_chain_packets_total\{interface="` + v.Name + `",verdict="XDP_DROP"\} 1000`,
 		`xdpmux_program_packets_total\{id="\d+",interface="` + v.Name + `",priority="1",program="step0",verdict="XDP_PASS"\} 1000`,
 		`xdpmux_program_decided_packets_total\{id="\d+",interface="` + v.Name + `",priority="2",program="step1"\} 1000`,
 		`xdpmux_program_handed_on_packets_total\{id="\d+",interface="` + v.Name + `",priority="1",program="step0"\} 1000`,
 	} {
-		if !regexp.MustCompile(want).Match(body) {
+		if !regexp.MustCompile(want).MatchString(body) {
 			t.Errorf("no %s in\n%s", want, body)
 		}
 	}
@@ -227,12 +179,35 @@ func TestPrometheus(t *testing.T) {
 	if _, stderr, status := harness.Run(t, xdpmux, "stats", v.Name, "--listen", address); status != 1 || !strings.Contains(stderr, "can't listen on "+address+": bind: address already in use") {
 		t.Errorf("exit status %d: %s", status, stderr)
 	}
-	if err := cmd.Process.Signal(exitSignal); err != nil {
+	p.Stop(t, exitSignal)
+}
+
+// serve starts stats --listen and returns when it serves, and where.
+func serve(t *testing.T, args ...string) (p *harness.Process, url string) {
+	t.Helper()
+	p = harness.Start(t, xdpmux, append([]string{"stats"}, args...)...)
+	line := p.Stderr.Line(t)
+	url, ok := strings.CutPrefix(line, "xdpmux: serving ")
+	if !ok {
+		t.Fatalf("it says %s", line)
+	}
+	return p, url
+}
+
+// get fetches a page.
+func get(t *testing.T, url string) string {
+	t.Helper()
+	defer http.DefaultClient.CloseIdleConnections()
+	r, err := http.Get(url)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Wait(); err != nil {
-		t.Errorf("ended by SIGTERM: %v", err)
+	defer r.Body.Close()
+	body, err := io.ReadAll(r.Body)
+	if err != nil || r.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %d, %v\n%s", url, r.StatusCode, err, body)
 	}
+	return string(body)
 }
 
 // lint is what promtool check metrics does.
@@ -253,15 +228,7 @@ func TestStatsRates(t *testing.T) {
 	v := harness.NewVeth(t)
 	stepsOn(t, v, 2)
 	d := dispatcherOf(t, v)
-	cmd := exec.Command(xdpmux, "stats", v.Name, "--json", "--interval", "500ms", "--count", "2")
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	dec := json.NewDecoder(stdout)
+	p := harness.Start(t, xdpmux, "stats", v.Name, "--json", "--interval", "500ms", "--count", "2")
 	type report struct {
 		Seconds float64
 		Chains  []struct {
@@ -272,19 +239,19 @@ func TestStatsRates(t *testing.T) {
 		}
 	}
 	var first, second report
-	if err := dec.Decode(&first); err != nil {
-		t.Fatal(err)
+	read := func(into *report) {
+		t.Helper()
+		if err := json.Unmarshal([]byte(p.Stdout.Line(t)), into); err != nil {
+			t.Fatal(err)
+		}
 	}
+	read(&first)
 	testRun(t, v, d, packet(), 1000)
-	if err := dec.Decode(&second); err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Wait(); err != nil {
-		t.Fatal(err)
-	}
+	read(&second)
+	p.End(t, 0)
 	seconds := second.Seconds
-	p := second.Chains[0].Programs[1]
-	if p.Packets != 1000 || p.PerSecond*seconds < 999 || p.PerSecond*seconds > 1001 {
-		t.Errorf("%d packets, %v a second over %v seconds", p.Packets, p.PerSecond, seconds)
+	step1 := second.Chains[0].Programs[1]
+	if step1.Packets != 1000 || step1.PerSecond*seconds < 999 || step1.PerSecond*seconds > 1001 {
+		t.Errorf("%d packets, %v a second over %v seconds", step1.Packets, step1.PerSecond, seconds)
 	}
 }

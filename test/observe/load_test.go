@@ -5,7 +5,6 @@ import (
 	"os"
 	"runtime"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,7 +29,7 @@ func scale(full, small int) int {
 type sender struct {
 	v      *harness.Veth
 	frames [][]byte
-	sent   atomic.Uint64 // all; frame i was sent sent/len(frames) times, or once more
+	sent   tally // all; frame i was sent sent/len(frames) times, or once more
 	stop   chan struct{}
 	done   sync.WaitGroup
 	err    error
@@ -73,7 +72,7 @@ func send(t testing.TB, v *harness.Veth, pause time.Duration, frames ...[]byte) 
 					}
 					break
 				}
-				s.sent.Add(1)
+				s.sent.add()
 			}
 		}
 	}()
@@ -98,19 +97,17 @@ func (s *sender) finish(t testing.TB) (times uint64) {
 	if s.err != nil {
 		t.Fatalf("send to %s: %v", s.v.Name, s.err)
 	}
-	sent := s.sent.Load()
-	for deadline := time.Now().Add(10 * time.Second); ; {
+	sent := s.sent.count()
+	received := uint64(0)
+	if !harness.Eventually(func() bool {
 		link, err := netlink.LinkByIndex(s.v.Index)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if link.Attrs().Statistics.RxPackets >= sent {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: %d packets sent, %d received", s.v.Name, sent, link.Attrs().Statistics.RxPackets)
-		}
-		time.Sleep(time.Millisecond)
+		received = link.Attrs().Statistics.RxPackets
+		return received >= sent
+	}) {
+		t.Fatalf("%s: %d packets sent, %d received", s.v.Name, sent, received)
 	}
 	return sent / uint64(len(s.frames))
 }

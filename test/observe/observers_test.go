@@ -19,8 +19,8 @@ import (
 	"github.com/xdpmux/xdpmux/test/harness"
 )
 
-// crowd attaches tracing programs to a program until the kernel takes no more.
-func crowd(t *testing.T, p xdp.Loaded) (leave func()) {
+// attachBarest attaches the barest counter to a program.
+func attachBarest(t *testing.T, p xdp.Loaded) (leave func() error, err error) {
 	t.Helper()
 	target, err := libbpf.ProgByID(p.ID)
 	if err != nil {
@@ -31,7 +31,20 @@ func crowd(t *testing.T, p xdp.Loaded) (leave func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer obj.Close()
+	counter := obj.Programs()[0]
+	if err := errors.Join(counter.SetAttachTarget(target.Int(), p.Name), obj.Load()); err != nil {
+		t.Fatal(err)
+	}
+	link, err := libbpf.TraceAttach(counter.FD())
+	if err != nil {
+		return nil, errors.Join(err, obj.Close())
+	}
+	return func() error { return errors.Join(link.Close(), obj.Close()) }, nil
+}
+
+// crowd attaches tracing programs to a program until the kernel takes no more.
+func crowd(t *testing.T, p xdp.Loaded) (leave func()) {
+	t.Helper()
 	var closes []func() error
 	leave = func() {
 		for _, f := range closes {
@@ -41,23 +54,14 @@ func crowd(t *testing.T, p xdp.Loaded) (leave func()) {
 	}
 	t.Cleanup(leave)
 	for range 100 {
-		obj, err := libbpf.OpenFile("../../build/bpf/fixtures/barest.o", libbpf.OpenOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		closes = append(closes, obj.Close)
-		counter := obj.Programs()[0]
-		if err := errors.Join(counter.SetAttachTarget(target.Int(), p.Name), obj.Load()); err != nil {
-			t.Fatal(err)
-		}
-		link, err := libbpf.TraceAttach(counter.FD())
+		f, err := attachBarest(t, p)
 		if errors.Is(err, unix.E2BIG) {
 			return leave
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		closes = append(closes, link.Close)
+		closes = append(closes, f)
 	}
 	t.Fatal("the kernel takes any number of observers")
 	return nil
@@ -82,10 +86,8 @@ func TestTooManyObservers(t *testing.T) {
 		t.Errorf("trace: %v", err)
 	}
 	leave()
-	for deadline := time.Now().Add(20 * time.Second); rowOf(t, o.Read().Chains[0], second.ID).Blind != nil; time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("still: %v", rowOf(t, o.Read().Chains[0], second.ID).Blind)
-		}
+	if !harness.Eventually(func() bool { return rowOf(t, o.Read().Chains[0], second.ID).Blind == nil }) {
+		t.Fatalf("still: %v", rowOf(t, o.Read().Chains[0], second.ID).Blind)
 	}
 	before := rowOf(t, o.Read().Chains[0], second.ID).Packets
 	testRun(t, v, dispatcherOf(t, v), packet(), 7)

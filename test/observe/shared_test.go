@@ -64,7 +64,7 @@ func testSharedProgram(t *testing.T, programs []string) {
 			}
 		}
 	}
-	if got := next(t, l, 300*time.Millisecond); len(got) != sent[0] || l.Missed() != 0 || l.Lost() != 0 {
+	if got := next(t, l); len(got) != sent[0] || l.Missed() != 0 || l.Lost() != 0 {
 		t.Errorf("traced %d packets, missed %d, lost %d, want %d", len(got), l.Missed(), l.Lost(), sent[0])
 	}
 }

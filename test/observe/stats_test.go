@@ -1,10 +1,8 @@
 package observe
 
 import (
-	"bufio"
 	"context"
 	"fmt"
-	"os/exec"
 	"regexp"
 	"strings"
 	"testing"
@@ -103,20 +101,12 @@ func TestStatsTable(t *testing.T) {
 	stepsOn(t, v, 2)
 	c := harness.Status(t, v.Name)
 	d := dispatcherOf(t, v)
-	cmd := exec.Command(xdpmux, "stats", v.Name, "--interval", "100ms")
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	lines := bufio.NewScanner(stdout)
+	p := harness.Start(t, xdpmux, "stats", v.Name, "--interval", "100ms")
 	changing := regexp.MustCompile(`\d\d:\d\d:\d\d|\d+\.\d`)
 	table := func() string {
 		var table []string
-		for lines.Scan() && lines.Text() != "" {
-			table = append(table, changing.ReplaceAllString(strings.Join(strings.Fields(lines.Text()), " "), "*"))
+		for line := p.Stdout.Line(t); line != ""; line = p.Stdout.Line(t) {
+			table = append(table, changing.ReplaceAllString(strings.Join(strings.Fields(line), " "), "*"))
 		}
 		return strings.Join(table, "\n")
 	}
@@ -140,12 +130,5 @@ func TestStatsTable(t *testing.T) {
 	if got != all {
 		t.Errorf("got\n%s\nwant\n%s", got, all)
 	}
-	if err := cmd.Process.Signal(exitSignal); err != nil {
-		t.Fatal(err)
-	}
-	for lines.Scan() {
-	}
-	if err := cmd.Wait(); err != nil {
-		t.Error(err)
-	}
+	p.Stop(t, exitSignal)
 }

@@ -3,7 +3,6 @@ package observe
 import (
 	"context"
 	"fmt"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -55,11 +54,8 @@ func testSwapsAddUp(t *testing.T, stay int) {
 	s := send(t, v, time.Millisecond, mixFrame(), mixFrame(xdp.Drop), mixFrame(xdp.TX), mixFrame())
 	var joined uint32
 	for tool := range 8 {
-		sent := s.sent.Load()
 		swapWith(t, v, tool, &joined)
-		for s.sent.Load() < sent+40 {
-			time.Sleep(time.Millisecond)
-		}
+		s.sent.rise(t.Context(), 40)
 	}
 	n := s.finish(t)
 	c := o.Read().Chains[0]
@@ -160,7 +156,7 @@ func TestTraceUnderSwaps(t *testing.T) {
 			t.Fatalf("line %d: got %s, want %s or %s", n, got, want, both)
 		}
 		chains[got]++
-		were.lines.Add(1)
+		were.lines.add()
 		lines = append(lines, line{trace.Time, verdicts[0] == xdp.Pass, len(trace.Steps) == 2})
 		if trace.Steps[0].ID != stays[0].ID {
 			t.Fatalf("line %d: step0 is program %d", n, trace.Steps[0].ID)
@@ -187,7 +183,7 @@ func TestTraceUnderSwaps(t *testing.T) {
 
 // history is when a chain had one program, and when it had two.
 type history struct {
-	lines atomic.Uint64 // of the trace
+	lines tally // of the trace
 	spans []span
 	done  chan error
 }
@@ -202,9 +198,7 @@ func (h *history) change(ctx context.Context, v *harness.Veth) {
 	from := time.Now()
 	var id uint32
 	for i := 1; ; i = 3 - i {
-		for seen := h.lines.Load(); ctx.Err() == nil && h.lines.Load() < seen+100; {
-			time.Sleep(time.Millisecond)
-		}
+		h.lines.rise(ctx, 100)
 		h.spans = append(h.spans, span{from, time.Now(), i})
 		if ctx.Err() != nil {
 			h.done <- nil

@@ -2,7 +2,6 @@ package observe
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -18,7 +17,6 @@ import (
 	"github.com/hinshun/vt10x"
 	"golang.org/x/sys/unix"
 
-	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 	"github.com/xdpmux/xdpmux/test/harness"
 )
@@ -147,9 +145,9 @@ func TestTop(t *testing.T) {
 	testRun(t, v, d, packet(xdp.Drop), 1000)
 	testRun(t, v, d, packet(xdp.Pass), 3000)
 	// The rate has been and gone: its bars end low.
-	c, err := dispatcher.Status(context.Background(), v.Name)
-	if err != nil || len(c.Programs) != 2 {
-		t.Fatalf("%+v, %v", c, err)
+	c := harness.Status(t, v.Name)
+	if len(c.Programs) != 2 {
+		t.Fatalf("%+v", c)
 	}
 	want := strings.Join([]string{
 		"xdpmux top HH:MM:SS sorted by chain",
@@ -309,9 +307,9 @@ func TestTopFollows(t *testing.T) {
 	term.await(t, "load", func(s string) bool { return regexp.MustCompile(` 10 +\d+ xdp_drop_ipv6 `).MatchString(s) })
 	testRun(t, v, dispatcherOf(t, v), harness.UDP6(flow), 10)
 	term.await(t, "count", func(s string) bool { return regexp.MustCompile(`xdp_drop_ipv6 .*DROP 100%`).MatchString(s) })
-	c, err := dispatcher.Status(context.Background(), v.Name)
-	if err != nil || len(c.Programs) != 2 {
-		t.Fatalf("%+v, %v", c, err)
+	c := harness.Status(t, v.Name)
+	if len(c.Programs) != 2 {
+		t.Fatalf("%+v", c)
 	}
 	harness.MustRun(t, "xdp-loader", "unload", v.Name, "-i", fmt.Sprint(c.Programs[1].ID))
 	term.await(t, "unload", func(s string) bool {

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"testing"
-	"time"
 
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
@@ -98,7 +97,7 @@ func testOddVerdicts(t *testing.T, cases []odd, last bool) {
 			lines = append(lines, fmt.Sprintf("%v by %s, 64 of 64 bytes", want, by))
 		}
 	}
-	if got := next(t, l, 300*time.Millisecond); fmt.Sprint(got) != fmt.Sprint(lines) {
+	if got := next(t, l); fmt.Sprint(got) != fmt.Sprint(lines) {
 		t.Errorf("traced %q, want %q", got, lines)
 	}
 }
