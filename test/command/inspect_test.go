@@ -2,7 +2,6 @@ package command
 
 import (
 	"bytes"
-	"debug/elf"
 	"encoding/json"
 	"os"
 	"os/exec"
@@ -89,25 +88,9 @@ func compare(t *testing.T, v *harness.Veth, o *inspect.Object) (chained, not int
 // the kernel goes by what is said of its first instruction.
 func TestInspectFunctionOfAnotherName(t *testing.T) {
 	harness.NoLeak(t)
-	data, err := os.ReadFile(harness.Fixture("adjust_head"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	o, err := elf.NewFile(bytes.NewReader(data))
-	if err != nil {
-		t.Fatal(err)
-	}
-	btf := o.Section(".BTF")
-	before := bytes.Clone(data)
-	section := data[btf.Offset:][:btf.Size]
-	copy(section, bytes.ReplaceAll(section, []byte("\x00adjust_head\x00"), []byte("\x00another_one\x00")))
-	if bytes.Equal(before, data) {
-		t.Fatal("nothing renamed")
-	}
-	file := t.TempDir() + "/renamed.o"
-	if err := os.WriteFile(file, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	file := harness.EditSection(t, harness.Fixture("adjust_head"), ".BTF", func(btf []byte) {
+		copy(btf, bytes.ReplaceAll(btf, []byte("\x00adjust_head\x00"), []byte("\x00another_one\x00")))
+	})
 	renamed, err := inspect.Open(file)
 	if err != nil {
 		t.Fatal(err)

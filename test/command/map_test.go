@@ -272,24 +272,14 @@ func TestMapLarge(t *testing.T) {
 
 func TestMapWatch(t *testing.T) {
 	v := chainOf(t, other)
-	cmd := exec.Command(harness.Xdpmux(), "map", "dump", "--json", "--watch", "--interval", "1", v.Name, "--name", "rxcnt")
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	p := harness.Start(t, harness.Xdpmux(), "map", "dump", "--json", "--watch", "--interval", "1", v.Name, "--name", "rxcnt")
 	frames := [][]byte{}
 	for range 1000 {
 		frames = append(frames, harness.UDP6(harness.Flow{}))
 	}
-	rounds := json.NewDecoder(stdout)
 	for i := range 3 {
 		var d struct{ Entries []entry }
-		if err := rounds.Decode(&d); err != nil {
-			t.Fatal(err)
-		}
+		decode(t, p.Stdout.Line(t), &d)
 		rate, _ := d.Entries[0].PerSecond.(float64)
 		switch sum := d.Entries[0].Sum.(float64); {
 		case i == 0 && (sum != 0 || d.Entries[0].PerSecond != nil):
@@ -303,12 +293,7 @@ func TestMapWatch(t *testing.T) {
 			v.Deliver(t, frames...)
 		}
 	}
-	if err := cmd.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Wait(); err != nil {
-		t.Errorf("Ctrl-C: %v", err)
-	}
+	p.Stop(t, os.Interrupt)
 }
 
 func TestMapBadInput(t *testing.T) {

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
-	"github.com/xdpmux/xdpmux/dispatcher/maps"
 	"github.com/xdpmux/xdpmux/test/harness"
 )
 
@@ -155,7 +154,7 @@ func TestContents(t *testing.T) {
 			if p.Name == "xdp_count" {
 				want = slices.Repeat([]uint64{perCPU}, cpus)
 			}
-			if got := firstValues(t, p.ID); !slices.Equal(got, want) {
+			if got := harness.CPUCounters(t, p.ID)[0]; !slices.Equal(got, want) {
 				t.Errorf("%s: %d, want %d", p.Name, got, want)
 			}
 		}
@@ -167,29 +166,4 @@ func TestContents(t *testing.T) {
 		t.Errorf("not two replaced:\n%s", out)
 	}
 	check(1001, 1000)
-}
-
-// firstValues are the values of key 0 of a program's only map, one for each CPU if it
-// has such.
-func firstValues(t *testing.T, id uint32) []uint64 {
-	t.Helper()
-	prog, err := libbpf.ProgByID(id)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer prog.Close()
-	info, err := libbpf.ProgInfoByFD(prog.Int())
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := maps.OpenID(info.MapIDs[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer m.Close()
-	values, err := maps.Lookup[uint64](m, uint32(0))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return values
 }

@@ -60,7 +60,7 @@ interfaces:
 					if chain.Programs[i].Name == "v_pass_frags" {
 						continue
 					}
-					if got := firstValues(t, chain.Programs[i].ID)[0]; got != first {
+					if got := harness.CPUCounters(t, chain.Programs[i].ID)[0][0]; got != first {
 						t.Errorf("%s: a map of %s holds %d, want %d", what, chain.Programs[i].Name, got, first)
 					}
 				}

@@ -14,15 +14,8 @@ import (
 // whatever thread. done says that there are fewer.
 func applyKilled(t *testing.T, file, call string, n int) (done bool) {
 	t.Helper()
-	trace := filepath.Join(t.TempDir(), "trace")
-	// strace ends by the signal that its program was killed by; the shell only tells.
-	harness.Run(t, "sh", "-c", `"$@"; exit $?`, "sh", "strace", "-f", "-o", trace, "-e", "trace="+call,
-		"-e", fmt.Sprintf("inject=%s:signal=KILL:when=%d", call, n), harness.Xdpmux(), "apply", "-f", file)
-	text, err := os.ReadFile(trace)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return !strings.Contains(string(text), "+++ killed by SIGKILL +++")
+	_, _, trace := harness.Strace(t, call, []string{fmt.Sprintf("%s:signal=KILL:when=%d", call, n)}, harness.Xdpmux(), "apply", "-f", file)
+	return !strings.Contains(trace, "+++ killed by SIGKILL +++")
 }
 
 // steps are the moments at which an apply is killed: some of the calls that make, attach,
@@ -84,7 +77,7 @@ func TestKilledWithPins(t *testing.T) {
 			outcomes[fmt.Sprintf("runs: %v", runs)]++
 			if chance.IntN(2) == 0 { // the pin that is left is used, or the program is
 				mustExit(t, 0, "apply", "-f", file)
-				if got := firstValues(t, harness.Status(t, v.Name).Programs[0].ID); len(got) != 1 || got[0] != 1000 {
+				if got := harness.CPUCounters(t, harness.Status(t, v.Name).Programs[0].ID)[0]; len(got) != 1 || got[0] != 1000 {
 					t.Fatalf("%s: the map holds %d", what, got)
 				}
 				runs = true

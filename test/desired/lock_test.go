@@ -1,11 +1,9 @@
 package desired
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"strings"
 	"sync"
 	"syscall"
@@ -32,30 +30,17 @@ func TestWaiting(t *testing.T) {
 	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(harness.Xdpmux(), "apply", "-f", file)
-	stderr, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	lines := bufio.NewScanner(stderr)
+	p := harness.Start(t, harness.Xdpmux(), "apply", "-f", file)
 	expect := func(want string) {
 		t.Helper()
-		if !lines.Scan() || !strings.HasPrefix(lines.Text(), want) {
-			t.Errorf("got %q, want %q", lines.Text(), want)
+		if line := p.Stderr.Line(t); !strings.HasPrefix(line, want) {
+			t.Errorf("got %q, want %q", line, want)
 		}
 	}
 	expect(fmt.Sprintf("xdpmux: waiting for process %d (", os.Getpid()))
-	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
+	p.Signal(t, syscall.SIGTERM)
 	expect("xdpmux: interrupted")
-	var exit *exec.ExitError
-	if err := cmd.Wait(); !errors.As(err, &exit) || exit.ExitCode() != 1 {
-		t.Errorf("ended with %v", err)
-	}
+	p.End(t, 1)
 }
 
 // TestOthersRights: no other user keeps apply waiting, or reads what maps hold.

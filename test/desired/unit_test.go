@@ -33,16 +33,10 @@ func boot(t *testing.T, units, unit string) systemd {
 exec /usr/lib/systemd/systemd --system --unit="$0" --log-target=console --show-status=no`, unit)
 	cmd.Env = append(os.Environ(), "container=test", "NOTIFY_SOCKET="+ready, "SYSTEMD_UNIT_PATH="+units+":")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS | syscall.CLONE_NEWCGROUP}
-	var output strings.Builder
-	cmd.Stdout, cmd.Stderr = &output, &output
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	p := harness.StartCmd(t, cmd) // killed at the end, and with it all that it has started
 	t.Cleanup(func() {
-		_ = cmd.Process.Kill() // and with it all that it has started
-		_ = cmd.Wait()
 		if t.Failed() {
-			t.Logf("systemd said:\n%s", output.String())
+			t.Logf("systemd said:\n%s%s", p.Stdout, p.Stderr)
 		}
 	})
 	if err := socket.SetDeadline(time.Now().Add(time.Minute)); err != nil {
@@ -54,7 +48,7 @@ exec /usr/lib/systemd/systemd --system --unit="$0" --log-target=console --show-s
 			t.Fatalf("systemd doesn't get ready: %v", err)
 		}
 		if strings.Contains("\n"+string(message[:n]), "\nREADY=1") {
-			return systemd{cmd.Process.Pid}
+			return systemd{p.PID()}
 		}
 	}
 }

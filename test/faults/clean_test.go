@@ -1,8 +1,6 @@
 package faults
 
 import (
-	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -122,20 +120,14 @@ func TestCleanFindsNamespaces(t *testing.T) {
 
 // started starts a shell with mounts and a network of its own, and waits until its script says that it
 // is ready. The script ends with the test, at the end of its input.
-func started(t *testing.T, script string, args ...string) *os.Process {
+func started(t *testing.T, script string, args ...string) {
 	t.Helper()
 	cmd := exec.Command("unshare", append([]string{"--mount", "--net", "sh", "-c", script}, args...)...)
 	in, err := cmd.StdinPipe()
 	must(t, err)
-	out, err := cmd.StdoutPipe()
-	must(t, err)
-	cmd.Stderr = os.Stderr
-	must(t, cmd.Start())
-	t.Cleanup(func() { in.Close(); _ = cmd.Wait() })
-	if _, err := fmt.Fscanln(out, new(string)); err != nil {
-		t.Fatalf("%s: %v", script, err)
-	}
-	return cmd.Process
+	p := harness.StartCmd(t, cmd)
+	t.Cleanup(func() { in.Close(); p.Wait(t) })
+	p.Stdout.Line(t)
 }
 
 // Whatever can't be read, clean removes nothing then, and says which namespace it is.
@@ -226,19 +218,14 @@ func TestCleanMeanwhile(t *testing.T) {
 	blue := sameIndex(t, "blue")
 	leftover(t)
 	t.Cleanup(func() { harness.MustRun(t, ours(), "clean") })
-	cmd := exec.Command("sh", "-c", `while [ -e "$0" ]; do ip netns add passing && ip netns del passing && echo; done`, t.TempDir())
-	out, err := cmd.StdoutPipe()
-	must(t, err)
-	must(t, cmd.Start())
+	goOn := t.TempDir()
+	p := harness.Start(t, "sh", "-c", `while [ -e "$0" ]; do ip netns add passing && ip netns del passing && echo; done`, goOn)
 	t.Cleanup(func() {
-		must(t, os.Remove(cmd.Args[3]))
-		_, _ = io.Copy(io.Discard, out)
-		must(t, cmd.Wait())
+		must(t, os.Remove(goOn))
+		p.End(t, 0)
 	})
 	for range 20 {
-		if _, err := out.Read(make([]byte, 1)); err != nil { // after the next one
-			t.Fatal(err)
-		}
+		p.Stdout.Line(t) // after the next one
 		done, err := dispatcher.Clean(t.Context(), dispatcher.CleanOptions{DryRun: true})
 		must(t, err)
 		if len(done.Removed) != 1 || len(done.Kept) != 1 || done.Kept[0].Dir != blue {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -94,39 +93,12 @@ func TestJSON(t *testing.T) {
 // follow sends packets until the command has printed two lines, and interrupts it.
 func follow(t *testing.T, v *harness.Veth, args ...string) string {
 	t.Helper()
-	cmd := exec.Command(ours(), args...)
-	r, w, err := os.Pipe()
-	must(t, err)
-	defer r.Close()
-	cmd.Stdout = w
-	err = cmd.Start()
-	w.Close()
-	must(t, err)
-	stop, stopped := make(chan bool), make(chan bool)
-	go func() {
-		defer close(stopped)
-		for {
-			select {
-			case <-stop:
-				return
-			case <-time.After(10 * time.Millisecond):
-				v.Deliver(t, harness.UDP4(harness.Flow{}))
-			}
-		}
-	}()
-	must(t, r.SetReadDeadline(time.Now().Add(time.Minute)))
-	text := ""
-	for b := make([]byte, 4096); err == nil && strings.Count(text, "\n") < 2; {
-		var n int
-		n, err = r.Read(b)
-		text += string(b[:n])
+	p := harness.Start(t, ours(), args...)
+	for range 2 {
+		p.Stdout.LineWhile(t, 10*time.Millisecond, func() { v.Deliver(t, harness.UDP4(harness.Flow{})) })
 	}
-	close(stop)
-	<-stopped
-	must(t, errors.Join(err, cmd.Process.Signal(os.Interrupt)))
-	rest, err := io.ReadAll(r)
-	must(t, errors.Join(err, cmd.Wait()))
-	return text + string(rest)
+	p.Stop(t, os.Interrupt)
+	return p.Stdout.String()
 }
 
 func writePcap(t *testing.T, path string, frames ...[]byte) {

@@ -1,7 +1,6 @@
 package faults
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -9,22 +8,11 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/xdpmux/xdpmux/test/harness"
 )
-
-// ends says whether a process that got a signal ends by itself, and kills it if not.
-func ends(t *testing.T, cmd *exec.Cmd) bool {
-	t.Helper()
-	must(t, cmd.Process.Signal(syscall.SIGTERM))
-	kill := time.AfterFunc(10*time.Second, func() { _ = cmd.Process.Kill() })
-	defer kill.Stop()
-	_ = cmd.Wait()
-	return cmd.ProcessState.Exited()
-}
 
 // TestSilentInput: the first signal ends a command that waits for one who doesn't write.
 func TestSilentInput(t *testing.T) {
@@ -45,23 +33,22 @@ func TestSilentInput(t *testing.T) {
 		{"apply", "-"},
 	} {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {
-			var stderr strings.Builder
-			cmd := exec.Command(ours(), args...)
-			cmd.Stderr = &stderr
+			command := append([]string{ours()}, args...)
 			if slices.Contains(args, "-") {
 				// Through the shell, which waits for a writer before it starts the command.
-				cmd = exec.Command("sh", append([]string{"-c", `exec "$@" <"$0"`, fifo, ours()}, args...)...)
-				cmd.Stderr = &stderr
+				command = append([]string{"sh", "-c", `exec "$@" <"$0"`, fifo}, command...)
 			}
-			must(t, cmd.Start())
+			p := harness.Start(t, command[0], command[1:]...)
 			writer, err := os.OpenFile(fifo, os.O_WRONLY, 0) // when there is a reader
 			must(t, err)
 			defer writer.Close()
 			if slices.Contains(args, "-") {
-				waitForCall(t, cmd.Process.Pid, unix.SYS_READ, 0)
+				p.WaitForCall(t, unix.SYS_READ, 0)
 			}
-			if !ends(t, cmd) || stderr.String() != "xdpmux: interrupted\n" {
-				t.Errorf("%v, %s", cmd.ProcessState, stderr.String())
+			p.Signal(t, syscall.SIGTERM)
+			p.End(t, 1)
+			if said := p.Stderr.String(); said != "xdpmux: interrupted\n" {
+				t.Errorf("it said %q", said)
 			}
 		})
 	}
@@ -97,12 +84,11 @@ func TestFullOutput(t *testing.T) {
 			must(t, err)
 			cmd := exec.Command(ours(), args...)
 			cmd.Stdout, cmd.Stderr = w, w
-			must(t, cmd.Start())
+			p := harness.StartCmd(t, cmd)
 			w.Close()
-			waitForCall(t, cmd.Process.Pid, unix.SYS_WRITE, 1, 2)
-			if !ends(t, cmd) || cmd.ProcessState.ExitCode() != 1 {
-				t.Errorf("%v", cmd.ProcessState)
-			}
+			p.WaitForCall(t, unix.SYS_WRITE, 1, 2)
+			p.Signal(t, syscall.SIGTERM)
+			p.End(t, 1)
 		})
 	}
 }
@@ -114,26 +100,6 @@ func TestCompletionOfFIFO(t *testing.T) {
 	for _, args := range [][]string{{"load", "lo", fifo, "-n", ""}, {"run", "lo", fifo, "--map", ""}} {
 		if out := harness.MustRun(t, ours(), append([]string{"__complete"}, args...)...); out != "" {
 			t.Errorf("%q: %s", args, out)
-		}
-	}
-}
-
-// waitForCall waits until a thread of a process waits in read(2) or write(2) on one of
-// these descriptors.
-func waitForCall(t *testing.T, pid, number int, fds ...int) {
-	t.Helper()
-	for tasks := fmt.Sprintf("/proc/%d/task", pid); ; time.Sleep(time.Millisecond) {
-		threads, err := os.ReadDir(tasks)
-		must(t, err)
-		for _, thread := range threads {
-			var call, fd int
-			text, err := os.ReadFile(filepath.Join(tasks, thread.Name(), "syscall"))
-			if err == nil {
-				_, err = fmt.Sscanf(string(text), "%d 0x%x ", &call, &fd)
-			}
-			if err == nil && call == number && slices.Contains(fds, fd) {
-				return
-			}
 		}
 	}
 }

@@ -1,51 +1,60 @@
 package harness
 
 import (
-	"fmt"
 	"testing"
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/dispatcher/maps"
 )
 
-// Counters reads the 64-bit numbers of a loaded program's only map, an array, each
-// summed over the CPUs.
-func Counters(t testing.TB, progID uint32) []uint64 {
+// MapIDs are the ids of the maps that a loaded program uses.
+func MapIDs(t testing.TB, progID uint32) []uint32 {
 	t.Helper()
-	sums, err := readCounters(progID)
-	if err != nil {
-		t.Fatalf("the counters of program %d: %v", progID, err)
-	}
-	return sums
-}
-
-func readCounters(progID uint32) ([]uint64, error) {
 	prog, err := libbpf.ProgByID(progID)
 	if err != nil {
-		return nil, err
+		t.Fatal(err)
 	}
 	defer prog.Close()
 	info, err := libbpf.ProgInfoByFD(prog.Int())
 	if err != nil {
-		return nil, err
+		t.Fatal(err)
 	}
-	if len(info.MapIDs) != 1 {
-		return nil, fmt.Errorf("it has %d maps", len(info.MapIDs))
+	return info.MapIDs
+}
+
+// Counters reads the 64-bit numbers of a loaded program's only map, an array, each
+// summed over the CPUs.
+func Counters(t testing.TB, progID uint32) []uint64 {
+	t.Helper()
+	var sums []uint64
+	for _, values := range CPUCounters(t, progID) {
+		sum := uint64(0)
+		for _, v := range values {
+			sum += v
+		}
+		sums = append(sums, sum)
 	}
-	m, err := maps.OpenID(info.MapIDs[0])
+	return sums
+}
+
+// CPUCounters is Counters with the number of each CPU; a map that has only one for all
+// gives that.
+func CPUCounters(t testing.TB, progID uint32) [][]uint64 {
+	t.Helper()
+	ids := MapIDs(t, progID)
+	if len(ids) != 1 {
+		t.Fatalf("program %d has %d maps", progID, len(ids))
+	}
+	m, err := maps.OpenID(ids[0])
 	if err != nil {
-		return nil, err
+		t.Fatal(err)
 	}
 	defer m.Close()
-	sums := make([]uint64, m.MaxEntries)
-	for key := range sums {
-		values, err := maps.Lookup[uint64](m, uint32(key))
-		if err != nil {
-			return nil, err
-		}
-		for _, v := range values {
-			sums[key] += v
+	all := make([][]uint64, m.MaxEntries)
+	for key := range all {
+		if all[key], err = maps.Lookup[uint64](m, uint32(key)); err != nil {
+			t.Fatalf("the counters of program %d: %v", progID, err)
 		}
 	}
-	return sums, nil
+	return all
 }

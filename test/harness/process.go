@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -56,10 +57,10 @@ func StartCmd(t testing.TB, cmd *exec.Cmd) *Process {
 // PID is the number of the process.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
-// Signal sends a signal.
+// Signal sends a signal. One that comes after the end changes nothing.
 func (p *Process) Signal(t testing.TB, sig os.Signal) {
 	t.Helper()
-	if err := p.cmd.Process.Signal(sig); err != nil {
+	if err := p.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		t.Fatalf("%v to %s: %v", sig, p, err)
 	}
 }
@@ -156,6 +157,28 @@ func (o *Output) String() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.text.String()
+}
+
+// Until waits until ok says of all that was written that it is so; false if the output ends
+// before.
+func (o *Output) Until(t testing.TB, ok func(all string) bool) bool {
+	t.Helper()
+	for limit := time.After(patience); ; {
+		o.mu.Lock()
+		all, end, more := o.text.String(), o.end, o.more
+		o.mu.Unlock()
+		if ok(all) {
+			return true
+		}
+		if end {
+			return false
+		}
+		select {
+		case <-more:
+		case <-limit:
+			t.Fatalf("nothing more within %v:\n%s", patience, all)
+		}
+	}
 }
 
 // Line waits for the next line and returns it without its end.

@@ -1,8 +1,6 @@
 package transaction
 
 import (
-	"bytes"
-	"debug/elf"
 	"errors"
 	"fmt"
 	"os"
@@ -162,8 +160,8 @@ func TestKeepGlobals(t *testing.T) {
 	globals := fixture("globals", "")
 	id := commit(t, v.Name, dispatcher.Transaction{Add: []xdp.Program{globals}}).Added[0].ID
 	v.Deliver(t, padded(frame(plain)), padded(frame(plain)))
-	next := withSection(t, globals.File, ".rodata", []byte{10}) // unit
-	next = withSection(t, next, ".data", []byte{7})             // step, which is not to count
+	next := harness.EditSection(t, globals.File, ".rodata", func(b []byte) { b[0] = 10 }) // unit
+	next = harness.EditSection(t, next, ".data", func(b []byte) { b[0] = 7 })             // step, which is not to count
 	stdout := harness.MustRun(t, harness.Xdpmux(), "replace", v.Name, "--name", "globals", "--keep-maps", next)
 	if want := "maps kept: .data, .bss\nmaps new:  .rodata\n"; stdout != want {
 		t.Errorf("output: %q, want %q", stdout, want)
@@ -191,26 +189,6 @@ func TestKeepGlobals(t *testing.T) {
 	}
 	before.Check(t)
 	unload(t, v.Name)
-}
-
-// withSection copies an object file, to another name and with another beginning of a
-// section.
-func withSection(t *testing.T, file, section string, begin []byte) (copied string) {
-	t.Helper()
-	data, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	object, err := elf.NewFile(bytes.NewReader(data))
-	if err != nil {
-		t.Fatal(err)
-	}
-	copy(data[object.Section(section).Offset:], begin)
-	copied = filepath.Join(t.TempDir(), "copied.o")
-	if err := os.WriteFile(copied, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return copied
 }
 
 // TestSet changes settings from the command line, where 0 is a priority.

@@ -2,12 +2,10 @@ package transaction
 
 import (
 	"fmt"
-	"os"
-	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
@@ -23,14 +21,8 @@ func TestCleanMeanwhile(t *testing.T) {
 	commit(t, v.Name, dispatcher.Transaction{Add: []xdp.Program{guard}})
 	moments := 0
 	for n := 1; ; n++ {
-		cmd := exec.Command("strace", "-f", "--seccomp-bpf", "-o", "/dev/null", "-e", "trace=sendto", "-e", fmt.Sprintf("inject=sendto:delay_enter=1500000:when=%d", n),
-			native, "load", v.Name, fixture("verdicts", "").File, "-n", "v_pass")
-		var output strings.Builder
-		cmd.Stdout, cmd.Stderr = &output, &output
-		must(t, cmd.Start())
-		done := make(chan error, 1)
-		go func() { done <- cmd.Wait() }()
-		held := heldByStrace(t, cmd.Process.Pid, done)
+		p := startDelayed(t, n, native, "load", v.Name, fixture("verdicts", "").File, "-n", "v_pass")
+		held := p.await(t)
 		if held {
 			dirs := len(glob(t, "/sys/fs/bpf/xdp/dispatch-*"))
 			cleaned, err := dispatcher.Clean(t.Context(), dispatcher.CleanOptions{})
@@ -42,9 +34,7 @@ func TestCleanMeanwhile(t *testing.T) {
 				}
 			}
 		}
-		if err := <-done; err != nil {
-			t.Errorf("%v\n%s", err, output.String())
-		}
+		p.End(t, 0)
 		checkPins(t, v)
 		if passed := v.Deliver(t, padded(frame(marked))); len(passed) != 0 {
 			t.Error("a packet got past the guard")
@@ -60,42 +50,40 @@ func TestCleanMeanwhile(t *testing.T) {
 	unload(t, v.Name)
 }
 
-// heldByStrace waits until strace holds what it traces for long; false: it has ended, and
-// its result is in done.
-func heldByStrace(t *testing.T, strace int, done chan error) bool {
-	t.Helper()
-	for !stopped(t, strace) {
-		select {
-		case err := <-done:
-			done <- err
-			return false
-		default:
-		}
-	}
-	return true
+// delayed is a command of which strace(1) holds up each thread at its nth message to the
+// kernel, for a second and a half.
+type delayed struct {
+	*harness.Process
+	trace *harness.Output
+	n     int
+	held  int // threads that await has told of
 }
 
-// stopped says whether strace holds a thread of what it traces for long. It does so for a
-// moment at each call that it looks at, which with --seccomp-bpf are no others.
-func stopped(t *testing.T, strace int) bool {
+func startDelayed(t *testing.T, n int, command ...string) *delayed {
 	t.Helper()
-	for start := time.Now(); time.Since(start) < 300*time.Millisecond; time.Sleep(5 * time.Millisecond) {
-		children, err := os.ReadFile(fmt.Sprintf("/proc/%[1]d/task/%[1]d/children", strace))
-		if err != nil {
-			return false // it has ended
-		}
-		found := false
-		for _, child := range strings.Fields(string(children)) {
-			for _, path := range glob(t, "/proc/"+child+"/task/*/status") {
-				text, err := os.ReadFile(path)
-				found = found || err == nil && strings.Contains(string(text), "State:\tt ")
+	p, trace := harness.StartStraced(t, []string{"--seccomp-bpf", "-e", "trace=sendto",
+		"-e", fmt.Sprintf("inject=sendto:delay_enter=1500000:when=%d", n)}, command...)
+	return &delayed{Process: p, trace: trace, n: n}
+}
+
+var sendtoRE = regexp.MustCompile(`(?m)^([0-9]+) +sendto\(`)
+
+// await waits until the next thread is held up; false: the command ends before.
+func (d *delayed) await(t *testing.T) bool {
+	t.Helper()
+	return d.trace.Until(t, func(all string) bool {
+		held, messages := 0, map[string]int{}
+		for _, call := range sendtoRE.FindAllStringSubmatch(all, -1) {
+			if messages[call[1]]++; messages[call[1]] == d.n {
+				held++
 			}
 		}
-		if !found {
+		if held == d.held {
 			return false
 		}
-	}
-	return true
+		d.held = held
+		return true
+	})
 }
 
 func glob(t *testing.T, pattern string) []string {

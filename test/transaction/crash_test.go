@@ -2,7 +2,7 @@ package transaction
 
 import (
 	"fmt"
-	"os/exec"
+	"os"
 	"reflect"
 	"slices"
 	"syscall"
@@ -43,13 +43,10 @@ func TestCrash(t *testing.T) {
 		} else if slices.Contains(names(before), "v_tx") {
 			args = []string{"replace", v.Name, "--name", "v_tx", object, "-n", "v_drop"}
 		}
-		cmd := exec.Command(harness.Xdpmux(), args...)
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
+		p := harness.Start(t, harness.Xdpmux(), args...)
 		time.Sleep(time.Duration(chance.Int64N(2 * int64(whole)))) // the moment, not a wait
-		cmd.Process.Kill()
-		cmd.Wait()
+		p.Signal(t, os.Kill)
+		p.Wait(t)
 		after := status(t, v.Name)
 		outcome := "new"
 		if reflect.DeepEqual(before, after) {
@@ -78,14 +75,12 @@ func TestInterrupt(t *testing.T) {
 	v := harness.NewVeth(t)
 	chance := harness.Chance(t)
 	commit(t, v.Name, dispatcher.Transaction{Add: []xdp.Program{fixture("verdicts", "v_pass"), fixture("verdicts", "v_drop")}})
-	replace := func(name, next string) *exec.Cmd {
-		return exec.Command(harness.Xdpmux(), "replace", v.Name, "--name", name, fixture("verdicts", "").File, "-n", next)
+	replace := func(name, next string) *harness.Process {
+		return harness.Start(t, harness.Xdpmux(), "replace", v.Name, "--name", name, fixture("verdicts", "").File, "-n", next)
 	}
 	defer cleaning(t, harness.Xdpmux(), native)()
 	start := time.Now()
-	if out, err := replace("v_drop", "v_tx").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	replace("v_drop", "v_tx").End(t, 0)
 	whole := time.Since(start)
 	outcomes := map[bool]int{}
 	for range scaled(100, 15) {
@@ -94,17 +89,14 @@ func TestInterrupt(t *testing.T) {
 		if slices.Contains(names(before), next) {
 			name, next = next, name
 		}
-		cmd := replace(name, next)
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
+		p := replace(name, next)
 		time.Sleep(time.Duration(chance.Int64N(int64(whole)))) // the moment, not a wait
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		_ = cmd.Wait()
+		p.Signal(t, syscall.SIGTERM)
+		exit := p.Wait(t)
 		after := status(t, v.Name)
 		changed := slices.Contains(names(after), next)
-		if changed != cmd.ProcessState.Success() || !changed && !reflect.DeepEqual(before, after) {
-			t.Fatalf("%v, and the chain is %+v, was %+v", cmd.ProcessState, after.Programs, before.Programs)
+		if changed != (exit == 0) || !changed && !reflect.DeepEqual(before, after) {
+			t.Fatalf("exit status %d, and the chain is %+v, was %+v", exit, after.Programs, before.Programs)
 		}
 		checkPins(t, v)
 		outcomes[changed]++

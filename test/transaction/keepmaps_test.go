@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/maps"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
@@ -36,7 +35,7 @@ func TestKeepRightMaps(t *testing.T) {
 			v := harness.NewVeth(t)
 			id := commit(t, v.Name, dispatcher.Transaction{Add: []xdp.Program{fixture("keepmaps", c.program)}}).Added[0].ID
 			before := harness.Snapshot(t)
-			maps := mapIDs(t, id)
+			maps := harness.MapIDs(t, id)
 			stdout, stderr, exit := harness.Run(t, harness.Xdpmux(), "replace", v.Name, "--name", c.program, "--keep-maps", harness.Fixture("keepmaps_next"), "-n", c.program)
 			if c.kept == "" {
 				if want := "xdpmux: " + strings.ReplaceAll(c.because, "ID", fmt.Sprint(id)); exit != 1 || !strings.HasPrefix(stderr, want) ||
@@ -49,7 +48,7 @@ func TestKeepRightMaps(t *testing.T) {
 				if exit != 0 || first != "maps kept: "+c.kept || strings.Contains(stdout, ", ,") {
 					t.Errorf("exit status %d\n%s%s", exit, stdout, stderr)
 				}
-				now := mapIDs(t, status(t, v.Name).Programs[0].ID)
+				now := harness.MapIDs(t, status(t, v.Name).Programs[0].ID)
 				for _, id := range maps {
 					if !slices.Contains(now, id) {
 						t.Errorf("map %d is not among %d", id, now)
@@ -59,21 +58,6 @@ func TestKeepRightMaps(t *testing.T) {
 			unload(t, v.Name)
 		})
 	}
-}
-
-// mapIDs are the ids of the maps that a program uses.
-func mapIDs(t *testing.T, progID uint32) []uint32 {
-	t.Helper()
-	prog, err := libbpf.ProgByID(progID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer prog.Close()
-	info, err := libbpf.ProgInfoByFD(prog.Int())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return info.MapIDs
 }
 
 // TestMapsInFull: maps are found and listed by their names in full, where the kernel

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"reflect"
@@ -14,8 +13,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/check"
@@ -30,55 +27,33 @@ func TestLock(t *testing.T) {
 	harness.NoLeak(t)
 	v := harness.NewVeth(t)
 	commit(t, v.Name, dispatcher.Transaction{Add: []xdp.Program{fixture("verdicts", "v_pass")}})
-	load := func(tool string) *exec.Cmd {
-		return exec.Command(tool, "load", v.Name, fixture("verdicts", "").File, "-n", "v_drop")
-	}
 	for _, c := range []struct {
 		name  string
-		cmd   *exec.Cmd
+		tool  string
 		ended bool
 	}{
-		{"native", load(native), false},
-		{"ours", load(harness.Xdpmux()), false},
-		{"ours, ended", load(harness.Xdpmux()), true},
+		{"native", native, false},
+		{"ours", harness.Xdpmux(), false},
+		{"ours, ended", harness.Xdpmux(), true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			lock, err := unix.Open("/sys/fs/bpf/xdp", unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := unix.Flock(lock, unix.LOCK_EX); err != nil {
-				t.Fatal(err)
-			}
+			unlock := harness.LockPins(t)
 			before := status(t, v.Name)
-			var output strings.Builder
-			c.cmd.Stdout, c.cmd.Stderr = &output, &output
-			if err := c.cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
-			waitForLock(t, c.cmd.Process.Pid)
+			p := harness.Start(t, c.tool, "load", v.Name, fixture("verdicts", "").File, "-n", "v_drop")
+			waitForLock(t, p.PID())
 			if now := status(t, v.Name); !reflect.DeepEqual(before, now) {
 				t.Errorf("changed without the lock: %+v", now)
 			}
 			if c.ended {
-				// The first signal is a request; the second one, whenever that is, kills.
-				done := make(chan error, 1)
-				go func() { done <- c.cmd.Wait() }()
-				for err = nil; err == nil; {
-					_ = c.cmd.Process.Signal(syscall.SIGTERM)
-					select {
-					case err = <-done:
-					case <-time.After(10 * time.Millisecond):
-					}
-				}
-				unix.Close(lock)
+				p.Signal(t, syscall.SIGTERM)
+				p.End(t, 1)
+				unlock()
 			} else {
-				unix.Close(lock)
-				err = c.cmd.Wait()
+				unlock()
+				p.End(t, 0)
 			}
-			changed := len(status(t, v.Name).Programs) > len(before.Programs)
-			if changed == c.ended || changed != (err == nil) {
-				t.Errorf("%v, changed: %t\n%s", err, changed, output.String())
+			if changed := len(status(t, v.Name).Programs) > len(before.Programs); changed == c.ended {
+				t.Errorf("changed: %t\n%s", changed, p.Stderr)
 			}
 			checkPins(t, v)
 		})
@@ -93,19 +68,14 @@ func holder(t *testing.T) (pid int, release func()) {
 	cmd := exec.Command("flock", "/sys/fs/bpf/xdp", "sh", "-c", "echo locked; read end")
 	in, err := cmd.StdinPipe()
 	must(t, err)
-	out, err := cmd.StdoutPipe()
-	must(t, err)
-	must(t, cmd.Start())
-	line := make([]byte, len("locked\n"))
-	if _, err := io.ReadFull(out, line); err != nil {
-		t.Fatal(err)
-	}
+	p := harness.StartCmd(t, cmd)
 	release = sync.OnceFunc(func() {
 		in.Close()
-		_ = cmd.Wait()
+		p.Wait(t)
 	})
 	t.Cleanup(release)
-	return cmd.Process.Pid, release
+	p.Stdout.Line(t)
+	return p.PID(), release
 }
 
 // TestLockEnds has every call that changes chains wait for the lock with an end: it says
@@ -183,35 +153,29 @@ func TestLockEnds(t *testing.T) {
 	}
 
 	// The command says for whom it has waited.
-	cmd := exec.Command(harness.Xdpmux(), "load", bare.Name, pass.File, "-n", "v_pass")
-	var output strings.Builder
-	cmd.Stdout, cmd.Stderr = &output, &output
-	must(t, cmd.Start())
-	waitForLock(t, cmd.Process.Pid)
-	must(t, cmd.Process.Signal(syscall.SIGTERM))
-	if err := cmd.Wait(); err == nil || !strings.Contains(output.String(), fmt.Sprintf("xdpmux: interrupted: process %d (", pid)) {
-		t.Errorf("%v\n%s", err, output.String())
+	p := harness.Start(t, harness.Xdpmux(), "load", bare.Name, pass.File, "-n", "v_pass")
+	waitForLock(t, p.PID())
+	p.Signal(t, syscall.SIGTERM)
+	p.End(t, 1)
+	if !strings.Contains(p.Stderr.String(), fmt.Sprintf("xdpmux: interrupted: process %d (", pid)) {
+		t.Errorf("it said %s", p.Stderr)
 	}
 	release()
 	before.Check(t)
 	unload(t, v.Name)
 }
 
-// waitForLock returns when the process waits for a lock. The kernel tells nobody, so
-// this asks again and again.
+// waitForLock returns when the process waits for a lock.
 func waitForLock(t *testing.T, pid int) {
 	t.Helper()
 	waits := regexp.MustCompile(fmt.Sprintf(`-> FLOCK +ADVISORY +WRITE %d `, pid))
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
-		locks, err := os.ReadFile("/proc/locks")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if waits.Match(locks) {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("process %d doesn't wait:\n%s", pid, locks)
-		}
+	var locks []byte
+	if !harness.Eventually(func() bool {
+		var err error
+		locks, err = os.ReadFile("/proc/locks")
+		must(t, err)
+		return waits.Match(locks)
+	}) {
+		t.Fatalf("process %d doesn't wait:\n%s", pid, locks)
 	}
 }

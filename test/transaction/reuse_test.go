@@ -2,7 +2,6 @@ package transaction
 
 import (
 	"fmt"
-	"os/exec"
 	"strings"
 	"testing"
 
@@ -47,24 +46,21 @@ func TestReusedIndex(t *testing.T) {
 				commit(t, "gone", dispatcher.Transaction{Add: []xdp.Program{fixture("verdicts", "v_drop")}})
 			}
 			_, release := holder(t)
-			cmd := exec.Command(harness.Xdpmux(), c.args...)
-			var output strings.Builder
-			cmd.Stdout, cmd.Stderr = &output, &output
-			must(t, cmd.Start())
-			waitForLock(t, cmd.Process.Pid)
+			p := harness.Start(t, harness.Xdpmux(), c.args...)
+			waitForLock(t, p.PID())
 			harness.MustRun(t, "ip", "link", "del", "gone")
 			newInterface(t, "other")
 			release()
-			err := cmd.Wait()
-			if want := fmt.Sprintf("xdpmux: interface \"gone\" is gone: its index %d is now that of \"other\"\n", reused); err == nil || !strings.Contains(output.String(), want) {
-				t.Errorf("%v\n%s\nwant: %s", err, output.String(), want)
+			p.End(t, 1)
+			if want := fmt.Sprintf("xdpmux: interface \"gone\" is gone: its index %d is now that of \"other\"\n", reused); !strings.Contains(p.Stderr.String(), want) {
+				t.Errorf("%s\nwant: %s", p.Stderr, want)
 			}
 			for _, name := range []string{"other", bystander.Name} {
 				if chain := status(t, name); chain.Dispatcher != nil || chain.Legacy != nil {
 					t.Errorf("%s has %+v", name, chain)
 				}
 			}
-			_, err = dispatcher.Clean(t.Context(), dispatcher.CleanOptions{})
+			_, err := dispatcher.Clean(t.Context(), dispatcher.CleanOptions{})
 			must(t, err)
 		})
 	}
@@ -79,31 +75,25 @@ func TestReusedBetweenCalls(t *testing.T) {
 	noticed := 0
 	for n := 1; n <= 5; n++ { // of each thread
 		newInterface(t, "gone")
-		cmd := exec.Command("strace", "-f", "--seccomp-bpf", "-o", "/dev/null", "-e", "trace=sendto", "-e", fmt.Sprintf("inject=sendto:delay_enter=1500000:when=%d", n),
-			harness.Xdpmux(), "load", "gone", object, "-n", "v_pass")
-		var output strings.Builder
-		cmd.Stdout, cmd.Stderr = &output, &output
-		must(t, cmd.Start())
-		done := make(chan error, 1)
-		go func() { done <- cmd.Wait() }()
+		p := startDelayed(t, n, harness.Xdpmux(), "load", "gone", object, "-n", "v_pass")
 		pinned := func() bool { return len(glob(t, fmt.Sprintf("/sys/fs/bpf/xdp/dispatch-%d-*", reused))) > 0 }
-		held := heldByStrace(t, cmd.Process.Pid, done)
+		held := p.await(t)
 		for held && !pinned() {
-			held = heldByStrace(t, cmd.Process.Pid, done)
+			held = p.await(t)
 		}
 		if held {
 			harness.MustRun(t, "ip", "link", "del", "gone")
 			newInterface(t, "other")
-			err := <-done // none if it was loaded before
+			exit := p.Wait(t) // 0 if it was loaded before
 			if chain := status(t, "other"); chain.Dispatcher != nil || chain.Legacy != nil {
-				t.Errorf("message %d: %v, and the other interface has %+v\n%s", n, err, chain, output.String())
+				t.Errorf("message %d: exit status %d, and the other interface has %+v\n%s", n, exit, chain, p.Stderr)
 			}
-			if strings.Contains(output.String(), `is now that of "other"`) {
+			if strings.Contains(p.Stderr.String(), `is now that of "other"`) {
 				noticed++
 			}
 			harness.MustRun(t, "ip", "link", "del", "other")
 		} else {
-			must(t, <-done)
+			p.End(t, 0)
 			harness.MustRun(t, "ip", "link", "del", "gone")
 		}
 		_, err := dispatcher.Clean(t.Context(), dispatcher.CleanOptions{})

@@ -2,9 +2,6 @@ package transaction
 
 import (
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -43,7 +40,7 @@ func TestEveryStep(t *testing.T) {
 				if names(before)[0] == next {
 					name, next = next, name
 				}
-				exit, output, done := replaceWithFault(t, v.Name, name, next, fmt.Sprintf("inject=%s:%s:when="+when, call, fault, n))
+				exit, output, done := replaceWithFault(t, v.Name, name, next, fmt.Sprintf("%s:%s:when="+when, call, fault, n))
 				after := status(t, v.Name)
 				// strace counts the calls of each thread: the change and the look at what
 				// became of it can both fail.
@@ -84,19 +81,13 @@ func TestStatusMeanwhile(t *testing.T) {
 	v := harness.NewVeth(t)
 	pass := fixture("verdicts", "v_pass")
 	id := commit(t, v.Name, dispatcher.Transaction{Add: []xdp.Program{pass}}).Chain.Programs[0].ID
-	var output strings.Builder
-	cmd := exec.Command("strace", "-f", "-o", "/dev/null", "-e", "trace=bpf", "-e", "inject=bpf:delay_enter=2s:when=1", harness.Xdpmux(), "status", v.Name)
-	cmd.Stdout, cmd.Stderr = &output, &output
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan error, 1)
-	go func() { done <- cmd.Wait() }()
+	p, _ := harness.StartStraced(t, []string{"-e", "trace=bpf", "-e", "inject=bpf:delay_enter=2s:when=1"}, harness.Xdpmux(), "status", v.Name)
 	for n := uint32(0); ; n++ {
 		select {
-		case err := <-done:
-			if err != nil || !strings.Contains(output.String(), "v_pass") {
-				t.Errorf("after %d swaps: %v\n%s", n, err, output.String())
+		case <-p.Ended():
+			p.End(t, 0)
+			if !strings.Contains(p.Stdout.String(), "v_pass") {
+				t.Errorf("after %d swaps:\n%s", n, p.Stdout)
 			}
 			unload(t, v.Name)
 			return
@@ -108,28 +99,17 @@ func TestStatusMeanwhile(t *testing.T) {
 
 // replaceWithFault replaces a program under strace(1), which makes the fault, and says
 // whether the change got as far as that.
-func replaceWithFault(t *testing.T, ifname, name, next, inject string) (exit int, output string, done bool) {
+func replaceWithFault(t *testing.T, ifname, name, next, fault string) (exit int, output string, done bool) {
 	t.Helper()
-	calls, _, _ := strings.Cut(strings.TrimPrefix(inject, "inject="), ":")
-	return underStrace(t, calls, inject, "replace", ifname, "--name", name, fixture("flood", "").File, "-n", next)
+	calls, _, _ := strings.Cut(fault, ":")
+	return underStrace(t, calls, []string{fault}, "replace", ifname, "--name", name, fixture("flood", "").File, "-n", next)
 }
 
 // underStrace runs a command under strace(1), which makes faults, and says whether it got
 // as far as one.
-func underStrace(t *testing.T, calls, inject string, args ...string) (exit int, output string, met bool) {
+func underStrace(t *testing.T, calls string, faults []string, args ...string) (exit int, output string, met bool) {
 	t.Helper()
-	trace := filepath.Join(t.TempDir(), "trace")
-	// strace ends by the signal that its program was killed by; the shell only tells.
-	line := []string{"-c", `"$@"; exit $?`, "sh", "strace", "-f", "-o", trace, "-e", "trace=" + calls}
-	for _, one := range strings.Fields(inject) {
-		line = append(line, "-e", one)
-	}
-	line = append(append(line, harness.Xdpmux()), args...)
-	stdout, stderr, exit := harness.Run(t, "sh", line...)
-	text, err := os.ReadFile(trace)
-	if err != nil {
-		t.Fatal(err)
-	}
-	met = strings.Contains(string(text), "(INJECTED)") || strings.Contains(string(text), "killed by SIGKILL")
-	return exit, stdout + stderr + string(text), met
+	exit, output, trace := harness.Strace(t, calls, faults, append([]string{harness.Xdpmux()}, args...)...)
+	met = strings.Contains(trace, "(INJECTED)") || strings.Contains(trace, "killed by SIGKILL")
+	return exit, output + trace, met
 }

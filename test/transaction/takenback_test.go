@@ -121,13 +121,13 @@ func TestAttachAllSteps(t *testing.T) {
 	unanswered := 0
 	for round := 0; unanswered == 0 && round < 10; round++ {
 		for n := 1; ; n++ {
-			inject := fmt.Sprintf("inject=recvmsg:error=ENOMEM:when=1+ inject=recvfrom:error=ENOMEM:when=%d", n)
-			exit, output, _ := underStrace(t, "recvmsg,recvfrom", inject, two.load...)
+			faults := []string{"recvmsg:error=ENOMEM:when=1+", fmt.Sprintf("recvfrom:error=ENOMEM:when=%d", n)}
+			exit, output, _ := underStrace(t, "recvmsg,recvfrom", faults, two.load...)
 			if strings.Contains(output, "gave no answer") {
 				unanswered++
 			}
 			if a, b := two.run("front"); a != (exit == 0) || b != (exit == 0) {
-				t.Fatalf("%s: exit status %d, and it runs there: %t, %t\n%s", inject, exit, a, b, output)
+				t.Fatalf("%s: exit status %d, and it runs there: %t, %t\n%s", faults, exit, a, b, output)
 			}
 			two.tidy()
 			if !lookFailed.MatchString(output) {
@@ -139,10 +139,10 @@ func TestAttachAllSteps(t *testing.T) {
 		t.Error("every load got an answer")
 	}
 	for n := 1; ; n++ {
-		inject := fmt.Sprintf("inject=sendto:signal=KILL:when=%d", n)
-		_, _, met := underStrace(t, "sendto", inject, two.load...)
+		fault := fmt.Sprintf("sendto:signal=KILL:when=%d", n)
+		_, _, met := underStrace(t, "sendto", []string{fault}, two.load...)
 		harness.MustRun(t, harness.Xdpmux(), "clean")
-		two.loadAgain(inject)
+		two.loadAgain(fault)
 		if !met {
 			break
 		}

@@ -9,7 +9,6 @@ import (
 	"runtime"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/dispatcher"
@@ -75,11 +74,8 @@ func (h *held) send() {
 		return
 	}
 	go func() { h.passed <- len(h.veth.Deliver(h, marked(1))) }()
-	for deadline := time.Now().Add(5 * time.Second); h.count(inside) == 0; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			h.Error("no packet gets into the first program")
-			return
-		}
+	if !harness.Eventually(func() bool { return h.count(inside) != 0 }) {
+		h.Error("no packet gets into the first program")
 	}
 }
 
@@ -88,18 +84,15 @@ func (h *held) send() {
 // of its link lets go, and later than the link's id is gone.
 func (h *held) waitForUnlink() {
 	const pass = 2
-	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+	if !harness.Eventually(func() bool {
 		run, err := libbpf.TestRun(h.in.Int(), libbpf.TestRunOptions{Data: marked(2)})
-		switch {
-		case err != nil:
+		if err != nil {
 			h.Error(err)
-			return
-		case run.Return == pass:
-			return
-		case time.Now().After(deadline):
-			h.Error("the guard stays in its slot")
-			return
+			return true
 		}
+		return run.Return == pass
+	}) {
+		h.Error("the guard stays in its slot")
 	}
 }
 
