@@ -2,13 +2,11 @@ package desired
 
 import (
 	"encoding/hex"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
-	"github.com/xdpmux/xdpmux/dispatcher/internal/loaded"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
@@ -72,21 +70,4 @@ func entryOf(c dispatcher.Coming) (Program, string, error) {
 	}
 	digest, err := digestOf(sum(c.Program.Data), loaded)
 	return p, digest, err
-}
-
-// readByID is the record of a program of which nothing but the id is known.
-func (r records) readByID(id uint32) (*record, error) {
-	info, err := loaded.ProgInfo(id)
-	if err != nil {
-		return nil, loaded.UnlessGone(err)
-	}
-	return r.read(id, info.Tag.String())
-}
-
-// make makes the directory, if it isn't there, which is root's alone.
-func (r records) make() error {
-	if err := os.MkdirAll(string(r), 0o700); err != nil {
-		return err
-	}
-	return r.restrict()
 }

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -250,16 +249,4 @@ func (f *stateFile) datum(into *any) func(*yaml.Node) error {
 		}
 		return err
 	}
-}
-
-// keys are those of an object, with what reads their values.
-type keys map[string]func(*yaml.Node) error
-
-func (k keys) names() []string {
-	var names []string
-	for name := range k {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
 }

@@ -157,6 +157,18 @@ func (r *reader) each(n *yaml.Node, f func(key, value *yaml.Node) error) error {
 	return nil
 }
 
+// keys are those of an object, with what reads their values.
+type keys map[string]func(*yaml.Node) error
+
+func (k keys) names() []string {
+	var names []string
+	for name := range k {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
 // object reads an object that has no other keys, and at least the required ones.
 func (r *reader) object(n *yaml.Node, known keys, required ...string) error {
 	err := r.each(n, func(key, value *yaml.Node) error {

@@ -46,6 +46,9 @@ const patience = time.Minute
 // quiet is how long an apply waits before it says for whom.
 const quiet = time.Second
 
+// tries is how often something is done anew because another process got in the way.
+const tries = 5
+
 // lock keeps other processes from applying until unlock is called. It makes the
 // directory, so that a system where nothing can be recorded fails before anything
 // is changed. While another process has the lock, it waits, as long as limit and ctx
@@ -92,6 +95,14 @@ func (r records) openLock() (*os.File, error) {
 		return nil, err
 	}
 	return os.OpenFile(filepath.Join(string(r), "lock"), os.O_CREATE|os.O_RDWR|unix.O_NOFOLLOW, 0o600)
+}
+
+// make makes the directory, if it isn't there, which is root's alone.
+func (r records) make() error {
+	if err := os.MkdirAll(string(r), 0o700); err != nil {
+		return err
+	}
+	return r.restrict()
 }
 
 // restrict takes the rights of others away from the directory and what is in it.
@@ -144,6 +155,15 @@ func (r records) read(id uint32, tag string) (*record, error) {
 		return nil, nil
 	}
 	return &rec, err
+}
+
+// readByID is the record of a program of which nothing but the id is known.
+func (r records) readByID(id uint32) (*record, error) {
+	info, err := loaded.ProgInfo(id)
+	if err != nil {
+		return nil, loaded.UnlessGone(err)
+	}
+	return r.read(id, info.Tag.String())
 }
 
 // decode reads JSON and leaves the numbers of map entries as they are written.

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"path"
@@ -218,15 +217,4 @@ func digestOf(file string, p xdp.Program) (string, error) {
 func sum(data []byte) string {
 	hash := sha256.Sum256(data)
 	return hex.EncodeToString(hash[:])
-}
-
-// locate adds the place in the file to an error about what stands there.
-func locate(where string, err error) error {
-	var e *xdp.Error
-	if where == "" || !errors.As(err, &e) {
-		return err
-	}
-	placed := *e
-	placed.Msg = where + ": " + e.Msg
-	return &placed
 }

@@ -24,7 +24,7 @@ type counters struct {
 	shared  map[uint32]*counter // by program id
 }
 
-func newCounters(netns *os.File, opts Options) (*counters, error) {
+func newCounters(netns *os.File, latency bool) (*counters, error) {
 	cpus, err := libbpf.NumPossibleCPUs()
 	if err != nil {
 		return nil, err
@@ -33,7 +33,7 @@ func newCounters(netns *os.File, opts Options) (*counters, error) {
 	if err := unix.Fstat(int(netns.Fd()), &stat); err != nil {
 		return nil, os.NewSyscallError("fstat", err)
 	}
-	return &counters{cpus: cpus, netns: uint32(stat.Ino), latency: opts.Latency, shared: map[uint32]*counter{}}, nil
+	return &counters{cpus: cpus, netns: uint32(stat.Ino), latency: latency, shared: map[uint32]*counter{}}, nil
 }
 
 // counter counts what one program does, by ingress interface.

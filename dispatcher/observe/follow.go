@@ -2,11 +2,8 @@ package observe
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"time"
-
-	"github.com/vishvananda/netlink"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/loaded"
@@ -33,36 +30,6 @@ type followed struct {
 
 func newFollowed(iface xdp.Interface, lower []int, counters *counters, all *int) *followed {
 	return &followed{iface: iface, lower: append([]int{iface.Index}, lower...), counters: counters, all: all}
-}
-
-// state is what the kernel says of an interface at one moment.
-type state struct {
-	name     string // empty: it is gone
-	mainID   uint32 // 0: none
-	received uint64 // packets
-}
-
-// lookAt asks for the state. An error: it can't be read now.
-func lookAt(index int) (state, error) {
-	l, err := netlink.LinkByIndex(index)
-	if errors.As(err, new(netlink.LinkNotFoundError)) {
-		return state{}, nil
-	}
-	if err != nil {
-		return state{}, err
-	}
-	return stateOf(l.Attrs()), nil
-}
-
-func stateOf(l *netlink.LinkAttrs) state {
-	s := state{name: l.Name}
-	if l.Xdp != nil && l.Xdp.Attached {
-		s.mainID = l.Xdp.ProgId
-	}
-	if l.Statistics != nil {
-		s.received = l.Statistics.RxPackets
-	}
-	return s
 }
 
 // refresh looks whether another program is on the interface, and if so follows
@@ -332,21 +299,4 @@ func (f *followed) close() {
 		d.seen.close()
 		d.before.close()
 	}
-}
-
-// mastered are the interfaces that have another one as their master, by that one: a
-// bond, for instance, hands its program to them, and packets come in there.
-func mastered() map[int][]int {
-	all := map[int][]int{}
-	links, err := netlink.LinkList()
-	if err != nil {
-		return all
-	}
-	for _, l := range links {
-		// One with a program of its own hasn't got its master's.
-		if a := l.Attrs(); a.MasterIndex != 0 && stateOf(a).mainID == 0 {
-			all[a.MasterIndex] = append(all[a.MasterIndex], a.Index)
-		}
-	}
-	return all
 }

@@ -93,17 +93,6 @@ func (l *Live) begin() error {
 	return err
 }
 
-func programs(c *dispatcher.Chain) []xdp.Loaded {
-	if c.Legacy != nil {
-		return []xdp.Loaded{*c.Legacy}
-	}
-	var all []xdp.Loaded
-	for _, p := range c.Programs {
-		all = append(all, p.Loaded)
-	}
-	return all
-}
-
 // deciders has bit n set for program n if that may decide what is to be shown.
 func (l *Live) deciders(c *dispatcher.Chain) uint32 {
 	if l.program == "" && l.id == 0 {

@@ -55,7 +55,7 @@ func Open(ctx context.Context, ifnames []string, opts Options) (_ *Observer, err
 			netns.Close()
 		}
 	}()
-	counters, err := newCounters(netns, opts)
+	counters, err := newCounters(netns, opts.Latency)
 	if err != nil {
 		return nil, err
 	}
@@ -130,18 +130,6 @@ func chainsOf(ctx context.Context, ifnames []string) ([]*dispatcher.Chain, error
 		}
 	}
 	return chains, nil
-}
-
-// main is the program that the interface itself has: dispatcher, legacy or
-// hardware; nil: none.
-func main(c *dispatcher.Chain) *xdp.Loaded {
-	switch {
-	case c.Dispatcher != nil:
-		return c.Dispatcher
-	case c.Legacy != nil:
-		return c.Legacy
-	}
-	return c.Hardware
 }
 
 // blind says why nothing at all is observed, if the system is to blame.

@@ -261,12 +261,3 @@ func (t *tracer) close() error {
 	}
 	return err
 }
-
-// notEmpty says that nothing is on the interface, if so.
-func notEmpty(c *dispatcher.Chain) error {
-	if main(c) != nil {
-		return nil
-	}
-	return &xdp.Error{Kind: xdp.ErrNoProgram,
-		Msg: "no XDP program is loaded on " + c.Interface.Name, Remedy: fmt.Sprintf("load one: xdpmux load %s <file>", c.Interface.Name)}
-}

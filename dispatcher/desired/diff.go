@@ -1,0 +1,138 @@
+package desired
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/object"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
+)
+
+// correction is the record of an applied program that says otherwise than the file,
+// of a program that runs as the file wants it.
+type correction struct {
+	running *running
+	want    *wanted
+}
+
+// diff is the planner: what has to be done to a chain for it to be what is wanted.
+// It asks nobody but its arguments.
+func diff(want []*wanted, runs []*running, opts Options) (steps []Step, corrections []correction) {
+	pairs := match(want, runs, opts.Adopt)
+	kept := map[*running]bool{}
+	for _, r := range pairs {
+		kept[r] = true
+	}
+	for _, w := range want {
+		r := pairs[w]
+		if r == nil {
+			steps = append(steps, Step{Action: Add, Name: w.entry.Name, Object: w.entry.Object, To: &w.place, Reason: besides(w, runs, kept, opts.Prune), want: w})
+			continue
+		}
+		from := r.place()
+		step := func(action Action, reason string) {
+			s := Step{Action: action, Name: w.entry.Name, ID: r.ID, From: &from, To: &w.place, Reason: reason, want: w, there: r.Loaded}
+			if action == Replace {
+				s.Object = w.entry.Object
+			}
+			steps = append(steps, s)
+		}
+		if reason := differs(w, r); reason != "" {
+			step(Replace, reason)
+			continue
+		}
+		if !r.applied() {
+			step(Adopt, "it is what the file wants, and apply has not put it there")
+		} else if !same(r.record.Program, w.entry) {
+			corrections = append(corrections, correction{r, w})
+		}
+		if from.Priority != w.place.Priority {
+			step(Move, "")
+		}
+		if from.Actions != w.place.Actions || from.Frags != w.place.Frags {
+			step(Change, "")
+		}
+		if len(r.unpinned) > 0 {
+			step(Pin, "not pinned any more: "+strings.Join(r.unpinned, ", "))
+		}
+	}
+	for _, r := range runs {
+		if kept[r] || !r.applied() && !opts.Prune {
+			continue
+		}
+		from := r.place()
+		step := Step{Action: Remove, Name: r.name(), ID: r.ID, From: &from, Reason: goneFromFile}
+		if !r.applied() {
+			step.Reason = notInFile
+		}
+		steps = append(steps, step)
+	}
+	return steps, corrections
+}
+
+// Why a program is removed.
+const (
+	goneFromFile = "the file doesn't have it any more"
+	notInFile    = "the file doesn't have it"
+)
+
+// removeAlone are the steps that remove what isn't in a chain: an offloaded program,
+// and a legacy one where no program is wanted.
+func removeAlone(chain *dispatcher.Chain, empty bool) []Step {
+	var steps []Step
+	for _, p := range []*xdp.Loaded{chain.Legacy, chain.Hardware} {
+		if p != nil && (empty || p == chain.Hardware) {
+			steps = append(steps, Step{Action: Remove, Name: p.Name, ID: p.ID, Reason: notInFile, alone: true})
+		}
+	}
+	return steps
+}
+
+// besides tells of a program of another tool that has the name of one that is added,
+// and stays; empty: there is none.
+func besides(w *wanted, runs []*running, kept map[*running]bool, prune bool) string {
+	for _, r := range runs {
+		if !prune && !kept[r] && !r.applied() && r.Name == w.function {
+			return fmt.Sprintf("%v has another content, was not put there by apply, and stays", r.Loaded)
+		}
+	}
+	return ""
+}
+
+// pinnable says whether maps of the programs that are loaded can be pinned where the file
+// says.
+func pinnable(steps []Step) error {
+	for _, s := range steps {
+		if path := s.want.pinPath(); path != "" && (s.Action == Add || s.Action == Replace) {
+			if err := object.CheckPinPath(path); err != nil {
+				return locate(s.want.entry.where, err)
+			}
+		}
+	}
+	return nil
+}
+
+// possible says whether the chain can be changed so.
+func possible(chain *dispatcher.Chain, mode xdp.Mode, want []*wanted, steps []Step) error {
+	name := chain.Interface.Name
+	blocked := chain.Legacy != nil && len(want) > 0
+	switch {
+	case chain.Link != 0 && (blocked || len(steps) > 0):
+		return chain.Held()
+	case blocked:
+		return &xdp.Error{Kind: xdp.ErrLegacy,
+			Msg:    fmt.Sprintf("%s has %v, attached without a dispatcher, and nothing can join that", name, chain.Legacy),
+			Remedy: "to remove it: xdpmux unload -a " + name}
+	case chain.Dispatcher != nil && len(want) > 0 && mode != xdp.ModeUnspecified && *chain.Mode != mode:
+		return &xdp.Error{Kind: xdp.ErrModeMismatch,
+			Msg:    fmt.Sprintf("the chain on %s is attached in %s mode, and the file wants %s", name, *chain.Mode, mode),
+			Remedy: fmt.Sprintf("say mode: %s in the file, or unload the chain first: xdpmux unload -a %s", *chain.Mode, name)}
+	}
+	if n := programsAfter(chain, steps); n > xdp.MaxPrograms {
+		return &xdp.Error{Kind: xdp.ErrChainFull,
+			Msg:    fmt.Sprintf("%s would have %d programs, and a chain takes %d", name, n, xdp.MaxPrograms),
+			Remedy: "take some out of the file, or unload others"}
+	}
+	return nil
+}

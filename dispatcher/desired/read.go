@@ -1,0 +1,84 @@
+package desired
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/xdpmux/xdpmux/dispatcher/internal/input"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
+)
+
+// extensions are the names of the files that are read from a directory.
+var extensions = []string{".yaml", ".yml", ".json"}
+
+// FileLimit is how large a state file may be, in bytes.
+const FileLimit = 4 << 20
+
+// Read reads state files and puts them together: YAML or JSON, and of a directory
+// those whose names say that, in the order of the names. Paths of objects in it
+// become absolute. The error names the line and the column. A file has at most 4 MiB,
+// and about a million values. ctx ends reading, also where nobody writes to a FIFO.
+func Read(ctx context.Context, paths ...string) (*State, error) {
+	files, err := listFiles(paths)
+	if err != nil {
+		return nil, err
+	}
+	s := &State{Interfaces: []Interface{}}
+	for _, file := range files {
+		data, err := input.ReadFile(ctx, file, FileLimit)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if err != nil {
+			return nil, cantRead(file, err)
+		}
+		one, err := Parse(ctx, file, filepath.Dir(file), data)
+		if err != nil {
+			return nil, err
+		}
+		s.Interfaces = append(s.Interfaces, one.Interfaces...)
+	}
+	return s, nil
+}
+
+func listFiles(paths []string) ([]string, error) {
+	var files []string
+	for _, path := range paths {
+		info, err := os.Stat(path)
+		if err != nil {
+			return nil, cantRead(path, err)
+		}
+		if !info.IsDir() {
+			files = append(files, path)
+			continue
+		}
+		entries, err := os.ReadDir(path)
+		if err != nil {
+			return nil, cantRead(path, err)
+		}
+		n := len(files)
+		for _, e := range entries {
+			if slices.Contains(extensions, filepath.Ext(e.Name())) && e.Name()[0] != '.' {
+				files = append(files, filepath.Join(path, e.Name()))
+			}
+		}
+		if len(files) == n {
+			return nil, invalid("", "the directory %s has no state file", path)
+		}
+	}
+	return files, nil
+}
+
+func cantRead(path string, err error) error {
+	var of *fs.PathError
+	if errors.As(err, &of) {
+		err = of.Err
+	}
+	return &xdp.Error{Kind: xdp.ErrInvalid, Msg: fmt.Sprintf("can't read the state in %s: %v", path, err), Err: err,
+		Remedy: "name a file, or a directory with files that end in .yaml, .yml or .json"}
+}

@@ -1,0 +1,57 @@
+package desired
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/xdpmux/xdpmux/dispatcher"
+)
+
+// running is a program that runs.
+type running struct {
+	dispatcher.Component
+	ifindex int     // of the interface
+	record  *record // nil: nobody knows what it was made from
+
+	unpinned []string // its maps that have lost their pin
+	otherPin string   // one whose pin is another map's by now; empty: none
+}
+
+// runningOn is the chain of an interface, each program with its record.
+func runningOn(ctx context.Context, r records, ifname string) (*dispatcher.Chain, []*running, error) {
+	chain, err := dispatcher.Status(ctx, ifname)
+	if err != nil {
+		return nil, nil, err
+	}
+	var runs []*running
+	for _, c := range chain.Programs {
+		if c.ID == 0 {
+			continue // gone
+		}
+		rec, err := r.read(c.ID, c.Tag)
+		if err != nil {
+			return nil, nil, fmt.Errorf("the record of program %d: %w", c.ID, err)
+		}
+		runs = append(runs, &running{Component: c, ifindex: chain.Interface.Index, record: rec})
+	}
+	return chain, runs, nil
+}
+
+func (r *running) place() Place {
+	return Place{Priority: r.Priority, Actions: r.Actions, Frags: r.Frags}
+}
+
+// applied says whether the program is what a state wanted on this interface: then it
+// goes when no state wants it any more.
+func (r *running) applied() bool {
+	return r.record != nil && slices.Contains(r.record.Applied, r.ifindex)
+}
+
+// name is what people know the program by.
+func (r *running) name() string {
+	if r.applied() {
+		return r.record.Program.Name
+	}
+	return r.Name
+}

@@ -1,0 +1,80 @@
+package desired
+
+import (
+	"slices"
+
+	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
+)
+
+// Action is what a step does with a program.
+type Action string
+
+// The actions.
+const (
+	Add     Action = "add"     // load it and put it into the chain
+	Remove  Action = "remove"  // take it out of the chain
+	Replace Action = "replace" // load it anew, in the place of the one that runs
+	Move    Action = "move"    // change its run priority
+	Change  Action = "change"  // change its chain call actions or its frags
+	Adopt   Action = "adopt"   // take one that runs as it should, and that Apply has not put there, for the state's
+	Pin     Action = "pin"     // pin its maps again, whose pins somebody has removed
+)
+
+// Step is one difference between what should run and what does.
+type Step struct {
+	Action Action     `json:"action"`
+	Name   string     `json:"name"`             // in the file; of a program that the file doesn't know, its function's
+	ID     uint32     `json:"id,omitempty"`     // of the program that runs now; 0: none
+	Object string     `json:"file,omitempty"`   // the object file that is loaded
+	From   *Place     `json:"from,omitempty"`   // where the program runs now
+	To     *Place     `json:"to,omitempty"`     // and where it will
+	Reason string     `json:"reason,omitempty"` // why; empty: from and to tell
+	want   *wanted    // nil: to be removed
+	there  xdp.Loaded // the program that runs now
+	alone  bool       // not one of a chain: a legacy or an offloaded program
+}
+
+// swaps says whether steps change the chain.
+func swaps(steps []Step) bool {
+	return slices.ContainsFunc(steps, func(s Step) bool { return s.Action != Adopt && s.Action != Pin && !s.alone })
+}
+
+// programsAfter is how many programs the chain has when the steps are done.
+func programsAfter(chain *dispatcher.Chain, steps []Step) int {
+	n := len(chain.Programs)
+	for _, s := range steps {
+		switch s.Action {
+		case Add:
+			n++
+		case Remove:
+			if !s.alone {
+				n--
+			}
+		}
+	}
+	return n
+}
+
+// transaction is what does the steps in one swap.
+func transaction(mode xdp.Mode, steps []Step) dispatcher.Transaction {
+	t := dispatcher.Transaction{Mode: mode}
+	for _, s := range steps {
+		switch s.Action {
+		case Add:
+			t.Add = append(t.Add, s.want.load())
+		case Remove:
+			if !s.alone {
+				t.Remove = append(t.Remove, s.ID)
+			}
+		case Replace:
+			t.Replace = append(t.Replace, dispatcher.Replacement{ID: s.ID, Program: s.want.load()})
+		case Move, Change: // a program that is moved and changed has two steps
+			set := dispatcher.Setting{ID: s.ID, Priority: &s.want.place.Priority, Actions: &s.want.place.Actions, Frags: &s.want.place.Frags}
+			if n := len(t.Set); n == 0 || t.Set[n-1].ID != s.ID {
+				t.Set = append(t.Set, set)
+			}
+		}
+	}
+	return t
+}

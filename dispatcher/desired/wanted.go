@@ -1,0 +1,43 @@
+package desired
+
+import "github.com/xdpmux/xdpmux/dispatcher/xdp"
+
+// Place is how a program takes its place in a chain.
+type Place struct {
+	Priority uint32      `json:"priority"`
+	Actions  xdp.Actions `json:"actions"`
+	Frags    bool        `json:"frags"`
+}
+
+// wanted is a program that should run, with all that the file leaves open filled
+// in.
+type wanted struct {
+	entry    Program
+	data     []byte // of the object
+	place    Place
+	function string // its name in the kernel
+	digest   string // of what it is made from
+	contents []xdp.MapEntry
+
+	// tag and unlike are known where programs of that function run that Apply has not
+	// put there: the tag it has when it is loaded, and by their ids what tells them from
+	// it although they have that tag; empty: nothing.
+	tag    string
+	unlike map[uint32]string
+}
+
+// load is how the program is loaded.
+func (w *wanted) load() xdp.Program {
+	return xdp.Program{
+		File: w.entry.Object, Data: w.data, Name: w.function, PinPath: w.entry.PinPath, Contents: w.contents, MapSizes: w.entry.MapSizes,
+		Priority: &w.place.Priority, Actions: &w.place.Actions, Frags: &w.place.Frags,
+	}
+}
+
+// pinPath takes nil too.
+func (w *wanted) pinPath() string {
+	if w == nil {
+		return ""
+	}
+	return w.entry.PinPath
+}

@@ -1,0 +1,59 @@
+package desired
+
+import (
+	"bytes"
+	"encoding/json"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// YAML is the state as a file. What can't be printed in its texts is escaped. Errors:
+// a text that isn't UTF-8, which neither YAML nor JSON can hold.
+func (s *State) YAML() ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(s); err != nil {
+		return nil, err
+	}
+	var doc yaml.Node
+	if err := yaml.Load(escape(b.Bytes()), &doc); err != nil { // JSON is YAML, but for what ends a line
+		return nil, err
+	}
+	spread(&doc)
+	text, err := yaml.Dump(&doc, yaml.WithLineWidth(-1))
+	return escape(text), err
+}
+
+// spread takes JSON's brackets away, and its quotes where a text can be read without
+// them as nothing else, and be printed as it is.
+func spread(n *yaml.Node) {
+	quoted := n.Style&yaml.DoubleQuotedStyle != 0
+	if n.Style = 0; quoted && (kindOf(n) != aText || strings.ContainsFunc(n.Value, unprintable)) {
+		n.Style = yaml.DoubleQuotedStyle
+	}
+	if len(n.Content) == 0 && n.Kind != yaml.ScalarNode {
+		n.Style = yaml.FlowStyle
+	}
+	for _, c := range n.Content {
+		spread(c)
+	}
+}
+
+func unprintable(r rune) bool { return r != '\n' && !strconv.IsPrint(r) }
+
+// escape escapes what YAML takes as it is, and a terminal doesn't. It stands in double
+// quotes, where Go's escapes are YAML's too.
+func escape(text []byte) []byte {
+	var b bytes.Buffer
+	for _, r := range string(text) {
+		if unprintable(r) {
+			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.Bytes()
+}

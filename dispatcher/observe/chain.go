@@ -1,0 +1,41 @@
+package observe
+
+import (
+	"fmt"
+
+	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
+)
+
+// main is the program that the interface itself has: dispatcher, legacy or
+// hardware; nil: none.
+func main(c *dispatcher.Chain) *xdp.Loaded {
+	switch {
+	case c.Dispatcher != nil:
+		return c.Dispatcher
+	case c.Legacy != nil:
+		return c.Legacy
+	}
+	return c.Hardware
+}
+
+// programs are the component programs of a chain in their order, or the legacy program alone.
+func programs(c *dispatcher.Chain) []xdp.Loaded {
+	if c.Legacy != nil {
+		return []xdp.Loaded{*c.Legacy}
+	}
+	var all []xdp.Loaded
+	for _, p := range c.Programs {
+		all = append(all, p.Loaded)
+	}
+	return all
+}
+
+// notEmpty says that nothing is on the interface, if so.
+func notEmpty(c *dispatcher.Chain) error {
+	if main(c) != nil {
+		return nil
+	}
+	return &xdp.Error{Kind: xdp.ErrNoProgram,
+		Msg: "no XDP program is loaded on " + c.Interface.Name, Remedy: fmt.Sprintf("load one: xdpmux load %s <file>", c.Interface.Name)}
+}
