@@ -279,7 +279,9 @@ func TestMapWatch(t *testing.T) {
 	}
 	for i := range 3 {
 		var d struct{ Entries []entry }
-		decode(t, p.Stdout.Line(t), &d)
+		if err := json.Unmarshal([]byte(p.Stdout.Line(t)), &d); err != nil {
+			t.Fatal(err)
+		}
 		rate, _ := d.Entries[0].PerSecond.(float64)
 		switch sum := d.Entries[0].Sum.(float64); {
 		case i == 0 && (sum != 0 || d.Entries[0].PerSecond != nil):
