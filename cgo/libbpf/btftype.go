@@ -10,7 +10,7 @@ import "unsafe"
 // Kind is the kind of a type (BTF_KIND_).
 type Kind uint32
 
-// The kinds.
+// The kinds. KindFwd is a struct or union that isn't defined.
 const (
 	KindVoid      Kind = C.BTF_KIND_UNKN
 	KindInt       Kind = C.BTF_KIND_INT
@@ -34,35 +34,44 @@ const (
 	KindEnum64    Kind = C.BTF_KIND_ENUM64
 )
 
-// Type is one type of a BTF (struct btf_type) with what belongs to its kind.
+// Type is one type of a BTF (struct btf_type). Which fields have a meaning depends on its
+// kind.
 type Type struct {
-	ID      uint32
-	Kind    Kind
-	Name    string // empty: it has none
-	Size    int    // bytes, of int, float, enum, enum64, struct, union and datasec
-	Ref     uint32 // the type that a ptr, modifier, typedef, func or var refers to, a func_proto returns, an array's elements have
-	Len     int    // an array's number of elements
-	Signed  bool   // of int, enum and enum64
-	Char    bool   // of int
-	Bool    bool   // of int
-	Bits    int    // of int
-	Members []Member
-	Values  []EnumValue
+	ID   uint32
+	Kind Kind
+	Name string // empty: it has none
+
+	// Size is in bytes. Int, float, enum, enum64, struct, union and datasec have one.
+	Size int
+
+	// Ref is the id of another type: the one that a ptr, typedef, const, volatile,
+	// restrict, tag, func or var is of, that a func_proto returns, or that the elements of
+	// an array have.
+	Ref uint32
+
+	Len    int  // the number of elements of an array
+	Signed bool // of int, enum and enum64
+	Char   bool // of int
+	Bool   bool // of int
+	Bits   int  // of int
+
+	Members []Member    // of struct, union, datasec and func_proto
+	Values  []EnumValue // of enum and enum64
 }
 
 // Member is a member of a struct or union, a variable of a datasec, or a parameter
 // of a func_proto.
 type Member struct {
-	Name      string // empty: anonymous, or a variable, which its Type names
-	Type      uint32
-	BitOffset int // from the start of the value
-	BitSize   int // of a bit field; 0: it is none
+	Name      string // empty: it has none; a variable's is that of its Type
+	Type      uint32 // an id
+	BitOffset int    // from the start of the value
+	BitSize   int    // of a bit field; 0: it is none
 }
 
 // EnumValue is a value of an enum or enum64.
 type EnumValue struct {
 	Name  string
-	Value int64 // an unsigned one's bits
+	Value int64 // of an unsigned enum64, the same 64 bits
 }
 
 // Type is the type with that id. EINVAL: there is none. It stands for

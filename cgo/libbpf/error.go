@@ -35,13 +35,14 @@ const (
 	ErrnoVerify   syscall.Errno = C.LIBBPF_ERRNO__VERIFY   // the verifier refused the program
 )
 
-// UnsupportedError says that the libbpf or libxdp this binary was built with is
-// too old for a call.
+// UnsupportedError says that the libbpf that the binary was built with, or the libxdp that
+// is in use, is too old for a call.
 type UnsupportedError struct {
 	Op    string // the C call
 	Needs string // what has it, such as "libbpf 1.2"
 }
 
+// Error names the call and what has it.
 func (e *UnsupportedError) Error() string { return e.Op + ": needs " + e.Needs }
 
 // Is lets errors.Is(err, errors.ErrUnsupported) work.
@@ -68,8 +69,8 @@ func check(op string, ret C.int) error {
 	return &Error{Op: op, Errno: syscall.Errno(-ret)}
 }
 
-// checkPtr turns libbpf's "NULL and errno" into an error; err is what cgo read
-// from errno, and counts only when the pointer is nil.
+// checkPtr turns libbpf's "NULL and errno" into an error. err is what cgo read from errno:
+// after a success it means nothing.
 func checkPtr(op string, isNil bool, err error) error {
 	if !isNil {
 		return nil

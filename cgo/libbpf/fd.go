@@ -7,10 +7,11 @@ import "C"
 
 import "syscall"
 
-// FD owns the descriptor of a program, map, link or BTF.
+// FD owns the descriptor of a program, map, link or BTF. What it stands for lives in the
+// kernel as long as any descriptor, pin or attachment of it does.
 type FD struct{ fd int }
 
-// NewFD takes over a descriptor.
+// NewFD takes over a descriptor, which [FD.Close] closes.
 func NewFD(fd int) *FD { return &FD{fd: fd} }
 
 func newFD(op string, ret C.int) (*FD, error) {
@@ -20,7 +21,7 @@ func newFD(op string, ret C.int) (*FD, error) {
 	return &FD{fd: int(ret)}, nil
 }
 
-// Int is the descriptor, still owned by f; -1 once closed.
+// Int is the descriptor, which f still owns. It is -1 once f is closed, and for a nil FD.
 func (f *FD) Int() int {
 	if f == nil {
 		return -1
@@ -54,40 +55,42 @@ func ProgByID(id uint32) (*FD, error) {
 	return newFD("bpf_prog_get_fd_by_id", C.bpf_prog_get_fd_by_id(C.__u32(id)))
 }
 
-// MapByID opens a map. It stands for bpf_map_get_fd_by_id.
+// MapByID opens a map. Errors are those of ProgByID. It stands for bpf_map_get_fd_by_id.
 func MapByID(id uint32) (*FD, error) {
 	return newFD("bpf_map_get_fd_by_id", C.bpf_map_get_fd_by_id(C.__u32(id)))
 }
 
-// LinkByID opens a link. It stands for bpf_link_get_fd_by_id.
+// LinkByID opens a link. Errors are those of ProgByID. It stands for
+// bpf_link_get_fd_by_id.
 func LinkByID(id uint32) (*FD, error) {
 	return newFD("bpf_link_get_fd_by_id", C.bpf_link_get_fd_by_id(C.__u32(id)))
 }
 
-// ObjGet opens what is pinned at path. It stands for bpf_obj_get.
+// ObjGet opens the program, map or link that is pinned at path. It stands for bpf_obj_get.
 func ObjGet(path string) (*FD, error) {
 	p := C.CString(path)
 	defer freeString(p)
 	return newFD("bpf_obj_get", C.bpf_obj_get(p))
 }
 
-// ObjGetReadOnly opens a pinned program or map, on a file system that can't be written to
-// as well. A map is only to be read. It stands for bpf_obj_get_opts with BPF_F_RDONLY.
+// ObjGetReadOnly opens a pinned program or map for reading, which a bpffs that is mounted
+// read-only allows too. It stands for bpf_obj_get_opts with BPF_F_RDONLY.
 func ObjGetReadOnly(path string) (*FD, error) {
 	p := C.CString(path)
 	defer freeString(p)
 	return newFD("bpf_obj_get_opts", C.xm_obj_get(p, C.BPF_F_RDONLY))
 }
 
-// ObjPin pins a descriptor at path, on a bpffs. It stands for bpf_obj_pin.
+// ObjPin pins what fd stands for at path, on a bpffs. Removing the file takes the pin away.
+// It stands for bpf_obj_pin.
 func ObjPin(fd int, path string) error {
 	p := C.CString(path)
 	defer freeString(p)
 	return check("bpf_obj_pin", C.bpf_obj_pin(C.int(fd), p))
 }
 
-// NextProgID is the id after id (0: the first) among all programs. ENOENT: no
-// more. It stands for bpf_prog_get_next_id.
+// NextProgID is the smallest id of a program above id, so that a walk begins with 0.
+// ENOENT: there are no more. It stands for bpf_prog_get_next_id.
 func NextProgID(id uint32) (uint32, error) {
 	var next C.__u32
 	err := check("bpf_prog_get_next_id", C.bpf_prog_get_next_id(C.__u32(id), &next))

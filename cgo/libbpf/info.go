@@ -13,7 +13,8 @@ import (
 	"unsafe"
 )
 
-// Tag is the kernel's hash of a program's instructions.
+// Tag is the kernel's hash of a program's instructions. Programs with the same
+// instructions have the same one.
 type Tag [8]byte
 
 // String is the tag as every tool prints it: 16 hexadecimal digits.
@@ -28,12 +29,12 @@ type ProgInfo struct {
 	LoadTime        time.Duration // since boot
 	CreatedByUID    uint32
 	MapIDs          []uint32
-	Ifindex         int // the device the program is offloaded or bound to; 0: none
-	BTFID           uint32
+	Ifindex         int    // of the device that the program is offloaded to; 0: none
+	BTFID           uint32 // for LoadBTF; 0: it has no type information
 	GPLCompatible   bool
 	RunTime         time.Duration // counted while kernel.bpf_stats_enabled is on
 	RunCount        uint64
-	Misses          uint64 // runs left out, as the program was running on that CPU already
+	Misses          uint64 // runs left out, as the program ran on that CPU already
 	VerifiedInsns   uint32
 	TranslatedBytes uint32
 	JITedBytes      uint32
@@ -44,7 +45,7 @@ func infoByFD[T any](fd int, info *T) error {
 	return check("bpf_obj_get_info_by_fd", C.bpf_obj_get_info_by_fd(C.int(fd), unsafe.Pointer(info), &size))
 }
 
-// ProgInfoByFD stands for bpf_obj_get_info_by_fd on a program.
+// ProgInfoByFD asks the kernel about a program. It stands for bpf_obj_get_info_by_fd.
 func ProgInfoByFD(fd int) (*ProgInfo, error) {
 	var c C.struct_bpf_prog_info
 	if err := infoByFD(fd, &c); err != nil {
@@ -88,9 +89,9 @@ func ProgInfoByFD(fd int) (*ProgInfo, error) {
 	return p, nil
 }
 
-// ProgInsns are the instructions of a loaded program as the kernel translated
-// them, 8 bytes each, with addresses of this boot left out where the kernel
-// hides them. It stands for bpf_obj_get_info_by_fd.
+// ProgInsns are the instructions of a loaded program as the kernel has translated them, 8
+// bytes each. Addresses are 0 where the kernel hides them. It stands for
+// bpf_obj_get_info_by_fd.
 func ProgInsns(fd int) ([]byte, error) {
 	var c C.struct_bpf_prog_info
 	if err := infoByFD(fd, &c); err != nil {
@@ -124,7 +125,7 @@ type MapInfo struct {
 	BTFValueTypeID uint32
 }
 
-// MapInfoByFD stands for bpf_obj_get_info_by_fd on a map.
+// MapInfoByFD asks the kernel about a map. It stands for bpf_obj_get_info_by_fd.
 func MapInfoByFD(fd int) (*MapInfo, error) {
 	var c C.struct_bpf_map_info
 	if err := infoByFD(fd, &c); err != nil {
@@ -148,7 +149,8 @@ func MapInfoByFD(fd int) (*MapInfo, error) {
 // LinkType is the kernel's type of a link (enum bpf_link_type).
 type LinkType uint32
 
-// The links that xdpmux meets; a freplace link is a tracing link.
+// The types of the links of chains; any other number of the kernel's is as good. A link
+// of a program of type ext is a tracing link.
 const (
 	LinkTypeTracing LinkType = C.BPF_LINK_TYPE_TRACING
 	LinkTypeXDP     LinkType = C.BPF_LINK_TYPE_XDP
@@ -160,16 +162,16 @@ type LinkInfo struct {
 	Type   LinkType
 	ProgID uint32
 
-	Ifindex int // of a LinkTypeXDP; 0: its interface is gone
+	// Of LinkTypeXDP.
+	Ifindex int // 0: the link was detached, or its interface is gone
 
-	// Of a LinkTypeTracing: what the program was attached for, and the program
-	// and function (BTF type id) it replaces or traces.
+	// Of LinkTypeTracing.
 	AttachType      AttachType
-	TargetProgID    uint32
-	TargetBTFTypeID uint32
+	TargetProgID    uint32 // the program that is replaced or traced
+	TargetBTFTypeID uint32 // the function in it, by its id in that program's BTF
 }
 
-// LinkInfoByFD stands for bpf_obj_get_info_by_fd on a link.
+// LinkInfoByFD asks the kernel about a link. It stands for bpf_obj_get_info_by_fd.
 func LinkInfoByFD(fd int) (*LinkInfo, error) {
 	var c C.struct_bpf_link_info
 	if err := infoByFD(fd, &c); err != nil {
@@ -187,8 +189,8 @@ func LinkInfoByFD(fd int) (*LinkInfo, error) {
 	return l, nil
 }
 
-// ProgFuncType is the type id, in the program's BTF, of its main function; ENOENT
-// for a program without BTF. It stands for bpf_obj_get_info_by_fd.
+// ProgFuncType is the id, in the program's BTF, of the type of its main function. ENOENT:
+// it has no BTF. It stands for bpf_obj_get_info_by_fd.
 func ProgFuncType(fd int) (uint32, error) {
 	var c C.struct_bpf_prog_info
 	if err := infoByFD(fd, &c); err != nil {

@@ -16,8 +16,8 @@ func Version() string {
 	return fmt.Sprintf("%d.%d", C.libbpf_major_version(), C.libbpf_minor_version())
 }
 
-// NumPossibleCPUs is the number of values that a per-CPU map holds for each
-// key. It stands for libbpf_num_possible_cpus.
+// NumPossibleCPUs is the number of CPUs that the machine could have, and of the values that
+// a per-CPU map has for each key. It stands for libbpf_num_possible_cpus.
 func NumPossibleCPUs() (int, error) {
 	n := C.libbpf_num_possible_cpus()
 	if n < 0 {
@@ -37,8 +37,8 @@ func cString(s string) *C.char {
 
 func freeString(s *C.char) { C.free(unsafe.Pointer(s)) }
 
-// bytesPtr is the address of b's first byte; NULL for an empty slice, for the
-// kernel takes an address without a length amiss.
+// bytesPtr is the address of b's first byte. It is NULL for an empty slice: the kernel
+// refuses an address without a length.
 func bytesPtr(b []byte) unsafe.Pointer {
 	if len(b) == 0 {
 		return nil

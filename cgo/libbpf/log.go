@@ -17,8 +17,8 @@ const (
 	LogDebug LogLevel = C.LIBBPF_DEBUG
 )
 
-// Sink takes the messages of libbpf; text ends in a newline as libbpf wrote it.
-// It may be called from any thread.
+// Sink takes the messages of libbpf. A text ends in a newline, as libbpf wrote it. Any
+// goroutine that calls this package may call it.
 type Sink func(level LogLevel, text string)
 
 var sink atomic.Pointer[Sink]

@@ -10,15 +10,17 @@ import (
 	"unsafe"
 )
 
-// OpenOptions says how an object is opened (struct bpf_object_open_opts).
+// OpenOptions says how an object is opened (struct bpf_object_open_opts). The zero value
+// will do.
 type OpenOptions struct {
-	Name    string // the object's name; empty: from the file's name
-	PinRoot string // maps that ask for pinning are pinned below it; empty: /sys/fs/bpf
-	BTFPath string // file with the types that the kernel's structures are looked up in; empty: those of the running kernel
-	LogSize int    // bytes kept of the verifier's log when a load fails; 0: none
+	Name    string // the object's name; empty: libbpf takes the file's, or makes one up
+	PinRoot string // the directory of maps that are declared with LIBBPF_PIN_BY_NAME; empty: /sys/fs/bpf
+	BTFPath string // a file with the kernel's types, for CO-RE; empty: those of the running kernel
+	LogSize int    // bytes to keep of the verifier's log when a load fails; 0: none is kept
 }
 
-// Object is a BPF object file, opened and perhaps loaded.
+// Object is a BPF object file that is open: its programs and maps can be looked at and
+// changed until it is loaded, and used from then on.
 type Object struct {
 	ptr      *C.struct_bpf_object
 	log      []byte // mapped memory that libbpf writes the verifier's log to
@@ -68,12 +70,13 @@ func open(op string, opts OpenOptions, call func(name, root, btf, log *C.char, s
 	return o, nil
 }
 
-// BorrowObject wraps a bpf_object that C code owns, such as libxdp.
+// BorrowObject wraps a bpf_object that C code owns, such as libxdp. It is for other cgo
+// packages.
 func BorrowObject(ptr unsafe.Pointer) *Object {
 	return &Object{ptr: (*C.struct_bpf_object)(ptr), borrowed: true}
 }
 
-// Pointer is the bpf_object, for another cgo package; still owned by o.
+// Pointer is the bpf_object, which o still owns. It is for other cgo packages.
 func (o *Object) Pointer() unsafe.Pointer { return unsafe.Pointer(o.ptr) }
 
 // Close frees the object and closes the descriptors of its programs and maps.
@@ -91,7 +94,8 @@ func (o *Object) Close() error {
 	return nil
 }
 
-// Load loads the maps and the programs that are to be loaded into the kernel.
+// Load makes the maps, and loads the programs that are to be loaded. The [*Error] of a
+// program that the verifier refuses has its log, if OpenOptions.LogSize has room for one.
 // It stands for bpf_object__load.
 func (o *Object) Load() error {
 	err := check("bpf_object__load", C.bpf_object__load(o.ptr))
@@ -101,8 +105,8 @@ func (o *Object) Load() error {
 	return err
 }
 
-// VerifierLog is what the verifier wrote about the last failed load; empty
-// without one or without OpenOptions.LogSize.
+// VerifierLog is what the verifier has written about a failed load. It is empty where no
+// load has failed, and where OpenOptions.LogSize was 0.
 func (o *Object) VerifierLog() string {
 	if len(o.log) == 0 {
 		return ""
@@ -127,6 +131,30 @@ func (o *Object) BTF() *BTF {
 	return &BTF{ptr: ptr, borrowed: true}
 }
 
+// FindProgram is the program with that function name; nil: there is none. It stands for
+// bpf_object__find_program_by_name.
+func (o *Object) FindProgram(name string) *Program {
+	n := C.CString(name)
+	defer freeString(n)
+	ptr := C.bpf_object__find_program_by_name(o.ptr, n)
+	if ptr == nil {
+		return nil
+	}
+	return &Program{ptr: ptr}
+}
+
+// FindMap is the map with that name; nil: there is none. It stands for
+// bpf_object__find_map_by_name.
+func (o *Object) FindMap(name string) *Map {
+	n := C.CString(name)
+	defer freeString(n)
+	ptr := C.bpf_object__find_map_by_name(o.ptr, n)
+	if ptr == nil {
+		return nil
+	}
+	return &Map{ptr: ptr}
+}
+
 // Programs lists the programs in the file's order. It stands for
 // bpf_object__next_program.
 func (o *Object) Programs() []*Program {
@@ -137,8 +165,8 @@ func (o *Object) Programs() []*Program {
 	return all
 }
 
-// Maps lists the maps in the file's order, libbpf's own for global variables
-// included. It stands for bpf_object__next_map.
+// Maps lists the maps, those that libbpf makes for global variables included. It stands
+// for bpf_object__next_map.
 func (o *Object) Maps() []*Map {
 	var all []*Map
 	for m := C.bpf_object__next_map(o.ptr, nil); m != nil; m = C.bpf_object__next_map(o.ptr, m) {

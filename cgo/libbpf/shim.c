@@ -48,3 +48,8 @@ struct ring_buffer *xm_ring_buffer_new(int fd, uintptr_t handle)
 {
 	return ring_buffer__new(fd, record, (void *)handle, NULL);
 }
+
+int xm_ring_buffer_add(struct ring_buffer *ring, int fd, uintptr_t handle)
+{
+	return ring_buffer__add(ring, fd, record, (void *)handle);
+}

@@ -21,6 +21,7 @@
 void xm_libbpf_hook(void);
 void xm_libbpf_set_level(int level);
 struct ring_buffer *xm_ring_buffer_new(int fd, uintptr_t handle);
+int xm_ring_buffer_add(struct ring_buffer *ring, int fd, uintptr_t handle);
 
 static inline struct bpf_object *xm_object_open_file(const char *path, const char *name,
 						     const char *pin_root, const char *btf,
@@ -87,11 +88,26 @@ static inline int xm_map_lookup_batch(int fd, void *in, void *out, void *keys, v
 	return bpf_map_lookup_batch(fd, in, out, keys, values, count, &opts);
 }
 
+static inline int xm_map_lookup_and_delete_batch(int fd, void *in, void *out, void *keys,
+						 void *values, __u32 *count)
+{
+	LIBBPF_OPTS(bpf_map_batch_opts, opts);
+
+	return bpf_map_lookup_and_delete_batch(fd, in, out, keys, values, count, &opts);
+}
+
 static inline int xm_map_update_batch(int fd, const void *keys, const void *values, __u32 *count)
 {
 	LIBBPF_OPTS(bpf_map_batch_opts, opts);
 
 	return bpf_map_update_batch(fd, keys, values, count, &opts);
+}
+
+static inline int xm_map_delete_batch(int fd, const void *keys, __u32 *count)
+{
+	LIBBPF_OPTS(bpf_map_batch_opts, opts);
+
+	return bpf_map_delete_batch(fd, keys, count, &opts);
 }
 
 /* The numbers of struct bpf_test_run_opts, in one piece of Go's memory; the buffers
@@ -178,16 +194,6 @@ static inline __u32 xm_link_attach_type(const struct bpf_link_info *i)
 	return i->tracing.attach_type;
 }
 
-static inline int xm_btf_uint(const struct btf *btf, __u32 id)
-{
-	const struct btf_type *t = btf__type_by_id(btf, id);
-
-	if (t && btf_is_var(t))
-		t = btf__type_by_id(btf, t->type);
-	if (t && btf_is_ptr(t))
-		t = btf__type_by_id(btf, t->type);
-	return t && btf_is_array(t) ? (int)btf_array(t)->nelems : -ENOENT;
-}
 static inline int xm_prog_gpl(const struct bpf_prog_info *i) { return i->gpl_compatible; }
 /* btf_type ends in a union, too. */
 static inline __u32 xm_btf_size(const struct btf_type *t) { return t->size; }

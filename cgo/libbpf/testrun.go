@@ -10,7 +10,7 @@ import "time"
 // TestRunOptions says what a test run does (struct bpf_test_run_opts).
 type TestRunOptions struct {
 	Data      []byte // the packet
-	Out       []byte // where the packet is kept as the program leaves it; nil: nowhere
+	Out       []byte // where the packet goes as the program leaves it; nil: nowhere
 	Context   []byte // struct xdp_md to start with; nil: none
 	Repeat    int    // how often; 0: once
 	Flags     uint32 // BPF_F_TEST_XDP_LIVE_FRAMES and others
@@ -20,15 +20,14 @@ type TestRunOptions struct {
 // TestRunResult is how a test run ended.
 type TestRunResult struct {
 	Return   uint32        // the last verdict
-	Data     []byte        // the packet as the last run left it, in Out and cut to its length
-	Size     int           // its whole length in bytes
+	Data     []byte        // the packet as the last run left it: the part of Out that it fills
+	Size     int           // its length in bytes, also where Out is too short
 	Context  []byte        // struct xdp_md as the last run left it
 	Duration time.Duration // of one run, the mean of all
 }
 
-// TestRun runs a loaded program on a packet without touching the wire. ENOSPC:
-// the packet got longer than Out, the result is filled all the same. It
-// stands for bpf_prog_test_run_opts.
+// TestRun runs a loaded program on a packet, without an interface. ENOSPC: the packet got
+// longer than Out; the result is there all the same. It stands for bpf_prog_test_run_opts.
 func TestRun(fd int, opts TestRunOptions) (*TestRunResult, error) {
 	ctx := make([]byte, len(opts.Context))
 	run := C.struct_xm_test_run{

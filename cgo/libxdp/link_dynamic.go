@@ -9,5 +9,5 @@ package libxdp
 // #cgo CFLAGS: -Wall
 import "C"
 
-// Static says whether libxdp is linked into the binary.
+// Static says whether libxdp is linked into the binary, as the build tag static has it.
 const Static = false

@@ -11,8 +11,8 @@ import (
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
 )
 
-// libxdp's levels (enum libxdp_print_level) are libbpf's by its own promise, so
-// one Sink type serves both.
+// libxdp promises that its levels (enum libxdp_print_level) are libbpf's: one type Sink
+// serves both.
 var sink atomic.Pointer[libbpf.Sink]
 
 func init() { C.xm_libxdp_hook() }

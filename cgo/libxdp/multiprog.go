@@ -11,8 +11,8 @@ import "github.com/xdpmux/xdpmux/cgo/libbpf"
 // programs, or a legacy program, and perhaps an offloaded one.
 type Multiprog struct{ ptr *C.struct_xdp_multiprog }
 
-// GetMultiprog reads what runs on an interface. ENOENT: nothing does, or there
-// is no such interface. It stands for xdp_multiprog__get_from_ifindex.
+// GetMultiprog reads what runs on an interface. ENOENT: nothing does, or there is no such
+// interface. It stands for xdp_multiprog__get_from_ifindex.
 func GetMultiprog(ifindex int) (*Multiprog, error) {
 	var err C.int
 	ptr := C.xm_multiprog(C.int(ifindex), &err)
@@ -22,7 +22,8 @@ func GetMultiprog(ifindex int) (*Multiprog, error) {
 	return &Multiprog{ptr: ptr}, nil
 }
 
-// Close stands for xdp_multiprog__close.
+// Close frees the multiprog and its programs; all of them go on running. It stands for
+// xdp_multiprog__close.
 func (m *Multiprog) Close() error {
 	if m != nil && m.ptr != nil {
 		C.xdp_multiprog__close(m.ptr)
@@ -38,8 +39,8 @@ func borrow(ptr *C.struct_xdp_program) *Program {
 	return &Program{ptr: ptr, borrowed: true}
 }
 
-// Programs are the component programs in the order they run, borrowed. It stands
-// for xdp_multiprog__next_prog.
+// Programs are the component programs in the order they run, borrowed. A legacy program is
+// not among them. It stands for xdp_multiprog__next_prog.
 func (m *Multiprog) Programs() []*Program {
 	var all []*Program
 	for p := C.xdp_multiprog__next_prog(nil, m.ptr); p != nil; p = C.xdp_multiprog__next_prog(p, m.ptr) {
@@ -48,20 +49,19 @@ func (m *Multiprog) Programs() []*Program {
 	return all
 }
 
-// MainProgram is the dispatcher or the legacy program, borrowed; nil if there is
-// only an offloaded program. It stands for xdp_multiprog__main_prog.
+// MainProgram is the dispatcher, or the legacy program, borrowed. It is nil where only an
+// offloaded program runs. It stands for xdp_multiprog__main_prog.
 func (m *Multiprog) MainProgram() *Program { return borrow(C.xdp_multiprog__main_prog(m.ptr)) }
 
-// HWProgram is the offloaded program, borrowed; nil if there is none. It stands
+// HWProgram is the offloaded program, borrowed. It is nil where there is none. It stands
 // for xdp_multiprog__hw_prog.
 func (m *Multiprog) HWProgram() *Program { return borrow(C.xdp_multiprog__hw_prog(m.ptr)) }
 
-// IsLegacy says that there is no dispatcher. It stands for
+// IsLegacy says whether the main program is no dispatcher. It stands for
 // xdp_multiprog__is_legacy.
 func (m *Multiprog) IsLegacy() bool { return bool(C.xdp_multiprog__is_legacy(m.ptr)) }
 
-// AttachMode is that of the main program. It stands for
-// xdp_multiprog__attach_mode.
+// AttachMode is the mode of the main program. It stands for xdp_multiprog__attach_mode.
 func (m *Multiprog) AttachMode() AttachMode { return AttachMode(C.xdp_multiprog__attach_mode(m.ptr)) }
 
 // ProgramCount is the number of component programs. It stands for
@@ -73,7 +73,7 @@ func (m *Multiprog) ProgramCount() int { return int(C.xdp_multiprog__program_cou
 func (m *Multiprog) FragsSupport() bool { return bool(C.xdp_multiprog__xdp_frags_support(m.ptr)) }
 
 // DeviceBound says whether the dispatcher is bound to its device, so that its programs
-// may call the device's functions. [*libbpf.UnsupportedError]: libxdp is older than 1.6.
+// may call functions of the driver. [*libbpf.UnsupportedError]: libxdp is older than 1.6.
 // It stands for xdp_multiprog__xdp_dev_bound.
 func (m *Multiprog) DeviceBound() (bool, error) {
 	if !C.xm_has_dev_bound() {
@@ -82,8 +82,7 @@ func (m *Multiprog) DeviceBound() (bool, error) {
 	return bool(C.xm_dev_bound(m.ptr)), nil
 }
 
-// Detach takes everything from the interface. It stands for
-// xdp_multiprog__detach.
+// Detach takes all programs off the interface. It stands for xdp_multiprog__detach.
 func (m *Multiprog) Detach() error {
 	return check("xdp_multiprog__detach", C.xdp_multiprog__detach(m.ptr))
 }

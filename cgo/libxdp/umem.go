@@ -5,13 +5,9 @@ package libxdp
 */
 import "C"
 
-import (
-	"unsafe"
+import "github.com/xdpmux/xdpmux/cgo/libbpf"
 
-	"github.com/xdpmux/xdpmux/cgo/libbpf"
-)
-
-// libxdp's defaults of xsk.h.
+// libxdp's defaults (xsk.h).
 const (
 	DefaultRingSize  = C.XSK_RING_CONS__DEFAULT_NUM_DESCS // entries of each ring
 	DefaultFrameSize = C.XSK_UMEM__DEFAULT_FRAME_SIZE     // bytes
@@ -20,14 +16,14 @@ const (
 // UmemUnalignedChunks is a flag of [UmemConfig]: frames may begin anywhere in the umem.
 const UmemUnalignedChunks = C.XDP_UMEM_UNALIGNED_CHUNK_FLAG
 
-// UmemConfig is how a umem is divided (struct xsk_umem_config). Sizes are as they go to
-// the kernel: a ring's a power of two.
+// UmemConfig is how a umem is divided (struct xsk_umem_config). No size has a default: a
+// nil *UmemConfig stands for libxdp's.
 type UmemConfig struct {
-	FillSize      uint32 // entries of the fill ring
-	CompSize      uint32 // entries of the completion ring
+	FillSize      uint32 // entries of the fill ring, a power of two
+	CompSize      uint32 // entries of the completion ring, a power of two
 	FrameSize     uint32 // bytes
-	FrameHeadroom uint32 // bytes before the packet that are the program's
-	Flags         uint32 // such as UmemUnalignedChunks
+	FrameHeadroom uint32 // bytes at the start of a frame that no packet is put in
+	Flags         uint32 // UmemUnalignedChunks
 
 	// TxMetadataLen are the bytes before a packet to be sent that hold its metadata
 	// (struct xsk_tx_metadata). Other than 0 needs libxdp 1.5.
@@ -44,19 +40,18 @@ func (c *UmemConfig) c() *C.struct_xsk_umem_config {
 	}
 }
 
-// Umem is the memory that the packets of AF_XDP sockets lie in, with its own two rings,
-// which serve the first socket of the umem.
+// Umem is the memory that the packets of AF_XDP sockets lie in. Its two rings serve the
+// first socket of the umem.
 type Umem struct {
-	Fill       *ProdRing
-	Completion *ConsRing
+	Fill       *ProdRing // addresses of frames that the kernel may put packets in
+	Completion *ConsRing // addresses of frames that were sent
 
 	ptr *C.struct_xsk_umem
 }
 
-// CreateUmem makes area, which begins at a page's start and isn't Go's memory (mmap(2)
-// gives such), known to the kernel. It has to stay until Close. With a nil config all
-// is libxdp's default. It stands for xsk_umem__create, and for xsk_umem__create_opts
-// where config.TxMetadataLen needs it.
+// CreateUmem tells the kernel of the memory. The area begins at a page and isn't Go's
+// memory: mmap(2) gives such. It has to stay until Close. A nil config is libxdp's default.
+// It stands for xsk_umem__create, and with config.TxMetadataLen for xsk_umem__create_opts.
 func CreateUmem(area []byte, config *UmemConfig) (*Umem, error) {
 	if config != nil && config.TxMetadataLen != 0 {
 		return createUmemOpts(area, config)
@@ -66,9 +61,9 @@ func CreateUmem(area []byte, config *UmemConfig) (*Umem, error) {
 	})
 }
 
-// CreateUmemWithFD does the same on an AF_XDP socket that is there, and which becomes
-// libxdp's if that succeeds. [*libbpf.UnsupportedError]: libxdp is older than 1.4. It
-// stands for xsk_umem__create_with_fd.
+// CreateUmemWithFD does the same with an AF_XDP socket that the caller has made. The
+// socket becomes libxdp's if that succeeds. [*libbpf.UnsupportedError]: libxdp is older
+// than 1.4. It stands for xsk_umem__create_with_fd.
 func CreateUmemWithFD(fd *libbpf.FD, area []byte, config *UmemConfig) (*Umem, error) {
 	const op = "xsk_umem__create_with_fd"
 	if !C.xm_has_umem_with_fd() {
@@ -116,8 +111,8 @@ func (u *Umem) freeRings() {
 // FD is the descriptor of the umem's socket, borrowed. It stands for xsk_umem__fd.
 func (u *Umem) FD() int { return int(C.xsk_umem__fd(u.ptr)) }
 
-// Close lets go of the umem and its rings. EBUSY: a socket uses it, and nothing was let
-// go of. It stands for xsk_umem__delete.
+// Close lets go of the umem and its rings. EBUSY: a socket uses the umem, which stays as it
+// is. It stands for xsk_umem__delete.
 func (u *Umem) Close() error {
 	if u == nil || u.ptr == nil {
 		return nil
@@ -130,7 +125,8 @@ func (u *Umem) Close() error {
 	return nil
 }
 
-// GetData are the bytes of a packet in a umem's area. It stands for xsk_umem__get_data.
+// GetData is the packet that desc tells of, in a umem's area. An unaligned umem's address
+// goes through [AddOffsetToAddr] first. It stands for xsk_umem__get_data.
 func GetData(area []byte, desc Desc) []byte {
-	return unsafe.Slice(&area[desc.Addr], int(desc.Len))
+	return area[desc.Addr:][:desc.Len:desc.Len]
 }

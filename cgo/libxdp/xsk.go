@@ -7,7 +7,7 @@ import "C"
 
 import "github.com/xdpmux/xdpmux/cgo/libbpf"
 
-// Directions are the rings that a socket has.
+// Directions say which of the rings RX and TX a socket has.
 type Directions int
 
 // A socket receives, sends, or does both.
@@ -17,41 +17,47 @@ const (
 	TXOnly
 )
 
-// Flags of [SocketConfig] (linux/if_xdp.h and xsk.h).
+// InhibitProgLoad, in SocketConfig.LibxdpFlags, has libxdp load no program. The socket gets
+// packets once a program redirects them to an XSKMAP that it is in: see
+// [Socket.UpdateXSKMap].
+const InhibitProgLoad = C.XSK_LIBXDP_FLAGS__INHIBIT_PROG_LOAD
+
+// What SocketConfig.BindFlags may have (linux/if_xdp.h). Without BindCopy or BindZeroCopy,
+// the kernel takes zero copy where the driver knows it.
 const (
-	InhibitProgLoad   = C.XSK_LIBXDP_FLAGS__INHIBIT_PROG_LOAD // LibxdpFlags: load no program, see SetupXDPProg
-	BindCopy          = C.XDP_COPY                            // BindFlags
+	BindCopy          = C.XDP_COPY
 	BindZeroCopy      = C.XDP_ZEROCOPY
-	BindUseNeedWakeup = C.XDP_USE_NEED_WAKEUP
+	BindUseNeedWakeup = C.XDP_USE_NEED_WAKEUP // see ProdRing.NeedsWakeup
 )
 
-// SocketConfig is how a socket is made (struct xsk_socket_config).
+// SocketConfig is how a socket is made (struct xsk_socket_config). No size has a default:
+// a nil *SocketConfig stands for libxdp's.
 type SocketConfig struct {
 	Directions  Directions
 	RXSize      uint32 // entries of the receive ring, a power of two
 	TXSize      uint32 // entries of the transmit ring, a power of two
 	LibxdpFlags uint32 // InhibitProgLoad
-	XDPFlags    uint32 // of the program that libxdp loads: libbpf.XDPSKBMode and others
+	XDPFlags    uint32 // the mode of the program that libxdp loads, such as libbpf.XDPSKB
 	BindFlags   uint16 // BindCopy and others
 }
 
 // Socket is an AF_XDP socket on one queue of an interface. Its umem has to live longer.
 type Socket struct {
-	RX *ConsRing // nil without
-	TX *ProdRing // nil without
+	RX *ConsRing // packets that have come; nil for TXOnly
+	TX *ProdRing // packets to be sent; nil for RXOnly
 
-	// Rings of a socket's own on a shared umem; nil for the first socket of a umem,
-	// which uses the umem's.
+	// Rings of its own, of a socket on a shared umem. They are nil for the first socket
+	// of a umem, which uses the umem's.
 	Fill       *ProdRing
 	Completion *ConsRing
 
 	ptr *C.struct_xsk_socket
 }
 
-// CreateSocket makes a socket and binds it. Unless InhibitProgLoad is set, libxdp joins
-// a program to the interface's chain, with priority 20, and enters the socket in that
-// program's XSKMAP. A nil config is libxdp's default for both directions. It stands for
-// xsk_socket__create.
+// CreateSocket makes a socket and binds it to a queue of an interface. Without
+// InhibitProgLoad, libxdp adds a program to the interface's chain, with priority 20, and
+// enters the socket in that program's XSKMAP. A nil config is libxdp's default, for both
+// directions. It stands for xsk_socket__create.
 func CreateSocket(ifname string, queue uint32, umem *Umem, config *SocketConfig) (*Socket, error) {
 	return newSocket("xsk_socket__create", config, false, func(s *Socket, c *C.struct_xsk_socket_config) C.int {
 		name := cString(ifname)
@@ -60,8 +66,9 @@ func CreateSocket(ifname string, queue uint32, umem *Umem, config *SocketConfig)
 	})
 }
 
-// CreateSharedSocket does the same on a umem that another socket uses already, with a
-// fill and a completion ring of its own. It stands for xsk_socket__create_shared.
+// CreateSharedSocket does the same with a umem that another socket uses already. The new
+// one gets a fill and a completion ring of its own. It stands for
+// xsk_socket__create_shared.
 func CreateSharedSocket(ifname string, queue uint32, umem *Umem, config *SocketConfig) (*Socket, error) {
 	return newSocket("xsk_socket__create_shared", config, true, func(s *Socket, c *C.struct_xsk_socket_config) C.int {
 		name := cString(ifname)
@@ -71,8 +78,7 @@ func CreateSharedSocket(ifname string, queue uint32, umem *Umem, config *SocketC
 	})
 }
 
-// CreateSocketOpts does what CreateSharedSocket does with own, and what CreateSocket does
-// without.
+// CreateSocketOpts does what CreateSocket does, and with own what CreateSharedSocket does.
 // [*libbpf.UnsupportedError]: libxdp is older than 1.5. It stands for
 // xsk_socket__create_opts.
 func CreateSocketOpts(ifname string, queue uint32, umem *Umem, config *SocketConfig, own bool) (*Socket, error) {
@@ -137,8 +143,8 @@ func (s *Socket) UpdateXSKMap(mapFD int) error {
 	return check("xsk_socket__update_xskmap", C.xsk_socket__update_xskmap(s.ptr, C.int(mapFD)))
 }
 
-// Close lets go of the socket and its rings; the last socket of an interface takes
-// libxdp's program out of the chain. It stands for xsk_socket__delete.
+// Close lets go of the socket and its rings. With the last socket of an interface, libxdp
+// takes its program out of the chain. It stands for xsk_socket__delete.
 func (s *Socket) Close() error {
 	if s != nil && s.ptr != nil {
 		C.xsk_socket__delete(s.ptr)
@@ -148,7 +154,7 @@ func (s *Socket) Close() error {
 	return nil
 }
 
-// SetupXDPProg joins libxdp's own program to the interface's chain, if none is there, and
+// SetupXDPProg adds libxdp's own program to the interface's chain, unless it is there, and
 // returns its XSKMAP, which the caller closes. It stands for xsk_setup_xdp_prog.
 func SetupXDPProg(ifindex int) (*libbpf.FD, error) {
 	var fd C.int

@@ -10,9 +10,9 @@ import (
 	"unsafe"
 )
 
-// Desc is a packet of a receive or transmit ring (struct xdp_desc of linux/if_xdp.h).
+// Desc tells of a packet in a receive or transmit ring (struct xdp_desc of linux/if_xdp.h).
 type Desc struct {
-	Addr    uint64 // where in the umem, in bytes
+	Addr    uint64 // where it begins in the umem, in bytes
 	Len     uint32 // in bytes
 	Options uint32 // XDP_PKT_CONTD, XDP_TX_METADATA
 }
@@ -73,8 +73,8 @@ func at[T any](ring unsafe.Pointer, idx uint32, mask C.__u32) *T {
 	return (*T)(unsafe.Add(ring, uintptr(idx&uint32(mask))*unsafe.Sizeof(*new(T))))
 }
 
-// Free is how many entries can be reserved; the kernel is asked anew only where fewer
-// than n are known. It stands for xsk_prod_nb_free.
+// Free is how many entries can be reserved. It looks at what the kernel has emptied since
+// only if fewer than n are known to be free. It stands for xsk_prod_nb_free.
 func (p *ProdRing) Free(n uint32) uint32 {
 	if free := uint32(p.r.cached_cons - p.r.cached_prod); free >= n {
 		return free
@@ -83,8 +83,8 @@ func (p *ProdRing) Free(n uint32) uint32 {
 	return uint32(p.r.cached_cons - p.r.cached_prod)
 }
 
-// Reserve takes n entries, from idx on, to be written and then submitted. ok is false,
-// and nothing is taken, where fewer are free. It stands for xsk_ring_prod__reserve.
+// Reserve takes n entries, from idx on, which the caller writes and then submits. Where
+// fewer are free it takes none, and ok is false. It stands for xsk_ring_prod__reserve.
 func (p *ProdRing) Reserve(n uint32) (idx uint32, ok bool) {
 	if p.Free(n) < n {
 		return 0, false
@@ -101,17 +101,17 @@ func (p *ProdRing) Submit(n uint32) {
 	atomic.StoreUint32(producer, *producer+n)
 }
 
-// FillAddr is the address in the umem in an entry of a fill ring. It stands for
-// xsk_ring_prod__fill_addr.
+// FillAddr is an entry of a fill ring, to be set to the address of a frame in the umem. It
+// stands for xsk_ring_prod__fill_addr.
 func (p *ProdRing) FillAddr(idx uint32) *uint64 { return at[uint64](p.r.ring, idx, p.r.mask) }
 
-// TxDesc is the packet in an entry of a transmit ring. It stands for
+// TxDesc is an entry of a transmit ring, to be set to a packet. It stands for
 // xsk_ring_prod__tx_desc.
 func (p *ProdRing) TxDesc(idx uint32) *Desc { return at[Desc](p.r.ring, idx, p.r.mask) }
 
-// NeedsWakeup says whether the kernel waits for a system call (poll, sendto or
-// recvfrom) before it goes on with the ring; only for sockets bound with
-// [BindUseNeedWakeup]. It stands for xsk_ring_prod__needs_wakeup.
+// NeedsWakeup says whether the kernel waits for a system call before it goes on with the
+// ring: poll(2), sendto(2) or recvfrom(2) on the socket. Only a socket that is bound with
+// [BindUseNeedWakeup] tells. It stands for xsk_ring_prod__needs_wakeup.
 func (p *ProdRing) NeedsWakeup() bool {
 	return atomic.LoadUint32(shared(p.r.flags))&C.XDP_RING_NEED_WAKEUP != 0
 }
@@ -127,8 +127,8 @@ func (c *ConsRing) Available(n uint32) uint32 {
 	return min(entries, n)
 }
 
-// Peek takes at most n entries, from idx on, to be read and then released. It stands for
-// xsk_ring_cons__peek.
+// Peek takes the entries that are there, at most n, from idx on. The caller reads and then
+// releases them. It stands for xsk_ring_cons__peek.
 func (c *ConsRing) Peek(n uint32) (got, idx uint32) {
 	if got = c.Available(n); got > 0 {
 		idx = uint32(c.r.cached_cons)
@@ -147,27 +147,28 @@ func (c *ConsRing) Release(n uint32) {
 	atomic.StoreUint32(consumer, *consumer+n)
 }
 
-// CompAddr is the address in the umem in an entry of a completion ring. It stands for
-// xsk_ring_cons__comp_addr.
+// CompAddr is the address of a frame in the umem, from an entry of a completion ring. It
+// stands for xsk_ring_cons__comp_addr.
 func (c *ConsRing) CompAddr(idx uint32) uint64 { return *at[uint64](c.r.ring, idx, c.r.mask) }
 
-// RxDesc is the packet in an entry of a receive ring. It stands for
+// RxDesc is a packet, from an entry of a receive ring. It stands for
 // xsk_ring_cons__rx_desc.
 func (c *ConsRing) RxDesc(idx uint32) Desc { return *at[Desc](c.r.ring, idx, c.r.mask) }
 
-// An address of an unaligned umem ([UmemUnalignedChunks]) carries an offset in its upper
-// 16 bits.
+// The address of a packet in an unaligned umem ([UmemUnalignedChunks]) is that of its
+// frame, with the offset of the packet in the upper 16 bits.
 const (
 	offsetShift = C.XSK_UNALIGNED_BUF_OFFSET_SHIFT
 	addrMask    = C.XSK_UNALIGNED_BUF_ADDR_MASK
 )
 
-// ExtractAddr is an address without its offset. It stands for xsk_umem__extract_addr.
+// ExtractAddr is the address of the frame, without the offset. It stands for
+// xsk_umem__extract_addr.
 func ExtractAddr(addr uint64) uint64 { return addr & addrMask }
 
-// ExtractOffset is the offset of an address. It stands for xsk_umem__extract_offset.
+// ExtractOffset is the offset of the packet in its frame. It stands for
+// xsk_umem__extract_offset.
 func ExtractOffset(addr uint64) uint64 { return addr >> offsetShift }
 
-// AddOffsetToAddr is where the data of an address are. It stands for
-// xsk_umem__add_offset_to_addr.
+// AddOffsetToAddr is where the packet is. It stands for xsk_umem__add_offset_to_addr.
 func AddOffsetToAddr(addr uint64) uint64 { return ExtractAddr(addr) + ExtractOffset(addr) }

@@ -2,11 +2,14 @@ package rules
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/xdpmux/xdpmux/cgo/libxdp"
 )
 
 // later are functions of libxdp that the header of this machine may not have yet.
@@ -54,5 +57,25 @@ func TestBinding(t *testing.T) {
 		if !regexp.MustCompile(`\b` + function + `\b`).MatchString(comments.String()) {
 			t.Errorf("%s: no method stands for it, and doc.go doesn't say why", function)
 		}
+	}
+}
+
+// TestBindingVersion compares the version that the binding finds, where no Makefile tells
+// it, with that of the package that is installed.
+func TestBindingVersion(t *testing.T) {
+	out, err := exec.Command("pkg-config", "--modversion", "libxdp").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	installed := strings.TrimSpace(string(out))
+	known := []string{"1.3", "1.4", "1.5", "1.6"}
+	want := known[len(known)-1] // or newer
+	for _, series := range known {
+		if installed == series || strings.HasPrefix(installed, series+".") {
+			want = series
+		}
+	}
+	if got := libxdp.Version(); got != want {
+		t.Errorf("libxdp %s is taken for %s, want %s", installed, got, want)
 	}
 }

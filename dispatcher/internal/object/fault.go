@@ -22,7 +22,7 @@ func ExplainVerifier(o *Program, log string, err error) error {
 		Msg: fmt.Sprintf("the verifier refused program %q of %s", o.Bpf.Name(), o.Called)}
 	if strings.Contains(log, "changes packet data, while original does not") {
 		result.Msg = fmt.Sprintf("program %q of %s moves the packet's head or tail, and this kernel doesn't take that into a dispatcher of libxdp %s",
-			o.Bpf.Name(), o.Called, libxdp.BuildVersion)
+			o.Bpf.Name(), o.Called, libxdp.Version())
 		result.Remedy = "libxdp 1.5.5 and newer have a dispatcher for it; alone on the interface the program runs without one: " + privilege.EnvSkipDispatcher + "=1"
 	}
 	return result

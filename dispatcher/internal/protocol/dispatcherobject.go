@@ -66,8 +66,24 @@ func (f *Object) Version() (int, error) {
 	if err != nil {
 		return 0, errors.New("no version of a dispatcher in it")
 	}
-	version, err := btf.Uint(id)
-	return int(version), err
+	return declared(btf, id)
+}
+
+// declared is the number that the variable of that id was declared for by __uint of
+// bpf_helpers.h: the variable points to an array of that length.
+func declared(btf *libbpf.BTF, id uint32) (int, error) {
+	var t *libbpf.Type
+	for _, kind := range []libbpf.Kind{libbpf.KindVar, libbpf.KindPtr, libbpf.KindArray} {
+		var err error
+		if t, err = btf.Type(id); err != nil {
+			return 0, err
+		}
+		if t.Kind != kind {
+			return 0, errors.New("the version of the dispatcher in it isn't declared by __uint")
+		}
+		id = t.Ref
+	}
+	return t.Len, nil
 }
 
 // check says whether the object has the layout of its version.
