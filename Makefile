@@ -19,17 +19,15 @@ TAGS = urfave_cli_no_docs
 # Without shared libraries the command starts in half the time, and runs anywhere.
 # LINK=dynamic is for distributions; Fedora has static libraries in packages of their own.
 LINK ?= $(if $(wildcard $(foreach l,xdp bpf,$(shell pkg-config --variable=libdir lib$l)/lib$l.a)),static,dynamic)
-STATICTAGS = static netgo osusergo
-STATICLD   = -extldflags -static
 ifeq ($(LINK),static)
-BUILDTAGS = $(TAGS) $(STATICTAGS)
-EXTLD     = $(STATICLD)
+BUILDTAGS = $(TAGS) static netgo osusergo
+EXTLD     = -extldflags -static
 else
 BUILDTAGS = $(TAGS)
 endif
 
 LIBXDP_VERSION = $(shell pkg-config --modversion libxdp)
-LDFLAGS = -X main.version=$(VERSION) -X github.com/xdpmux/xdpmux/cgo/libxdp.BuildVersion=$(LIBXDP_VERSION) \
+LDFLAGS = -X github.com/xdpmux/xdpmux/cmd/internal/output.Version=$(VERSION) -X github.com/xdpmux/xdpmux/cgo/libxdp.BuildVersion=$(LIBXDP_VERSION) \
 	-X github.com/xdpmux/xdpmux/cgo/libxdp.ObjectDir=$(shell pkg-config --variable=libdir libxdp)/bpf
 GOSRC  := $(shell find bpf cgo cmd dispatcher -name '*.go' -o -name '*.[ch]' -o -name '*.json' -o -path '*/completion/*' -o -path 'bpf/objects/*.o') go.mod go.sum
 
@@ -43,22 +41,14 @@ EXAMPLES  := $(patsubst examples/%/main.go,build/examples/%,$(wildcard examples/
 UNIT      := xdpmux-apply.service
 
 .DELETE_ON_ERROR:
-.PHONY: build static deps demo test test-unit test-vm test-matrix test-race test-native test-mutants fuzz bench generate lint man install uninstall clean help
+.PHONY: build deps demo test test-unit test-vm test-matrix test-race test-native test-mutants fuzz bench generate lint man install uninstall clean help
 
 build: build/xdpmux build/xdpmux-observe build/man/xdpmux.8 $(BPFOBJ) $(EXAMPLES) ## build build/xdpmux, its man page, build/bpf/*.o and build/examples/*
 
 # The command that everybody starts goes without the libraries of stats, top and
-# trace, for which it runs the other.
-build/xdpmux: $(GOSRC)
-	$(GO) build -tags '$(BUILDTAGS) lean' -ldflags '$(LDFLAGS) $(EXTLD)' -o $@ ./cmd/xdpmux
-
-build/xdpmux-observe: $(GOSRC)
-	$(GO) build -tags '$(BUILDTAGS)' -ldflags '$(LDFLAGS) $(EXTLD)' -o $@ ./cmd/xdpmux
-
-static: build/xdpmux-static ## build build/xdpmux-static, all in one file without shared libraries
-
-build/xdpmux-static: $(GOSRC)
-	$(GO) build -tags '$(TAGS) $(STATICTAGS)' -ldflags '$(LDFLAGS) $(STATICLD)' -o $@ ./cmd/xdpmux
+# trace, for which it runs xdpmux-observe.
+build/xdpmux build/xdpmux-observe: build/%: $(GOSRC)
+	$(GO) build -tags '$(BUILDTAGS)' -ldflags '$(LDFLAGS) $(EXTLD)' -o $@ ./cmd/$*
 
 build/bpf/%.o: bpf/samples/%.bpf.c
 	@mkdir -p $(@D)
@@ -132,9 +122,7 @@ generate: ## compile the embedded BPF objects anew, into bpf/objects
 lint: ## gofmt, go vet, staticcheck; that make generate changes nothing
 	@test -z "$$(gofmt -l .)" || { gofmt -l . | sed 's/$$/: not gofmt-ed/'; exit 1; }
 	$(GO) vet ./...
-	$(GO) vet -tags lean ./cmd/...
 	$(GO) tool staticcheck ./...
-	$(GO) tool staticcheck -tags lean ./cmd/...
 	CLANG='$(CLANG)' bpf/generate.sh --check
 
 man: build/man/xdpmux.8 ## build the man page, from what --help says

@@ -4,21 +4,24 @@ import (
 	"fmt"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/xdpmux/xdpmux/cmd/internal/cmdline"
+	"github.com/xdpmux/xdpmux/cmd/internal/output"
 )
 
-func applyCommand(out *output) *cli.Command {
+func applyCommand(out *output.Printer) *cli.Command {
 	return &cli.Command{
 		Name:      "apply",
 		Usage:     "make interfaces run what a state file says, each in one step",
 		ArgsUsage: "-f <file>...",
 		Flags: append(stateFlags(),
 			&cli.BoolFlag{Name: "dry-run", Usage: "show what would be done, and do nothing"},
-			&cli.BoolFlag{Name: "json", Usage: jsonUsage("what was done")}),
+			&cli.BoolFlag{Name: "json", Usage: cmdline.JSONUsage("what was done")}),
 		Action: func(c *cli.Context) error { return apply(c, out) },
 	}
 }
 
-func apply(c *cli.Context, out *output) error {
+func apply(c *cli.Context, out *output.Printer) error {
 	if c.Bool("dry-run") {
 		_, err := plan(c, out)
 		return err
@@ -27,7 +30,7 @@ func apply(c *cli.Context, out *output) error {
 	if err != nil {
 		return err
 	}
-	opts.Waiting = func(holder string) { fmt.Fprintf(out.stderr, "xdpmux: waiting for %s to finish\n", holder) }
+	opts.Waiting = func(holder string) { fmt.Fprintf(out.Stderr, "xdpmux: waiting for %s to finish\n", holder) }
 	done, err := state.Apply(c.Context, opts)
 	if err != nil {
 		return err

@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/urfave/cli/v2"
+
+	"github.com/xdpmux/xdpmux/cmd/internal/cmdline"
+	"github.com/xdpmux/xdpmux/cmd/internal/help"
+	"github.com/xdpmux/xdpmux/cmd/internal/output"
 )
 
 // TestNormalize is the table of command lines that xdp-loader understands, and of
@@ -108,7 +111,7 @@ func TestNormalize(t *testing.T) {
 		{in: "unload --all=yes v", err: "option --all=yes takes no value"},
 		{in: "status --prio 5", err: "status has no option --prio"},
 	} {
-		got, err := normalize(newApp(&output{}), strings.Fields(c.in))
+		got, err := cmdline.Normalize(newApp(&output.Printer{}), strings.Fields(c.in))
 		if c.err != "" {
 			if err == nil || err.Error() != c.err {
 				t.Errorf("%q: error %v, want %q", c.in, err, c.err)
@@ -188,34 +191,21 @@ func TestRunWithoutKernel(t *testing.T) {
 // An option has a value in every command that has it, or in none: so it can stand
 // before the command.
 func TestOptionsMeanTheSame(t *testing.T) {
-	root := &cli.Command{Subcommands: newApp(&output{}).Commands}
 	kinds := map[string]map[bool][]string{}
-	for _, command := range withSubcommands(root) {
+	for _, command := range commandsOf(newApp(&output.Printer{}).Commands) {
 		for _, flag := range command.Flags {
 			for _, name := range flag.Names() {
 				if kinds[name] == nil {
 					kinds[name] = map[bool][]string{}
 				}
-				takes := newOption(command, flag).takesValue
-				kinds[name][takes] = append(kinds[name][takes], fullName(command))
+				takes := flag.(cli.DocGenerationFlag).TakesValue()
+				kinds[name][takes] = append(kinds[name][takes], help.FullName(command))
 			}
 		}
 	}
 	for name, kind := range kinds {
 		if len(kind) > 1 {
 			t.Errorf("option %s has a value in %v, and none in %v", name, kind[true], kind[false])
-		}
-	}
-}
-
-func TestParseInterval(t *testing.T) {
-	for in, want := range map[string]time.Duration{
-		"1": time.Second, "5": 5 * time.Second, "0.5": 500 * time.Millisecond, "2s": 2 * time.Second, "500ms": 500 * time.Millisecond, "1m": time.Minute,
-		"0": 0, "-1": 0, "0.001": 0, "9ms": 0, "": 0, "soon": 0, "NaN": 0, "Inf": 0, "1e300": 0, "5 s": 0,
-	} {
-		got, err := parseInterval(in)
-		if got != want || (err == nil) != (want > 0) {
-			t.Errorf("%q: %v, %v", in, got, err)
 		}
 	}
 }

@@ -2,27 +2,32 @@ package main
 
 import (
 	"fmt"
+	"io"
+	"os"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/xdpmux/xdpmux/cmd/internal/cmdline"
+	"github.com/xdpmux/xdpmux/cmd/internal/output"
+	"github.com/xdpmux/xdpmux/cmd/internal/terminal"
 	"github.com/xdpmux/xdpmux/dispatcher/check"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
-func checkCommand(out *output) *cli.Command {
+func checkCommand(out *output.Printer) *cli.Command {
 	return &cli.Command{
 		Name:      "check",
 		Usage:     "try whether this machine, and an interface, can run a chain",
 		ArgsUsage: "[ifname]",
-		Flags:     []cli.Flag{&cli.BoolFlag{Name: "json", Usage: jsonUsage("what was found")}},
+		Flags:     []cli.Flag{&cli.BoolFlag{Name: "json", Usage: cmdline.JSONUsage("what was found")}},
 		Action:    func(c *cli.Context) error { return checkMachine(c, out) },
 	}
 }
 
-func checkMachine(c *cli.Context, out *output) error {
+func checkMachine(c *cli.Context, out *output.Printer) error {
 	if c.NArg() > 1 {
-		return usageError("check takes one interface", "xdpmux check [ifname]")
+		return cmdline.UsageError("check takes one interface", "xdpmux check [ifname]")
 	}
 	checks := check.System(c.Context)
 	if ifname := c.Args().First(); ifname != "" {
@@ -36,7 +41,7 @@ func checkMachine(c *cli.Context, out *output) error {
 		return err
 	}
 	if c.Bool("json") {
-		if err := out.printJSON(checks); err != nil {
+		if err := out.PrintJSON(checks); err != nil {
 			return err
 		}
 	} else {
@@ -54,12 +59,27 @@ func checkMachine(c *cli.Context, out *output) error {
 	return nil
 }
 
-func renderChecks(out *output, checks []check.Check) {
+func renderChecks(out *output.Printer, checks []check.Check) {
 	for _, c := range checks {
 		line := c.Detail
 		if c.Remedy != "" {
 			line += "; " + c.Remedy
 		}
-		fmt.Fprintf(out.stdout, "%s  %-14s %s\n", out.paint(c.State, fmt.Sprintf("%-7s", c.State)), c.Name, shown(line))
+		fmt.Fprintf(out.Stdout, "%s  %-14s %s\n", paint(out.Stdout, c.State, fmt.Sprintf("%-7s", c.State)), c.Name, output.Shown(line))
 	}
+}
+
+// colours are those of the states that a check finds (SGR parameters).
+var colours = map[check.State]string{
+	check.OK:      "32",
+	check.Limited: "33",
+	check.Missing: "31",
+}
+
+// paint colours text on a terminal, unless NO_COLOR is set (no-color.org).
+func paint(w io.Writer, state check.State, text string) string {
+	if !terminal.Drawable(w) || os.Getenv("NO_COLOR") != "" {
+		return text
+	}
+	return "\x1b[" + colours[state] + "m" + text + "\x1b[m"
 }

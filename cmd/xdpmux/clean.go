@@ -5,33 +5,35 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/xdpmux/xdpmux/cmd/internal/cmdline"
+	"github.com/xdpmux/xdpmux/cmd/internal/output"
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
-func cleanCommand(out *output) *cli.Command {
+func cleanCommand(out *output.Printer) *cli.Command {
 	return &cli.Command{
 		Name:      "clean",
 		Usage:     "remove the pins that chains of vanished interfaces left behind",
 		ArgsUsage: "[ifname]",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "dry-run", Usage: "only list what would be removed"},
-			&cli.BoolFlag{Name: "json", Usage: jsonUsage("what was removed, and what was kept")},
+			&cli.BoolFlag{Name: "json", Usage: cmdline.JSONUsage("what was removed, and what was kept")},
 		},
 		Action: func(c *cli.Context) error { return clean(c, out) },
 	}
 }
 
-func clean(c *cli.Context, out *output) error {
+func clean(c *cli.Context, out *output.Printer) error {
 	if c.NArg() > 1 {
-		return usageError("clean takes one interface", "xdpmux clean [ifname]")
+		return cmdline.UsageError("clean takes one interface", "xdpmux clean [ifname]")
 	}
 	ifname, what := c.Args().First(), "all interfaces"
 	if ifname != "" {
 		what = ifname
 	}
 	if !c.Bool("json") {
-		fmt.Fprintf(out.stdout, "Cleaning up detached XDP program links for %s\n", shown(what))
+		fmt.Fprintf(out.Stdout, "Cleaning up detached XDP program links for %s\n", output.Shown(what))
 	}
 	opts := dispatcher.CleanOptions{Interface: ifname, DryRun: c.Bool("dry-run")}
 	done, err := dispatcher.Clean(c.Context, opts)
@@ -39,19 +41,19 @@ func clean(c *cli.Context, out *output) error {
 		return err
 	}
 	if c.Bool("json") {
-		return out.printJSON(cleanedOf(done))
+		return out.PrintJSON(cleanedOf(done))
 	}
 	if opts.DryRun {
 		for _, dir := range done.Removed {
-			fmt.Fprintf(out.stdout, "would remove %s\n", shown(dir))
+			fmt.Fprintf(out.Stdout, "would remove %s\n", output.Shown(dir))
 		}
 	}
 	for _, k := range done.Kept {
 		if k.Process != "" {
-			fmt.Fprintf(out.stdout, "kept %s, of a chain that %s is loading or removing\n", shown(k.Dir), shown(k.Process))
+			fmt.Fprintf(out.Stdout, "kept %s, of a chain that %s is loading or removing\n", output.Shown(k.Dir), output.Shown(k.Process))
 			continue
 		}
-		fmt.Fprintf(out.stdout, "kept %s, the chain on %s in %s\n", shown(k.Dir), shown(k.Interface.Name), shown(k.Netns))
+		fmt.Fprintf(out.Stdout, "kept %s, the chain on %s in %s\n", output.Shown(k.Dir), output.Shown(k.Interface.Name), output.Shown(k.Netns))
 	}
 	return nil
 }

@@ -12,6 +12,9 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/xdpmux/xdpmux/cmd/internal/cmdline"
+	"github.com/xdpmux/xdpmux/cmd/internal/help"
+	"github.com/xdpmux/xdpmux/cmd/internal/output"
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/inspect"
 	"github.com/xdpmux/xdpmux/dispatcher/maps"
@@ -43,7 +46,7 @@ func complete(ctx context.Context, app *cli.App, words []string, w io.Writer) in
 	}
 	slices.Sort(found)
 	for _, candidate := range slices.Compact(found) {
-		if strings.HasPrefix(candidate, last) && printable(candidate) {
+		if strings.HasPrefix(candidate, last) && output.Printable(candidate) {
 			fmt.Fprintln(w, candidate)
 		}
 	}
@@ -54,14 +57,14 @@ func complete(ctx context.Context, app *cli.App, words []string, w io.Writer) in
 // or it is the name of a file.
 func candidates(ctx context.Context, app *cli.App, before []string, last string) (found []string, file bool) {
 	command := &cli.Command{Flags: app.Flags, Subcommands: app.Commands}
-	for at := commandAt(command, before); at >= 0 && len(command.Subcommands) > 0; at = commandAt(command, before) {
-		sub, err := findCommand(command.Subcommands, "", before[at])
+	for at := cmdline.CommandAt(command, before); at >= 0 && len(command.Subcommands) > 0; at = cmdline.CommandAt(command, before) {
+		sub, err := cmdline.FindCommand(command.Subcommands, "", before[at])
 		if err != nil {
 			return nil, false
 		}
 		command, before = sub, slices.Delete(slices.Clone(before), at, at+1)
 	}
-	if at := commandAt(command, append(slices.Clone(before), placeholder)); len(command.Subcommands) > 0 && at == len(before) && !strings.HasPrefix(last, "-") {
+	if at := cmdline.CommandAt(command, append(slices.Clone(before), placeholder)); len(command.Subcommands) > 0 && at == len(before) && !strings.HasPrefix(last, "-") {
 		return commandNames(command.Subcommands), false
 	}
 	if strings.HasPrefix(last, "-") && !strings.Contains(last, "=") && !slices.Contains(before, "--") {
@@ -76,11 +79,11 @@ func candidates(ctx context.Context, app *cli.App, before []string, last string)
 	if isOption = isOption && strings.HasPrefix(option, "--"); isOption {
 		place, last = option+"="+placeholder, value
 	}
-	options, args, err := splitOptions(command, append(slices.Clone(before), place))
+	options, args, err := cmdline.SplitOptions(command, append(slices.Clone(before), place))
 	if err != nil {
 		return nil, false
 	}
-	if name := givenNetns(options); name != "" && enterNetns(name) != nil {
+	if name := givenNetns(options); name != "" && cmdline.EnterNetns(name) != nil {
 		return nil, false
 	}
 	if at := slices.Index(args, placeholder); at >= 0 {
@@ -143,7 +146,7 @@ func argumentValues(app *cli.App, command *cli.Command, before []string, last st
 	case strings.Contains(what, "command"):
 		commands := app.Commands
 		for _, name := range before {
-			sub, err := findCommand(commands, "", name)
+			sub, err := cmdline.FindCommand(commands, "", name)
 			if err != nil {
 				return nil, false
 			}
@@ -190,7 +193,7 @@ func fileSpecValues(last string) (found []string, file bool) {
 
 // optionValues are what an option of a command can have, given its arguments.
 func optionValues(ctx context.Context, command *cli.Command, name string, args []string, last string) (found []string, file bool) {
-	ofMap := strings.HasPrefix(fullName(command), "map ")
+	ofMap := strings.HasPrefix(help.FullName(command), "map ")
 	switch name {
 	case "mode":
 		return xdp.ModeNames(), false
@@ -275,7 +278,7 @@ func objectMaps(args []string) (found []string) {
 func programValues(ctx context.Context, args []string, what func(xdp.Loaded) string) (found []string) {
 	var names []string
 	if len(args) > 0 {
-		names = splitNames(args[0])
+		names = cmdline.SplitNames(args[0])
 	}
 	chains, _ := dispatcher.StatusAll(ctx, names...)
 	for _, c := range chains {

@@ -6,16 +6,18 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/xdpmux/xdpmux/cmd/internal/cmdline"
+	"github.com/xdpmux/xdpmux/cmd/internal/output"
 	"github.com/xdpmux/xdpmux/dispatcher/check"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
-func featuresCommand(out *output) *cli.Command {
+func featuresCommand(out *output.Printer) *cli.Command {
 	return &cli.Command{
 		Name:      "features",
 		Usage:     "show what an interface's driver can do for XDP",
 		ArgsUsage: "<ifname>",
-		Flags:     []cli.Flag{&cli.BoolFlag{Name: "json", Usage: jsonUsage("the features")}},
+		Flags:     []cli.Flag{&cli.BoolFlag{Name: "json", Usage: cmdline.JSONUsage("the features")}},
 		Action:    func(c *cli.Context) error { return features(c, out) },
 	}
 }
@@ -27,9 +29,9 @@ type featuresJSON struct {
 	ZCMaxSegs uint32          `json:"zc_max_segs"` // 0: the kernel doesn't say
 }
 
-func features(c *cli.Context, out *output) error {
+func features(c *cli.Context, out *output.Printer) error {
 	if c.NArg() != 1 {
-		return usageError("features needs one interface", "xdpmux features <ifname>")
+		return cmdline.UsageError("features needs one interface", "xdpmux features <ifname>")
 	}
 	f, err := check.QueryFeatures(c.Context, c.Args().First())
 	if err != nil {
@@ -40,7 +42,7 @@ func features(c *cli.Context, out *output) error {
 		for bit, name := range check.FeatureNames() {
 			shape.Features["NETDEV_XDP_ACT_"+name] = f.XDP.Has(1 << bit)
 		}
-		return out.printJSON(shape)
+		return out.PrintJSON(shape)
 	}
 	for bit, name := range check.FeatureNames() {
 		label := "NETDEV_XDP_ACT_" + name + ":"
@@ -49,7 +51,7 @@ func features(c *cli.Context, out *output) error {
 			answer = "yes"
 		}
 		// Tabs to column 32, as xdp-loader writes them.
-		fmt.Fprintf(out.stdout, "%s%s%s\n", label, strings.Repeat("\t", (32-len(label)+7)/8), answer)
+		fmt.Fprintf(out.Stdout, "%s%s%s\n", label, strings.Repeat("\t", (32-len(label)+7)/8), answer)
 	}
 	return nil
 }

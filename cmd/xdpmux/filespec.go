@@ -2,11 +2,11 @@ package main
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"strconv"
 	"strings"
 
+	"github.com/xdpmux/xdpmux/cmd/internal/cmdline"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
@@ -34,13 +34,13 @@ func parseFileSpec(arg string, p xdp.Program) (xdp.Program, error) {
 	for _, setting := range strings.Split(arg[at+1:], ",") {
 		key, value, ok := strings.Cut(setting, "=")
 		if !ok || value == "" {
-			return p, usageError(fmt.Sprintf("%q in %q is no setting", setting, arg), fileSpecUsage)
+			return p, cmdline.UsageError(fmt.Sprintf("%q in %q is no setting", setting, arg), fileSpecUsage)
 		}
 		switch key {
 		case "prio":
 			n, err := strconv.ParseUint(value, 0, 32)
 			if err != nil {
-				return p, usageError(fmt.Sprintf("priority %q in %q is not a number from 0 to 4294967295", value, arg), "")
+				return p, cmdline.UsageError(fmt.Sprintf("priority %q in %q is not a number from 0 to 4294967295", value, arg), "")
 			}
 			p.Priority = xdp.Prio(uint32(n))
 		case "actions":
@@ -56,20 +56,8 @@ func parseFileSpec(arg string, p xdp.Program) (xdp.Program, error) {
 		case "pin":
 			p.PinPath = value
 		default:
-			return p, usageError(fmt.Sprintf("unknown setting %q in %q", key, arg), fileSpecUsage)
+			return p, cmdline.UsageError(fmt.Sprintf("unknown setting %q in %q", key, arg), fileSpecUsage)
 		}
 	}
 	return p, nil
-}
-
-// splitNames reads one interface or several joined by commas. Linux allows a comma
-// in a name, so an interface that has one is taken as it is.
-func splitNames(arg string) []string {
-	if !strings.Contains(arg, ",") {
-		return []string{arg}
-	}
-	if _, err := net.InterfaceByName(arg); err == nil {
-		return []string{arg}
-	}
-	return strings.Split(arg, ",")
 }

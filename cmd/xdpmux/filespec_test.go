@@ -4,7 +4,6 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
-	"slices"
 	"strings"
 	"testing"
 
@@ -50,14 +49,6 @@ func TestParseFileSpec(t *testing.T) {
 			t.Errorf("%s: error %v, want %q", c.arg, err, c.err)
 		case c.err == "" && (err != nil || !reflect.DeepEqual(got, c.want)):
 			t.Errorf("%s: %+v, %v", c.arg, got, err)
-		}
-	}
-}
-
-func TestSplitNames(t *testing.T) {
-	for arg, want := range map[string][]string{"lo": {"lo"}, "lo,eth0": {"lo", "eth0"}} {
-		if got := splitNames(arg); !slices.Equal(got, want) {
-			t.Errorf("%s: %q", arg, got)
 		}
 	}
 }

@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/xdpmux/xdpmux/cmd/internal/cmdline"
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
@@ -43,7 +43,7 @@ func targetFlags(verb string) []cli.Flag {
 func target(c *cli.Context, ifname, usage string) (uint32, error) {
 	switch {
 	case c.IsSet("id") == c.IsSet("name"):
-		return 0, usageError("either an id or a name says which program is meant", usage)
+		return 0, cmdline.UsageError("either an id or a name says which program is meant", usage)
 	}
 	return targetOn(c, ifname)
 }
@@ -51,7 +51,7 @@ func target(c *cli.Context, ifname, usage string) (uint32, error) {
 // targetOn is target where one of the flags is known to be given.
 func targetOn(c *cli.Context, ifname string) (uint32, error) {
 	if c.IsSet("id") {
-		return parseID(c.String("id"), ifname)
+		return cmdline.ParseID(c.String("id"), ifname)
 	}
 	chain, err := dispatcher.Status(c.Context, ifname)
 	if err != nil {
@@ -61,19 +61,11 @@ func targetOn(c *cli.Context, ifname string) (uint32, error) {
 	return p.ID, err
 }
 
-func parseID(s, ifname string) (uint32, error) {
-	id, err := strconv.ParseUint(s, 0, 32)
-	if err != nil || id == 0 {
-		return 0, usageError(fmt.Sprintf("%q is not a program's id", s), "xdpmux status "+ifname+" shows the ids")
-	}
-	return uint32(id), nil
-}
-
 // parseNumber reads a priority.
 func parseNumber(s string) (uint32, error) {
 	n, err := strconv.ParseUint(s, 0, 32)
 	if err != nil {
-		return 0, usageError(fmt.Sprintf("priority %q is not a number from 0 to 4294967295", s), "")
+		return 0, cmdline.UsageError(fmt.Sprintf("priority %q is not a number from 0 to 4294967295", s), "")
 	}
 	return uint32(n), nil
 }
@@ -96,43 +88,4 @@ func settings(c *cli.Context) (prio *uint32, actions *xdp.Actions, err error) {
 		actions = &a
 	}
 	return prio, actions, nil
-}
-
-// intervalFlag is the option on the time between two reports, with the same default
-// everywhere.
-func intervalFlag(what string, aliases ...string) cli.Flag {
-	return &cli.StringFlag{Name: "interval", Aliases: aliases, Value: "1",
-		Usage: what + " each `TIME`, in seconds, or such as 500ms"}
-}
-
-// leastInterval is the shortest time between two reports.
-const leastInterval = 10 * time.Millisecond
-
-func parseInterval(s string) (time.Duration, error) {
-	unit := ""
-	if _, err := strconv.ParseFloat(s, 64); err == nil {
-		unit = "s"
-	}
-	d, err := time.ParseDuration(s + unit)
-	if err != nil || d < leastInterval {
-		return 0, usageError(fmt.Sprintf("interval %q is not a time of 10ms or more", s), "such as --interval 5 for seconds, or --interval 500ms")
-	}
-	return d, nil
-}
-
-// countFlag is the option on how many of what goes on without end are wanted.
-func countFlag(what string) cli.Flag {
-	return &cli.StringFlag{Name: "count", Aliases: []string{"c"}, Usage: "end after `N` " + what + " (default: when interrupted)"}
-}
-
-// parseCount reads it; 0: there is no end.
-func parseCount(c *cli.Context) (uint, error) {
-	if !c.IsSet("count") {
-		return 0, nil
-	}
-	n, err := strconv.ParseUint(c.String("count"), 0, 32)
-	if err != nil || n == 0 {
-		return 0, usageError(fmt.Sprintf("count %q is not a number from 1 on", c.String("count")), "without --count it goes on until interrupted")
-	}
-	return uint(n), nil
 }

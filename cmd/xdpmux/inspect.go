@@ -9,22 +9,24 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/xdpmux/xdpmux/cmd/internal/cmdline"
+	"github.com/xdpmux/xdpmux/cmd/internal/output"
 	"github.com/xdpmux/xdpmux/dispatcher/inspect"
 )
 
-func inspectCommand(out *output) *cli.Command {
+func inspectCommand(out *output.Printer) *cli.Command {
 	return &cli.Command{
 		Name:      "inspect",
 		Usage:     "show the programs and maps of object files (- is standard input), and what would load into a chain; needs no root",
 		ArgsUsage: "<file>...",
-		Flags:     []cli.Flag{&cli.BoolFlag{Name: "json", Usage: jsonUsage("the files")}},
+		Flags:     []cli.Flag{&cli.BoolFlag{Name: "json", Usage: cmdline.JSONUsage("the files")}},
 		Action:    func(c *cli.Context) error { return inspectFiles(c, out) },
 	}
 }
 
-func inspectFiles(c *cli.Context, out *output) error {
+func inspectFiles(c *cli.Context, out *output.Printer) error {
 	if c.NArg() == 0 {
-		return usageError("inspect needs at least one file", "xdpmux inspect <file>...")
+		return cmdline.UsageError("inspect needs at least one file", "xdpmux inspect <file>...")
 	}
 	objects := []*inspect.Object{}
 	var errs []error // what is good is shown all the same
@@ -37,13 +39,13 @@ func inspectFiles(c *cli.Context, out *output) error {
 		objects = append(objects, o)
 	}
 	if c.Bool("json") {
-		return errors.Join(append(errs, out.printJSON(objects))...)
+		return errors.Join(append(errs, out.PrintJSON(objects))...)
 	}
 	for i, o := range objects {
 		if i > 0 {
-			fmt.Fprintln(out.stdout)
+			fmt.Fprintln(out.Stdout)
 		}
-		if err := renderObject(out.stdout, o); err != nil {
+		if err := renderObject(out.Stdout, o); err != nil {
 			return err
 		}
 	}
@@ -53,11 +55,11 @@ func inspectFiles(c *cli.Context, out *output) error {
 // inspectFile takes - for standard input.
 func inspectFile(ctx context.Context, file string) (*inspect.Object, error) {
 	if file == "-" {
-		data, err := readStdin(ctx, maxObject)
+		data, err := cmdline.ReadStdin(ctx, maxObject)
 		if err != nil {
 			return nil, err
 		}
-		return inspect.Read(stdinName, data)
+		return inspect.Read(cmdline.StdinName, data)
 	}
 	data, err := inspect.ReadFile(ctx, file)
 	if err != nil {
@@ -74,7 +76,7 @@ func renderObject(w io.Writer, o *inspect.Object) error {
 	if license == "" {
 		license = "none given"
 	}
-	fmt.Fprintf(w, "%s: license %s, %s\n\n", shown(o.File), shown(license), map[bool]string{true: "with BTF", false: "without BTF"}[o.BTF])
+	fmt.Fprintf(w, "%s: license %s, %s\n\n", output.Shown(o.File), output.Shown(license), map[bool]string{true: "with BTF", false: "without BTF"}[o.BTF])
 	table := newTable(w)
 	fmt.Fprintln(table, "Section\tProgram\tType\tInsns\tPrio\tChain actions\tFrags\tLoads into a chain")
 	for _, p := range o.Programs {
@@ -86,7 +88,7 @@ func renderObject(w io.Writer, o *inspect.Object) error {
 		if p.Note != "" {
 			loads += ", " + p.Note
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\n", shown(p.Section), shown(p.Name), p.Type, p.Instructions, prio, actions, yesNo(p.Frags), shown(loads))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\n", output.Shown(p.Section), output.Shown(p.Name), p.Type, p.Instructions, prio, actions, yesNo(p.Frags), output.Shown(loads))
 	}
 	if err := table.Flush(); err != nil || len(o.Maps) == 0 {
 		return err
@@ -94,7 +96,7 @@ func renderObject(w io.Writer, o *inspect.Object) error {
 	fmt.Fprintln(w)
 	fmt.Fprintln(table, "Map\tType\tKey\tValue\tMax entries\tPinning")
 	for _, m := range o.Maps {
-		fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%s\n", shown(m.Name), m.Type, m.KeySize, m.ValueSize, m.MaxEntries, m.Pinning)
+		fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%s\n", output.Shown(m.Name), m.Type, m.KeySize, m.ValueSize, m.MaxEntries, m.Pinning)
 	}
 	return table.Flush()
 }

@@ -7,11 +7,13 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/xdpmux/xdpmux/cmd/internal/cmdline"
+	"github.com/xdpmux/xdpmux/cmd/internal/output"
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
-func loadCommand(out *output) *cli.Command {
+func loadCommand(out *output.Printer) *cli.Command {
 	return &cli.Command{
 		Name:  "load",
 		Usage: "load XDP programs on interfaces, all in one step",
@@ -20,7 +22,7 @@ func loadCommand(out *output) *cli.Command {
 			"On several interfaces the programs are loaded once and share their maps: on all, or on none.\n\n" +
 			"Nothing is printed if all went well; --json and -v tell the ids.",
 		ArgsUsage: "<ifname>[,...] <file>[@setting,...]...",
-		Flags:     append(loadFlags(), dryRunFlag, &cli.BoolFlag{Name: "json", Usage: jsonUsage("what was loaded")}),
+		Flags:     append(loadFlags(), dryRunFlag, &cli.BoolFlag{Name: "json", Usage: cmdline.JSONUsage("what was loaded")}),
 		Action:    func(c *cli.Context) error { return withMapSize(load(c, out)) },
 	}
 }
@@ -61,9 +63,9 @@ func loadOptions(c *cli.Context) (xdp.Program, dispatcher.AttachOptions, error) 
 	return program, opts, nil
 }
 
-func load(c *cli.Context, out *output) error {
+func load(c *cli.Context, out *output.Printer) error {
 	if c.NArg() < 2 {
-		return usageError("load needs an interface and at least one file", "xdpmux load [options] <ifname> <file>...")
+		return cmdline.UsageError("load needs an interface and at least one file", "xdpmux load [options] <ifname> <file>...")
 	}
 	common, opts, err := loadOptions(c)
 	if err != nil {
@@ -80,8 +82,8 @@ func load(c *cli.Context, out *output) error {
 	if err := shareMapSizes(c.Context, programs); err != nil {
 		return err
 	}
-	opts.Warn, opts.BeforeSwap = out.warnOf, out.record
-	ifnames := splitNames(c.Args().First())
+	opts.Warn, opts.BeforeSwap = out.WarnOf, record(out)
+	ifnames := cmdline.SplitNames(c.Args().First())
 	if c.Bool("dry-run") {
 		previews, err := dispatcher.PreviewAttach(c.Context, ifnames, programs, opts)
 		if err != nil {
@@ -96,11 +98,11 @@ func load(c *cli.Context, out *output) error {
 	loaded := make([]loadedJSON, len(done))
 	for i, d := range done {
 		warnFallback(out, d)
-		out.tellLoaded(d.Interface.Name, d.Programs...)
+		tellLoaded(out, d.Interface.Name, d.Programs...)
 		loaded[i] = loadedJSON{d.Interface, d.Programs, d.Fallback}
 	}
 	if c.Bool("json") {
-		return out.printJSON(loaded)
+		return out.PrintJSON(loaded)
 	}
 	return nil
 }
@@ -113,9 +115,9 @@ type loadedJSON struct {
 }
 
 // attach loads programs on one interface, or on several.
-func attach(ctx context.Context, out *output, ifnames []string, programs []xdp.Program, opts dispatcher.AttachOptions) ([]*dispatcher.Attachment, error) {
+func attach(ctx context.Context, out *output.Printer, ifnames []string, programs []xdp.Program, opts dispatcher.AttachOptions) ([]*dispatcher.Attachment, error) {
 	if len(ifnames) > 1 {
-		each, end := out.progress(ifnames)
+		each, end := progress(out.Stderr, ifnames)
 		defer end()
 		return dispatcher.AttachAll(ctx, ifnames, programs, dispatcher.AttachAllOptions{AttachOptions: opts, Progress: each})
 	}
@@ -124,19 +126,19 @@ func attach(ctx context.Context, out *output, ifnames []string, programs []xdp.P
 }
 
 // tellLoaded says with -v what was loaded.
-func (o *output) tellLoaded(ifname string, programs ...dispatcher.Component) {
-	if o.verbosity == 0 {
+func tellLoaded(out *output.Printer, ifname string, programs ...dispatcher.Component) {
+	if out.Verbosity == 0 {
 		return
 	}
 	for _, p := range programs {
-		o.say("xdpmux: ", fmt.Sprintf("loaded %s on %s: id %d, priority %d, actions %v", p.Name, ifname, p.ID, p.Priority, p.Actions))
+		out.Say("xdpmux: ", fmt.Sprintf("loaded %s on %s: id %d, priority %d, actions %v", p.Name, ifname, p.ID, p.Priority, p.Actions))
 	}
 }
 
 // warnFallback tells of a program that runs without a dispatcher.
-func warnFallback(out *output, done *dispatcher.Attachment) {
+func warnFallback(out *output.Printer, done *dispatcher.Attachment) {
 	if done.Fallback != "" {
-		out.warn("%s runs without a dispatcher, so no other program can share %s: %s", done.Programs[0].Name, done.Interface.Name, done.Fallback)
+		out.Warn("%s runs without a dispatcher, so no other program can share %s: %s", done.Programs[0].Name, done.Interface.Name, done.Fallback)
 	}
 }
 

@@ -1,149 +1,23 @@
 package main
 
 import (
-	"fmt"
 	"io"
-	"strings"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/xdpmux/xdpmux/cmd/internal/help"
+	"github.com/xdpmux/xdpmux/cmd/internal/output"
 )
 
 // manCommand prints the man page, for make.
-func manCommand(out *output) *cli.Command {
+func manCommand(out *output.Printer) *cli.Command {
 	return &cli.Command{
 		Name:   "man",
 		Usage:  "print the man page",
 		Hidden: true,
 		Action: func(c *cli.Context) error {
-			var m manPage
-			m.write(c.App)
-			_, err := io.WriteString(out.stdout, m.String())
+			_, err := io.WriteString(out.Stdout, help.Man(c.App))
 			return err
 		},
 	}
-}
-
-// manPage writes man(7). Its text is that of --help, and of the sections below.
-type manPage struct{ strings.Builder }
-
-// manSection is one that isn't made from the commands.
-type manSection struct {
-	name  string
-	items [][2]string // terms and texts
-}
-
-var manSections = []manSection{
-	{"EXIT STATUS", [][2]string{
-		{"0", "What was asked for is done. An end by Ctrl-C of what goes on for a while is one, too."},
-		{"1", "Something went wrong, which standard error tells. A change of a chain was not made, or not on the interfaces that are named."},
-		{"2", "plan only: there is something to do."},
-	}},
-	{"ENVIRONMENT", [][2]string{
-		{"LIBXDP_BPFFS", "Where the bpffs is mounted, instead of /sys/fs/bpf."},
-		{"LIBXDP_BPFFS_AUTOMOUNT", "1: mount it where it isn't."},
-		{"LIBXDP_SKIP_DISPATCHER", "1: load a single program without a dispatcher."},
-		{"LIBXDP_OBJECT_PATH", "Where libxdp's own objects lie."},
-		{"NO_COLOR", "If it is set to anything, there are no colours."},
-		{"TERM", "dumb: what is repeated on a terminal stands one below the other."},
-	}},
-	{"FILES", [][2]string{
-		{"/sys/fs/bpf/xdp/", "The pins that hold the programs of chains, where libxdp and its tools have them too."},
-		{"/run/xdpmux/", "What was loaded through xdpmux, for the next apply and for export."},
-		{"/run/netns/", "The network namespaces that --netns names."},
-		{"/etc/xdpmux/", "The state files that xdpmux-apply.service applies at boot."},
-	}},
-}
-
-func (m *manPage) write(app *cli.App) {
-	fmt.Fprintf(m, ".TH XDPMUX 8 \"\" \"xdpmux %s\" \"System administration\"\n", roff(version))
-	m.WriteString(".nh\n.ad l\n")
-	m.section("NAME")
-	m.paragraph(app.Name + " - " + app.Usage)
-	m.section("SYNOPSIS")
-	m.WriteString(".B xdpmux\n\\fICOMMAND\\fR [\\fIoptions\\fR] [\\fIarguments\\fR]\n")
-	m.section("DESCRIPTION")
-	m.paragraph(app.Description)
-	m.paragraph("xdpmux takes the calls of xdp-loader(8). Options may stand anywhere, also before the command; of names of " +
-		"commands and options the beginning is enough if it is clear. Several interfaces are named as eth0,eth1 or as eth0 eth1. " +
-		"Every command that prints facts has --json.")
-	m.section("OPTIONS OF EVERY COMMAND")
-	m.options(commonFlags())
-	m.section("COMMANDS")
-	for _, c := range app.Commands {
-		m.command(c)
-	}
-	for _, s := range manSections {
-		m.section(s.name)
-		for _, item := range s.items {
-			m.item(`\fB`+roff(item[0])+`\fR`, item[1])
-		}
-	}
-	m.section("EXAMPLES")
-	for _, name := range []string{"load", "status", "unload"} {
-		m.examples(examples[name][:1])
-	}
-	m.paragraph("The commands have more, each at its end.")
-	m.section("SEE ALSO")
-	m.paragraph("xdp-loader(8), xdp-filter(8), bpftool(8), ip-link(8), ip-netns(8)")
-}
-
-func (m *manPage) section(name string) { m.WriteString(".SH " + name + "\n") }
-
-func (m *manPage) paragraph(text string) {
-	m.WriteString(".PP\n" + roff(text) + "\n")
-}
-
-// item is a term, in roff already, and what it is.
-func (m *manPage) item(term, text string) {
-	m.WriteString(".TP\n" + term + "\n" + roff(text) + "\n")
-}
-
-func (m *manPage) command(c *cli.Command) {
-	if c.Hidden {
-		return
-	}
-	if len(c.Subcommands) > 0 {
-		for _, sub := range c.Subcommands {
-			m.command(sub)
-		}
-		return
-	}
-	m.WriteString(".SS " + roff(fullName(c)) + "\n")
-	call, rest, _ := strings.Cut(synopsis(c), fullName(c))
-	m.WriteString(".PP\n.B " + roff(call+fullName(c)) + "\n" + roff(strings.TrimSpace(rest)) + "\n")
-	m.paragraph(strings.ToUpper(c.Usage[:1]) + c.Usage[1:] + ".")
-	for _, p := range paragraphs(c.Description) {
-		m.paragraph(p)
-	}
-	m.options(ownFlags(c))
-	m.examples(examplesOf(c))
-}
-
-func (m *manPage) options(flags []cli.Flag) {
-	for _, flag := range flags {
-		o := describeFlag(flag)
-		term := `\fB` + roff("--"+o.long) + `\fR`
-		if o.short != "" {
-			term = `\fB` + roff("-"+o.short) + `\fR, ` + term
-		}
-		if o.metavar != "" {
-			term += ` \fI` + roff(o.metavar) + `\fR`
-		}
-		m.item(term, o.text)
-	}
-}
-
-func (m *manPage) examples(all []example) {
-	for _, e := range all {
-		m.WriteString(".PP\n.nf\n# " + roff(e.what) + "\n.B " + strings.ReplaceAll(roff(e.call), `"`, `\(dq`) + "\n.fi\n")
-	}
-}
-
-// roff has text taken literally.
-func roff(text string) string {
-	text = strings.NewReplacer(`\`, `\e`, "-", `\-`, "'", `\(aq`, "`", `\(ga`, "^", `\(ha`, "~", `\(ti`).Replace(text)
-	if strings.HasPrefix(text, ".") {
-		text = `\&` + text
-	}
-	return text
 }

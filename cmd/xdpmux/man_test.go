@@ -8,6 +8,9 @@ import (
 	"unicode/utf8"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/xdpmux/xdpmux/cmd/internal/help"
+	"github.com/xdpmux/xdpmux/cmd/internal/output"
 )
 
 func man(t *testing.T) string {
@@ -39,23 +42,23 @@ func TestMan(t *testing.T) {
 			t.Errorf("%s: no %q in its section:\n%s", section, words, sections[section])
 		}
 	}
-	for _, flag := range commonFlags() {
-		has("OPTIONS OF EVERY COMMAND", strings.TrimSpace(describeFlag(flag).term()))
+	for _, flag := range help.CommonFlags() {
+		has("OPTIONS OF EVERY COMMAND", strings.TrimSpace(help.Describe(flag).Term()))
 	}
-	for _, c := range commandsOf(newApp(&output{}).Commands) {
-		has(fullName(c), c.Usage[1:])
-		has(fullName(c), synopsis(c))
-		for _, p := range paragraphs(c.Description) {
-			has(fullName(c), p)
+	for _, c := range commandsOf(newApp(&output.Printer{}).Commands) {
+		has(help.FullName(c), c.Usage[1:])
+		has(help.FullName(c), help.Synopsis(c))
+		for _, p := range strings.Split(c.Description, "\n\n") {
+			has(help.FullName(c), p)
 		}
-		for _, flag := range ownFlags(c) {
-			o := describeFlag(flag)
-			has(fullName(c), strings.TrimSpace(o.term()))
-			has(fullName(c), o.text)
+		for _, flag := range help.OwnFlags(c) {
+			o := help.Describe(flag)
+			has(help.FullName(c), strings.TrimSpace(o.Term()))
+			has(help.FullName(c), o.Text)
 		}
-		for _, e := range examplesOf(c) {
-			has(fullName(c), e.call)
-			has(fullName(c), e.what)
+		for _, e := range help.ExamplesOf(c) {
+			has(help.FullName(c), e.Call)
+			has(help.FullName(c), e.What)
 		}
 	}
 }

@@ -7,16 +7,19 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/xdpmux/xdpmux/cmd/internal/cmdline"
+	"github.com/xdpmux/xdpmux/cmd/internal/help"
+	"github.com/xdpmux/xdpmux/cmd/internal/output"
 	"github.com/xdpmux/xdpmux/dispatcher/maps"
 )
 
-func mapCommand(out *output) *cli.Command {
+func mapCommand(out *output.Printer) *cli.Command {
 	return &cli.Command{
 		Name:            "map",
 		Usage:           "show and change the maps of an interface's programs",
 		HideHelpCommand: true,
 		Action: func(*cli.Context) error {
-			return usageError("map needs a command", "xdpmux map (list | dump | update | delete) ..., each has --help")
+			return cmdline.UsageError("map needs a command", "xdpmux map (list | dump | update | delete) ..., each has --help")
 		},
 		Subcommands: []*cli.Command{
 			{
@@ -24,7 +27,7 @@ func mapCommand(out *output) *cli.Command {
 				HelpName:  "xdpmux map list",
 				Usage:     "list the maps, with the programs that use them",
 				ArgsUsage: "<ifname>",
-				Flags:     []cli.Flag{&cli.BoolFlag{Name: "json", Usage: jsonUsage("the maps")}},
+				Flags:     []cli.Flag{&cli.BoolFlag{Name: "json", Usage: cmdline.JSONUsage("the maps")}},
 				Action:    func(c *cli.Context) error { return mapList(c, out) },
 			},
 			{
@@ -36,8 +39,8 @@ func mapCommand(out *output) *cli.Command {
 					keyFlag("only the entry"),
 					&cli.UintFlag{Name: "limit", Usage: "end after `N` entries (default: all)"},
 					&cli.BoolFlag{Name: "watch", Usage: "print the entries again and again, and how numbers change, until q or Ctrl-C"},
-					intervalFlag("with --watch: print them"), // -i is the id
-					&cli.BoolFlag{Name: "json", Usage: jsonUsage("the entries") + ", with --watch one object a line"},
+					cmdline.IntervalFlag("with --watch: print them"), // -i is the id
+					&cli.BoolFlag{Name: "json", Usage: cmdline.JSONUsage("the entries") + ", with --watch one object a line"},
 				),
 				Action: func(c *cli.Context) error { return mapDump(c, out) },
 			},
@@ -64,25 +67,25 @@ func mapCommand(out *output) *cli.Command {
 	}
 }
 
-func mapList(c *cli.Context, out *output) error {
+func mapList(c *cli.Context, out *output.Printer) error {
 	if c.NArg() != 1 {
-		return usageError("map list needs one interface", "xdpmux map list <ifname>")
+		return cmdline.UsageError("map list needs one interface", "xdpmux map list <ifname>")
 	}
 	used, err := maps.OfChain(c.Context, c.Args().First())
 	if err != nil {
 		return err
 	}
 	if c.Bool("json") {
-		return out.printJSON(used)
+		return out.PrintJSON(used)
 	}
-	table := newTable(out.stdout)
+	table := newTable(out.Stdout)
 	fmt.Fprintln(table, "ID\tName\tType\tKey\tValue\tMax entries\tBTF\tUsed by")
 	for _, m := range used {
 		var users []string
 		for _, p := range m.Programs {
-			users = append(users, fmt.Sprintf("%s (%d)", shown(p.Name), p.ID))
+			users = append(users, fmt.Sprintf("%s (%d)", output.Shown(p.Name), p.ID))
 		}
-		fmt.Fprintf(table, "%d\t%s\t%s\t%d\t%d\t%d\t%s\t%s\n", m.ID, shown(m.Name), m.Type, m.KeySize, m.ValueSize, m.MaxEntries, yesNo(m.BTF), strings.Join(users, ", "))
+		fmt.Fprintf(table, "%d\t%s\t%s\t%d\t%d\t%d\t%s\t%s\n", m.ID, output.Shown(m.Name), m.Type, m.KeySize, m.ValueSize, m.MaxEntries, yesNo(m.BTF), strings.Join(users, ", "))
 	}
 	return table.Flush()
 }
@@ -105,7 +108,7 @@ func keyFlag(use string) cli.Flag {
 
 // openMap opens the map that a command names.
 func openMap(c *cli.Context) (*maps.Map, error) {
-	command := fullName(c.Command)
+	command := help.FullName(c.Command)
 	usage := "xdpmux " + command + " " + mapUsage
 	names := c.Args().Tail()
 	if c.IsSet("name") {
@@ -113,9 +116,9 @@ func openMap(c *cli.Context) (*maps.Map, error) {
 	}
 	switch {
 	case c.NArg() == 0 || c.NArg() > 2:
-		return nil, usageError(command+" needs an interface and a map", usage)
+		return nil, cmdline.UsageError(command+" needs an interface and a map", usage)
 	case c.IsSet("id") == (len(names) == 1), len(names) > 1:
-		return nil, usageError(command+" needs either a map's name or its id", usage)
+		return nil, cmdline.UsageError(command+" needs either a map's name or its id", usage)
 	}
 	ifname := c.Args().First()
 	used, err := maps.OfChain(c.Context, ifname)
@@ -125,7 +128,7 @@ func openMap(c *cli.Context) (*maps.Map, error) {
 	name, id := strings.Join(names, ""), uint64(0)
 	if c.IsSet("id") {
 		if id, err = strconv.ParseUint(c.String("id"), 0, 32); err != nil {
-			return nil, usageError(fmt.Sprintf("%q is not a map's id", c.String("id")), "xdpmux map list "+ifname+" shows the ids")
+			return nil, cmdline.UsageError(fmt.Sprintf("%q is not a map's id", c.String("id")), "xdpmux map list "+ifname+" shows the ids")
 		}
 	}
 	chosen, err := maps.Choose(used, ifname, name, uint32(id))
@@ -139,13 +142,13 @@ func openMap(c *cli.Context) (*maps.Map, error) {
 	return m, err
 }
 
-func mapDump(c *cli.Context, out *output) error {
+func mapDump(c *cli.Context, out *output.Printer) error {
 	limit := c.Uint("limit")
 	switch {
 	case c.IsSet("limit") && limit == 0:
-		return usageError("0 entries can't be printed", "without --limit all are")
+		return cmdline.UsageError("0 entries can't be printed", "without --limit all are")
 	case c.IsSet("limit") && c.IsSet("key"):
-		return usageError("--key and --limit exclude each other", "--key prints one entry")
+		return cmdline.UsageError("--key and --limit exclude each other", "--key prints one entry")
 	}
 	every, err := watchInterval(c)
 	if err != nil {
@@ -160,9 +163,9 @@ func mapDump(c *cli.Context, out *output) error {
 		return err
 	}
 	if !m.Typed() {
-		out.warn("map %s has no type information (BTF): bytes are shown in hexadecimal", m.Name)
+		out.Warn("map %s has no type information (BTF): bytes are shown in hexadecimal", m.Name)
 	}
-	d := newDump(out.stdout, m, c.Bool("json"), c.Bool("watch"))
+	d := newDump(out.Stdout, m, c.Bool("json"), c.Bool("watch"))
 	d.limit = limit
 	if c.IsSet("key") {
 		key := c.String("key")
@@ -176,7 +179,7 @@ func mapDump(c *cli.Context, out *output) error {
 
 func mapUpdate(c *cli.Context) error {
 	if !c.IsSet("key") || !c.IsSet("value") {
-		return usageError("map update needs a key and a value", "xdpmux map update "+mapUsage+" --key KEY --value VALUE")
+		return cmdline.UsageError("map update needs a key and a value", "xdpmux map update "+mapUsage+" --key KEY --value VALUE")
 	}
 	m, err := openMap(c)
 	if err != nil {
@@ -188,7 +191,7 @@ func mapUpdate(c *cli.Context) error {
 
 func mapDelete(c *cli.Context) error {
 	if !c.IsSet("key") {
-		return usageError("map delete needs a key", "xdpmux map delete "+mapUsage+" --key KEY")
+		return cmdline.UsageError("map delete needs a key", "xdpmux map delete "+mapUsage+" --key KEY")
 	}
 	m, err := openMap(c)
 	if err != nil {

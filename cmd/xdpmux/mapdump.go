@@ -10,6 +10,8 @@ import (
 	"iter"
 	"time"
 
+	"github.com/xdpmux/xdpmux/cmd/internal/output"
+	"github.com/xdpmux/xdpmux/cmd/internal/terminal"
 	"github.com/xdpmux/xdpmux/dispatcher/maps"
 	"github.com/xdpmux/xdpmux/dispatcher/value"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
@@ -38,7 +40,7 @@ func newDump(w io.Writer, m *maps.Map, asJSON, watch bool) *dump {
 func (d *dump) watch(ctx context.Context, every time.Duration) error {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
-	keys, end := readKeys()
+	keys, end := terminal.ReadKeys()
 	defer end()
 	for {
 		if err := d.print(ctx); err != nil {
@@ -66,7 +68,7 @@ func (d *dump) print(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(jsonWriter{d.w}, `{"map":%s,"entries":[`, info)
+		fmt.Fprintf(output.JSONWriter(d.w), `{"map":%s,"entries":[`, info)
 	}
 	printed := uint(0)
 	for e, err := range d.entries(ctx) {
@@ -155,7 +157,7 @@ func (d *dump) entry(e maps.Entry, change value.Value, first bool) error {
 	if d.before == nil {
 		d.w.WriteByte('\n') // an entry a line
 	}
-	_, err = jsonWriter{d.w}.Write(b)
+	_, err = output.JSONWriter(d.w).Write(b)
 	return err
 }
 
@@ -165,16 +167,16 @@ func (d *dump) text(e maps.Entry, change value.Value) error {
 		suffix = "  " + change.String()
 	}
 	if !d.m.PerCPU {
-		_, err := fmt.Fprintf(d.w, "%s: %s%s\n", shown(e.Key.String()), shown(e.Values[0].String()), shown(suffix))
+		_, err := fmt.Fprintf(d.w, "%s: %s%s\n", output.Shown(e.Key.String()), output.Shown(e.Values[0].String()), output.Shown(suffix))
 		return err
 	}
-	fmt.Fprintf(d.w, "%s:\n", shown(e.Key.String()))
+	fmt.Fprintf(d.w, "%s:\n", output.Shown(e.Key.String()))
 	for cpu, v := range e.Values {
-		fmt.Fprintf(d.w, "  cpu %d: %s\n", cpu, shown(v.String()))
+		fmt.Fprintf(d.w, "  cpu %d: %s\n", cpu, output.Shown(v.String()))
 	}
 	var err error
 	if sum := value.Sum(e.Values); sum != nil {
-		_, err = fmt.Fprintf(d.w, "  sum: %s%s\n", shown(sum.String()), shown(suffix))
+		_, err = fmt.Fprintf(d.w, "  sum: %s%s\n", output.Shown(sum.String()), output.Shown(suffix))
 	}
 	return err
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/xdpmux/xdpmux/cmd/internal/cmdline"
 	"github.com/xdpmux/xdpmux/dispatcher/inspect"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
@@ -22,7 +23,7 @@ func mapSizes(c *cli.Context) (map[string]uint32, error) {
 		name, text, ok := strings.Cut(arg, "=")
 		n, err := strconv.ParseUint(text, 0, 32)
 		if !ok || name == "" || err != nil || n == 0 {
-			return nil, usageError(fmt.Sprintf("%q is not a map and its size", arg), "such as --map-size flows=65536")
+			return nil, cmdline.UsageError(fmt.Sprintf("%q is not a map and its size", arg), "such as --map-size flows=65536")
 		}
 		if sizes == nil {
 			sizes = map[string]uint32{}

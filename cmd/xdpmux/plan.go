@@ -9,18 +9,20 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/xdpmux/xdpmux/cmd/internal/cmdline"
+	"github.com/xdpmux/xdpmux/cmd/internal/output"
 	"github.com/xdpmux/xdpmux/dispatcher/desired"
 )
 
 // statusChanges is how plan ends when something is to be done.
-const statusChanges exitStatus = 2
+const statusChanges cmdline.ExitStatus = 2
 
-func planCommand(out *output) *cli.Command {
+func planCommand(out *output.Printer) *cli.Command {
 	return &cli.Command{
 		Name:      "plan",
 		Usage:     "show what apply would change; exit status 0: nothing, 2: something",
 		ArgsUsage: "-f <file>...",
-		Flags:     append(stateFlags(), &cli.BoolFlag{Name: "json", Usage: jsonUsage("the changes")}),
+		Flags:     append(stateFlags(), &cli.BoolFlag{Name: "json", Usage: cmdline.JSONUsage("the changes")}),
 		Action: func(c *cli.Context) error {
 			changes, err := plan(c, out)
 			if err == nil && changes {
@@ -41,7 +43,7 @@ func stateFlags() []cli.Flag {
 }
 
 // plan shows what is to be done and says whether that is anything.
-func plan(c *cli.Context, out *output) (changes bool, err error) {
+func plan(c *cli.Context, out *output.Printer) (changes bool, err error) {
 	state, opts, err := readState(c)
 	if err != nil {
 		return false, err
@@ -60,7 +62,7 @@ func readState(c *cli.Context) (*desired.State, desired.Options, error) {
 	opts := desired.Options{Prune: c.Bool("prune"), Adopt: c.Bool("adopt")}
 	files := append(c.StringSlice("file"), c.Args().Slice()...)
 	if len(files) == 0 {
-		return nil, opts, usageError(c.Command.Name+" needs a state file", "xdpmux "+c.Command.Name+" -f <file>...")
+		return nil, opts, cmdline.UsageError(c.Command.Name+" needs a state file", "xdpmux "+c.Command.Name+" -f <file>...")
 	}
 	state := &desired.State{Interfaces: []desired.Interface{}}
 	for _, file := range files {
@@ -79,11 +81,11 @@ func readStateFile(ctx context.Context, file string) (*desired.State, error) {
 	if file != "-" {
 		return desired.Read(ctx, file)
 	}
-	data, err := readStdin(ctx, desired.FileLimit)
+	data, err := cmdline.ReadStdin(ctx, desired.FileLimit)
 	if err != nil {
 		return nil, err
 	}
-	return desired.Parse(ctx, stdinName, ".", data)
+	return desired.Parse(ctx, cmdline.StdinName, ".", data)
 }
 
 // planJSON is the shape of an interface in plan --json and apply --json.
@@ -93,7 +95,7 @@ type planJSON struct {
 }
 
 // printPlans prints what was planned or done, and then what went wrong.
-func printPlans(c *cli.Context, out *output, plans []*desired.Plan) error {
+func printPlans(c *cli.Context, out *output.Printer, plans []*desired.Plan) error {
 	if c.Bool("json") {
 		shape := make([]planJSON, len(plans))
 		for i, p := range plans {
@@ -102,21 +104,21 @@ func printPlans(c *cli.Context, out *output, plans []*desired.Plan) error {
 				shape[i].Error = p.Err.Error()
 			}
 		}
-		if err := out.printJSON(shape); err != nil {
+		if err := out.PrintJSON(shape); err != nil {
 			return err
 		}
-	} else if err := renderPlans(out.stdout, plans); err != nil {
+	} else if err := renderPlans(out.Stdout, plans); err != nil {
 		return err
 	}
 	failed := false
 	for _, p := range plans {
 		if p.Err != nil {
 			failed = true
-			out.printError(fmt.Errorf("%s: %w", p.Interface.Name, sizedBy("map-sizes: {NAME: N} in the state file", p.Err)))
+			out.PrintError(fmt.Errorf("%s: %w", p.Interface.Name, sizedBy("map-sizes: {NAME: N} in the state file", p.Err)))
 		}
 	}
 	if failed {
-		return exitStatus(1)
+		return cmdline.ExitStatus(1)
 	}
 	return nil
 }
@@ -128,9 +130,9 @@ func renderPlans(w io.Writer, plans []*desired.Plan) error {
 		fmt.Fprintf(t, "nothing to do: the state names no interface that is here\n")
 	}
 	for _, p := range plans {
-		fmt.Fprintf(t, "%s\n", shown(p.Interface.Name))
+		fmt.Fprintf(t, "%s\n", output.Shown(p.Interface.Name))
 		for _, s := range p.Steps {
-			fmt.Fprintf(t, "  %s\t%s\t%s\n", s.Action, shown(s.Name), shown(describe(s)))
+			fmt.Fprintf(t, "  %s\t%s\t%s\n", s.Action, output.Shown(s.Name), output.Shown(describe(s)))
 		}
 		switch {
 		case p.Err != nil:

@@ -7,6 +7,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/xdpmux/xdpmux/cmd/internal/cmdline"
+	"github.com/xdpmux/xdpmux/cmd/internal/output"
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
@@ -15,19 +17,19 @@ import (
 var dryRunFlag = &cli.BoolFlag{Name: "dry-run", Usage: "change nothing, and print the chain as it would be; the verifier isn't asked"}
 
 // previewJSONFlag is the --json of commands that print nothing else.
-var previewJSONFlag = &cli.BoolFlag{Name: "json", Usage: "with --dry-run, " + jsonUsage("the chain")}
+var previewJSONFlag = &cli.BoolFlag{Name: "json", Usage: "with --dry-run, " + cmdline.JSONUsage("the chain")}
 
 // checkPreview refuses --json where nothing is printed.
 func checkPreview(c *cli.Context) error {
 	if c.Bool("json") && !c.Bool("dry-run") {
-		return usageError("--json is for what --dry-run prints", "xdpmux status --json shows what runs afterwards")
+		return cmdline.UsageError("--json is for what --dry-run prints", "xdpmux status --json shows what runs afterwards")
 	}
 	return nil
 }
 
 // change makes a change, or with --dry-run prints what it would make; tell, if there is
 // one, says what was done.
-func change(c *cli.Context, out *output, ifname string, tx dispatcher.Transaction, tell func(*dispatcher.Committed)) error {
+func change(c *cli.Context, out *output.Printer, ifname string, tx dispatcher.Transaction, tell func(*dispatcher.Committed)) error {
 	if c.Bool("dry-run") {
 		preview, err := tx.Preview(c.Context, ifname)
 		if err != nil {
@@ -43,11 +45,11 @@ func change(c *cli.Context, out *output, ifname string, tx dispatcher.Transactio
 }
 
 // printPreviews prints chains as they would be.
-func printPreviews(c *cli.Context, out *output, previews ...*dispatcher.Preview) error {
+func printPreviews(c *cli.Context, out *output.Printer, previews ...*dispatcher.Preview) error {
 	if c.Bool("json") {
-		return out.printJSON(previews)
+		return out.PrintJSON(previews)
 	}
-	return renderPreviews(out.stdout, previews)
+	return renderPreviews(out.Stdout, previews)
 }
 
 // renderPreviews prints the table of status, with "new" for the id of what would be
@@ -73,7 +75,7 @@ func renderPreviews(w io.Writer, previews []*dispatcher.Preview) error {
 		}
 		fmt.Fprintf(&b, "%s %-5s %s %-8s %-4s\n", name, "", column("xdp_dispatcher", 17), mode, dispatcherID)
 		for _, prog := range p.Programs {
-			id, tag := "new", shown(prog.File)
+			id, tag := "new", output.Shown(prog.File)
 			if prog.ID != 0 {
 				id, tag = fmt.Sprint(prog.ID), prog.Tag
 			}

@@ -6,11 +6,13 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/xdpmux/xdpmux/cmd/internal/cmdline"
+	"github.com/xdpmux/xdpmux/cmd/internal/output"
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
-func replaceCommand(out *output) *cli.Command {
+func replaceCommand(out *output.Printer) *cli.Command {
 	return &cli.Command{
 		Name:  "replace",
 		Usage: "put a program in the place of one that runs, in one step",
@@ -31,10 +33,10 @@ func replaceCommand(out *output) *cli.Command {
 	}
 }
 
-func replace(c *cli.Context, out *output) error {
+func replace(c *cli.Context, out *output.Printer) error {
 	const usage = "xdpmux replace (-i ID | --name NAME) [options] <ifname> <file>[@setting,...]"
 	if c.NArg() != 2 {
-		return usageError("replace needs an interface and a file", usage)
+		return cmdline.UsageError("replace needs an interface and a file", usage)
 	}
 	if err := checkPreview(c); err != nil {
 		return err
@@ -58,11 +60,11 @@ func replace(c *cli.Context, out *output) error {
 		return err
 	}
 	tx := dispatcher.Transaction{Mode: xdp.ModeUnspecified, Replace: []dispatcher.Replacement{r},
-		NativeCompatible: c.Bool("native-compatible"), Warn: out.warnOf, BeforeSwap: out.record}
+		NativeCompatible: c.Bool("native-compatible"), Warn: out.WarnOf, BeforeSwap: record(out)}
 	return change(c, out, ifname, tx, func(done *dispatcher.Committed) {
-		out.tellLoaded(ifname, done.Replaced[0].New)
+		tellLoaded(out, ifname, done.Replaced[0].New)
 		if r.KeepMaps {
-			fmt.Fprintf(out.stdout, "maps kept: %s\nmaps new:  %s\n", listOrNone(done.Replaced[0].KeptMaps), listOrNone(done.Replaced[0].NewMaps))
+			fmt.Fprintf(out.Stdout, "maps kept: %s\nmaps new:  %s\n", listOrNone(done.Replaced[0].KeptMaps), listOrNone(done.Replaced[0].NewMaps))
 		}
 	})
 }
@@ -71,5 +73,5 @@ func listOrNone(names []string) string {
 	if len(names) == 0 {
 		return "none"
 	}
-	return strings.Join(shownAll(names), ", ")
+	return strings.Join(output.ShownAll(names), ", ")
 }

@@ -14,36 +14,38 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/xdpmux/xdpmux/cmd/internal/cmdline"
+	"github.com/xdpmux/xdpmux/cmd/internal/output"
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/inspect"
 	"github.com/xdpmux/xdpmux/dispatcher/maps"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
-func runCommand(out *output) *cli.Command {
+func runCommand(out *output.Printer) *cli.Command {
 	return &cli.Command{
 		Name:      "run",
 		Usage:     "load a program, print what it counts, and unload it at the end or on Ctrl-C",
 		ArgsUsage: "<ifname> <file>[@setting,...]",
 		Flags: append(loadFlags(),
 			&cli.StringFlag{Name: "map", Usage: "print the total of the map of this `NAME` (default: the only one with numbers)"},
-			intervalFlag("print a line", "i"),
-			countFlag("lines"),
+			cmdline.IntervalFlag("print a line", "i"),
+			cmdline.CountFlag("lines"),
 			&cli.BoolFlag{Name: "json", Usage: "print each line as JSON"},
 		),
 		Action: func(c *cli.Context) error { return withMapSize(runForeground(c, out)) },
 	}
 }
 
-func runForeground(c *cli.Context, out *output) (err error) {
+func runForeground(c *cli.Context, out *output.Printer) (err error) {
 	if c.NArg() != 2 {
-		return usageError("run needs an interface and a file", "xdpmux run [options] <ifname> <file>[@setting,...]")
+		return cmdline.UsageError("run needs an interface and a file", "xdpmux run [options] <ifname> <file>[@setting,...]")
 	}
-	interval, err := parseInterval(c.String("interval"))
+	interval, err := cmdline.ParseInterval(c.String("interval"))
 	if err != nil {
 		return err
 	}
-	count, err := parseCount(c)
+	count, err := cmdline.ParseCount(c)
 	if err != nil {
 		return err
 	}
@@ -51,7 +53,7 @@ func runForeground(c *cli.Context, out *output) (err error) {
 	if err != nil {
 		return err
 	}
-	opts.Warn, opts.BeforeSwap = out.warnOf, out.record
+	opts.Warn, opts.BeforeSwap = out.WarnOf, record(out)
 	ifname := c.Args().First()
 	if program, err = parseFileSpec(c.Args().Get(1), program); err != nil {
 		return err
@@ -80,7 +82,7 @@ func runForeground(c *cli.Context, out *output) (err error) {
 		release()
 		switch {
 		case errors.Is(detachErr, xdp.ErrNoProgram):
-			out.warn("program %d was unloaded from %s by somebody else", id, ifname)
+			out.Warn("program %d was unloaded from %s by somebody else", id, ifname)
 		case detachErr != nil:
 			err = detachErr // it matters more than what ended the run
 		}
@@ -100,7 +102,7 @@ func runForeground(c *cli.Context, out *output) (err error) {
 	if c.Bool("json") {
 		line = func(r rate) (string, error) { return r.json(where, done.Programs[0].Loaded, counter) }
 	}
-	return printRates(c.Context, out.stdout, counter, interval, count, stillThere, line)
+	return printRates(c.Context, out.Stdout, counter, interval, count, stillThere, line)
 }
 
 // chooseCounter picks the map of an object file to print: the one with that name,
@@ -112,7 +114,7 @@ func chooseCounter(o *inspect.Object, name string) (string, error) {
 			return name, nil
 		}
 		if m.Name == name {
-			return "", usageError(fmt.Sprintf("the values of map %s aren't numbers", name), "xdpmux map dump --watch shows them")
+			return "", cmdline.UsageError(fmt.Sprintf("the values of map %s aren't numbers", name), "xdpmux map dump --watch shows them")
 		}
 		all = append(all, m.Name)
 		if m.Numeric {
@@ -131,11 +133,11 @@ func chooseCounter(o *inspect.Object, name string) (string, error) {
 	case len(numeric) == 1:
 		return numeric[0], nil
 	case len(numeric) == 0 && !o.BTF:
-		return "", usageError(o.File+" has no type information (BTF), so no map is known to hold numbers", "compile it with -g")
+		return "", cmdline.UsageError(o.File+" has no type information (BTF), so no map is known to hold numbers", "compile it with -g")
 	case len(numeric) == 0:
-		return "", usageError(o.File+" has no map of numbers to print", listed(all))
+		return "", cmdline.UsageError(o.File+" has no map of numbers to print", listed(all))
 	}
-	return "", usageError(fmt.Sprintf("%s has %d maps of numbers", o.File, len(numeric)), "choose one with --map: "+strings.Join(numeric, ", "))
+	return "", cmdline.UsageError(fmt.Sprintf("%s has %d maps of numbers", o.File, len(numeric)), "choose one with --map: "+strings.Join(numeric, ", "))
 }
 
 // patience is how long run waits for others after a signal before another one counts: who
@@ -150,7 +152,7 @@ func holdSignals() (again context.Context, release func()) {
 	again, giveUp := context.WithCancel(context.Background())
 	released, end := context.WithCancel(context.Background())
 	signals, done := make(chan os.Signal, 1), make(chan struct{})
-	signal.Notify(signals, endSignals()...)
+	signal.Notify(signals, cmdline.EndSignals()...)
 	go func() {
 		defer close(done)
 		defer signal.Stop(signals)
@@ -168,7 +170,7 @@ func holdSignals() (again context.Context, release func()) {
 				}
 			}
 		}
-		wait(released, time.After(patience))
+		cmdline.Wait(released, time.After(patience))
 	}()
 	return again, func() {
 		end()
@@ -279,7 +281,7 @@ type rateJSON struct {
 
 func (r rate) json(where xdp.Interface, program xdp.Loaded, m *maps.Map) (string, error) {
 	var b strings.Builder
-	err := newJSON(&b).Encode(rateJSON{r.at, r.seconds, where, program, m.Info, r.total, r.perSecond})
+	err := output.NewJSON(&b).Encode(rateJSON{r.at, r.seconds, where, program, m.Info, r.total, r.perSecond})
 	return b.String(), err
 }
 

@@ -3,11 +3,13 @@ package main
 import (
 	"github.com/urfave/cli/v2"
 
+	"github.com/xdpmux/xdpmux/cmd/internal/cmdline"
+	"github.com/xdpmux/xdpmux/cmd/internal/output"
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
-func setCommand(out *output) *cli.Command {
+func setCommand(out *output.Printer) *cli.Command {
 	return &cli.Command{
 		Name:      "set",
 		Usage:     "change the priority or the actions of a program that runs",
@@ -17,10 +19,10 @@ func setCommand(out *output) *cli.Command {
 	}
 }
 
-func set(c *cli.Context, out *output) error {
+func set(c *cli.Context, out *output.Printer) error {
 	const usage = "xdpmux set (-i ID | --name NAME) [-P PRIO] [-A ACTIONS] <ifname>"
 	if c.NArg() != 1 {
-		return usageError("set needs one interface", usage)
+		return cmdline.UsageError("set needs one interface", usage)
 	}
 	if err := checkPreview(c); err != nil {
 		return err
@@ -32,10 +34,10 @@ func set(c *cli.Context, out *output) error {
 		return err
 	}
 	if s.Priority == nil && s.Actions == nil {
-		return usageError("set needs a priority or actions", usage)
+		return cmdline.UsageError("set needs a priority or actions", usage)
 	}
 	if s.ID, err = target(c, ifname, usage); err != nil {
 		return err
 	}
-	return change(c, out, ifname, dispatcher.Transaction{Mode: xdp.ModeUnspecified, Set: []dispatcher.Setting{s}, Warn: out.warnOf}, nil)
+	return change(c, out, ifname, dispatcher.Transaction{Mode: xdp.ModeUnspecified, Set: []dispatcher.Setting{s}, Warn: out.WarnOf}, nil)
 }

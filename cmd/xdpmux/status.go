@@ -9,19 +9,21 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/xdpmux/xdpmux/cmd/internal/cmdline"
+	"github.com/xdpmux/xdpmux/cmd/internal/output"
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
-func statusCommand(out *output) *cli.Command {
+func statusCommand(out *output.Printer) *cli.Command {
 	return &cli.Command{
 		Name:      "status",
 		Usage:     "show the XDP programs of interfaces, or of all",
 		ArgsUsage: "[ifname]...",
 		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "json", Usage: jsonUsage("the programs")},
+			&cli.BoolFlag{Name: "json", Usage: cmdline.JSONUsage("the programs")},
 			&cli.BoolFlag{Name: "watch", Usage: "show them again and again, until q or Ctrl-C"},
-			intervalFlag("with --watch: show them", "i"),
+			cmdline.IntervalFlag("with --watch: show them", "i"),
 		},
 		Action: func(c *cli.Context) error {
 			print := func(w io.Writer) error { return status(c, out, w) }
@@ -30,15 +32,15 @@ func statusCommand(out *output) *cli.Command {
 				return err
 			}
 			if every == 0 {
-				return print(out.stdout)
+				return print(out.Stdout)
 			}
-			return watch(c.Context, out.stdout, every, !c.Bool("json"), print)
+			return watch(c.Context, out.Stdout, every, !c.Bool("json"), print)
 		},
 	}
 }
 
 // noteNative tells, beside the table, of chains that native tools can't read or change.
-func noteNative(out *output, chains []*dispatcher.Chain) {
+func noteNative(out *output.Printer, chains []*dispatcher.Chain) {
 	if !slices.ContainsFunc(chains, func(c *dispatcher.Chain) bool { return c.Dispatcher != nil }) {
 		return
 	}
@@ -46,26 +48,26 @@ func noteNative(out *output, chains []*dispatcher.Chain) {
 	for _, c := range chains {
 		var e *xdp.Error
 		if errors.As(c.CheckNative(version), &e) {
-			out.say("xdpmux: note: ", e.Msg)
+			out.Say("xdpmux: note: ", e.Msg)
 			if e.Remedy != "" {
-				out.say("  ", e.Remedy)
+				out.Say("  ", e.Remedy)
 			}
 		}
 		if c.NativeLocked {
-			out.say("xdpmux: note: ", fmt.Sprintf("tools of libxdp before 1.5.5 can't change the chain on %s: a program in it changes packet data", c.Interface.Name))
+			out.Say("xdpmux: note: ", fmt.Sprintf("tools of libxdp before 1.5.5 can't change the chain on %s: a program in it changes packet data", c.Interface.Name))
 		}
 	}
 }
 
-func status(c *cli.Context, out *output, w io.Writer) error {
+func status(c *cli.Context, out *output.Printer, w io.Writer) error {
 	// Interfaces that aren't there keep none of the others from being shown.
-	chains, missing := dispatcher.StatusAll(c.Context, interfaceArgs(c.Args().Slice())...)
+	chains, missing := dispatcher.StatusAll(c.Context, cmdline.InterfaceArgs(c.Args().Slice())...)
 	var err error
 	switch {
 	case missing != nil && len(chains) == 0:
 		return missing
 	case c.Bool("json"):
-		err = printJSON(w, chains)
+		err = output.PrintJSON(w, chains)
 	default:
 		err = renderStatus(w, chains)
 		if !c.Bool("watch") {
@@ -108,7 +110,7 @@ const (
 
 // column is a name in a column of so many bytes, which is how C counts.
 func column(name string, width int) string {
-	name = shown(name)
+	name = output.Shown(name)
 	return name + strings.Repeat(" ", max(width-len(name), 0))
 }
 
@@ -132,7 +134,7 @@ func renderChain(b *strings.Builder, c *dispatcher.Chain) {
 	}
 	switch {
 	case c.Err != nil && c.Dispatcher == nil:
-		fmt.Fprintf(b, statusNone, column(c.Interface.Name, 16), "", "<"+shown(c.Problem)+">")
+		fmt.Fprintf(b, statusNone, column(c.Interface.Name, 16), "", "<"+output.Shown(c.Problem)+">")
 	case c.Dispatcher != nil:
 		main(c.Dispatcher, *c.Mode)
 	case c.Legacy != nil:

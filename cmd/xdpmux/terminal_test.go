@@ -10,6 +10,7 @@ import (
 
 	"github.com/creack/pty"
 
+	"github.com/xdpmux/xdpmux/cmd/internal/output"
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/check"
 )
@@ -26,11 +27,11 @@ func TestDumbTerminal(t *testing.T) {
 	for name, plain := range map[string]bool{"dumb": true, "xterm": false} {
 		t.Setenv("TERM", name)
 		t.Setenv("NO_COLOR", "")
-		out := &output{stdout: slave, stderr: slave}
-		if got := out.paint(check.OK, "ok"); (got == "ok") != plain {
+		out := &output.Printer{Stdout: slave, Stderr: slave}
+		if got := paint(out.Stdout, check.OK, "ok"); (got == "ok") != plain {
 			t.Errorf("%s: %q", name, got)
 		}
-		each, end := out.progress(strings.Split("a b c d e f", " "))
+		each, end := progress(out.Stderr, strings.Split("a b c d e f", " "))
 		each(dispatcher.StepSwap, 1)
 		end()
 		must(t, watch(ctx, slave, time.Hour, false, func(w io.Writer) error {

@@ -6,10 +6,12 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/xdpmux/xdpmux/cmd/internal/cmdline"
+	"github.com/xdpmux/xdpmux/cmd/internal/output"
 	"github.com/xdpmux/xdpmux/dispatcher"
 )
 
-func unloadCommand(out *output) *cli.Command {
+func unloadCommand(out *output.Printer) *cli.Command {
 	return &cli.Command{
 		Name:      "unload",
 		Usage:     "unload one XDP program, or all, from interfaces",
@@ -21,7 +23,7 @@ func unloadCommand(out *output) *cli.Command {
 	}
 }
 
-func unload(c *cli.Context, out *output) error {
+func unload(c *cli.Context, out *output.Printer) error {
 	const usage = "xdpmux unload (-a | -i ID | --name NAME) <ifname>..."
 	asked := 0
 	for _, name := range []string{"all", "id", "name"} {
@@ -29,23 +31,23 @@ func unload(c *cli.Context, out *output) error {
 			asked++
 		}
 	}
-	ifnames := interfaceArgs(c.Args().Slice())
+	ifnames := cmdline.InterfaceArgs(c.Args().Slice())
 	switch {
 	case len(ifnames) == 0:
-		return usageError("unload needs an interface", usage)
+		return cmdline.UsageError("unload needs an interface", usage)
 	case asked == 0:
-		return usageError("unload needs a program's id or name, or --all", usage)
+		return cmdline.UsageError("unload needs a program's id or name, or --all", usage)
 	case asked > 1:
-		return usageError("--all, --id and --name exclude each other", usage)
+		return cmdline.UsageError("--all, --id and --name exclude each other", usage)
 	}
 	if err := checkPreview(c); err != nil {
 		return err
 	}
-	opts := dispatcher.DetachOptions{Warn: out.warnOf}
+	opts := dispatcher.DetachOptions{Warn: out.WarnOf}
 	remove, preview := opts.DetachAll, dispatcher.PreviewDetachAll
 	if !c.Bool("all") {
 		if c.IsSet("id") { // before anything is unloaded
-			if _, err := parseID(c.String("id"), ifnames[0]); err != nil {
+			if _, err := cmdline.ParseID(c.String("id"), ifnames[0]); err != nil {
 				return err
 			}
 		}
@@ -68,7 +70,7 @@ func unload(c *cli.Context, out *output) error {
 		return previewUnload(c, out, ifnames, preview)
 	}
 	// What can't be done on one keeps none of the others from being done.
-	each, end := out.progress(ifnames)
+	each, end := progress(out.Stderr, ifnames)
 	defer end()
 	var errs []error
 	for i, ifname := range ifnames {
@@ -86,7 +88,7 @@ func unload(c *cli.Context, out *output) error {
 }
 
 // previewUnload prints what would be left, and at the end what couldn't be unloaded.
-func previewUnload(c *cli.Context, out *output, ifnames []string, preview func(context.Context, string) (*dispatcher.Preview, error)) error {
+func previewUnload(c *cli.Context, out *output.Printer, ifnames []string, preview func(context.Context, string) (*dispatcher.Preview, error)) error {
 	previews := []*dispatcher.Preview{}
 	var errs []error
 	for _, ifname := range ifnames {

@@ -6,11 +6,13 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/xdpmux/xdpmux/cmd/internal/cmdline"
+	"github.com/xdpmux/xdpmux/cmd/internal/output"
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
-func upgradeCommand(out *output) *cli.Command {
+func upgradeCommand(out *output.Printer) *cli.Command {
 	return &cli.Command{
 		Name:  "upgrade",
 		Usage: "give a chain the dispatcher that the native tools of this host share",
@@ -26,9 +28,9 @@ func upgradeCommand(out *output) *cli.Command {
 	}
 }
 
-func upgrade(c *cli.Context, out *output) error {
+func upgrade(c *cli.Context, out *output.Printer) error {
 	if c.NArg() != 1 {
-		return usageError("upgrade needs one interface", "xdpmux upgrade <ifname> [--to 2|3]")
+		return cmdline.UsageError("upgrade needs one interface", "xdpmux upgrade <ifname> [--to 2|3]")
 	}
 	if err := checkPreview(c); err != nil {
 		return err
@@ -38,10 +40,10 @@ func upgrade(c *cli.Context, out *output) error {
 		return err
 	}
 	ifname := c.Args().First()
-	tx := dispatcher.Transaction{Mode: xdp.ModeUnspecified, Version: version, NativeCompatible: c.Bool("native-compatible"), Warn: out.warnOf}
+	tx := dispatcher.Transaction{Mode: xdp.ModeUnspecified, Version: version, NativeCompatible: c.Bool("native-compatible"), Warn: out.WarnOf}
 	return change(c, out, ifname, tx, func(done *dispatcher.Committed) {
-		if out.verbosity > 0 {
-			out.say("xdpmux: ", fmt.Sprintf("the chain on %s has a dispatcher of version %d", ifname, done.Chain.Version))
+		if out.Verbosity > 0 {
+			out.Say("xdpmux: ", fmt.Sprintf("the chain on %s has a dispatcher of version %d", ifname, done.Chain.Version))
 		}
 	})
 }
@@ -54,13 +56,13 @@ func upgradeTo(c *cli.Context) (int, error) {
 	if c.IsSet("to") {
 		i := slices.Index(versions, c.String("to"))
 		if i < 0 {
-			return 0, usageError(fmt.Sprintf("--to %q is no version that xdpmux writes", c.String("to")), "xdpmux upgrade <ifname> [--to 2|3]")
+			return 0, cmdline.UsageError(fmt.Sprintf("--to %q is no version that xdpmux writes", c.String("to")), "xdpmux upgrade <ifname> [--to 2|3]")
 		}
 		return i + 2, nil
 	}
 	version, err := dispatcher.NativeVersion()
 	if err == nil && version == 0 {
-		return 0, usageError("no libxdp is installed here that says which version to take", "xdpmux upgrade <ifname> --to 2|3")
+		return 0, cmdline.UsageError("no libxdp is installed here that says which version to take", "xdpmux upgrade <ifname> --to 2|3")
 	}
 	return min(max(version, 2), 3), err
 }

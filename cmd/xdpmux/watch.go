@@ -9,6 +9,10 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/xdpmux/xdpmux/cmd/internal/cmdline"
+	"github.com/xdpmux/xdpmux/cmd/internal/help"
+	"github.com/xdpmux/xdpmux/cmd/internal/terminal"
 )
 
 // watch has print write a block again and again until ctx ends, or q is typed: in
@@ -17,7 +21,7 @@ import (
 func watch(ctx context.Context, w io.Writer, every time.Duration, heading bool, print func(io.Writer) error) error {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
-	keys, end := readKeys()
+	keys, end := terminal.ReadKeys()
 	defer end()
 	hint := ""
 	if keys != nil {
@@ -33,8 +37,8 @@ func watch(ctx context.Context, w io.Writer, every time.Duration, heading bool, 
 			return nil
 		}
 		text := block.String()
-		if drawable(w) {
-			rows, columns := terminalSize(w)
+		if terminal.Drawable(w) {
+			rows, columns := terminal.Size(w)
 			text = repaint(text, rows, columns)
 		}
 		if _, errWrite := io.WriteString(w, text); err == nil {
@@ -68,10 +72,10 @@ func waitTick(ctx context.Context, tick *time.Ticker, keys <-chan byte) bool {
 // watchInterval is the interval of a command with --watch; 0: that isn't given.
 func watchInterval(c *cli.Context) (time.Duration, error) {
 	if c.Bool("watch") {
-		return parseInterval(c.String("interval"))
+		return cmdline.ParseInterval(c.String("interval"))
 	}
 	if c.IsSet("interval") {
-		return 0, usageError("--interval goes with --watch", "xdpmux "+fullName(c.Command)+" --watch --interval "+c.String("interval"))
+		return 0, cmdline.UsageError("--interval goes with --watch", "xdpmux "+help.FullName(c.Command)+" --watch --interval "+c.String("interval"))
 	}
 	return 0, nil
 }
@@ -88,14 +92,4 @@ func repaint(text string, rows, columns int) string {
 	}
 	const home, clearLine, clearBelow = "\x1b[H", "\x1b[K\n", "\x1b[J"
 	return home + strings.Join(lines, clearLine) + clearLine + clearBelow
-}
-
-// wait says false if ctx ends first.
-func wait(ctx context.Context, until <-chan time.Time) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-until:
-		return true
-	}
 }

@@ -5,6 +5,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -110,5 +111,31 @@ func TestBreaks(t *testing.T) {
 		if got := breaks(c.dir, c.imported, false); (got != "") != c.broken {
 			t.Errorf("%s imports %s: %q", c.dir, c.imported, got)
 		}
+	}
+}
+
+// TestXdpmuxIsLean keeps out of xdpmux what stats, top and trace need. These libraries cost
+// each start of a program that has them, and xdpmux is started for each change of a chain.
+func TestXdpmuxIsLean(t *testing.T) {
+	heavy := []string{"github.com/gopacket/", "github.com/prometheus/", "github.com/gdamore/tcell/", "google.golang.org/protobuf/"}
+	linked := map[string]int{}
+	for _, program := range []string{"xdpmux", "xdpmux-observe"} {
+		out, err := exec.Command("go", "list", "-deps", "../../cmd/"+program).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range strings.Fields(string(out)) {
+			for _, h := range heavy {
+				if strings.HasPrefix(path, h) {
+					linked[program]++
+					if program == "xdpmux" {
+						t.Errorf("xdpmux has %s in it", path)
+					}
+				}
+			}
+		}
+	}
+	if linked["xdpmux-observe"] == 0 {
+		t.Error("xdpmux-observe has none of these either: the list has other names than the libraries")
 	}
 }

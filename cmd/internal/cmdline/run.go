@@ -1,0 +1,74 @@
+package cmdline
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/xdpmux/xdpmux/cmd/internal/output"
+)
+
+// Main runs a program until it ends or a signal ends it, and exits with its status.
+func Main(run func(ctx context.Context, args []string, stdout, stderr io.Writer) int) {
+	// A change of a chain is not interrupted half way: the first signal only keeps
+	// it from starting. The second one kills, for whoever waits for another's lock.
+	ctx, stop := signal.NotifyContext(context.Background(), EndSignals()...)
+	context.AfterFunc(ctx, stop)
+	signal.Ignore(syscall.SIGPIPE) // a reader that goes away is no reason to leave a chain half way
+	os.Exit(run(ctx, os.Args[1:], output.NewStream(ctx, os.Stdout), output.NewStream(ctx, os.Stderr)))
+}
+
+// Run does what args say, prints errors, and returns the exit status.
+func Run(ctx context.Context, app *cli.App, out *output.Printer, args []string) int {
+	args, err := Normalize(app, args)
+	if err == nil {
+		out.Verbosity = countVerbose(args)
+		err = app.RunContext(ctx, append([]string{app.Name}, args...))
+	}
+	var status ExitStatus
+	if err == nil || errors.As(err, &status) {
+		err = cmp.Or(out.WriteError(), err)
+	}
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, syscall.EPIPE):
+		return 0 // the reader of the output has seen enough
+	case errors.As(err, &status):
+		return int(status)
+	}
+	out.PrintError(err)
+	return 1
+}
+
+// ExitStatus is how a command ends that has said all that is to be said.
+type ExitStatus int
+
+func (s ExitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
+
+// EndSignals are the signals that end a process that doesn't catch them. nohup and a
+// shell's & have SIGHUP or SIGINT ignored, and then it stays so.
+func EndSignals() []os.Signal {
+	signals := []os.Signal{syscall.SIGTERM}
+	for s := syscall.Signal(1); s <= lastSignal; s++ {
+		switch s {
+		case syscall.SIGKILL, syscall.SIGSTOP, syscall.SIGTERM, syscall.SIGPIPE,
+			syscall.SIGCHLD, syscall.SIGCONT, syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGURG, syscall.SIGWINCH:
+			continue
+		}
+		if !signal.Ignored(s) {
+			signals = append(signals, s)
+		}
+	}
+	return signals
+}
+
+// lastSignal is SIGRTMAX of signal(7).
+const lastSignal = 64

@@ -1,0 +1,44 @@
+package cmdline
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+)
+
+// StdinName is what errors call standard input.
+const StdinName = "standard input"
+
+// ReadStdin reads standard input whole, if it has no more than limit bytes. It ends with
+// ctx, whoever writes.
+func ReadStdin(ctx context.Context, limit int) ([]byte, error) {
+	data, err := Interruptible(ctx, func() ([]byte, error) {
+		return io.ReadAll(io.LimitReader(os.Stdin, int64(limit)+1))
+	})
+	if err == nil && len(data) > limit {
+		return nil, UsageError(fmt.Sprintf("%s has more than %d MiB, which is too much", StdinName, limit>>20), "")
+	}
+	return data, err
+}
+
+// Interruptible does what can wait for others for ever, such as reading from a pipe: it
+// returns when ctx ends, and leaves f behind, which ends with the process.
+func Interruptible[T any](ctx context.Context, f func() (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	done := make(chan result, 1)
+	go func() {
+		value, err := f()
+		done <- result{value, err}
+	}()
+	select {
+	case <-ctx.Done():
+		var none T
+		return none, ctx.Err()
+	case r := <-done:
+		return r.value, r.err
+	}
+}

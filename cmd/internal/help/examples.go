@@ -1,0 +1,102 @@
+package help
+
+import "github.com/urfave/cli/v2"
+
+// Example is a call, and what it is for.
+type Example struct{ Call, What string }
+
+// Examples are those of each command's help and of the man page.
+var Examples = map[string][]Example{
+	"load": {
+		{"xdpmux load eth0 filter.o", "add a program to what runs on eth0"},
+		{"xdpmux load eth0 count.o filter.o@prio=10,name=xdp_main", "two in one step, the second with settings of its own"},
+		{"xdpmux load eth0,eth1 filter.o -P 5 -A PASS,DROP", "on two interfaces, with one set of maps"},
+	},
+	"unload": {
+		{"xdpmux unload eth0 --name xdp_main", "take one program out of the chain"},
+		{"xdpmux unload --all eth0 eth1", "take everything off two interfaces"},
+	},
+	"replace": {
+		{"xdpmux replace eth0 --name xdp_main filter2.o --keep-maps", "a new version goes on with the counters of the old one"},
+		{"xdpmux replace eth0 -i 42 filter2.o@prio=7", "and moves to another place"},
+	},
+	"set": {
+		{"xdpmux set eth0 --name xdp_main -P 5", "have the program run earlier"},
+		{"xdpmux set eth0 -i 42 -A PASS,TX", "have others run after its XDP_PASS and XDP_TX"},
+	},
+	"upgrade": {
+		{"xdpmux upgrade eth0", "have the native tools of this host share the chain again"},
+		{"xdpmux upgrade eth0 --to 3 --dry-run", "would it run in a dispatcher of libxdp 1.6?"},
+	},
+	"status": {
+		{"xdpmux status", "what runs where"},
+		{"xdpmux status eth0 --watch -i 5", "look again each 5 seconds"},
+		{"xdpmux status --json eth0 | jq '.[].programs[].id'", "for scripts"},
+	},
+	"clean": {
+		{"xdpmux clean --dry-run", "list what vanished interfaces left behind"},
+		{"xdpmux clean --json", "remove it, and say what it was, for scripts"},
+	},
+	"features": {
+		{"xdpmux features eth0", "does the driver do XDP_REDIRECT?"},
+	},
+	"inspect": {
+		{"xdpmux inspect filter.o", "what is in the file, and would it load?"},
+	},
+	"map list": {
+		{"xdpmux map list eth0", "which maps are there, and who uses them"},
+	},
+	"map dump": {
+		{"xdpmux map dump eth0 rxcnt --watch", "see counters grow"},
+		{"xdpmux map dump eth0 blocked --key 192.0.2.7", "is this address in it?"},
+	},
+	"map update": {
+		{"xdpmux map update eth0 blocked --key 192.0.2.7 --value 1", "put an address into a filter that runs"},
+		{"xdpmux map update eth0 tx_ports --key 0 --value eth1", "send what a program redirects to port 0 out of eth1"},
+	},
+	"map delete": {
+		{"xdpmux map delete eth0 blocked --key 192.0.2.7", "and take it out again"},
+	},
+	"run": {
+		{"xdpmux run eth0 count.o -i 5", "try a program until Ctrl-C, with a line each 5 seconds"},
+	},
+	"plan": {
+		{"xdpmux plan -f /etc/xdpmux", "what would apply change?"},
+	},
+	"apply": {
+		{"xdpmux apply -f state.yaml", "make it so"},
+	},
+	"export": {
+		{"xdpmux export eth0 >state.yaml", "write down what apply has put there"},
+	},
+	"check": {
+		{"xdpmux check eth0", "can this machine run a chain on eth0?"},
+	},
+	"completion": {
+		{`eval "$(xdpmux completion bash)"`, "for this shell"},
+	},
+	"stats": {
+		{"xdpmux stats eth0", "who drops how many, each second"},
+		{"xdpmux stats eth0 eth1 -i 10 -c 6 --json", "a minute for a script"},
+		{"xdpmux stats --listen 127.0.0.1:9435", "all interfaces, for Prometheus"},
+	},
+	"top": {
+		{"xdpmux top", "all interfaces, full screen"},
+	},
+	"trace": {
+		{"xdpmux trace eth0 --live --verdict DROP -c 10", "ten packets that were dropped, and by whom"},
+		{"xdpmux trace eth0 --pcap packets.pcap", "what would the chain do to these?"},
+	},
+	"help": {
+		{"xdpmux help map dump", "the options of map dump"},
+	},
+}
+
+// ExamplesOf are the examples of a command, or of those below it.
+func ExamplesOf(command *cli.Command) []Example {
+	all := Examples[FullName(command)]
+	for _, sub := range command.Subcommands {
+		all = append(all, ExamplesOf(sub)...)
+	}
+	return all
+}

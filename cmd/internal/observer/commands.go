@@ -1,0 +1,80 @@
+// Package observer defines the commands of xdpmux-observe, and none of what they do.
+package observer
+
+import (
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/xdpmux/xdpmux/cmd/internal/cmdline"
+	"github.com/xdpmux/xdpmux/dispatcher/observe"
+)
+
+// Commands are stats, top and trace, as they are called. What they do stands on
+// libraries that cost every start of a program tens of milliseconds of an emulated
+// processor: packet dissection, Prometheus, a terminal. So xdpmux has these definitions
+// for help and completion, and starts xdpmux-observe for what they do.
+func Commands(stats, top, trace cli.ActionFunc) []*cli.Command {
+	return []*cli.Command{statsCommand(stats), topCommand(top), traceCommand(trace)}
+}
+
+func statsCommand(action cli.ActionFunc) *cli.Command {
+	return &cli.Command{
+		Name:      "stats",
+		Usage:     "count what each program of a chain does to packets",
+		ArgsUsage: "[ifname]...",
+		Description: "Counts while it runs, and leaves the chain as it was. Rates are those of the last interval. A " +
+			"program has \"decided\" a packet whose chain ended with its verdict, and \"handed on\" the others. " +
+			"Without names all interfaces are observed, those that come or get a program later too.",
+		Flags: []cli.Flag{
+			cmdline.IntervalFlag("report", "i"),
+			cmdline.CountFlag("reports"),
+			&cli.BoolFlag{Name: "latency", Usage: "measure how long each program takes, which takes two to three times what counting alone does"},
+			&cli.BoolFlag{Name: "json", Usage: "print each report as one line of JSON"},
+			&cli.BoolFlag{Name: "prometheus", Usage: "print what one interval counts as a Prometheus scrape, and end"},
+			&cli.StringFlag{Name: "listen", Usage: "serve Prometheus scrapes at http://`ADDRESS`/metrics, such as 127.0.0.1:9435; without a host on loopback only"},
+		},
+		Action: action,
+	}
+}
+
+func topCommand(action cli.ActionFunc) *cli.Command {
+	return &cli.Command{
+		Name:      "top",
+		Usage:     "watch what the programs of one chain, or of all, do to packets",
+		ArgsUsage: "[ifname]...",
+		Flags: []cli.Flag{
+			cmdline.IntervalFlag("refresh", "i"),
+			&cli.BoolFlag{Name: "latency", Usage: "measure how long each program takes, which takes two to three times what counting alone does"},
+		},
+		Action: action,
+	}
+}
+
+func traceCommand(action cli.ActionFunc) *cli.Command {
+	return &cli.Command{
+		Name:      "trace",
+		Usage:     "show the way of packets through a chain: of a capture, or of the wire",
+		ArgsUsage: "<ifname>",
+		Description: "With --pcap the packets of a file go through the installed chain by test run, without the wire. " +
+			"With --live the packets of the wire are shown, as the chain left them.",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "pcap", Usage: "trace the packets of `FILE`, pcap or pcapng; - is standard input"},
+			&cli.BoolFlag{Name: "live", Usage: "trace the packets that the interface receives"},
+			&cli.BoolFlag{Name: "json", Usage: "print each packet as one line of JSON"},
+			&cli.StringFlag{Name: "out", Usage: "with --pcap: write the packets as the chain left them to `DIR`, one pcapng per verdict"},
+			&cli.BoolFlag{Name: "force", Usage: "with --out and --write: replace files that are there"},
+			cmdline.CountFlag("packets, with --live"),
+			&cli.StringFlag{Name: "verdict", Usage: "with --live: only packets with these final `VERDICTS`, joined by commas: " + strings.Join(observe.VerdictNames(), ", ")},
+			&cli.StringFlag{Name: "id", Aliases: []string{"i"}, Usage: "with --live: only packets that the program with this `ID` decided"},
+			&cli.StringFlag{Name: "name", Usage: "with --live: only packets that the program of this `NAME` decided"},
+			&cli.StringFlag{Name: "sample", Value: "1/1", Usage: "with --live: only a random `PART` of them, such as 1/100"},
+			&cli.StringFlag{Name: "write", Usage: "with --live: write the packets to `FILE` too, as pcapng"},
+		},
+		Action: action,
+	}
+}
+
+// Name is the program that does what they do. It lies beside xdpmux, or where make
+// install puts it, seen from there.
+const Name = "xdpmux-observe"

@@ -1,0 +1,150 @@
+// Package output is what commands print: facts on standard output, diagnostics on
+// standard error. What comes from outside is printed so that a terminal can show it.
+package output
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
+)
+
+// Version is xdpmux's own, set by the Makefile.
+var Version = "unknown"
+
+// Printer is where a command prints: facts to stdout, diagnostics to stderr.
+type Printer struct {
+	Stdout, Stderr io.Writer
+	Verbosity      int // how often -v was given
+}
+
+// New prints there, and keeps the first error of writing to stdout.
+func New(stdout, stderr io.Writer) *Printer {
+	return &Printer{Stdout: &firstError{Writer: stdout}, Stderr: stderr}
+}
+
+// WriteError is the first error of writing to standard output.
+func (o *Printer) WriteError() error {
+	if w, ok := o.Stdout.(*firstError); ok {
+		return w.err
+	}
+	return nil
+}
+
+// firstError writes, and keeps the first error of that. Most commands print line by line
+// and look at none.
+type firstError struct {
+	io.Writer
+	err error
+}
+
+func (w *firstError) Write(p []byte) (int, error) {
+	n, err := w.Writer.Write(p)
+	if w.err == nil {
+		w.err = err
+	}
+	return n, err
+}
+
+// Unwrap is what is written to, to ask about a terminal.
+func (w *firstError) Unwrap() io.Writer { return w.Writer }
+
+// PrintVersion prints the versions of xdpmux and the libraries that it uses.
+func (o *Printer) PrintVersion() {
+	fmt.Fprintf(o.Stdout, "xdpmux version %s using libxdp version %s and libbpf version %s\n",
+		Version, dispatcher.LibxdpVersion(), dispatcher.LibbpfVersion())
+}
+
+// ConnectLog shows what the C libraries say, as far as -v asks for it.
+func (o *Printer) ConnectLog() {
+	show := func(library string, _ xdp.LogLevel, text string) {
+		for line := range strings.SplitSeq(text, "\n") {
+			fmt.Fprintf(o.Stderr, "%s\n", Shown(strings.TrimSpace(prefixed(library, line))))
+		}
+	}
+	switch o.Verbosity {
+	case 0:
+		dispatcher.SetLog(0, 0, nil)
+	case 1:
+		dispatcher.SetLog(xdp.LogWarn, xdp.LogDebug, show)
+	default:
+		dispatcher.SetLog(xdp.LogDebug, xdp.LogDebug, show)
+	}
+}
+
+// prefixed names the library, which most but not all of its messages do
+// themselves.
+func prefixed(library, line string) string {
+	if strings.HasPrefix(strings.TrimSpace(line), library+":") {
+		return line
+	}
+	return library + ": " + line
+}
+
+// Say prints a line of a diagnostic, whose text may hold names from outside.
+func (o *Printer) Say(before, text string) { fmt.Fprintf(o.Stderr, "%s%s\n", before, Shown(text)) }
+
+// Warn prints a warning, whose arguments may hold names from outside.
+func (o *Printer) Warn(format string, args ...any) {
+	o.Say("xdpmux: warning: ", fmt.Sprintf(format, args...))
+}
+
+// WarnOf warns of what a change will bring.
+func (o *Printer) WarnOf(err error) {
+	o.Warn("%v", err)
+	var e *xdp.Error
+	if errors.As(err, &e) && e.Remedy != "" {
+		o.Say("  ", e.Remedy)
+	}
+}
+
+// verifierLines is how much of a verifier's log is shown without -v: the reason
+// stands at its end.
+const verifierLines = 8
+
+// PrintError prints one line of what went wrong, then the end of the verifier's
+// log if there is one, then what to do; for each error of several.
+func (o *Printer) PrintError(err error) {
+	if several, ok := err.(interface{ Unwrap() []error }); ok {
+		if _, ok := err.(*xdp.Error); !ok {
+			for _, err := range several.Unwrap() {
+				o.PrintError(err)
+			}
+			return
+		}
+	}
+	if errors.Is(err, context.Canceled) {
+		var e *xdp.Error
+		if errors.As(err, &e) { // what it was waiting for
+			o.Say("xdpmux: interrupted: ", e.Msg)
+		} else {
+			fmt.Fprintln(o.Stderr, "xdpmux: interrupted")
+		}
+		return
+	}
+	o.Say("xdpmux: ", err.Error())
+	if log := strings.TrimSpace(dispatcher.VerifierLog(err)); log != "" {
+		lines := strings.Split(log, "\n")
+		if o.Verbosity == 0 && len(lines) > verifierLines {
+			lines = lines[len(lines)-verifierLines:]
+			fmt.Fprintf(o.Stderr, "  the end of the verifier's log (-v shows all of it):\n")
+		}
+		for _, line := range lines {
+			o.Say("  | ", line)
+		}
+	}
+	var e *xdp.Error
+	if !errors.As(err, &e) {
+		return
+	}
+	if e.Remedy != "" {
+		o.Say("  ", e.Remedy)
+	}
+	if o.Verbosity > 0 && e.Err != nil {
+		o.Say("  cause: ", e.Err.Error())
+	}
+}

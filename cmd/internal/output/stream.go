@@ -1,0 +1,59 @@
+package output
+
+import (
+	"context"
+	"os"
+	"slices"
+	"sync"
+	"time"
+)
+
+// grace is how long a reader may take after a signal to read what is being written.
+const grace = 500 * time.Millisecond
+
+// Stream is standard output or standard error. A reader that doesn't read, such as the
+// other end of a full pipe, keeps it waiting only until ctx ends.
+type Stream struct {
+	ctx  context.Context
+	file *os.File
+
+	mutex sync.Mutex
+	stuck bool // a write was given up: it ends with the process
+}
+
+// NewStream writes to file.
+func NewStream(ctx context.Context, file *os.File) *Stream { return &Stream{ctx: ctx, file: file} }
+
+// Write is that of the file, or fails a little after ctx has ended.
+func (s *Stream) Write(b []byte) (int, error) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	if s.stuck {
+		return 0, s.ctx.Err()
+	}
+	type result struct {
+		n   int
+		err error
+	}
+	done := make(chan result, 1)
+	b = slices.Clone(b) // it may outlive the call
+	go func() {
+		n, err := s.file.Write(b)
+		done <- result{n, err}
+	}()
+	select {
+	case r := <-done:
+		return r.n, r.err
+	case <-s.ctx.Done():
+	}
+	select {
+	case r := <-done:
+		return r.n, r.err
+	case <-time.After(grace):
+		s.stuck = true
+		return 0, s.ctx.Err()
+	}
+}
+
+// Fd is the file's, to ask about a terminal.
+func (s *Stream) Fd() uintptr { return s.file.Fd() }

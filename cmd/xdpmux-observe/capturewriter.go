@@ -1,0 +1,181 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+	"github.com/gopacket/gopacket/pcapgo"
+	"golang.org/x/sys/unix"
+
+	"github.com/xdpmux/xdpmux/dispatcher/observe"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
+)
+
+// captureWriter writes a pcapng file. It has its name only when all is written.
+type captureWriter struct {
+	name  string
+	part  string // what it is called until then; empty: a pipe or device, written as it is
+	force bool   // put it in place of a file that is there
+	file  *os.File
+	ng    *pcapgo.NgWriter
+}
+
+func createCapture(name string, force bool) (_ *captureWriter, err error) {
+	w := &captureWriter{name: name, force: force}
+	info, err := os.Stat(name)
+	switch {
+	case err == nil && !info.Mode().IsRegular():
+		w.file, err = os.OpenFile(name, os.O_WRONLY, 0)
+	case err == nil && !force:
+		return nil, alreadyThere(name)
+	default:
+		w.part = filepath.Join(filepath.Dir(name), fmt.Sprintf(".%s.%d", filepath.Base(name), os.Getpid()))
+		w.file, err = os.OpenFile(w.part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	}
+	if err != nil {
+		return nil, cantWrite(name, err)
+	}
+	w.ng, err = pcapgo.NewNgWriter(w.file, layers.LinkTypeEthernet)
+	if err != nil {
+		return nil, errors.Join(err, w.discard())
+	}
+	return w, nil
+}
+
+func alreadyThere(name string) error {
+	return &xdp.Error{Kind: xdp.ErrInvalid, Err: fs.ErrExist, Msg: name + " is there already", Remedy: "choose another name; --force replaces it"}
+}
+
+func cantWrite(name string, err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		err = path.Err
+	}
+	return &xdp.Error{Kind: xdp.ErrInvalid, Err: err, Msg: fmt.Sprintf("can't write %s: %v", name, err)}
+}
+
+func (w *captureWriter) write(at time.Time, data []byte, length int) error {
+	info := gopacket.CaptureInfo{Timestamp: at, CaptureLength: len(data), Length: length}
+	if err := w.ng.WritePacket(info, data); err != nil {
+		return cantWrite(w.name, err)
+	}
+	return nil
+}
+
+// finish gives the file its name. If it can't, the packets stay where the error says.
+func (w *captureWriter) finish() error {
+	if err := errors.Join(w.ng.Flush(), w.file.Close()); err != nil {
+		return errors.Join(cantWrite(w.name, err), w.remove())
+	}
+	if w.part == "" {
+		return nil
+	}
+	if err := rename(w.part, w.name, w.force); err != nil {
+		return &xdp.Error{Kind: xdp.ErrInvalid, Err: err,
+			Msg: fmt.Sprintf("can't name the file %s: %v", w.name, err), Remedy: "the packets are in " + w.part}
+	}
+	return nil
+}
+
+// discard leaves nothing of the file.
+func (w *captureWriter) discard() error { return errors.Join(w.file.Close(), w.remove()) }
+
+func (w *captureWriter) remove() error {
+	if w.part == "" {
+		return nil
+	}
+	return os.Remove(w.part)
+}
+
+// rename replaces a file that is there only by force.
+func rename(from, to string, force bool) error {
+	if !force {
+		err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
+		if !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOSYS) {
+			return err
+		}
+		// A file system that doesn't know how, such as NFS.
+		if _, err := os.Lstat(to); err == nil {
+			return fs.ErrExist
+		}
+	}
+	return os.Rename(from, to)
+}
+
+// verdictFiles writes packets into one file a verdict.
+type verdictFiles struct {
+	dir   string
+	force bool
+	files map[string]*captureWriter
+}
+
+// newVerdictFiles looks before the first packet whether its files can be written: over
+// none that is there, and never over the input, which --force doesn't mean.
+func newVerdictFiles(dir string, force bool, input *os.File) (*verdictFiles, error) {
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return nil, &xdp.Error{Kind: xdp.ErrInvalid, Err: err, Msg: fmt.Sprintf("can't make directory %s: %v", dir, errors.Unwrap(err))}
+	}
+	v := &verdictFiles{dir, force, map[string]*captureWriter{}}
+	in, err := input.Stat()
+	if err != nil {
+		return nil, err
+	}
+	for _, verdict := range observe.VerdictNames() {
+		info, err := os.Stat(v.path(verdict))
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+		case err != nil:
+			return nil, cantWrite(v.path(verdict), err)
+		case os.SameFile(in, info):
+			return nil, &xdp.Error{Kind: xdp.ErrInvalid, Msg: v.path(verdict) + " is the capture itself", Remedy: "choose another directory with --out"}
+		case !force:
+			return nil, alreadyThere(v.path(verdict))
+		}
+	}
+	return v, nil
+}
+
+func (v *verdictFiles) path(verdict string) string { return filepath.Join(v.dir, verdict+".pcapng") }
+
+func (v *verdictFiles) write(verdict string, at time.Time, data []byte, length int) error {
+	w := v.files[verdict]
+	if w == nil {
+		var err error
+		if w, err = createCapture(v.path(verdict), v.force); err != nil {
+			return err
+		}
+		v.files[verdict] = w
+	}
+	return w.write(at, data, length)
+}
+
+// finish leaves the files of the verdicts that were given, and none of an earlier trace
+// for the others.
+func (v *verdictFiles) finish() error {
+	var errs []error
+	for _, verdict := range observe.VerdictNames() {
+		switch w := v.files[verdict]; {
+		case w != nil:
+			errs = append(errs, w.finish())
+		case v.force:
+			if err := os.Remove(v.path(verdict)); !errors.Is(err, fs.ErrNotExist) {
+				errs = append(errs, err)
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (v *verdictFiles) discard() error {
+	var errs []error
+	for _, w := range v.files {
+		errs = append(errs, w.discard())
+	}
+	return errors.Join(errs...)
+}

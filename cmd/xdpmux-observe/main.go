@@ -1,0 +1,28 @@
+// Command xdpmux-observe is stats, top and trace of xdpmux, which starts it for them.
+package main
+
+import (
+	"context"
+	"io"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/xdpmux/xdpmux/cmd/internal/cmdline"
+	"github.com/xdpmux/xdpmux/cmd/internal/observer"
+	"github.com/xdpmux/xdpmux/cmd/internal/output"
+)
+
+func main() { cmdline.Main(run) }
+
+// run is main without the process around it. It returns the exit status.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	out := output.New(stdout, stderr)
+	return cmdline.Run(ctx, newApp(out), out, args)
+}
+
+func newApp(out *output.Printer) *cli.App {
+	with := func(do func(*cli.Context, *output.Printer) error) cli.ActionFunc {
+		return func(c *cli.Context) error { return do(c, out) }
+	}
+	return cmdline.NewApp(out, observer.Commands(with(stats), with(top), with(trace))...)
+}

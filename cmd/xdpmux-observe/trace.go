@@ -1,0 +1,315 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/xdpmux/xdpmux/cmd/internal/capture"
+	"github.com/xdpmux/xdpmux/cmd/internal/cmdline"
+	"github.com/xdpmux/xdpmux/cmd/internal/output"
+	"github.com/xdpmux/xdpmux/dispatcher/observe"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
+)
+
+func trace(c *cli.Context, out *output.Printer) error {
+	const usage = "xdpmux trace <ifname> (--pcap FILE | --live) [options]"
+	switch {
+	case c.NArg() != 1:
+		return cmdline.UsageError("trace needs one interface", usage)
+	case c.IsSet("pcap") == c.Bool("live"):
+		return cmdline.UsageError("trace needs one of --pcap and --live", usage)
+	case c.IsSet("id") && c.IsSet("name"):
+		return cmdline.UsageError("--id and --name exclude each other", usage)
+	}
+	only := map[bool][]string{true: {"out"}, false: {"count", "verdict", "id", "name", "sample", "write"}}
+	for _, name := range only[c.Bool("live")] {
+		if c.IsSet(name) {
+			return cmdline.UsageError(fmt.Sprintf("--%s doesn't go with this kind of trace", name), "xdpmux trace --help lists the options")
+		}
+	}
+	if c.Bool("force") && !c.IsSet("out") && !c.IsSet("write") {
+		return cmdline.UsageError("--force replaces files, and none is written", "it goes with --out and --write")
+	}
+	if c.Bool("live") {
+		return traceLive(c, out)
+	}
+	return tracePcap(c, out)
+}
+
+// replayNote says where a test run is not the wire.
+const replayNote = "by test run: packets come in on receive queue 0, XDP_TX and XDP_REDIRECT send nothing, XDP_PASS reaches no stack; the programs' maps really change"
+
+func tracePcap(c *cli.Context, out *output.Printer) (err error) {
+	r, err := observe.OpenReplay(c.Context, c.Args().First())
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	file, err := openCapture(c.Context, c.String("pcap"), r.MaxLen())
+	if err != nil {
+		return err
+	}
+	defer file.close()
+	var files *verdictFiles
+	if c.IsSet("out") {
+		if files, err = newVerdictFiles(c.String("out"), c.Bool("force"), file.file); err != nil {
+			return err
+		}
+		defer func() {
+			if err == nil {
+				err = files.finish()
+			} else {
+				err = errors.Join(err, files.discard())
+			}
+		}()
+	}
+	w := bufio.NewWriterSize(out.Stdout, 1<<16)
+	defer func() { err = errors.Join(err, w.Flush()) }()
+	p := newTracePrinter(w, c.Bool("json"), r.Programs())
+	fmt.Fprintln(out.Stderr, "xdpmux: "+replayNote)
+	file.warn(out)
+	d := newDissector()
+	err = file.each(c.Context, func(n int, packet capture.Packet) error {
+		t, err := r.Run(packet.Data)
+		if err != nil {
+			return err
+		}
+		t.Time = packet.Time
+		if files != nil {
+			missing := packet.Length - len(packet.Data)
+			if err := files.write(verdictName(t.Verdict), t.Time, t.Data, t.Length+missing); err != nil {
+				return err
+			}
+		}
+		return p.print(n, t, d.summary(packet.Data), len(packet.Data), packet.Length)
+	})
+	if err != nil && c.Context.Err() == nil {
+		return err
+	}
+	return p.totals()
+}
+
+// verdictName is the name of what may be no verdict.
+func verdictName(v xdp.Verdict) string {
+	return observe.VerdictNames()[min(int(v), observe.Other)]
+}
+
+// traceJSON is the shape of a line of trace --json. A test holds print to it.
+type traceJSON struct {
+	Packet  int       `json:"packet"` // from 1; of a capture: its number there
+	Time    time.Time `json:"time"`
+	Length  int       `json:"length"`
+	Whole   int       `json:"original_length,omitempty"` // where the capture has only the beginning
+	Summary string    `json:"summary"`
+	wayJSON
+}
+
+type wayJSON struct {
+	Steps     []stepJSON `json:"steps"`
+	Verdict   string     `json:"verdict"`
+	DecidedBy *stepJSON  `json:"decided_by"` // null: the dispatcher, after the last program handed on
+}
+
+type stepJSON struct {
+	xdp.Loaded
+	Verdict string `json:"verdict"`
+}
+
+// tracePrinter prints packets, and keeps the totals.
+type tracePrinter struct {
+	w        io.Writer
+	json     bool
+	programs []*traceTotal
+	chain    traceTotal
+	ways     map[string]*way
+	key      []byte // reused, as is:
+	line     []byte
+}
+
+// way is what packets with the same verdicts have in common, of which there are
+// few: the end of their line, and where they count.
+type way struct {
+	line     []byte
+	verdicts []*uint64
+}
+
+// maxWays keeps programs that return any number from filling the memory.
+const maxWays = 1000
+
+type traceTotal struct {
+	xdp.Loaded
+	verdicts observe.Verdicts
+	decided  uint64
+}
+
+func newTracePrinter(w io.Writer, json bool, programs []xdp.Loaded) *tracePrinter {
+	p := &tracePrinter{w: w, json: json, chain: traceTotal{Loaded: xdp.Loaded{Name: "chain"}}, ways: map[string]*way{}}
+	for _, loaded := range programs {
+		p.programs = append(p.programs, &traceTotal{Loaded: loaded})
+	}
+	return p
+}
+
+func (p *tracePrinter) total(l xdp.Loaded) *traceTotal {
+	for _, t := range p.programs {
+		if t.ID == l.ID {
+			return t
+		}
+	}
+	p.programs = append(p.programs, &traceTotal{Loaded: l})
+	return p.programs[len(p.programs)-1]
+}
+
+// print prints packet n, which had that length when it came, or was cut to it from its
+// whole one.
+func (p *tracePrinter) print(n int, t *observe.Trace, summary []byte, length, whole int) error {
+	way, err := p.wayOf(t)
+	if err != nil {
+		return err
+	}
+	for _, count := range way.verdicts {
+		*count++
+	}
+	if p.json {
+		p.line = appendJSON(p.line[:0], n, t.Time, summary, length, whole)
+	} else {
+		p.line = appendText(p.line[:0], n, summary, length, whole)
+	}
+	p.line = append(p.line, way.line...)
+	_, err = p.w.Write(p.line)
+	return err
+}
+
+// appendJSON begins a line: encoding/json would take as long for it as the packet for
+// its way. The words of a summary are plain ASCII.
+func appendJSON(line []byte, n int, at time.Time, summary []byte, length, whole int) []byte {
+	line = strconv.AppendInt(append(line, `{"packet":`...), int64(n), 10)
+	line = at.AppendFormat(append(line, `,"time":"`...), time.RFC3339Nano)
+	line = strconv.AppendInt(append(line, `","length":`...), int64(length), 10)
+	if whole != length {
+		line = strconv.AppendInt(append(line, `,"original_length":`...), int64(whole), 10)
+	}
+	line = append(append(line, `,"summary":"`...), summary...)
+	return append(line, `",`...)
+}
+
+func appendText(line []byte, n int, summary []byte, length, whole int) []byte {
+	line = append(strconv.AppendInt(line, int64(n), 10), "  "...)
+	line = append(append(line, summary...), ", "...)
+	line = strconv.AppendInt(line, int64(length), 10)
+	if whole != length {
+		line = strconv.AppendInt(append(line, " of "...), int64(whole), 10)
+	}
+	return append(line, " bytes: "...)
+}
+
+func (p *tracePrinter) wayOf(t *observe.Trace) (*way, error) {
+	p.key = binary.NativeEndian.AppendUint32(p.key[:0], uint32(t.Verdict))
+	for _, step := range t.Steps {
+		p.key = binary.NativeEndian.AppendUint32(p.key, step.ID)
+		p.key = binary.NativeEndian.AppendUint32(p.key, uint32(step.Verdict))
+	}
+	if w := p.ways[string(p.key)]; w != nil {
+		return w, nil
+	}
+	w, err := p.newWay(t)
+	if err != nil {
+		return nil, err
+	}
+	if len(p.ways) >= maxWays {
+		clear(p.ways)
+	}
+	p.ways[string(p.key)] = w
+	return w, nil
+}
+
+func (p *tracePrinter) newWay(t *observe.Trace) (*way, error) {
+	w := &way{verdicts: []*uint64{&p.chain.verdicts[min(int(t.Verdict), observe.Other)]}}
+	decided, by := &p.chain.decided, "the dispatcher"
+	var steps []string
+	line := wayJSON{Steps: []stepJSON{}, Verdict: t.Verdict.String()}
+	for _, s := range t.Steps {
+		w.verdicts = append(w.verdicts, &p.total(s.Loaded).verdicts[min(int(s.Verdict), observe.Other)])
+		steps = append(steps, output.Shown(s.Name)+" "+s.Verdict.String())
+		line.Steps = append(line.Steps, stepJSON{s.Loaded, s.Verdict.String()})
+	}
+	if t.DecidedBy != nil {
+		decided, by = &p.total(*t.DecidedBy).decided, t.DecidedBy.Name
+		line.DecidedBy = &line.Steps[len(line.Steps)-1]
+	}
+	w.verdicts = append(w.verdicts, decided)
+	if !p.json {
+		w.line = fmt.Appendf(nil, "%s => %v by %s\n", strings.Join(steps, ", "), t.Verdict, output.Shown(by))
+		return w, nil
+	}
+	var object bytes.Buffer
+	if err := output.NewJSON(&object).Encode(line); err != nil {
+		return nil, err
+	}
+	w.line = object.Bytes()[1:] // what comes before has opened the object
+	return w, nil
+}
+
+// totalsJSON is the shape of the last line of trace --json.
+type totalsJSON struct {
+	Totals struct {
+		Programs []programTotalJSON `json:"programs"`
+		Chain    totalJSON          `json:"chain"`
+	} `json:"totals"`
+}
+
+type programTotalJSON struct {
+	xdp.Loaded
+	totalJSON
+}
+
+type totalJSON struct {
+	Packets  uint64            `json:"packets"`
+	Verdicts map[string]uint64 `json:"verdicts"`
+	Decided  uint64            `json:"decided"` // of the chain: by the dispatcher
+}
+
+func (t *traceTotal) json() totalJSON {
+	total := totalJSON{t.verdicts.Sum(), map[string]uint64{}, t.decided}
+	for v, name := range observe.VerdictNames() {
+		total.Verdicts[name] = t.verdicts[v]
+	}
+	return total
+}
+
+// totals prints what each program and the chain said: a table, or one line.
+func (p *tracePrinter) totals() error {
+	if p.json {
+		var line totalsJSON
+		line.Totals.Programs, line.Totals.Chain = []programTotalJSON{}, p.chain.json()
+		for _, t := range p.programs {
+			line.Totals.Programs = append(line.Totals.Programs, programTotalJSON{t.Loaded, t.json()})
+		}
+		return output.NewJSON(p.w).Encode(line)
+	}
+	fmt.Fprintln(p.w)
+	t := tabwriter.NewWriter(p.w, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(t, "ID\tProgram\tPackets\t%s\tDecided\n", strings.Join(observe.VerdictNames(), "\t"))
+	for _, total := range append(p.programs, &p.chain) {
+		id := ""
+		if total.ID != 0 {
+			id = fmt.Sprint(total.ID)
+		}
+		fmt.Fprintf(t, "%s\t%s\t%d\t", id, output.Shown(total.Name), total.verdicts.Sum())
+		for _, n := range total.verdicts {
+			fmt.Fprintf(t, "%d\t", n)
+		}
+		fmt.Fprintln(t, total.decided)
+	}
+	return t.Flush()
+}
