@@ -109,7 +109,8 @@ func (c *commit) beforeSwap(s *swap) error {
 	}
 	var all []Coming
 	for i, o := range c.coming() {
-		next := Coming{Loaded: s.component(o).Loaded, Program: o.Spec}
+		m := s.member(o)
+		next := Coming{Loaded: m.Loaded, LoadTime: m.loadTime, Program: o.Spec}
 		if i >= len(c.adds) {
 			next.Old = c.Replace[i-len(c.adds)].ID
 		}

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
@@ -32,7 +33,7 @@ func explainDriver(l device.Device, mode xdp.Mode, err error, said []string) err
 	case words == "":
 		e.Msg = fmt.Sprintf("the driver of %s refuses an XDP program, and says no more than: %s", l.Name, native.Cause(err))
 		e.Remedy = fmt.Sprintf("dmesg may have its reason, often the number of queues or rings, which ethtool -l %s and -g %s show; or use -m skb", l.Name, l.Name)
-	case queueWords.MatchString(words):
+	case queueWords().MatchString(words):
 		e.Msg = fmt.Sprintf("%s has not the queues or rings that its driver needs for XDP", l.Name)
 		e.Remedy = fmt.Sprintf("ethtool -l %s and -g %s show them, -L and -G change them; or use -m skb", l.Name, l.Name)
 	default:
@@ -59,7 +60,9 @@ var raceWords = []string{"XDP program already attached", "Active program does no
 const noXDPWords = "driver does not support xdp in native mode"
 
 // queueWords are how drivers call their queues and rings.
-var queueWords = regexp.MustCompile(`(?i)\b(queue|ring|channel|[rt]xq)s?\b`)
+var queueWords = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)\b(queue|ring|channel|[rt]xq)s?\b`)
+})
 
 // kernelReason is the last of what the kernel said to netlink requests.
 func kernelReason(said []string) string {

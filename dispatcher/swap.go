@@ -252,11 +252,14 @@ func (s *swap) chain() *Chain {
 }
 
 // component is what an opened program became.
-func (s *swap) component(o *object.Program) Component {
+func (s *swap) component(o *object.Program) Component { return s.member(o).component() }
+
+// member is an opened program's place in the new chain.
+func (s *swap) member(o *object.Program) member {
 	for _, m := range s.members {
 		if m.comes == o {
-			return m.component()
+			return m
 		}
 	}
-	return Component{}
+	return member{}
 }

@@ -2,6 +2,7 @@ package dispatcher
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/xdpmux/xdpmux/dispatcher/internal/protocol"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
@@ -42,8 +43,9 @@ type Transaction struct {
 // Coming is a program that is loaded and will be in a chain.
 type Coming struct {
 	xdp.Loaded
-	Program xdp.Program // as it was asked for, with the Data that it was loaded from
-	Old     uint32      // the program whose place it takes; 0: it is added
+	LoadTime time.Duration // since boot
+	Program  xdp.Program   // as it was asked for, with the Data that it was loaded from
+	Old      uint32        // the program whose place it takes; 0: it is added
 }
 
 // Replacement is a program that takes the place of one that runs.

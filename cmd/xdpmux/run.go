@@ -70,9 +70,9 @@ func runForeground(c *cli.Context, out *output.Printer) (err error) {
 	if err != nil {
 		return err
 	}
-	again, release := holdSignals()
+	ctx, again, release := holdSignals(c.Context)
 	defer release()
-	done, err := dispatcher.Attach(c.Context, ifname, []xdp.Program{program}, opts)
+	done, err := dispatcher.Attach(ctx, ifname, []xdp.Program{program}, opts)
 	if err != nil {
 		return err
 	}
@@ -102,7 +102,7 @@ func runForeground(c *cli.Context, out *output.Printer) (err error) {
 	if c.Bool("json") {
 		line = func(r rate) (string, error) { return r.json(where, done.Programs[0].Loaded, counter) }
 	}
-	return printRates(c.Context, out.Stdout, counter, interval, count, stillThere, line)
+	return printRates(ctx, out.Stdout, counter, interval, count, stillThere, line)
 }
 
 // chooseCounter picks the map of an object file to print: the one with that name,
@@ -144,15 +144,15 @@ func chooseCounter(o *inspect.Object, name string) (string, error) {
 // presses Ctrl-C twice means no more than once.
 const patience = time.Second
 
-// holdSignals keeps signals from ending the process, whose program would stay loaded: the
-// first one ends what main's context is for, but a lost terminal says SIGHUP twice. The
-// context that is returned ends with a later one. A while after that, or with release,
-// signals do again what they did.
-func holdSignals() (again context.Context, release func()) {
+// holdSignals keeps signals from ending the process, whose program would stay loaded.
+// With the first one ctx ends; a lost terminal says SIGHUP twice. With a later one again
+// ends. A while after that, or with release, signals do again what they did.
+func holdSignals(parent context.Context) (ctx, again context.Context, release func()) {
+	ctx, stop := context.WithCancel(parent)
 	again, giveUp := context.WithCancel(context.Background())
 	released, end := context.WithCancel(context.Background())
 	signals, done := make(chan os.Signal, 1), make(chan struct{})
-	signal.Notify(signals, cmdline.EndSignals()...)
+	signal.Notify(signals, everySignal()...)
 	go func() {
 		defer close(done)
 		defer signal.Stop(signals)
@@ -161,6 +161,7 @@ func holdSignals() (again context.Context, release func()) {
 			case <-released.Done():
 				return
 			case s := <-signals:
+				stop()
 				switch {
 				case s == syscall.SIGHUP:
 				case first.IsZero():
@@ -172,12 +173,30 @@ func holdSignals() (again context.Context, release func()) {
 		}
 		cmdline.Wait(released, time.After(patience))
 	}()
-	return again, func() {
+	return ctx, again, func() {
 		end()
 		<-done
+		stop()
 		giveUp()
 	}
 }
+
+// everySignal is all signals that end a process that doesn't catch them.
+func everySignal() []os.Signal {
+	var signals []os.Signal
+	for s := syscall.Signal(1); s <= lastSignal; s++ {
+		switch s {
+		case syscall.SIGKILL, syscall.SIGSTOP, syscall.SIGPIPE,
+			syscall.SIGCHLD, syscall.SIGCONT, syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGURG, syscall.SIGWINCH:
+			continue
+		}
+		signals = append(signals, s)
+	}
+	return cmdline.Heeded(signals...)
+}
+
+// lastSignal is SIGRTMAX of signal(7).
+const lastSignal = 64
 
 // detachTries is how often a chain that others change is tried to be left.
 const detachTries = 10

@@ -34,7 +34,7 @@ func (s *State) apply(ctx context.Context, r records, opts Options) ([]*Plan, er
 	if err := r.tidy(ctx); err != nil {
 		return nil, err
 	}
-	if err := r.clean(true); err != nil {
+	if err := r.cleanAll(); err != nil {
 		return nil, err
 	}
 	o := newObjects()

@@ -34,7 +34,7 @@ func recordByHand(r records, coming []dispatcher.Coming) error {
 				return err
 			}
 		}
-		rec := record{ID: c.ID, Tag: c.Tag, Program: p, Digest: digest, ByHand: true}
+		rec := record{ID: c.ID, Tag: c.Tag, LoadTime: c.LoadTime, Program: p, Digest: digest, ByHand: true}
 		if old != nil && len(old.Applied) > 0 {
 			rec.Applied, rec.Program.Name = old.Applied, old.Program.Name
 		}
@@ -42,7 +42,7 @@ func recordByHand(r records, coming []dispatcher.Coming) error {
 			return err
 		}
 	}
-	return r.clean(false)
+	return r.cleanSome()
 }
 
 // entryOf is how a state file says a program, apart from its place in the chain, with

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"go.yaml.in/yaml/v4"
 
@@ -98,12 +99,18 @@ const (
 // YAML 1.2, and those that older versions and people read as other numbers, or as bytes.
 // 010 is 8 for YAML 1.1 and 10 for people, 0b11 and 12e4 may mean bytes.
 var (
-	wholeNumber = regexp.MustCompile(`^([-+]?(0|[1-9][0-9]*)|0x[0-9a-fA-F]+|0o[0-7]+)$`)
-	riddle      = regexp.MustCompile(`^[-+]?(0[0-9_]+|[0-9][0-9_]*_[0-9_]*|0b[01]+|[0-9]+[eE][0-9]+)$`)
-	otherNumber = regexp.MustCompile(`^[-+]?((\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|\.inf|\.Inf|\.INF)$|^(\.nan|\.NaN|\.NAN)$`)
-	boolean     = regexp.MustCompile(`^(true|True|TRUE|false|False|FALSE)$`)
-	null        = regexp.MustCompile(`^(null|Null|NULL|~|)$`)
+	wholeNumber = pattern(`^([-+]?(0|[1-9][0-9]*)|0x[0-9a-fA-F]+|0o[0-7]+)$`)
+	riddle      = pattern(`^[-+]?(0[0-9_]+|[0-9][0-9_]*_[0-9_]*|0b[01]+|[0-9]+[eE][0-9]+)$`)
+	otherNumber = pattern(`^[-+]?((\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|\.inf|\.Inf|\.INF)$|^(\.nan|\.NaN|\.NAN)$`)
+	boolean     = pattern(`^(true|True|TRUE|false|False|FALSE)$`)
+	null        = pattern(`^(null|Null|NULL|~|)$`)
 )
+
+// pattern compiles an expression when it is asked for: most commands read no state, and
+// start sooner so.
+func pattern(expr string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
+}
 
 // longestNumber has the digits of any number that can stand in a file, and more.
 const longestNumber = 40
@@ -117,15 +124,15 @@ func kindOf(n *yaml.Node) kind {
 		return aList
 	case n.Style&quoted != 0:
 		return aText
-	case null.MatchString(v):
+	case null().MatchString(v):
 		return nothing
-	case boolean.MatchString(v):
+	case boolean().MatchString(v):
 		return aBool
-	case wholeNumber.MatchString(v) && len(v) <= longestNumber:
+	case wholeNumber().MatchString(v) && len(v) <= longestNumber:
 		return aWhole
-	case riddle.MatchString(v):
+	case riddle().MatchString(v):
 		return aRiddle
-	case wholeNumber.MatchString(v), otherNumber.MatchString(v):
+	case wholeNumber().MatchString(v), otherNumber().MatchString(v):
 		return aNumber
 	}
 	return aText

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -99,10 +100,11 @@ func (r records) openLock() (*os.File, error) {
 
 // make makes the directory, if it isn't there, which is root's alone.
 func (r records) make() error {
-	if err := os.MkdirAll(string(r), 0o700); err != nil {
-		return err
+	err := r.restrict()
+	if errors.Is(err, fs.ErrNotExist) {
+		err = os.MkdirAll(string(r), 0o700)
 	}
-	return r.restrict()
+	return err
 }
 
 // restrict takes the rights of others away from the directory and what is in it.
@@ -175,35 +177,37 @@ func decode(data []byte, v any) error {
 
 // write records a program that runs.
 func (r records) write(rec record) error {
-	id := rec.ID
-	info, err := loaded.ProgInfo(id)
-	if errors.Is(err, syscall.ENOENT) {
-		return nil // unloaded by somebody already
+	if rec.LoadTime == 0 {
+		info, err := loaded.ProgInfo(rec.ID)
+		if errors.Is(err, syscall.ENOENT) {
+			return nil // unloaded by somebody already
+		}
+		if err != nil {
+			return err
+		}
+		rec.LoadTime = info.LoadTime
 	}
-	if err != nil {
-		return err
-	}
-	rec.LoadTime = info.LoadTime
 	data, err := json.Marshal(rec)
 	if err != nil {
 		return err
 	}
 	// Renamed into place, so that nobody ever reads half of it.
-	tmp := r.path(id) + unfinished
-	for _, path := range []string{tmp, r.path(id)} {
-		if err := r.removeDirectory(path); err != nil {
-			return err
-		}
-	}
+	path := r.path(rec.ID)
+	tmp := path + unfinished
 	for try := 1; ; try++ {
-		if err := os.WriteFile(tmp, data, 0o600); err != nil {
+		if err = os.WriteFile(tmp, data, 0o600); err == nil {
+			err = os.Rename(tmp, path)
+		}
+		if err == nil || try == tries {
 			return err
 		}
-		err := os.Rename(tmp, r.path(id))
-		if errors.Is(err, fs.ErrNotExist) && try < tries {
-			continue // an apply takes it for what a killed one has left
+		// An apply takes the file for what a killed one has left, or a directory is
+		// in the way.
+		if !errors.Is(err, fs.ErrNotExist) {
+			if err := errors.Join(r.removeDirectory(tmp), r.removeDirectory(path)); err != nil {
+				return err
+			}
 		}
-		return err
 	}
 }
 
@@ -267,35 +271,71 @@ func same(a, b Program) bool {
 	return errX == nil && errY == nil && bytes.Equal(x, y)
 }
 
-// clean removes the records of programs that are gone, and with the lock those that
-// were being written when their writer was killed.
-func (r records) clean(locked bool) error {
-	files, err := filepath.Glob(filepath.Join(string(r), "*.json*"))
+// cleanAll removes the records of programs that are gone, and those that were being
+// written when their writer was killed. The caller has the lock.
+func (r records) cleanAll() error {
+	names, err := r.names()
 	if err != nil {
 		return err
 	}
-	for _, file := range files {
-		if err := r.removeDirectory(file); err != nil {
-			return err
-		}
-		if strings.HasSuffix(file, unfinished) {
-			if !locked {
-				continue
+	for _, name := range names {
+		if strings.HasSuffix(name, unfinished) {
+			path := filepath.Join(string(r), name)
+			if err := r.removeDirectory(path); err != nil {
+				return err
 			}
-			if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}
 			continue
 		}
-		id, err := strconv.ParseUint(filepath.Base(file[:len(file)-len(".json")]), 10, 32)
-		if err != nil {
-			continue // not a record
-		}
-		if _, err := loaded.ProgInfo(uint32(id)); errors.Is(err, syscall.ENOENT) {
-			if err := r.remove(uint32(id)); err != nil {
-				return err
-			}
+		if err := r.removeGone(name); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// looks is how many records cleanSome looks at.
+const looks = 4
+
+// cleanSome is cleanAll for a few records, drawn by lot: what a load costs doesn't grow
+// with the programs that run, and yet records of programs that are gone don't pile up.
+func (r records) cleanSome() error {
+	names, err := r.names()
+	if err != nil {
+		return err
+	}
+	for _, i := range rand.Perm(len(names))[:min(looks, len(names))] {
+		if err := r.removeGone(names[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// names are the names of what is in the directory; none where it isn't there.
+func (r records) names() ([]string, error) {
+	dir, err := os.Open(string(r))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	return dir.Readdirnames(-1)
+}
+
+// removeGone removes the record of that file name, if its program is gone.
+func (r records) removeGone(name string) error {
+	digits, isRecord := strings.CutSuffix(name, ".json")
+	id, err := strconv.ParseUint(digits, 10, 32)
+	if !isRecord || err != nil {
+		return nil
+	}
+	if _, err := loaded.ProgInfo(uint32(id)); !errors.Is(err, syscall.ENOENT) {
+		return nil
+	}
+	return r.remove(uint32(id))
 }

@@ -11,16 +11,19 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // whole is a number as people write one. One that begins with a zero would be octal to
 // C, decimal to others, and two bytes to who writes hexadecimal.
-var whole = regexp.MustCompile(`^(-?(0|[1-9][0-9]*)|0x[0-9a-fA-F]+)$`)
+var whole = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(-?(0|[1-9][0-9]*)|0x[0-9a-fA-F]+)$`)
+})
 
 // Parse makes the bytes of a key or a value of one word, in which a number is nothing
 // but digits, or begins with 0x. It is [Encode] for all else.
 func Parse(word string, size int) ([]byte, error) {
-	if !whole.MatchString(word) {
+	if !whole().MatchString(word) {
 		return Encode(word, size)
 	}
 	if digits, ok := strings.CutPrefix(word, "0x"); ok {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/urfave/cli/v2"
@@ -19,7 +20,7 @@ import (
 func Main(run func(ctx context.Context, args []string, stdout, stderr io.Writer) int) {
 	// A change of a chain is not interrupted half way: the first signal only keeps
 	// it from starting. The second one kills, for whoever waits for another's lock.
-	ctx, stop := signal.NotifyContext(context.Background(), EndSignals()...)
+	ctx, stop := signal.NotifyContext(context.Background(), endSignals()...)
 	context.AfterFunc(ctx, stop)
 	signal.Ignore(syscall.SIGPIPE) // a reader that goes away is no reason to leave a chain half way
 	os.Exit(run(ctx, os.Args[1:], output.NewStream(ctx, os.Stdout), output.NewStream(ctx, os.Stderr)))
@@ -53,22 +54,14 @@ type ExitStatus int
 
 func (s ExitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
 
-// EndSignals are the signals that end a process that doesn't catch them. nohup and a
-// shell's & have SIGHUP or SIGINT ignored, and then it stays so.
-func EndSignals() []os.Signal {
-	signals := []os.Signal{syscall.SIGTERM}
-	for s := syscall.Signal(1); s <= lastSignal; s++ {
-		switch s {
-		case syscall.SIGKILL, syscall.SIGSTOP, syscall.SIGTERM, syscall.SIGPIPE,
-			syscall.SIGCHLD, syscall.SIGCONT, syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGURG, syscall.SIGWINCH:
-			continue
-		}
-		if !signal.Ignored(s) {
-			signals = append(signals, s)
-		}
-	}
-	return signals
+// endSignals are the signals with which people, shells and service managers end a
+// process. Catching all that would costs a load milliseconds.
+func endSignals() []os.Signal {
+	return Heeded(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT)
 }
 
-// lastSignal is SIGRTMAX of signal(7).
-const lastSignal = 64
+// Heeded leaves out the signals that are ignored: nohup and a shell's & have SIGHUP or
+// SIGINT ignored, and then it stays so.
+func Heeded(signals ...os.Signal) []os.Signal {
+	return slices.DeleteFunc(signals, signal.Ignored)
+}
