@@ -201,6 +201,8 @@ func optionValues(ctx context.Context, command *cli.Command, name string, args [
 		return listOf(last, ",", xdp.VerdictNames()), false
 	case "verdict":
 		return listOf(last, ",", observe.VerdictNames()), false
+	case "to":
+		return versions, false
 	case "section":
 		return listed(args, func(l inspect.Listed) string { return l.Section }), false
 	case "prog-name":

@@ -69,6 +69,7 @@ var completions = []completed{
 	{"run l", "lo ..."},
 	{"replace -i 7 l", "lo ..."},
 	{"set l", "lo ..."},
+	{"upgrade l", "lo ..."},
 	{"export lo l", "lo ..."},
 	{"stats -c 5 l", "lo ..."},
 	{"top l", "lo ..."},
@@ -94,6 +95,7 @@ var completions = []completed{
 	{"replace lo a.o --section=xdp/g", "--section=xdp/good"},
 	{"run lo a.o --map ", "pinned_packets"},
 	{"unload lo -i ", ""},
+	{"upgrade lo --to ", "2 3"},
 
 	// Files.
 	{"load lo a.", "a.o"},

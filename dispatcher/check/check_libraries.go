@@ -16,7 +16,7 @@ func checkLibraries() Check {
 	text := fmt.Sprintf("libxdp %s, libbpf %s", dispatcher.LibxdpVersion(), dispatcher.LibbpfVersion())
 	theirs, err := protocol.HostVersion()
 	if err != nil {
-		return found(name, "", Limited, "", err)
+		return found(name, "", Missing, "", err) // no new chain knows its version
 	}
 	ours, _ := protocol.NewVersion()
 	text += fmt.Sprintf("; new dispatchers are of version %d", ours)

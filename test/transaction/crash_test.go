@@ -39,7 +39,8 @@ func TestCrash(t *testing.T) {
 			args = [][]string{
 				{"replace", v.Name, "--name", "v_drop", object, "-n", "v_tx"},
 				{"unload", v.Name, "-i", fmt.Sprint(find(t, before, "v_drop"))},
-			}[chance.IntN(2)]
+				{"upgrade", v.Name, "--to", fmt.Sprint(5 - before.Version)},
+			}[chance.IntN(3)]
 		} else if slices.Contains(names(before), "v_tx") {
 			args = []string{"replace", v.Name, "--name", "v_tx", object, "-n", "v_drop"}
 		}
@@ -138,6 +139,8 @@ func expected(before, after *dispatcher.Chain, args []string) bool {
 		return slices.Equal(has, []string{"v_drop"})
 	case "unload":
 		return len(has) == 0
+	case "upgrade":
+		return slices.Equal(has, had) && after.Version != before.Version
 	}
 	return len(has) == 1 && has[0] != had[0]
 }

@@ -7,8 +7,6 @@ import (
 	"syscall"
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
-	"github.com/xdpmux/xdpmux/cgo/libxdp"
-	"github.com/xdpmux/xdpmux/dispatcher/internal/privilege"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
@@ -21,9 +19,8 @@ func ExplainVerifier(o *Program, log string, err error) error {
 	result := &xdp.Error{Kind: xdp.ErrVerifier, Err: cause,
 		Msg: fmt.Sprintf("the verifier refused program %q of %s", o.Bpf.Name(), o.Called)}
 	if strings.Contains(log, "changes packet data, while original does not") {
-		result.Msg = fmt.Sprintf("program %q of %s moves the packet's head or tail, and this kernel doesn't take that into a dispatcher of libxdp %s",
-			o.Bpf.Name(), o.Called, libxdp.Version())
-		result.Remedy = "libxdp 1.5.5 and newer have a dispatcher for it; alone on the interface the program runs without one: " + privilege.EnvSkipDispatcher + "=1"
+		result.Msg = fmt.Sprintf("program %q of %s moves the packet's head or tail, and this kernel doesn't take that into the dispatcher of the host's libxdp",
+			o.Bpf.Name(), o.Called)
 	}
 	return result
 }
