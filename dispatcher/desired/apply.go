@@ -11,11 +11,11 @@ import (
 )
 
 // Apply makes the interfaces run what the state wants, each in one swap of its
-// dispatcher, or none where nothing is to be done. It returns what it did; an
-// interface that failed has [Plan.Err] set, is as it was, and keeps no other from
-// being changed. The error is about all of them, and nothing was done then.
+// dispatcher, and in none if nothing is to be done. It returns what it did. If an
+// interface can't be changed, its [Plan.Err] says why, it stays as it was, and the others
+// are changed all the same. If Apply itself returns an error, it has changed nothing.
 //
-// Only one process at a time applies; another waits for at most a minute, and then
+// Only one process at a time applies. Another one waits for at most a minute, and then
 // fails with [xdp.ErrBusy].
 func (s *State) Apply(ctx context.Context, opts Options) ([]*Plan, error) {
 	return s.apply(ctx, defaultRecords, opts)
@@ -51,15 +51,15 @@ func (t *target) apply(ctx context.Context, o *objects, r records, opts Options)
 		}
 		err := plan.do(ctx, r)
 		if errors.Is(err, xdp.ErrNoProgram) && try < tries {
-			continue // another tool took it away meanwhile
+			continue // another tool took a program away meanwhile
 		}
 		plan.Err = err
 		return plan
 	}
 }
 
-// swap does the steps that are one swap. What comes is recorded before it can run: else
-// nobody would know whose it is if this process were killed in between.
+// swap does the steps that are one swap. It records each new program before that can run:
+// else nobody would know whose it is if this process were killed in between.
 func (p *Plan) swap(ctx context.Context, r records) error {
 	end, err := p.begin(r)
 	if err != nil {
@@ -92,7 +92,7 @@ func (p *Plan) swap(ctx context.Context, r records) error {
 		}
 		return nil
 	}
-	_, err = t.Commit(ctx, p.Interface.Name) // records of what didn't come to run are removed by clean
+	_, err = t.Commit(ctx, p.Interface.Name) // clean removes the records of what didn't come to run
 	return err
 }
 

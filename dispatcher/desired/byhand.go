@@ -10,10 +10,10 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
-// Record keeps what programs are loaded from that no state has asked for, so that
-// [Export] can say it and an apply know them again. It is made for BeforeSwap of
-// [dispatcher.Transaction] and [dispatcher.AttachOptions]. A program that takes the
-// place of one that Apply has put there has its name, and remains the state's.
+// Record keeps what programs are loaded from that no state has asked for. So [Export] can
+// write them down, and an apply knows them again. Use it as BeforeSwap of
+// [dispatcher.Transaction] and [dispatcher.AttachOptions]. If a program replaces one that
+// Apply has put there, it gets that one's name in the records, and belongs to the state.
 func Record(coming []dispatcher.Coming) error { return recordByHand(defaultRecords, coming) }
 
 func recordByHand(r records, coming []dispatcher.Coming) error {
@@ -22,7 +22,7 @@ func recordByHand(r records, coming []dispatcher.Coming) error {
 	}
 	for _, c := range coming {
 		if c.Program.File == "" || len(c.Program.Variables) > 0 {
-			continue // no state file can say it
+			continue // no state file can name what it is loaded from
 		}
 		p, digest, err := entryOf(c)
 		if err != nil {
@@ -45,8 +45,8 @@ func recordByHand(r records, coming []dispatcher.Coming) error {
 	return r.cleanSome()
 }
 
-// entryOf is how a state file says a program, apart from its place in the chain, with
-// the digest of it.
+// entryOf is what a state file says of a program, but for its place in the chain, and the
+// program's digest.
 func entryOf(c dispatcher.Coming) (Program, string, error) {
 	p := Program{Name: c.Name, Object: c.Program.File, Program: c.Name, PinPath: c.Program.PinPath, MapSizes: c.Program.MapSizes}
 	for _, path := range []*string{&p.Object, &p.PinPath} {

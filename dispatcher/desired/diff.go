@@ -9,15 +9,15 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
-// correction is the record of an applied program that says otherwise than the file,
-// of a program that runs as the file wants it.
+// correction is for an applied program that runs as the file wants it, but whose record
+// says something else: the record is to be written anew.
 type correction struct {
 	running *running
 	want    *wanted
 }
 
-// diff is the planner: what has to be done to a chain for it to be what is wanted.
-// It asks nobody but its arguments.
+// diff is the planner. It returns the steps that make a chain what is wanted. It looks at
+// nothing but its arguments.
 func diff(want []*wanted, runs []*running, opts Options) (steps []Step, corrections []correction) {
 	pairs := match(want, runs, opts.Adopt)
 	kept := map[*running]bool{}
@@ -77,8 +77,8 @@ const (
 	notInFile    = "the file doesn't have it"
 )
 
-// removeAlone are the steps that remove what isn't in a chain: an offloaded program,
-// and a legacy one where no program is wanted.
+// removeAlone are the steps that remove what isn't in a chain: an offloaded program, and a
+// legacy program if no program is wanted.
 func removeAlone(chain *dispatcher.Chain, empty bool) []Step {
 	var steps []Step
 	for _, p := range []*xdp.Loaded{chain.Legacy, chain.Hardware} {
@@ -89,8 +89,8 @@ func removeAlone(chain *dispatcher.Chain, empty bool) []Step {
 	return steps
 }
 
-// besides tells of a program of another tool that has the name of one that is added,
-// and stays; empty: there is none.
+// besides is the reason of an added program beside which one of another tool stays that has
+// the same name. It is empty if there is none.
 func besides(w *wanted, runs []*running, kept map[*running]bool, prune bool) string {
 	for _, r := range runs {
 		if !prune && !kept[r] && !r.applied() && r.Name == w.function {
@@ -100,8 +100,8 @@ func besides(w *wanted, runs []*running, kept map[*running]bool, prune bool) str
 	return ""
 }
 
-// pinnable says whether maps of the programs that are loaded can be pinned where the file
-// says.
+// pinnable returns an error if the maps of a program that is to be loaded can't be pinned
+// where the file says.
 func pinnable(steps []Step) error {
 	for _, s := range steps {
 		if path := s.want.pinPath(); path != "" && (s.Action == Add || s.Action == Replace) {
@@ -113,7 +113,7 @@ func pinnable(steps []Step) error {
 	return nil
 }
 
-// possible says whether the chain can be changed so.
+// possible returns an error if the steps can't be done to the chain.
 func possible(chain *dispatcher.Chain, mode xdp.Mode, want []*wanted, steps []Step) error {
 	name := chain.Interface.Name
 	blocked := chain.Legacy != nil && len(want) > 0

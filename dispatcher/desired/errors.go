@@ -7,7 +7,7 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
-// invalid is an error about a place in a file.
+// invalid is an error about a place in a file, "file:line:column".
 func invalid(where, format string, args ...any) *xdp.Error {
 	msg := fmt.Sprintf(format, args...)
 	if where != "" {

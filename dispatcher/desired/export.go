@@ -9,18 +9,18 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
-// Stranger is a program that runs and that no state file can say: nobody knows its object
-// file, as xdpmux has not loaded it or has loaded it from memory, or it was loaded with
-// Variables.
+// Stranger is a program that runs and that no state file can describe. Either nobody knows
+// its object file, because another tool has loaded it, or a Go program has loaded it from
+// memory; or it was loaded with Variables.
 type Stranger struct {
 	Interface string
 	Program   xdp.Loaded
 }
 
-// Export is the state that runs now on these interfaces, or on all that have a
-// chain. Priorities, actions and frags are those that the kernel knows; the rest is
-// as it was when the program was loaded, by Apply or by hand. Strangers are not in the state, so that
-// applying it leaves them where they are.
+// Export returns the state that runs now on these interfaces, or without names on all
+// that have a chain. Priorities, actions and frags are those that the kernel knows. The
+// rest is as it was when the program was loaded, by Apply or by hand. Strangers are not in
+// the state, so applying it leaves them where they are.
 func Export(ctx context.Context, ifnames ...string) (*State, []Stranger, error) {
 	return export(ctx, defaultRecords, ifnames)
 }
@@ -83,8 +83,8 @@ func export(ctx context.Context, r records, ifnames []string) (*State, []Strange
 	return s, strangers, nil
 }
 
-// sayable says whether a file can hold the texts of an interface, which the kernel and
-// file systems take for bytes.
+// sayable returns an error if a file can't hold the texts of an interface. To the kernel and
+// to file systems they are bytes; a state file is UTF-8.
 func sayable(i Interface) error {
 	texts := []string{i.Name}
 	for _, p := range i.Programs {
@@ -99,8 +99,8 @@ func sayable(i Interface) error {
 	return nil
 }
 
-// freeName takes a name that no other program has: those that were loaded by hand have
-// the names of their functions.
+// freeName takes a name that no other program has. Programs that were loaded by hand have
+// the names of their functions, and several can have the same.
 func freeName(name string, taken map[string]bool) string {
 	free := name
 	for i := 2; taken[free]; i++ {

@@ -19,15 +19,16 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/internal/loaded"
 )
 
-// underWay is what is kept of a swap while it is made. An apply that has the lock and finds
-// one knows that its writer was killed.
+// underWay is what a file holds about a swap while that is made. If an apply has the lock
+// and finds such a file, its writer was killed.
 type underWay struct {
 	Interface string   `json:"interface"`
 	Pins      []string `json:"pins"` // of maps, where nothing was before
 	Dirs      []string `json:"dirs"` // of such pins, which weren't there before
 }
 
-// underWayPath has the network namespace in its name: the interface is one of that.
+// underWayPath is the path of that file. The network namespace is part of its name, because
+// the interface is one of that namespace.
 func (r records) underWayPath() (string, error) {
 	var ns unix.Stat_t
 	if err := unix.Stat("/proc/thread-self/ns/net", &ns); err != nil {
@@ -36,7 +37,7 @@ func (r records) underWayPath() (string, error) {
 	return filepath.Join(string(r), fmt.Sprintf("swap-%d", ns.Ino)), nil
 }
 
-// begin keeps what a swap that is killed would leave behind, until end is called.
+// begin writes down what the swap would leave behind if it were killed. end removes that.
 func (p *Plan) begin(r records) (end func(), err error) {
 	u := underWay{Interface: p.Interface.Name}
 	for _, s := range p.Steps {
@@ -72,9 +73,8 @@ func absent(path string) bool {
 	return errors.Is(err, fs.ErrNotExist)
 }
 
-// tidy removes the pins, and with them the programs, that an apply which was killed has
-// left. What can't be removed now stays, as it does where no apply comes: clean removes
-// it, too.
+// tidy removes the pins that a killed apply has left, and with them the programs. What can't
+// be removed now stays; xdpmux clean removes it, too.
 func (r records) tidy(ctx context.Context) error {
 	file, err := r.underWayPath()
 	if err != nil {
@@ -88,7 +88,7 @@ func (r records) tidy(ctx context.Context) error {
 		return err
 	}
 	var u underWay
-	if err := json.Unmarshal(data, &u); err == nil && u.Interface != "" { // else it was killed while it wrote that
+	if err := json.Unmarshal(data, &u); err == nil && u.Interface != "" { // else it was killed while it wrote the file
 		if _, err := dispatcher.Clean(ctx, dispatcher.CleanOptions{Interface: u.Interface}); ctx.Err() != nil {
 			return ctx.Err()
 		} else if err == nil {
@@ -133,8 +133,8 @@ func pinnedMap(path string) uint32 {
 // freed is how long the kernel may take to free the programs of a process that was killed.
 const freed = 2 * time.Second
 
-// unused says whether no program uses a map. One that isn't among those which run may be
-// about to go. What can't be read counts as in use.
+// unused says whether no program uses a map. runs are the programs of the chain; any other
+// user may be about to go, and is waited for. What can't be read counts as in use.
 func unused(ctx context.Context, mapID uint32, runs []uint32) bool {
 	for deadline := time.Now().Add(freed); ; {
 		users, err := usersOf(mapID)

@@ -2,9 +2,10 @@ package desired
 
 import "slices"
 
-// match finds for each wanted program the one that runs. Of those that Apply has put
-// there: the same content, at best under the same name, or else the same name. Of the
-// others, the same content. With adopt, the only one left of that function too.
+// match finds for each wanted program the one that runs. A program that Apply has put there
+// matches by its content, best if the name is the same too, and else by its name. A program
+// of another tool matches by its content. With adopt, one that is left also matches by its
+// function's name, if that is the only one on each side.
 func match(want []*wanted, runs []*running, adopt bool) map[*wanted]*running {
 	pairs := map[*wanted]*running{}
 	taken := map[*running]bool{}
@@ -17,8 +18,8 @@ func match(want []*wanted, runs []*running, adopt bool) map[*wanted]*running {
 			}
 		}
 	}
-	// Content goes before names: what still runs keeps its maps, whatever it is called
-	// in the file now.
+	// Content goes before names, so that a program which was renamed in the file keeps its
+	// maps.
 	made := func(w *wanted, r *running) bool { return r.applied() && r.record.Digest == w.digest }
 	called := func(w *wanted, r *running) bool { return r.applied() && r.record.Program.Name == w.entry.Name }
 	placed := func(w *wanted, r *running) bool { return r.place() == w.place }
@@ -53,17 +54,16 @@ func match(want []*wanted, runs []*running, adopt bool) map[*wanted]*running {
 	return pairs
 }
 
-// twin says whether a program that Apply has not put there is the wanted one by what
-// is recorded of it, or by its code.
+// twin says whether a program of another tool, or one loaded by hand, is the wanted one: by
+// its record, or by its code.
 func twin(w *wanted, r *running) bool {
 	return !r.applied() && (recordedAs(w, r) || r.Name == w.function && r.Tag == w.tag)
 }
 
-// recordedAs says whether the record of a program tells that it was made from what
-// is wanted.
+// recordedAs says whether, by its record, a program was made from what is wanted.
 func recordedAs(w *wanted, r *running) bool { return r.record != nil && r.record.Digest == w.digest }
 
-// differs says why the program has to be loaded anew; empty: it hasn't.
+// differs says why the program has to be loaded anew. It is empty if it need not.
 func differs(w *wanted, r *running) string {
 	switch {
 	case r.otherPin != "":

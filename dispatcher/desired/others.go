@@ -7,8 +7,8 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/internal/object"
 )
 
-// compareOthers compares the wanted programs with those of the same function that
-// Apply has not put there. For that they are loaded, and let go by close.
+// compareOthers compares each wanted program with those of the same function that Apply has
+// not put there. To compare, it loads the wanted program; close lets that go.
 func (o *objects) compareOthers(want []*wanted, runs []*running) error {
 	for _, w := range want {
 		for _, r := range runs {
@@ -45,7 +45,7 @@ func (o *objects) specimen(w *wanted) (*object.Specimen, error) {
 	return s, err
 }
 
-// findLostPins looks after the pins of the programs whose object is known.
+// findLostPins notes which maps have lost their pins, of the programs whose object is known.
 func (o *objects) findLostPins(want []*wanted, runs []*running) error {
 	for _, r := range runs {
 		i := slices.IndexFunc(want, func(w *wanted) bool { return recordedAs(w, r) })

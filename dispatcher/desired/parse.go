@@ -25,8 +25,8 @@ var Schema []byte
 // depthLimit is how deep values may lie in each other. A state needs eight.
 const depthLimit = 64
 
-// Parse reads one state file from memory, which ctx can end. JSON is YAML too. Errors
-// call the file by its name, and relative paths of objects start at dir.
+// Parse reads one state file from memory. JSON is YAML too. Errors call the file by name.
+// Relative paths of objects start at dir. ctx can end it.
 func Parse(ctx context.Context, name, dir string, data []byte) (*State, error) {
 	root, err := parseYAML(ctx, name, data)
 	if err != nil || root == nil {
@@ -50,7 +50,7 @@ func Parse(ctx context.Context, name, dir string, data []byte) (*State, error) {
 	return s, nil
 }
 
-// parseYAML is the root of the only document; nil: there is none but comments.
+// parseYAML is the root of the only document, nil if the file has only comments.
 func parseYAML(ctx context.Context, name string, data []byte) (*yaml.Node, error) {
 	loader, err := yaml.NewLoader(&untilDone{ctx, bytes.NewReader(data)}, yaml.WithPlugin(loaderlimits.New(loaderlimits.DepthValue(depthLimit))))
 	if err != nil {

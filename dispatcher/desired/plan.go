@@ -10,36 +10,36 @@ import (
 
 // Options says how a state is planned and applied.
 type Options struct {
-	// Prune takes away what the state doesn't know, on the interfaces that it
-	// names: without it, the programs of other tools stay.
+	// Prune removes all programs that the state doesn't have from the interfaces that
+	// it names. Without it, the programs of other tools stay.
 	Prune bool
 
-	// Waiting, if there is one, is told whom Apply waits for, such as "process 12
-	// (xdpmux)", from another goroutine.
+	// Waiting, if it isn't nil, is called when Apply has to wait, with the process that
+	// it waits for: "process 12 (xdpmux)". The call comes from another goroutine.
 	Waiting func(holder string)
 
-	// Adopt replaces programs of other tools that have the same function's name as
-	// one of the state, where that is the only one on each side. Without it, such a
-	// program stays, and the state's runs beside it. One of the same content is taken
-	// for the state's in any case, which is a step of the plan.
+	// Adopt replaces a program of another tool that has the same function's name as one
+	// of the state, but other code, if each is the only one of that name. Without it,
+	// such a program stays, and the state's runs beside it. If the content is the same,
+	// the state takes the program for its own in any case; that is a step of the plan.
 	Adopt bool
 }
 
-// Plan is what is between the state and one interface.
+// Plan is how the state and one interface differ.
 type Plan struct {
 	Interface xdp.Interface `json:"interface"` // without an index if there is none of that name
-	Steps     []Step        `json:"steps"`     // what is to be done, or was; nothing: none
-	Err       error         `json:"-"`         // why this interface can't be as the state wants it; nil: it can
+	Steps     []Step        `json:"steps"`     // what is to be done, or was done; empty if nothing
+	Err       error         `json:"-"`         // why this interface can't become what the state wants; nil if it can
 
 	mode        xdp.Mode
 	corrections []correction
 	pins        func(Program) map[string]string
 }
 
-// Plan tells what Apply would do, for each interface that the state names. What is
-// wrong with one interface is in its [Plan.Err]; the error is about the state as a
-// whole. Where a program runs that has no record, the object that may be its is
-// loaded to compare the tags, and let go.
+// Plan tells what Apply would do, for each interface that the state names. What is wrong
+// with one interface is in its [Plan.Err]; the error is about the state as a whole. If a
+// program runs that has no record, Plan loads the object of the same function's name to
+// compare the two, and lets it go.
 func (s *State) Plan(ctx context.Context, opts Options) ([]*Plan, error) {
 	all, err := s.targetsHere()
 	if err != nil {
@@ -50,8 +50,8 @@ func (s *State) Plan(ctx context.Context, opts Options) ([]*Plan, error) {
 	return planEach(all, func(t *target) *Plan { return t.plan(ctx, o, defaultRecords, opts) }), nil
 }
 
-// planEach leaves out the interfaces that only a pattern has named, and that are gone
-// by now.
+// planEach makes a plan for each target. It leaves out an interface that is gone by now, if
+// only a pattern has named it.
 func planEach(all []*target, plan func(*target) *Plan) []*Plan {
 	plans := []*Plan{}
 	for _, t := range all {
@@ -80,7 +80,7 @@ func (t *target) plan(ctx context.Context, o *objects, r records, opts Options) 
 	return plan
 }
 
-// compare fills the plan in. Steps that are not possible are told nonetheless.
+// compare fills the plan in. If it returns an error, the steps are there nonetheless.
 func (t *target) compare(ctx context.Context, o *objects, r records, opts Options, plan *Plan) error {
 	chain, runs, err := runningOn(ctx, r, t.name)
 	if err != nil {

@@ -19,10 +19,11 @@ var extensions = []string{".yaml", ".yml", ".json"}
 // FileLimit is how large a state file may be, in bytes.
 const FileLimit = 4 << 20
 
-// Read reads state files and puts them together: YAML or JSON, and of a directory
-// those whose names say that, in the order of the names. Paths of objects in it
-// become absolute. The error names the line and the column. A file has at most 4 MiB,
-// and about a million values. ctx ends reading, also where nobody writes to a FIFO.
+// Read reads state files, YAML or JSON, and puts them together to one state. Of a directory
+// it reads the files that end in .yaml, .yml or .json, in the order of their names. Paths
+// of objects become absolute. An error names the line and the column. A file has at most
+// [FileLimit] bytes and about a million values. ctx can end Read, also while it waits for
+// somebody to write to a FIFO.
 func Read(ctx context.Context, paths ...string) (*State, error) {
 	files, err := listFiles(paths)
 	if err != nil {

@@ -16,8 +16,8 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
-// valueLimit is how many values a file may have, each counted as often as aliases name
-// it: a few lines can stand for more than memory holds.
+// valueLimit is how many values a file may have. A value counts as often as aliases name it:
+// with aliases a few lines can stand for more than memory holds.
 const valueLimit = 1 << 20
 
 // reader reads the nodes of a file strictly: nothing is converted or left out, and
@@ -95,9 +95,9 @@ const (
 	nothing  kind = "nothing"
 )
 
-// What is not in quotes is a text, unless it is one of these: the words and numbers of
-// YAML 1.2, and those that older versions and people read as other numbers, or as bytes.
-// 010 is 8 for YAML 1.1 and 10 for people, 0b11 and 12e4 may mean bytes.
+// What is not in quotes is a text, unless it matches one of these. They are the words and
+// numbers of YAML 1.2, and what older versions or people may read as another number, or as
+// bytes: 010 is 8 for YAML 1.1 and 10 for people, 0b11 and 12e4 may mean bytes.
 var (
 	wholeNumber = pattern(`^([-+]?(0|[1-9][0-9]*)|0x[0-9a-fA-F]+|0o[0-7]+)$`)
 	riddle      = pattern(`^[-+]?(0[0-9_]+|[0-9][0-9_]*_[0-9_]*|0b[01]+|[0-9]+[eE][0-9]+)$`)

@@ -50,10 +50,10 @@ const quiet = time.Second
 // tries is how often something is done anew because another process got in the way.
 const tries = 5
 
-// lock keeps other processes from applying until unlock is called. It makes the
-// directory, so that a system where nothing can be recorded fails before anything
-// is changed. While another process has the lock, it waits, as long as limit and ctx
-// allow, and after a moment tells waiting, if there is one, for whom.
+// lock keeps other processes from applying until unlock is called. It makes the directory,
+// so that where nothing can be recorded, it fails before anything is changed. While another
+// process has the lock, it waits, as long as limit and ctx allow. After a moment it tells
+// waiting for whom, unless waiting is nil.
 func (r records) lock(ctx context.Context, limit time.Duration, waiting func(holder string)) (unlock func(), err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -88,9 +88,9 @@ func (r records) lock(ctx context.Context, limit time.Duration, waiting func(hol
 
 func holderOf(f *os.File) string { return cmp.Or(flock.Holder(int(f.Fd())), "another process") }
 
-// openLock opens the file that is locked. Nobody but its owner can open it, nor read
-// the records: else any user could keep apply waiting, and read what maps hold. What an
-// older xdpmux has left open to others is closed to them.
+// openLock opens the file that is locked. Only its owner can open it, or read the records:
+// else any user could keep apply waiting, and read what maps hold. An older xdpmux left
+// both open to all; make takes these rights away.
 func (r records) openLock() (*os.File, error) {
 	if err := r.make(); err != nil {
 		return nil, err
@@ -98,7 +98,7 @@ func (r records) openLock() (*os.File, error) {
 	return os.OpenFile(filepath.Join(string(r), "lock"), os.O_CREATE|os.O_RDWR|unix.O_NOFOLLOW, 0o600)
 }
 
-// make makes the directory, if it isn't there, which is root's alone.
+// make makes the directory if it isn't there, and keeps everybody but its owner out.
 func (r records) make() error {
 	err := r.restrict()
 	if errors.Is(err, fs.ErrNotExist) {
@@ -138,8 +138,8 @@ func (r records) path(id uint32) string {
 	return filepath.Join(string(r), fmt.Sprintf("%d.json", id))
 }
 
-// read is the record of a program; nil: it has none, or one of another program
-// that had its id.
+// read is the record of a program. It is nil if there is none, or if it is that of another
+// program which had the id before.
 func (r records) read(id uint32, tag string) (*record, error) {
 	data, err := os.ReadFile(r.path(id))
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.EISDIR) {
@@ -201,8 +201,8 @@ func (r records) write(rec record) error {
 		if err == nil || try == tries {
 			return err
 		}
-		// An apply takes the file for what a killed one has left, or a directory is
-		// in the way.
+		// An apply took the file for what a killed process has left, or a directory is in
+		// the way.
 		if !errors.Is(err, fs.ErrNotExist) {
 			if err := errors.Join(r.removeDirectory(tmp), r.removeDirectory(path)); err != nil {
 				return err
@@ -243,9 +243,8 @@ func (r records) forget(id uint32, ifindex int) error {
 	return r.remove(id)
 }
 
-// removeDirectory removes what stands in the way of a record that is to be renamed to
-// path, or of a file that is to be removed there. The records' directory is xdpmux's
-// alone, so that nothing of anybody else is lost.
+// removeDirectory removes a directory that is in the way of the file path. The records'
+// directory is xdpmux's alone, so nothing of anybody else is lost.
 func (r records) removeDirectory(path string) error {
 	if info, err := os.Lstat(path); err != nil || !info.IsDir() {
 		return nil
@@ -299,8 +298,9 @@ func (r records) cleanAll() error {
 // looks is how many records cleanSome looks at.
 const looks = 4
 
-// cleanSome is cleanAll for a few records, drawn by lot: what a load costs doesn't grow
-// with the programs that run, and yet records of programs that are gone don't pile up.
+// cleanSome does what cleanAll does, for a few records that it draws by lot. So a load costs
+// the same however many programs run, and yet records of programs that are gone don't pile
+// up.
 func (r records) cleanSome() error {
 	names, err := r.names()
 	if err != nil {

@@ -18,8 +18,8 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
-// target is an interface there is, or one that is named and isn't there, with all
-// that the state wants of it.
+// target is an interface with all that the state wants of it. It exists, or the state names
+// it.
 type target struct {
 	name     string
 	named    bool      // itself, not only by a pattern
@@ -78,8 +78,8 @@ func (t *target) add(iface Interface) error {
 	return nil
 }
 
-// attachMode is how a chain that is new is attached, and what a chain that is there
-// must be in. Where no program is wanted, that doesn't matter.
+// attachMode is the mode of the chain: a new one is attached in it, and one that is there
+// must be in it. If no program is wanted, the mode doesn't matter.
 func (t *target) attachMode() xdp.Mode {
 	switch {
 	case len(t.programs) == 0:
@@ -103,9 +103,9 @@ func interfaceNames() ([]string, error) {
 	return names, nil
 }
 
-// objects remembers object files and what was found out about them: a pattern names one
-// for many interfaces. A file is read once, so that all of them get the same bytes, and
-// those of the digest, whatever becomes of the file meanwhile.
+// objects remembers object files and what was found out about them, because a pattern names
+// one file for many interfaces. A file is read once: so all interfaces get the same bytes,
+// and those of the digest, whatever becomes of the file meanwhile.
 type objects struct {
 	files       map[string][]byte
 	digests     map[string]string // of files
@@ -177,7 +177,7 @@ func (o *objects) inspect(ctx context.Context, file string) (*inspect.Object, er
 	return object, err
 }
 
-// choose finds the program of the object that p names, or the first.
+// choose finds the program of the object that p names, by default the first XDP program.
 func choose(object *inspect.Object, p Program) (*inspect.ObjectProgram, error) {
 	var there []string
 	for i := range object.Programs {
@@ -203,8 +203,8 @@ func (o *objects) digest(w *wanted) (string, error) {
 	return digestOf(o.digests[w.entry.Object], w.load())
 }
 
-// digestOf is the hash of what a program is loaded from: file is that of its object,
-// and p names its function.
+// digestOf is the hash of what a program is loaded from. file is the hash of its object, and
+// p names its function.
 func digestOf(file string, p xdp.Program) (string, error) {
 	parts := []any{file, p.Name, p.PinPath, p.Contents, p.MapSizes}
 	if len(p.Variables) > 0 {

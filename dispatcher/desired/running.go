@@ -42,8 +42,8 @@ func (r *running) place() Place {
 	return Place{Priority: r.Priority, Actions: r.Actions, Frags: r.Frags}
 }
 
-// applied says whether the program is what a state wanted on this interface: then it
-// goes when no state wants it any more.
+// applied says whether a state wanted the program on this interface. Then it goes when no
+// state wants it any more.
 func (r *running) applied() bool {
 	return r.record != nil && slices.Contains(r.record.Applied, r.ifindex)
 }

@@ -16,19 +16,19 @@ type Interface struct {
 	Mode     *xdp.Mode `json:"mode,omitempty"` // nil: native
 	Programs []Program `json:"programs,omitempty"`
 
-	where string // "file:line:column"; empty: not from a file
+	where string // "file:line:column"; empty if it is not from a file
 }
 
 // Program is a program that should run.
 type Program struct {
 	Name     string       `json:"name"`               // unique on each interface
 	Object   string       `json:"object"`             // path of the object file
-	Section  string       `json:"section,omitempty"`  // not together with Program
-	Program  string       `json:"program,omitempty"`  // the function's name; default of both: the first XDP program
+	Section  string       `json:"section,omitempty"`  // ELF section of the program; not together with Program
+	Program  string       `json:"program,omitempty"`  // name of the function; default, without Section too: the first XDP program
 	Priority *uint32      `json:"priority,omitempty"` // nil: what the object says, else 50
 	Actions  *xdp.Actions `json:"actions,omitempty"`  // nil: what the object says, else XDP_PASS
 	Frags    *bool        `json:"frags,omitempty"`    // nil: what the section's name says
-	PinPath  string       `json:"pin-path,omitempty"` // maps that ask for pinning are pinned below it
+	PinPath  string       `json:"pin-path,omitempty"` // directory on a bpffs for the maps that ask to be pinned by name
 
 	// Maps are the initial contents of maps, by name. A map that is found at its
 	// pin keeps what it holds.
@@ -41,8 +41,8 @@ type Program struct {
 	where string
 }
 
-// Entry is an entry of a map: each a whole number, which from a file is a
-// [json.Number], or a string that is an IP address or prefix, a MAC address, or
+// Entry is an entry of a map. Key and Value are each a whole number or a string; read from a
+// file, a number is a [json.Number]. A string is an IP address or prefix, a MAC address, or
 // bytes in hexadecimal.
 type Entry struct {
 	Key   any `json:"key"`

@@ -17,20 +17,20 @@ const (
 	Replace Action = "replace" // load it anew, in the place of the one that runs
 	Move    Action = "move"    // change its run priority
 	Change  Action = "change"  // change its chain call actions or its frags
-	Adopt   Action = "adopt"   // take one that runs as it should, and that Apply has not put there, for the state's
-	Pin     Action = "pin"     // pin its maps again, whose pins somebody has removed
+	Adopt   Action = "adopt"   // take a program for the state's that runs as it should, and that Apply has not put there
+	Pin     Action = "pin"     // pin its maps again; somebody has removed their pins
 )
 
 // Step is one difference between what should run and what does.
 type Step struct {
 	Action Action     `json:"action"`
-	Name   string     `json:"name"`             // in the file; of a program that the file doesn't know, its function's
-	ID     uint32     `json:"id,omitempty"`     // of the program that runs now; 0: none
+	Name   string     `json:"name"`             // in the file; if the file doesn't know the program, its function's name
+	ID     uint32     `json:"id,omitempty"`     // of the program that runs now; 0 if none does
 	Object string     `json:"file,omitempty"`   // the object file that is loaded
 	From   *Place     `json:"from,omitempty"`   // where the program runs now
 	To     *Place     `json:"to,omitempty"`     // and where it will
-	Reason string     `json:"reason,omitempty"` // why; empty: from and to tell
-	want   *wanted    // nil: to be removed
+	Reason string     `json:"reason,omitempty"` // why; empty if From and To tell
+	want   *wanted    // nil if the program is to be removed
 	there  xdp.Loaded // the program that runs now
 	alone  bool       // not one of a chain: a legacy or an offloaded program
 }

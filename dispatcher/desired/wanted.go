@@ -9,8 +9,7 @@ type Place struct {
 	Frags    bool        `json:"frags"`
 }
 
-// wanted is a program that should run, with all that the file leaves open filled
-// in.
+// wanted is a program that should run. What the file leaves open is filled in.
 type wanted struct {
 	entry    Program
 	data     []byte // of the object
@@ -19,9 +18,10 @@ type wanted struct {
 	digest   string // of what it is made from
 	contents []xdp.MapEntry
 
-	// tag and unlike are known where programs of that function run that Apply has not
-	// put there: the tag it has when it is loaded, and by their ids what tells them from
-	// it although they have that tag; empty: nothing.
+	// tag and unlike are known only if programs of that function run that Apply has not
+	// put there. tag is the one that the wanted program has when it is loaded. unlike
+	// says, by the id of a running program with the same tag, what makes it another one;
+	// it is empty if nothing does.
 	tag    string
 	unlike map[uint32]string
 }

@@ -9,8 +9,8 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// YAML is the state as a file. What can't be printed in its texts is escaped. Errors:
-// a text that isn't UTF-8, which neither YAML nor JSON can hold.
+// YAML returns the state as the text of a file, in which everything can be printed: the rest
+// is escaped. It fails if a text isn't UTF-8, which neither YAML nor JSON can hold.
 func (s *State) YAML() ([]byte, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
@@ -27,8 +27,8 @@ func (s *State) YAML() ([]byte, error) {
 	return escape(text), err
 }
 
-// spread takes JSON's brackets away, and its quotes where a text can be read without
-// them as nothing else, and be printed as it is.
+// spread takes JSON's brackets away. It takes the quotes of a text away if the text can be
+// printed as it is, and is read as nothing else without them.
 func spread(n *yaml.Node) {
 	quoted := n.Style&yaml.DoubleQuotedStyle != 0
 	if n.Style = 0; quoted && (kindOf(n) != aText || strings.ContainsFunc(n.Value, unprintable)) {
@@ -44,8 +44,8 @@ func spread(n *yaml.Node) {
 
 func unprintable(r rune) bool { return r != '\n' && !strconv.IsPrint(r) }
 
-// escape escapes what YAML takes as it is, and a terminal doesn't. It stands in double
-// quotes, where Go's escapes are YAML's too.
+// escape escapes what YAML takes as it is, but a terminal can't print. All of that stands in
+// double quotes, where Go's escapes are YAML's too.
 func escape(text []byte) []byte {
 	var b bytes.Buffer
 	for _, r := range string(text) {

@@ -6,14 +6,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// begin opens slots: each group is that of the programs which a packet meets on one
-// interface, and shall count the same packets from the first one on.
+// begin opens slots, so that something is counted in them. A group has the slots of the
+// programs that a packet meets on one interface. All of a group count the same packets from
+// the first one on.
 //
-// A packet under way would be counted by the later programs only. So the slots are
-// opened by a thread on the very processor that they count for: while it runs, no
-// packet is half way through a chain there. An interrupt may still bring packets
-// between two of the slots. Then something has been counted before the last one was
-// open, and the group begins anew.
+// If the slots were opened while a packet is under way, only the later programs would count
+// it. So a thread opens them on the very processor that they count for: while it runs, no
+// packet is half way through a chain there. An interrupt may still bring packets between two
+// of the slots. Then something has been counted before the last one was open, and the group
+// begins anew.
 func begin(groups [][]slot) {
 	if len(groups) == 0 {
 		return
@@ -25,8 +26,8 @@ func begin(groups [][]slot) {
 		for cpu := range groups[0][0].cpus {
 			var one unix.CPUSet
 			one.Set(cpu)
-			// Refused where the processor is off, and then it has no packets, or
-			// where it isn't this process's to run on.
+			// The kernel refuses this if the processor is off, and then it has no
+			// packets; or if this process may not run on it.
 			_ = unix.SchedSetaffinity(0, &one)
 			for _, group := range groups {
 				beginOn(cpu, group)
@@ -36,7 +37,8 @@ func begin(groups [][]slot) {
 	<-done
 }
 
-// beginOn gives up after a while, as some packet may come each time.
+// beginOn begins with one group on one processor. It gives up after a while, as some packet
+// may come each time.
 func beginOn(cpu int, group []slot) {
 	const tries = 1000
 	for try := 1; ; try++ {

@@ -7,8 +7,8 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
-// main is the program that the interface itself has: dispatcher, legacy or
-// hardware; nil: none.
+// main is the program that the interface itself has: the dispatcher, a legacy or a hardware
+// program. It is nil if there is none.
 func main(c *dispatcher.Chain) *xdp.Loaded {
 	switch {
 	case c.Dispatcher != nil:
@@ -31,7 +31,7 @@ func programs(c *dispatcher.Chain) []xdp.Loaded {
 	return all
 }
 
-// notEmpty says that nothing is on the interface, if so.
+// notEmpty returns an error if nothing is on the interface.
 func notEmpty(c *dispatcher.Chain) error {
 	if main(c) != nil {
 		return nil

@@ -15,8 +15,9 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
-// counters are the stats probes of an Observer, one for each program, however many
-// interfaces run it: the kernel takes few for a program, and each costs its packets.
+// counters are the stats probes of an Observer. There is one for each program, however many
+// interfaces run it: the kernel takes only a few probes on a program, and each of them costs
+// every packet.
 type counters struct {
 	cpus    int
 	netns   uint32 // inode of the network namespace whose interfaces are observed
@@ -81,7 +82,7 @@ func (cs *counters) get(p xdp.Loaded, interfaces int) (*counter, error) {
 	if c == nil {
 		c = &counter{all: cs, of: p}
 		size := fewBits
-		if 4*interfaces > 1<<fewBits { // a full table has few places that are near enough
+		if 4*interfaces > 1<<fewBits { // a packet looks at a few places only, and a full table has none of them free
 			size = manyBits
 		}
 		if err := c.grow(size); err != nil {
@@ -125,8 +126,8 @@ func (c *counter) missed() (uint64, error) {
 	return sum, nil
 }
 
-// grow attaches a probe with a table of that many bits. It stands beside those there
-// are: an interface has its entry in one of them only.
+// grow attaches one more probe, with a table of that many bits. An interface has its entry in
+// one of the tables only.
 func (c *counter) grow(size int) error {
 	t := &table{bits: size, cpus: c.all.cpus, latency: c.all.latency, taken: make([]bool, 1<<size), used: make([]bool, 1<<size)}
 	p := probe{object: "stats", entries: map[string]int{"counts": t.cpus << size}}
@@ -145,7 +146,7 @@ func (c *counter) grow(size int) error {
 		}
 		p.config = config
 		if t.probed, err = p.attach(c.of); err == nil || dispatcher.VerifierLog(err) == "" {
-			break // only for a refused program a second try makes sense
+			break // a second try makes sense only if the kernel has refused the program
 		}
 	}
 	if err != nil {
@@ -288,8 +289,8 @@ func (s slot) verdicts() Verdicts {
 	return sum
 }
 
-// read adds what was counted to r. Details are read before what they are part of, so
-// that they are never more.
+// read adds what was counted to r. It reads the parts of a sum before the sum, so that they
+// are never more than that.
 func (s slot) read(r *raw) error {
 	if s.latency {
 		value := make([]byte, s.cpus*numWords*8)

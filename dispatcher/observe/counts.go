@@ -13,7 +13,7 @@ import (
 // [xdp.VerdictNames] in that order, then all that are no verdict.
 type Verdicts [6]uint64
 
-// Other is the place in [Verdicts] of what the kernel doesn't know, and treats as
+// Other is the place in [Verdicts] of numbers that are no verdict. The kernel treats them as
 // XDP_ABORTED.
 const Other = 5
 
@@ -102,8 +102,8 @@ func (t *Times) Mean() time.Duration {
 	return t.Total / time.Duration(t.Packets)
 }
 
-// Quantile is the time that a part of the runs, from 0 to 1, doesn't pass. It is
-// at most an eighth too long, and never longer than Max; 0 without any run.
+// Quantile is the time within which that part of the runs, from 0 to 1, ended. It is at most
+// an eighth too long, and never longer than Max. Without any run it is 0.
 func (t *Times) Quantile(part float64) time.Duration {
 	if t.Packets == 0 {
 		return 0
@@ -118,8 +118,8 @@ func (t *Times) Quantile(part float64) time.Duration {
 	return t.Max
 }
 
-// AtMost is the number of runs that took no longer than d, to the accuracy of a
-// bucket: exact to the nanosecond below a power of two.
+// AtMost is the number of runs that took no longer than d. It is as accurate as the buckets
+// are: exact if d is a nanosecond below a power of two.
 func (t *Times) AtMost(d time.Duration) uint64 {
 	var n uint64
 	for i := 0; i < numBuckets && bucketStart(i+1) <= d; i++ {

@@ -15,15 +15,15 @@ type followed struct {
 	iface    xdp.Interface
 	counters *counters
 	all      *int  // how many interfaces are followed
-	lower    []int // the interfaces that packets come in on: its own, or those of a bond
+	lower    []int // the interfaces that packets come in on: itself and, of a bond, its members
 
 	mainID     uint32 // of the program on the interface when it was last read
 	emptied    bool   // no program was there since
 	vanished   bool   // the interface was gone when it was last looked at
-	dispatcher *row   // nil where there never was one
+	dispatcher *row   // nil if there never was one
 	rows       []*row // component, legacy and hardware programs; those that left stand last
 	dropped    passed // through rows that are forgotten
-	left       Counts // of legacy programs whose rows are
+	left       Counts // what legacy programs counted whose rows are forgotten
 	gap        gap
 	triedAgain time.Time // for the programs that can't be observed
 }
@@ -32,8 +32,8 @@ func newFollowed(iface xdp.Interface, lower []int, counters *counters, all *int)
 	return &followed{iface: iface, lower: append([]int{iface.Index}, lower...), counters: counters, all: all}
 }
 
-// refresh looks whether another program is on the interface, and if so follows
-// it. It says false where the chain couldn't be read, as others are changing it.
+// refresh looks whether another program is on the interface, and if so follows that. It
+// returns false if the chain couldn't be read because others are changing it.
 func (f *followed) refresh() bool {
 	s, err := lookAt(f.iface.Index)
 	f.vanished = err == nil && s.name == ""
@@ -63,8 +63,8 @@ func (f *followed) refresh() bool {
 	return true
 }
 
-// packets are those that were counted as they left the interface's program, or were
-// left out by the kernel.
+// packets is how many were counted as they left the interface's program, or were left out by
+// the kernel.
 func (f *followed) packets() uint64 {
 	total, missed := f.whole()
 	for _, r := range f.rows {
@@ -82,8 +82,8 @@ func (f *followed) gapEnded() {
 	}
 }
 
-// follow observes what c holds. It returns the slots to begin with; then followed has
-// to be called.
+// follow observes what c holds. It returns the slots that the caller has to begin with; after
+// that the caller calls followed.
 func (f *followed) follow(c *dispatcher.Chain) [][]slot {
 	m := main(c)
 	if f.mainID != 0 && m != nil && !f.emptied {
@@ -139,8 +139,8 @@ func (f *followed) follow(c *dispatcher.Chain) [][]slot {
 	return [][]slot{opening}
 }
 
-// followed lets go of what isn't in the chain any more, once the packets that are in
-// it have left.
+// followed lets go of programs that aren't in the chain any more, once the packets in them
+// have left.
 func (f *followed) followed() {
 	var leaving []*row
 	for _, r := range f.rows {
@@ -193,9 +193,9 @@ func (f *followed) forget() {
 	})
 }
 
-// followDispatcher sets up the dispatcher's row. It counts what leaves the dispatcher,
-// except where a lone program stands in the dispatcher's place: there the program's
-// own row does, and the kernel takes no probe.
+// followDispatcher sets up the dispatcher's row, which counts what leaves the dispatcher. If
+// a lone program stands in the dispatcher's place, the kernel takes no probe there; then the
+// program's own row counts.
 func (f *followed) followDispatcher(c *dispatcher.Chain) []slot {
 	d := f.dispatcher
 	if d != nil {
@@ -217,8 +217,7 @@ func (f *followed) followDispatcher(c *dispatcher.Chain) []slot {
 	return d.observe(f)
 }
 
-// tryAgain observes programs that couldn't be observed, if what kept them from it may
-// have gone.
+// tryAgain tries to observe programs that couldn't be observed, if the reason may have gone.
 func (f *followed) tryAgain() {
 	rows := f.rows
 	if f.dispatcher != nil {
@@ -238,8 +237,8 @@ func (f *followed) tryAgain() {
 	}
 }
 
-// whole is what became of all packets that a dispatcher, or a lone program in its
-// place, let out, and how many of them the kernel left out.
+// whole is what became of all packets that the dispatcher, or a lone program in its place,
+// let out. missed is how many of them the kernel left out.
 func (f *followed) whole() (total passed, missed uint64) {
 	total = f.dropped
 	for _, r := range f.rows {

@@ -2,16 +2,16 @@ package observe
 
 import "time"
 
-// gap finds out how many packets nobody counted, as a swap had put a dispatcher on the
+// gap finds out how many packets nobody counted, because a swap had put a dispatcher on the
 // interface that had no probe yet.
 //
-// No probe can be there before the swap. But the interface itself counts what it
-// receives. Of a moment at which nothing was uncounted, both numbers are known: what
-// has been added to the interface's since then, and not to ours, is missing.
+// No probe can be there before the swap. But the interface itself counts what it receives.
+// gap knows both numbers, the interface's and ours, at a moment when nothing was uncounted.
+// What the interface's number has grown by since then, and ours has not, is missing.
 type gap struct {
 	before pair // when nothing was missing
 	open   bool // a swap came since
-	loose  bool // it was ended without a rest: packets that were under way may be missing
+	loose  bool // it was ended while packets came: some that were under way may be missing
 	found  uint64
 	so     uint64 // found in the open gap so far; never too many
 	opened time.Time
@@ -42,15 +42,15 @@ func (g *gap) end() {
 	g.open, g.so = false, 0
 }
 
-// The numbers are of the same packets when they have rested for so long: a driver adds
-// up what it has received after it has run the program on it. Where packets come
-// without a pause, the gap ends after the second time, without new numbers to start
-// from, and afterwards only what may have been under way is made up for.
+// A driver adds up what it has received after it has run the program on it. So the two
+// numbers are of the same packets once they have rested for the first of these times. If
+// packets come without a pause, the gap ends after the second of them, without new numbers
+// to start from. Afterwards it makes up only for what may have been under way.
 const (
 	rests   = 50 * time.Millisecond
 	longest = 10 * time.Second
 
-	// underWay is more than a driver has run the program on and not yet added up.
+	// underWay is more packets than a driver has run the program on and not yet added up.
 	underWay = 1024
 )
 

@@ -13,7 +13,7 @@ type state struct {
 	received uint64 // packets
 }
 
-// lookAt asks for the state. An error: it can't be read now.
+// lookAt asks for the state. It returns an error if the state can't be read now.
 func lookAt(index int) (state, error) {
 	l, err := netlink.LinkByIndex(index)
 	if errors.As(err, new(netlink.LinkNotFoundError)) {
@@ -36,8 +36,8 @@ func stateOf(l *netlink.LinkAttrs) state {
 	return s
 }
 
-// mastered are the interfaces that have another one as their master, by that one: a
-// bond, for instance, hands its program to them, and packets come in there.
+// mastered are the interfaces that have a master, by the master. A bond, for instance, hands
+// its program to its members, and packets come in there.
 func mastered() map[int][]int {
 	all := map[int][]int{}
 	links, err := netlink.LinkList()
@@ -45,7 +45,7 @@ func mastered() map[int][]int {
 		return all
 	}
 	for _, l := range links {
-		// One with a program of its own hasn't got its master's.
+		// An interface with a program of its own hasn't got its master's.
 		if a := l.Attrs(); a.MasterIndex != 0 && stateOf(a).mainID == 0 {
 			all[a.MasterIndex] = append(all[a.MasterIndex], a.Index)
 		}

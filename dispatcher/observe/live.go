@@ -16,8 +16,8 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
-// Filter says which packets a [Live] trace tells of. The kernel filters, so that
-// others cost no more than the probes themselves.
+// Filter says which packets a [Live] trace tells of. The kernel filters, so the other packets
+// cost no more than the probes themselves.
 type Filter struct {
 	Verdicts []int  // only these final verdicts, as places in [Verdicts]; nil: all
 	Program  string // only what the program of this name decided; empty: all
@@ -82,7 +82,7 @@ func OpenLive(ctx context.Context, ifname string, filter Filter) (*Live, error) 
 	return l, nil
 }
 
-// begin says that from now on each packet is told of, or counted.
+// begin notes that from now on each packet is told of, or counted as missed.
 func (l *Live) begin() error {
 	counted, err := l.told()
 	if err != nil {
@@ -93,7 +93,7 @@ func (l *Live) begin() error {
 	return err
 }
 
-// deciders has bit n set for program n if that may decide what is to be shown.
+// deciders has bit n set if the filter takes packets that program n decides.
 func (l *Live) deciders(c *dispatcher.Chain) uint32 {
 	if l.program == "" && l.id == 0 {
 		return allPrograms
@@ -128,8 +128,7 @@ func (l *Live) told() (told, error) {
 // is still the one that is traced.
 const lookAgain = 25 * time.Millisecond
 
-// Next waits for a packet. Its error is that of ctx, or why a changed chain can't
-// be traced.
+// Next waits for a packet. It fails if ctx ends, or if a changed chain can't be traced.
 func (l *Live) Next(ctx context.Context) (*Trace, error) {
 	for looked := time.Now(); len(l.queue) == 0; {
 		if err := ctx.Err(); err != nil {
@@ -155,9 +154,9 @@ func (l *Live) Next(ctx context.Context) (*Trace, error) {
 	return t, nil
 }
 
-// confirm tells of what is sure. A packet that left a dispatcher went through the chain
-// of that dispatcher. A lone program may have been in another chain already: a packet
-// that left it is told of once it is known that later the program was still alone.
+// confirm queues the packets whose chain is sure. A packet that left a dispatcher went through
+// the chain of that dispatcher. A lone program may have been in another chain already; so a
+// packet that left it waits until the program is seen to be still alone.
 func (l *Live) confirm(alone bool) {
 	if alone || l.tracer != nil && !l.tracer.alone {
 		l.queue = append(l.queue, l.pending...)
@@ -198,7 +197,7 @@ func (l *Live) refresh(ctx context.Context) error {
 		c, err = dispatcher.Status(ctx, link.Attrs().Name)
 		switch {
 		case errors.Is(err, xdp.ErrBusy), errors.Is(err, xdp.ErrNoInterface):
-			return nil // it was changed, or renamed, meanwhile; the next look will tell
+			return nil // somebody has changed or renamed it meanwhile; the next look will tell
 		case err != nil:
 			return err
 		case main(c) == nil:
@@ -229,8 +228,8 @@ func (l *Live) refresh(ctx context.Context) error {
 	return nil
 }
 
-// leave tells what a tracer of an earlier chain still has to say, once the packets in
-// that chain have left.
+// leave waits until the packets in an earlier chain have left, queues what its tracer still
+// has to tell, and ends that.
 func (l *Live) leave(old *tracer) error {
 	if old == nil {
 		return nil
@@ -251,14 +250,14 @@ func (l *Live) leave(old *tracer) error {
 	return errors.Join(err, old.close())
 }
 
-// Lost is how many packets couldn't be told of, as there were too many at once.
+// Lost is how many packets couldn't be told of because too many came at once.
 func (l *Live) Lost() uint64 {
 	said, _ := l.told() // what can't be read now was an error of Next
 	return said.lost
 }
 
-// Missed is how many packets went through the chain untold, whatever the filter, as a
-// swap had just changed it and not all probes stood.
+// Missed is how many packets went through the chain untold because a swap had just changed it
+// and not all probes stood. The filter has no part in it.
 func (l *Live) Missed() uint64 {
 	said, _ := l.told()
 	return said.missed + l.dropped + l.gap.missed()

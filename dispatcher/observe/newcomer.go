@@ -9,8 +9,8 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
-// newcomer follows an interface that has got a program, if all are observed and it isn't
-// yet; else nil.
+// newcomer follows an interface that has got a program. It returns nil if not all interfaces
+// are observed, or if this one is already.
 func (o *Observer) newcomer(all []*followed, l *netlink.LinkAttrs) *followed {
 	if !o.everything || stateOf(l).mainID == 0 || slices.ContainsFunc(all, func(f *followed) bool { return f.iface.Index == l.Index }) {
 		return nil
@@ -19,9 +19,8 @@ func (o *Observer) newcomer(all []*followed, l *netlink.LinkAttrs) *followed {
 	return newFollowed(xdp.Interface{Name: l.Name, Index: l.Index}, mastered()[l.Index], o.counters, &interfaces)
 }
 
-// newcomers looks for them where the kernel doesn't tell of them: a program came by a
-// bpf_link, or to an interface that is down, or the kernel had more to tell than its buffer
-// holds.
+// newcomers looks for interfaces that the kernel hasn't told of. It doesn't tell when a
+// program comes by a bpf_link or to an interface that is down, nor when its buffer is full.
 func (o *Observer) newcomers(all []*followed) (found []*followed) {
 	if !o.everything || time.Since(o.looked) < time.Second {
 		return nil

@@ -38,13 +38,12 @@ type Observer struct {
 }
 
 // Open observes what runs on the interfaces; one that is named twice is observed once.
-// Without names it observes all of them, those that come later and those that get a
-// program later too. Its methods may be called from any goroutine.
+// Without names it observes all interfaces, also those that come later or get a program
+// later. The Observer's methods may be called from any goroutine.
 //
-// Errors: [xdp.ErrNoInterface], [xdp.ErrNoProgram] where nothing runs on
-// a named one, [xdp.ErrKernel] where the kernel can't trace programs,
-// [xdp.ErrPermission]. A program that can't be observed beside others that
-// are is no error; see [Program.Blind].
+// Errors: [xdp.ErrNoInterface]; [xdp.ErrNoProgram] if nothing runs on a named interface;
+// [xdp.ErrKernel] if the kernel can't trace programs; [xdp.ErrPermission]. It is no error
+// if some programs can't be observed and others can; see [Program.Blind].
 func Open(ctx context.Context, ifnames []string, opts Options) (_ *Observer, err error) {
 	netns, err := os.Open("/proc/thread-self/ns/net")
 	if err != nil {
@@ -113,7 +112,7 @@ func Open(ctx context.Context, ifnames []string, opts Options) (_ *Observer, err
 func chainsOf(ctx context.Context, ifnames []string) ([]*dispatcher.Chain, error) {
 	if len(ifnames) == 0 {
 		all, err := dispatcher.StatusAll(ctx)
-		// One that can't be read now is found again when it has been changed.
+		// A chain that can't be read now is found again when somebody has changed it.
 		return slices.DeleteFunc(all, func(c *dispatcher.Chain) bool { return main(c) == nil }), err
 	}
 	var chains []*dispatcher.Chain
@@ -132,7 +131,7 @@ func chainsOf(ctx context.Context, ifnames []string) ([]*dispatcher.Chain, error
 	return chains, nil
 }
 
-// blind says why nothing at all is observed, if the system is to blame.
+// blind returns an error if nothing at all is observed, and the system is to blame for that.
 func blind(all []*followed) error {
 	var reason error
 	for _, f := range all {
@@ -156,7 +155,7 @@ func blind(all []*followed) error {
 func subscribe() (<-chan netlink.LinkUpdate, func(), error) {
 	updates, done := make(chan netlink.LinkUpdate, 64), make(chan struct{})
 	if err := netlink.LinkSubscribeWithOptions(updates, done, netlink.LinkSubscribeOptions{
-		ErrorCallback: func(error) {}, // an overrun: each Read looks for itself anyway
+		ErrorCallback: func(error) {}, // it was too much for the buffer, but each Read looks for itself anyway
 	}); err != nil {
 		return nil, nil, fmt.Errorf("subscribe to changes of interfaces: %w", err)
 	}

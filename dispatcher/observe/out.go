@@ -1,9 +1,10 @@
 package observe
 
-// ends says whether what a program says of a packet is the last word on its interface.
+// ends says whether a program's counts are of packets that leave XDP there: its verdict is the
+// last word on the interface.
 func ends(p Program) bool { return p.Role == RoleDispatcher || p.Role == RoleLegacy }
 
-// out is [Chain.Out] of what c holds, and of what isn't in it any more.
+// out is [Chain.Out]: what the programs of c count, and those that aren't in c any more.
 func (f *followed) out(c Chain) Counts {
 	total := f.left
 	for _, p := range c.Programs {
@@ -14,7 +15,7 @@ func (f *followed) out(c Chain) Counts {
 	return total
 }
 
-// forgotten keeps what a row has counted that goes. A dispatcher's stays.
+// forgotten keeps what a row has counted that is forgotten now. The dispatcher's row never is.
 func (f *followed) forgotten(r *row) {
 	if ends(r.Program) {
 		f.left.add(r.base)

@@ -129,8 +129,8 @@ func (p *probed) mapFD(name string) int {
 	return -1
 }
 
-// missed is how often the kernel left the exit probe, which comes last, out because
-// it ran already.
+// missed is how often the kernel left the exit probe out because it ran already. That probe
+// comes last.
 func (p *probed) missed() (uint64, error) {
 	info, err := libbpf.ProgInfoByFD(p.exit.FD())
 	if err != nil {

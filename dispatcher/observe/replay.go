@@ -16,10 +16,10 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
-// Replay sends packets through the chain that is on an interface, without the
-// wire. The programs really run: their maps change as with a packet of the wire,
-// but the packet comes in on receive queue 0, and what the chain transmits,
-// redirects or passes goes nowhere.
+// Replay sends packets through the chain that is on an interface, without the wire. The
+// programs really run, and their maps change as with a packet of the wire. But the packet
+// comes in on receive queue 0, and what the chain transmits, redirects or passes goes
+// nowhere.
 type Replay struct {
 	tracer *tracer
 	fd     *libbpf.FD

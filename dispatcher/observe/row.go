@@ -13,9 +13,9 @@ func (p *passed) add(q passed) {
 	p.times.add(q.times)
 }
 
-// row is what one program has done so far on one interface. While it is counted, its
-// place may change, so counts are attributed piece by piece: base and passed hold what
-// was counted up to the start of what is seen.
+// row is what one program has done so far on one interface. What a verdict means depends on
+// the program's place, which may change. So counts are attributed piece by piece: base,
+// times and passed hold what was counted before seen.start.
 type row struct {
 	Program // what doesn't change while it stays in its place
 	place   place
@@ -27,8 +27,8 @@ type row struct {
 	times  Times
 	passed passed
 
-	// late: it joined by the swap of the gap that is open, joined is what was missed
-	// before that.
+	// late says that the program joined by the swap whose gap is open. joined is what
+	// was missed before that.
 	late   bool
 	joined uint64
 }
@@ -39,11 +39,11 @@ type seen struct {
 	slots   []slot
 	start   raw    // counted before
 	missed  uint64 // left out before
-	err     error  // why it could not be read; nil: it could
+	err     error  // why it could not be read; nil if it could
 }
 
-// read is what was counted up to now. Where that can't be read, nothing has been counted
-// since start.
+// read is what was counted up to now. If that can't be read, it is what was counted at the
+// start.
 func (s *seen) read() raw {
 	var r raw
 	for _, slot := range s.slots {
@@ -75,7 +75,7 @@ func (s *seen) close() {
 	s.counter.put()
 }
 
-// observe gets the program a probe, whose slots it returns, or notes why there is none.
+// observe gets the program a probe and returns that one's slots, or notes why there is none.
 func (r *row) observe(f *followed) []slot {
 	var c *counter
 	interfaces := f.lower
@@ -102,8 +102,8 @@ func (r *row) observe(f *followed) []slot {
 	return r.seen.slots
 }
 
-// settle attributes what was counted since start, as the program's place is about to
-// change.
+// settle attributes what was counted since start. It is called before the program's place
+// changes.
 func (r *row) settle() {
 	if r.seen == nil {
 		return
@@ -179,7 +179,7 @@ func (r *row) missedBefore(g *gap) uint64 {
 	return g.missed() - r.joined
 }
 
-// ended keeps that, once it is known.
+// ended keeps that number, once the gap has ended and the number is known.
 func (r *row) ended(g *gap) {
 	if r.late && !g.open && !g.loose {
 		r.base.Missed += r.missedBefore(g)

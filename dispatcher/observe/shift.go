@@ -13,9 +13,9 @@ const (
 	shiftLeft32, shiftRight32 = 0x6c, 0x7c
 )
 
-// shiftOf says how many bits of a verdict a dispatcher looks at. Where its source has
-// 1 << verdict, compilers have made shifts of 64 bits of it (libxdp's own, and ours)
-// and of 32. A processor takes the lowest 6 or 5 bits of the number.
+// shiftOf says how many bits of a verdict a dispatcher looks at. Its source has 1 << verdict.
+// Compilers have made shifts of 64 bits of that (libxdp's own, and ours), and of 32 bits. A
+// processor takes the lowest 6 or 5 bits of the number.
 func shiftOf(dispatcherID uint32) uint {
 	fd, err := libbpf.ProgByID(dispatcherID)
 	if err != nil {

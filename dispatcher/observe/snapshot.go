@@ -18,8 +18,8 @@ type Snapshot struct {
 type Chain struct {
 	Interface xdp.Interface
 	Programs  []Program
-	// Out is what became of all packets of the interface, by its chains and legacy
-	// programs, those included that aren't named any more.
+	// Out is what became of all packets of the interface. It includes those of chains
+	// and legacy programs that Programs doesn't name any more.
 	Out Counts
 }
 
@@ -34,17 +34,17 @@ const (
 	RoleHardware   Role = "hardware" // runs on the device, unseen by the kernel
 )
 
-// Program is what one program has done since it is observed. No number in it ever
-// goes down from one snapshot to the next.
+// Program is what one program has done since it is observed. Its numbers never go down from
+// one snapshot to the next.
 type Program struct {
 	xdp.Loaded
 	Role     Role
 	Priority uint32       // of a component
 	Actions  *xdp.Actions // chain call actions of a component, else nil
-	Gone     bool         // no longer on the interface; named for [KeepGone] longer
-	Blind    error        // why the program isn't observed; nil: it is
+	Gone     bool         // it has left the interface; snapshots name it for [KeepGone] longer
+	Blind    error        // why the program isn't observed; nil if it is
 	Counts
-	Times *Times // with Options.Latency, where the program is observed
+	Times *Times // nil without Options.Latency, or if the program isn't observed
 }
 
 // KeepGone is how long a program that has left its chain stays in snapshots.
@@ -54,9 +54,9 @@ const KeepGone = time.Minute
 type Counts struct {
 	Packets  uint64
 	Verdicts Verdicts
-	HandedOn uint64 // whose verdict was not the last word
-	Decided  uint64 // whose verdict became that of the chain
-	Missed   uint64 // that the program met and that are in no other number here
+	HandedOn uint64 // another program or the dispatcher had the last word
+	Decided  uint64 // this program's verdict became that of the chain
+	Missed   uint64 // the program met them, and they are in no other number here
 }
 
 // place is what becomes of a program's verdict.
@@ -67,15 +67,15 @@ type place struct {
 	alone   bool        // in the dispatcher's own place, or legacy: every verdict is final
 }
 
-// handsOn says whether a verdict isn't the chain's. After the last program the
-// dispatcher itself says XDP_PASS, whatever of its chain call actions that gave.
+// handsOn says whether a verdict isn't the chain's. If the last program gives one of its chain
+// call actions, whichever, the dispatcher itself says XDP_PASS.
 func (p place) handsOn(v xdp.Verdict) bool {
 	return !p.alone && p.isAction(uint(v)) && !(p.last && v == xdp.Pass)
 }
 
-// isAction says whether the dispatcher takes a number for one of the chain call
-// actions, among which libxdp puts one that no verdict is, 31. The dispatcher shifts
-// by the number, of which a processor takes the lowest bits only.
+// isAction says whether the dispatcher takes a number for one of the chain call actions.
+// libxdp adds 31 to these, which is no verdict. The dispatcher shifts by the number, and a
+// processor takes only the number's lowest bits.
 func (p place) isAction(v uint) bool {
 	return (uint64(p.actions)|1<<31)>>(v&(1<<p.shift-1))&1 != 0
 }

@@ -16,11 +16,11 @@ import (
 
 // Trace is the way of one packet through a chain.
 type Trace struct {
-	Time    time.Time // when it left the chain; of a [Replay]: zero
+	Time    time.Time // when it left the chain; zero in a [Replay]
 	Steps   []Step    // the programs it met, in their order
 	Verdict xdp.Verdict
-	// DecidedBy is the program whose verdict it is; nil: the dispatcher's own
-	// XDP_PASS, after its last program gave one of its chain call actions.
+	// DecidedBy is the program whose verdict it is. It is nil if the last program gave
+	// one of its chain call actions, and the dispatcher itself said XDP_PASS.
 	DecidedBy *xdp.Loaded
 	Length    int    // of the packet as the chain left it, in bytes
 	Data      []byte // its first bytes
@@ -55,8 +55,8 @@ type ingress struct {
 	Ifindex        [8]uint32
 }
 
-// ingressOf are the interfaces whose packets meet the programs of this one. Where they
-// are too many for the probes to compare, it is all.
+// ingressOf are the interfaces whose packets meet the programs of this one. If they are too
+// many for the probes to compare, the probes take packets of all interfaces.
 func ingressOf(index int) (in ingress, err error) {
 	var stat unix.Stat_t
 	if err := unix.Stat("/proc/thread-self/ns/net", &stat); err != nil {
@@ -93,8 +93,8 @@ type tracer struct {
 	alone    bool // a component program in the dispatcher's own place
 }
 
-// trace attaches the probes; each packet that config selects goes to f, unless it
-// is that of a test run. Nothing is told before all of them stand.
+// trace attaches the probes. Each packet that config selects goes to f, but for those of test
+// runs. Nothing is told before all probes stand.
 func trace(c *dispatcher.Chain, config packetConfig, f func(*Trace)) (_ *tracer, err error) {
 	t := &tracer{chain: c}
 	defer func() {
@@ -153,8 +153,9 @@ func trace(c *dispatcher.Chain, config packetConfig, f func(*Trace)) (_ *tracer,
 	return t, libbpf.MapUpdate(t.packet.mapFD("gate"), make([]byte, 4), one, libbpf.UpdateAny)
 }
 
-// attach attaches one of the probes. A program whose argument isn't declared as a
-// packet takes another way to find the interface, which the verifier's refusal tells.
+// attach attaches one of the probes. If the argument of the program to isn't declared as a
+// packet, the verifier refuses the probe. Then attach tries again with one that finds the
+// interface in another way.
 func (t *tracer) attach(object string, to xdp.Loaded, config any, shared map[string]int) (p *probed, err error) {
 	for _, untyped := range []uint32{0, 1} {
 		switch c := config.(type) {

@@ -13,10 +13,9 @@ import (
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
 )
 
-// wanted are the structures of the kernel that the probes read, and their fields. libbpf
-// would read all types of the kernel to find them, some megabytes, for each probe, while
-// packets wait to be counted. So they are read once, and what is wanted of them written
-// down as a few types of our own.
+// wanted are the structures of the kernel that the probes read, and their fields. To find them
+// libbpf would read all types of the kernel, some megabytes, for each probe, while packets
+// wait to be counted. So we read the kernel's types once, and write down the few wanted ones.
 var wanted = []struct {
 	name   string
 	fields []string
@@ -31,8 +30,8 @@ var wanted = []struct {
 // within are the wanted fields of a structure that stands inside of those.
 var within = map[string][]string{"ns_common": {"inum"}}
 
-// kernelTypes are the wanted types in the kernel's format, BTF; nil: libbpf has to look
-// for itself.
+// kernelTypes are the wanted types in the kernel's format, BTF. If they are nil, libbpf has to
+// look for itself.
 var kernelTypes = sync.OnceValue(func() []byte {
 	const vmlinux = 1 // the first that the kernel has
 	kernel, err := libbpf.LoadBTF(vmlinux)
@@ -47,7 +46,7 @@ var kernelTypes = sync.OnceValue(func() []byte {
 	return data
 })
 
-// typesFile makes kernelTypes a file for the time of a load; nil: there are none.
+// typesFile makes kernelTypes a file for the time of a load. It is nil if they are.
 func typesFile() *os.File {
 	types := kernelTypes()
 	if types == nil {
@@ -109,7 +108,7 @@ func (w *typeWriter) name(name string) uint32 {
 	return uint32(at)
 }
 
-// structure adds a struct with these of its fields, or all of them where it has no name.
+// structure adds a struct with these of its fields, or with all fields if it has no name.
 func (w *typeWriter) structure(kernel *libbpf.BTF, t *libbpf.Type, fields []string) (uint32, error) {
 	var rest []uint32
 	for _, m := range t.Members {
@@ -128,7 +127,7 @@ func (w *typeWriter) structure(kernel *libbpf.BTF, t *libbpf.Type, fields []stri
 	return w.put(t.Name, libbpf.KindStruct, len(rest)/3, uint32(t.Size), rest...), nil
 }
 
-// typeOf adds the type of a field; of a pointer, only that it is one.
+// typeOf adds the type of a field. Of a pointer it adds only that it is one.
 func (w *typeWriter) typeOf(kernel *libbpf.BTF, id uint32) (uint32, error) {
 	t, err := kernel.Type(id)
 	if err != nil {
