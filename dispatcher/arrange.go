@@ -5,60 +5,58 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
-	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/device"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/object"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/protocol"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
-// member is a program in its place of a chain: one that runs, or one that comes.
-type member struct {
-	xdp.Loaded // of one that comes, only the name
-	protocol.SlotConfig
-	loadTime time.Duration   // since boot
-	fd       *libbpf.FD      // borrowed, of one that runs
-	comes    *object.Program // of one that comes
-	insns    int             // the instructions of one that comes
+// slot is a slot of the chain to be: with a program that runs, or with one that comes.
+type slot struct {
+	protocol.Slot                 // until it is loaded, of one that comes only its name and its place
+	comes         *object.Program // nil: it runs
 }
 
-// newMember is the place that an opened program asks for.
-func newMember(o *object.Program) member {
-	m := member{
-		Loaded:     xdp.Loaded{Name: o.Bpf.Name()},
-		SlotConfig: protocol.SlotConfig{Priority: o.Priority, Actions: o.Actions},
-		comes:      o,
-		insns:      o.Bpf.Insns(),
+// newSlot is the place that an opened program asks for.
+func newSlot(o *object.Program) slot {
+	s := slot{comes: o}
+	s.Name, s.Priority, s.Actions = o.Bpf.Name(), o.Priority, o.Actions
+	s.SetFrags(o.Frags)
+	return s
+}
+
+func (s slot) progFD() int {
+	if s.comes != nil {
+		return s.comes.Bpf.FD()
 	}
-	m.SetFrags(o.Frags)
-	return m
+	return s.Prog.Int()
 }
 
-// arrange is the chain that the transaction makes of there, in the order it runs.
-func (c *commit) arrange(l device.Device, there []member) ([]member, error) {
+// arrange is the chain that the transaction makes of there, in the order it runs. adds and
+// replaces are the programs of Add and Replace, opened.
+func (t Transaction) arrange(l device.Device, there []slot, adds, replaces []*object.Program) ([]slot, error) {
 	wanted := slices.Clone(there)
 	index := func(id uint32) (int, error) {
-		i := slices.IndexFunc(wanted, func(m member) bool { return m.comes == nil && m.ID == id })
+		i := slices.IndexFunc(wanted, func(m slot) bool { return m.comes == nil && m.ID == id })
 		if i < 0 || id == 0 {
-			return 0, noSuchProgram(l, id, there)
+			return 0, noSuchProgram(l, id, identities(there)...)
 		}
 		return i, nil
 	}
-	for _, s := range c.Set {
+	for _, s := range t.Set {
 		i, err := index(s.ID)
 		if err != nil {
 			return nil, err
 		}
 		s.apply(&wanted[i].SlotConfig)
 	}
-	for n, r := range c.Replace {
+	for n, r := range t.Replace {
 		i, err := index(r.ID)
 		if err != nil {
 			return nil, err
 		}
-		m := newMember(c.replaces[n])
+		m := newSlot(replaces[n])
 		if r.Program.Priority == nil {
 			m.Priority = wanted[i].Priority
 		}
@@ -67,15 +65,15 @@ func (c *commit) arrange(l device.Device, there []member) ([]member, error) {
 		}
 		wanted[i] = m
 	}
-	for _, id := range c.Remove {
+	for _, id := range t.Remove {
 		i, err := index(id)
 		if err != nil {
 			return nil, err
 		}
 		wanted = slices.Delete(wanted, i, i+1)
 	}
-	for _, o := range c.adds {
-		wanted = append(wanted, newMember(o))
+	for _, o := range adds {
+		wanted = append(wanted, newSlot(o))
 	}
 	if len(wanted) > xdp.MaxPrograms {
 		return nil, &xdp.Error{Kind: xdp.ErrChainFull,
@@ -85,8 +83,8 @@ func (c *commit) arrange(l device.Device, there []member) ([]member, error) {
 	return sorted(wanted), nil
 }
 
-func sorted(all []member) []member {
-	slices.SortStableFunc(all, compareMembers)
+func sorted(all []slot) []slot {
+	slices.SortStableFunc(all, compareSlots)
 	return all
 }
 
@@ -102,44 +100,46 @@ func (s Setting) apply(slot *protocol.SlotConfig) {
 	}
 }
 
-// compareMembers is the order that libxdp puts programs in, so that a chain runs
-// the same whoever wrote it last: by priority, then name; of equal ones, those that
-// run before those that come, which run shorter ones first, and then by tag and age.
-func compareMembers(a, b member) int {
-	if c := cmp.Or(cmp.Compare(a.Priority, b.Priority), strings.Compare(a.Name, b.Name)); c != 0 {
+// compareSlots is the order that libxdp puts programs in, so that a chain runs the same
+// whoever wrote it last. The priority comes first, then the name. Of two that are equal, one
+// that runs comes before one that is loaded now. Of two that run, the tag decides, then the
+// age; of two that are loaded now, the number of instructions.
+func compareSlots(a, b slot) int {
+	c := cmp.Or(cmp.Compare(a.Priority, b.Priority), strings.Compare(a.Name, b.Name))
+	switch {
+	case c != 0:
 		return c
-	}
-	if (a.comes == nil) != (b.comes == nil) {
-		if a.comes == nil {
-			return -1
-		}
+	case a.comes != nil && b.comes != nil:
+		return cmp.Compare(a.comes.Insns, b.comes.Insns)
+	case a.comes != nil:
 		return 1
+	case b.comes != nil:
+		return -1
 	}
-	if a.comes != nil {
-		return cmp.Compare(a.insns, b.insns)
-	}
-	return cmp.Or(strings.Compare(a.Tag, b.Tag), cmp.Compare(a.loadTime, b.loadTime))
+	return cmp.Or(strings.Compare(a.Tag, b.Tag), cmp.Compare(a.LoadTime, b.LoadTime))
 }
 
-// sameMembers says whether two arrangements are the same chain.
-func sameMembers(a, b []member) bool {
-	return slices.EqualFunc(a, b, func(a, b member) bool {
+func identities(all []slot) (ids []xdp.Loaded) {
+	for _, s := range all {
+		ids = append(ids, s.Loaded)
+	}
+	return ids
+}
+
+// sameSlots says whether two arrangements are the same chain.
+func sameSlots(a, b []slot) bool {
+	return slices.EqualFunc(a, b, func(a, b slot) bool {
 		return a.comes == nil && b.comes == nil && a.ID == b.ID && a.SlotConfig == b.SlotConfig
 	})
 }
 
-// listMembers names programs by id and name.
-func listMembers(all []member) string {
-	var list []string
-	for _, m := range all {
-		list = append(list, fmt.Sprintf("%d (%s)", m.ID, m.Name))
-	}
-	return strings.Join(list, ", ")
-}
-
 // noSuchProgram lists what there is instead.
-func noSuchProgram(l device.Device, id uint32, there []member) error {
+func noSuchProgram(l device.Device, id uint32, there ...xdp.Loaded) error {
 	e := &xdp.Error{Kind: xdp.ErrNoProgram, Msg: fmt.Sprintf("program %d is not loaded on %s", id, l.Name)}
+	var list []string
+	for _, p := range there {
+		list = append(list, fmt.Sprintf("%d (%s)", p.ID, p.Name))
+	}
 	switch {
 	case len(there) == 0:
 		e.Remedy = "nothing is loaded there"
@@ -147,29 +147,7 @@ func noSuchProgram(l device.Device, id uint32, there []member) error {
 		e.Msg = fmt.Sprintf("program %d is the dispatcher of %s, not one of its programs", id, l.Name)
 		e.Remedy = "to remove the whole chain: unload -a " + l.Name
 	default:
-		e.Remedy = "loaded there: " + listMembers(there)
+		e.Remedy = "loaded there: " + strings.Join(list, ", ")
 	}
 	return e
-}
-
-// members are the programs of the chain that are still there.
-func (r *openChain) members() []member {
-	var all []member
-	for i, h := range r.held {
-		if s := r.state.Slots[i]; h.Prog != nil {
-			all = append(all, member{Loaded: s.Loaded, SlotConfig: s.SlotConfig, loadTime: s.LoadTime, fd: h.Prog})
-		}
-	}
-	return all
-}
-
-func (m member) component() Component {
-	return Component{Loaded: m.Loaded, Priority: m.Priority, Actions: m.Actions, Frags: m.HasFrags()}
-}
-
-func (m member) progFD() int {
-	if m.comes != nil {
-		return m.comes.Bpf.FD()
-	}
-	return m.fd.Int()
 }

@@ -8,26 +8,35 @@ import (
 	"time"
 
 	"github.com/xdpmux/xdpmux/dispatcher/internal/device"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/loaded"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/object"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/protocol"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
-// TestCompareMembers goes through libxdp's order, each line before the next.
-func TestCompareMembers(t *testing.T) {
-	place := func(prio uint32, name string) member {
-		return member{Loaded: xdp.Loaded{Name: name, Tag: "aa"}, SlotConfig: protocol.SlotConfig{Priority: prio}, loadTime: time.Second}
+// running is the slot of a program that runs.
+func running(p xdp.Loaded, prio uint32) protocol.Slot {
+	return protocol.Slot{
+		Program:    loaded.Program{Loaded: p, LoadTime: time.Second},
+		SlotConfig: protocol.SlotConfig{Priority: prio, Actions: *xdp.On(xdp.Pass)},
 	}
-	with := func(m member, change func(*member)) member { change(&m); return m }
-	comes := func(insns int) func(*member) {
-		return func(m *member) { m.comes, m.insns, m.Tag, m.loadTime = &object.Program{}, insns, "", 0 }
+}
+
+// TestCompareSlots goes through libxdp's order, each line before the next.
+func TestCompareSlots(t *testing.T) {
+	place := func(prio uint32, name string) slot {
+		return slot{Slot: running(xdp.Loaded{Name: name, Tag: "aa"}, prio)}
 	}
-	order := []member{
+	with := func(m slot, change func(*slot)) slot { change(&m); return m }
+	comes := func(insns int) func(*slot) {
+		return func(m *slot) { m.comes, m.Tag, m.LoadTime = &object.Program{Insns: insns}, "", 0 }
+	}
+	order := []slot{
 		place(0, "z"),
 		place(1, "a"),
 		place(1, "b"),
-		with(place(1, "b"), func(m *member) { m.loadTime++ }),
-		with(place(1, "b"), func(m *member) { m.Tag = "ab"; m.loadTime = 0 }),
+		with(place(1, "b"), func(m *slot) { m.LoadTime++ }),
+		with(place(1, "b"), func(m *slot) { m.Tag = "ab"; m.LoadTime = 0 }),
 		with(place(1, "b"), comes(2)),
 		with(place(1, "b"), comes(3)),
 		with(place(1, "c"), comes(1)),
@@ -35,7 +44,7 @@ func TestCompareMembers(t *testing.T) {
 	}
 	for i, a := range order {
 		for j, b := range order {
-			got := compareMembers(a, b)
+			got := compareSlots(a, b)
 			if want := map[bool]int{true: -1}[i < j] + map[bool]int{true: 1}[i > j]; got != want {
 				t.Errorf("compare %d with %d: %d, want %d", i, j, got, want)
 			}
@@ -44,9 +53,9 @@ func TestCompareMembers(t *testing.T) {
 }
 
 func TestArrange(t *testing.T) {
-	chain := func(text string) (all []member) {
+	chain := func(text string) (all []slot) {
 		for i, name := range strings.Fields(text) {
-			all = append(all, member{Loaded: xdp.Loaded{ID: uint32(i + 1), Name: name}, SlotConfig: protocol.SlotConfig{Priority: uint32(10 * (i + 1)), Actions: *xdp.On(xdp.Pass)}})
+			all = append(all, slot{Slot: running(xdp.Loaded{ID: uint32(i + 1), Name: name}, uint32(10*(i+1)))})
 		}
 		return all
 	}
@@ -67,7 +76,7 @@ func TestArrange(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			there := chain("a b c")
-			got, err := (&commit{Transaction: c.tx}).arrange(device.Device{Interface: xdp.Interface{Name: "eth0"}}, there)
+			got, err := c.tx.arrange(device.Device{Interface: xdp.Interface{Name: "eth0"}}, there, nil, nil)
 			if c.kind != nil {
 				if !errors.Is(err, c.kind) || err.Error() != c.want {
 					t.Errorf("error: %v, want %s", err, c.want)
@@ -81,7 +90,7 @@ func TestArrange(t *testing.T) {
 			if err != nil || strings.Join(names, " ") != c.want {
 				t.Errorf("%q, %v, want %q", names, err, c.want)
 			}
-			if !slices.EqualFunc(there, chain("a b c"), func(a, b member) bool { return a.Loaded == b.Loaded && a.SlotConfig == b.SlotConfig }) {
+			if !slices.EqualFunc(there, chain("a b c"), func(a, b slot) bool { return a.Loaded == b.Loaded && a.SlotConfig == b.SlotConfig }) {
 				t.Error("the chain that was given has changed")
 			}
 		})

@@ -16,13 +16,11 @@ import (
 // assembly is a dispatcher that is loaded, with a link for each of its programs. It is
 // on no interface until a swap puts it there.
 type assembly struct {
-	xdp.Loaded
-	config protocol.Config
-	file   *protocol.Object
-	main   *libbpf.Program
-	links  []*libbpf.FD // as many as programs
-	locked bool         // tools of libxdp before 1.5.5 can't change the chain
-	reason error        // why their dispatcher can't host the programs; nil: it wasn't tried
+	protocol.Dispatcher // without its pins, and its slots, until they are there
+	file                *protocol.Object
+	main                *libbpf.Program
+	links               []*libbpf.FD // as many as programs
+	reason              error        // why tools of libxdp before 1.5.5 are locked out; nil: they aren't, or were before
 }
 
 // opener opens a dispatcher.
@@ -32,7 +30,7 @@ type opener func() (*libbpf.Program, *protocol.Object, error)
 // it, in their order; those that come are loaded. Version 0 is that of a new chain. locked
 // says that tools of libxdp can't change the chain that is there. The dispatcher is that of
 // the host's libxdp if it has the version and can host them all, and else xdpmux's own.
-func hostPrograms(wanted []member, version int, locked bool) (*assembly, error) {
+func hostPrograms(wanted []slot, version int, locked bool) (*assembly, error) {
 	h, err := hostIn(protocol.OpenHostDispatcher, wanted, version)
 	var reason error // why the host's can't host them
 	switch {
@@ -58,16 +56,16 @@ func hostPrograms(wanted []member, version int, locked bool) (*assembly, error) 
 		return protocol.OpenOwnDispatcher(version, locked)
 	}, wanted, version)
 	if err == nil {
-		own.locked, own.reason = locked, reason
+		own.Locked, own.reason = locked, reason
 	}
 	return own, err
 }
 
-func hostIn(open opener, wanted []member, version int) (_ *assembly, err error) {
-	h := &assembly{config: protocol.Config{Count: len(wanted), Frags: true}}
+func hostIn(open opener, wanted []slot, version int) (_ *assembly, err error) {
+	h := &assembly{Dispatcher: protocol.Dispatcher{Config: protocol.Config{Count: len(wanted), Frags: true}}}
 	for i, m := range wanted {
-		h.config.Slots[i] = m.SlotConfig
-		h.config.Frags = h.config.Frags && m.HasFrags()
+		h.Config.Slots[i] = m.SlotConfig
+		h.Config.Frags = h.Config.Frags && m.HasFrags()
 	}
 	defer func() {
 		if err != nil {
@@ -99,24 +97,24 @@ func (h *assembly) load(open opener, version int) (err error) {
 	if h.main, h.file, err = open(); err != nil {
 		return err
 	}
-	if h.config.Version, err = h.file.Version(); err != nil {
+	if h.Config.Version, err = h.file.Version(); err != nil {
 		return err
 	}
-	if version != 0 && h.config.Version != version || !protocol.Writes(h.config.Version) {
+	if version != 0 && h.Config.Version != version || !protocol.Writes(h.Config.Version) {
 		return protocol.ErrNoHostDispatcher
 	}
-	if err := h.file.Maps()[0].SetInitialValue(h.config.Encode()); err != nil {
+	if err := h.file.Maps()[0].SetInitialValue(h.Config.Encode()); err != nil {
 		return err
 	}
-	if h.config.Frags {
+	if h.Config.Frags {
 		if err := h.main.SetFlags(libbpf.FlagXDPHasFrags); err != nil {
 			return err
 		}
 	}
 	err = h.file.Load()
-	if errors.Is(err, syscall.EINVAL) && h.config.Frags {
+	if errors.Is(err, syscall.EINVAL) && h.Config.Frags {
 		h.file.Close()
-		h.config.Frags = false
+		h.Config.Frags = false
 		return h.load(open, version)
 	}
 	if refused := privilege.Denied(err); refused != nil {
@@ -139,15 +137,13 @@ func (h *assembly) load(open opener, version int) (err error) {
 
 // link puts a program in the place of the dispatcher's function, which has that
 // BTF type id.
-func (h *assembly) link(m member, function string, id uint32) (*libbpf.FD, error) {
-	fd := m.fd.Int()
+func (h *assembly) link(m slot, function string, id uint32) (*libbpf.FD, error) {
 	if m.comes != nil {
 		if err := m.comes.Load(h.main.FD(), function); err != nil {
 			return nil, err
 		}
-		fd = m.comes.Bpf.FD()
 	}
-	l, err := libbpf.LinkCreate(fd, h.main.FD(), 0, 0, id)
+	l, err := libbpf.LinkCreate(m.progFD(), h.main.FD(), 0, 0, id)
 	switch {
 	case err == nil:
 		return l, nil

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/xdpmux/xdpmux/cgo/libxdp"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/device"
-	"github.com/xdpmux/xdpmux/dispatcher/internal/object"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/privilege"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/protocol"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
@@ -57,7 +55,7 @@ func Attach(ctx context.Context, ifname string, programs []xdp.Program, opts Att
 		return nil, err
 	}
 	if opts.Mode == xdp.ModeHW {
-		return offload(ctx, ifname, programs[0])
+		return attachAlone(ctx, ifname, programs[0], opts.Mode, nil)
 	}
 	if len(programs) == 1 && privilege.Getenv(privilege.EnvSkipDispatcher) == "1" {
 		skipped := protocol.NoDispatcher(privilege.EnvSkipDispatcher+" is set", nil)
@@ -80,43 +78,6 @@ func Attach(ctx context.Context, ifname string, programs []xdp.Program, opts Att
 func nothingAttached(ifname string) bool {
 	l, err := device.ByName(ifname)
 	return err == nil && l.ProgID == 0
-}
-
-// offload attaches a program to the interface's device. It stands for
-// xdp_program__attach_multi in hw mode.
-func offload(ctx context.Context, ifname string, program xdp.Program) (*Attachment, error) {
-	l, err := device.ByName(ifname)
-	if err != nil {
-		return nil, err
-	}
-	o, err := object.Open(ctx, program)
-	if err != nil {
-		return nil, err
-	}
-	defer o.Close()
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	if err := o.CheckMaps(); err != nil {
-		return nil, err
-	}
-	prog, err := o.XdpProgram()
-	if err != nil {
-		return nil, err
-	}
-	if err := protocol.WaitForPins(ctx); err != nil {
-		return nil, err
-	}
-	said, err := byLibxdp(l, func() error {
-		return libxdp.AttachMulti([]*libxdp.Program{prog}, l.Index, libxdp.ModeHW, 0)
-	})
-	if err != nil {
-		o.Pins.Undo()
-		return nil, explainAttach(l, []*object.Program{o}, xdp.ModeHW, err, said)
-	}
-	return &Attachment{Interface: l.Interface, Programs: []Component{{
-		Loaded:   xdp.Loaded{ID: prog.ID(), Name: prog.Name(), Tag: prog.Tag().String()},
-		Priority: o.Priority, Actions: o.Actions, Frags: o.Frags}}}, nil
 }
 
 // checkCall finds what is wrong with a call without looking at the system.

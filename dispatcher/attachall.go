@@ -45,7 +45,7 @@ func AttachAll(ctx context.Context, ifnames []string, programs []xdp.Program, op
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	all, err := linksByName(ifnames)
+	all, err := devicesByName(ifnames)
 	if err != nil {
 		return nil, err
 	}
@@ -65,8 +65,8 @@ func AttachAll(ctx context.Context, ifnames []string, programs []xdp.Program, op
 	return done, nil
 }
 
-// linksByName asks for several interfaces, none of which may be there twice.
-func linksByName(names []string) ([]device.Device, error) {
+// devicesByName asks for several interfaces, none of which may be there twice.
+func devicesByName(names []string) ([]device.Device, error) {
 	if len(names) == 0 {
 		return nil, &xdp.Error{Kind: xdp.ErrInvalid, Msg: "no interface to load on", Remedy: "name at least one"}
 	}
@@ -121,7 +121,7 @@ func (c *commit) tryAll(ctx context.Context, all []device.Device, progress func(
 	var done []*Attachment
 	finish(c.Warn, swaps...)
 	for _, s := range swaps {
-		a := &Attachment{Interface: s.link.Interface}
+		a := &Attachment{Interface: s.iface.Interface}
 		for _, o := range c.adds {
 			a.Programs = append(a.Programs, s.component(o))
 		}
@@ -140,11 +140,11 @@ func (c *commit) warnMixed(swaps []*swap) {
 		coming := swaps[0].component(o)
 		var with, without []string
 		for _, s := range swaps {
-			there := slices.IndexFunc(s.old.members(), func(m member) bool { return m.Name == coming.Name && m.Tag == coming.Tag })
+			there := slices.IndexFunc(s.old.slots(), func(m slot) bool { return m.Name == coming.Name && m.Tag == coming.Tag })
 			if there < 0 {
-				without = append(without, s.link.Name)
+				without = append(without, s.iface.Name)
 			} else {
-				with = append(with, fmt.Sprintf("%s (program %d)", s.link.Name, s.old.members()[there].ID))
+				with = append(with, fmt.Sprintf("%s (program %d)", s.iface.Name, s.old.slots()[there].ID))
 			}
 		}
 		if len(with) > 0 && len(without) > 0 {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/xdpmux/xdpmux/dispatcher/internal/device"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/protocol"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
@@ -44,6 +45,31 @@ type Chain struct {
 	// could not be read, and then Err is that too.
 	Problem string `json:"problem,omitempty"`
 	Err     error  `json:"-"`
+}
+
+// newChain is the chain of an interface with that dispatcher; nil: it has none.
+func newChain(l device.Device, d *protocol.Dispatcher) *Chain {
+	c := &Chain{Interface: l.Interface, Programs: []Component{}}
+	if d == nil {
+		return c
+	}
+	c.Mode, c.Dispatcher, c.Version, c.Pins = &l.Mode, &d.Loaded, d.Config.Version, d.Pins
+	c.Frags, c.DeviceBound, c.NativeLocked = d.Config.Frags, d.Config.DeviceBound, d.Locked
+	gone := 0
+	for _, s := range d.Slots {
+		c.Programs = append(c.Programs, componentOf(s))
+		if s.ID == 0 {
+			gone++
+		}
+	}
+	if gone > 0 {
+		c.Problem = fmt.Sprintf("%d of %d programs are gone: the chain is half removed", gone, len(d.Slots))
+	}
+	return c
+}
+
+func componentOf(s protocol.Slot) Component {
+	return Component{Loaded: s.Loaded, Priority: s.Priority, Actions: s.Actions, Frags: s.HasFrags()}
 }
 
 // Find is the program of that name. The error is of kind [xdp.ErrNoProgram] if there is

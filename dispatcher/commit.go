@@ -90,7 +90,7 @@ func (c *commit) try(ctx context.Context, l device.Device) (*Committed, error) {
 	}
 	defer s.close()
 	if !s.needed {
-		return &Committed{Chain: s.old.chain(l)}, nil
+		return &Committed{Chain: newChain(l, s.old.Dispatcher)}, nil
 	}
 	if err := c.beforeSwap(s); err != nil {
 		return nil, err
@@ -109,8 +109,8 @@ func (c *commit) beforeSwap(s *swap) error {
 	}
 	var all []Coming
 	for i, o := range c.coming() {
-		m := s.member(o)
-		next := Coming{Loaded: m.Loaded, LoadTime: m.loadTime, Program: o.Spec}
+		slot := s.slot(o)
+		next := Coming{Loaded: slot.Loaded, LoadTime: slot.LoadTime, Program: o.Spec}
 		if i >= len(c.adds) {
 			next.Old = c.Replace[i-len(c.adds)].ID
 		}
@@ -137,7 +137,7 @@ func (c *commit) prepare(ctx context.Context, l device.Device) (_ *swap, err err
 	if err := ctx.Err(); err != nil || !s.needed {
 		return s, err
 	}
-	if len(s.members) > 0 {
+	if len(s.slots) > 0 {
 		if err := protocol.PrepareBPFFS(); err != nil {
 			return s, err
 		}
@@ -151,11 +151,11 @@ func (c *commit) prepare(ctx context.Context, l device.Device) (_ *swap, err err
 // outline is the swap that makes the changes to the chain as it is now, with nothing
 // loaded yet.
 func (c *commit) outline(ctx context.Context, l device.Device, mode xdp.Mode) (_ *swap, err error) {
-	old, err := readRunning(ctx, l)
+	old, err := openChainOn(ctx, l)
 	if err != nil {
 		return nil, err
 	}
-	s := &swap{link: l, mode: mode, old: old}
+	s := &swap{iface: l, mode: mode, old: old}
 	defer func() {
 		if err != nil {
 			s.close()
@@ -164,10 +164,10 @@ func (c *commit) outline(ctx context.Context, l device.Device, mode xdp.Mode) (_
 	if err := c.keepMaps(old); err != nil {
 		return nil, err
 	}
-	if s.members, err = c.arrange(l, old.members()); err != nil {
+	if s.slots, err = c.arrange(l, old.slots(), c.adds, c.replaces); err != nil {
 		return nil, err
 	}
-	s.needed = !sameMembers(sorted(old.members()), s.members)
+	s.needed = !sameSlots(sorted(old.slots()), s.slots)
 	return s, c.chooseVersion(s)
 }
 
@@ -180,11 +180,11 @@ func (c *commit) keepMaps(old *openChain) error {
 		if !r.KeepMaps || o.Kept != nil {
 			continue
 		}
-		for _, m := range old.members() {
+		for _, m := range old.slots() {
 			if m.ID != r.ID {
 				continue
 			}
-			if err := o.ChooseMaps(m.fd.Int(), m.Loaded); err != nil {
+			if err := o.ChooseMaps(m.progFD(), m.Loaded); err != nil {
 				return err
 			}
 		}
@@ -195,11 +195,11 @@ func (c *commit) keepMaps(old *openChain) error {
 // checkNative refuses a swap after which native tools can't change the chain, or tells of
 // it, as the transaction says.
 func (c *commit) checkNative(s *swap) error {
-	if s.host == nil || !s.host.locked {
+	if s.next == nil || !s.next.Locked {
 		return nil
 	}
-	warning := nativeLock(s.link, s.host.reason)
-	switch was := s.old.state != nil && s.old.state.Locked; {
+	warning := nativeLock(s.iface, s.next.reason)
+	switch was := s.old.Dispatcher != nil && s.old.Locked; {
 	case c.NativeCompatible:
 		return warning
 	case !was && !c.warned && c.Warn != nil:
@@ -211,20 +211,20 @@ func (c *commit) checkNative(s *swap) error {
 
 // chooseVersion finds out the version of the chain to be.
 func (c *commit) chooseVersion(s *swap) error {
-	if s.version = c.Version; s.old.state == nil {
-		if c.Version != 0 && len(s.members) == 0 {
-			return noChain(s.link)
+	if s.version = c.Version; s.old.Dispatcher == nil {
+		if c.Version != 0 && len(s.slots) == 0 {
+			return noChain(s.iface)
 		}
 		return nil
 	}
-	was := s.old.state.Config.Version
+	was := s.old.Config.Version
 	if s.version == 0 {
 		s.version = was
 	}
-	if s.needed = s.needed || s.version != was; !s.needed || len(s.members) == 0 {
+	if s.needed = s.needed || s.version != was; !s.needed || len(s.slots) == 0 {
 		return nil
 	}
-	after := s.old.chain(s.link)
+	after := newChain(s.iface, s.old.Dispatcher)
 	after.Version = s.version
 	return after.Writable()
 }

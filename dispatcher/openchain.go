@@ -18,14 +18,13 @@ import (
 // openChain is the chain that is on an interface, held open so that nothing of it can
 // go while it is being replaced, whoever removes its pins.
 type openChain struct {
-	state *protocol.Dispatcher // nil: no chain
-	main  *libbpf.FD           // the dispatcher
-	held  []protocol.Held      // one for each slot
+	*protocol.Dispatcher            // nil: no chain
+	main                 *libbpf.FD // the dispatcher
 }
 
-// readRunning opens the chain of an interface. The interface's main program must be
+// openChainOn opens the chain of an interface. The interface's main program must be
 // a dispatcher or none.
-func readRunning(ctx context.Context, l device.Device) (_ *openChain, err error) {
+func openChainOn(ctx context.Context, l device.Device) (_ *openChain, err error) {
 	r := &openChain{}
 	if l.ProgID == 0 || l.Mode == xdp.ModeHW {
 		return r, nil
@@ -43,16 +42,14 @@ func readRunning(ctx context.Context, l device.Device) (_ *openChain, err error)
 		return nil, err
 	}
 	defer root.Close()
-	if r.state, err = protocol.Read(l.Index, l.ProgID); err != nil {
+	if r.Dispatcher, err = protocol.Read(l.Index, l.ProgID); err != nil {
 		return nil, explainReading(l, err)
 	}
-	for i := range r.state.Slots {
-		h, err := r.state.Hold(i)
-		r.held = append(r.held, h)
-		if err != nil {
+	for i := range r.Slots {
+		if err := r.Hold(i); err != nil {
 			return nil, explainReading(l, err)
 		}
-		if h.Prog != nil {
+		if r.Slots[i].Prog != nil {
 			continue
 		}
 		// Its pin is gone. Either so is the dispatcher by now, or somebody has removed the
@@ -83,30 +80,26 @@ func explainReading(l device.Device, err error) error {
 
 func (r *openChain) close() {
 	r.main.Close()
-	for _, h := range r.held {
-		h.Close()
-	}
+	r.Dispatcher.Close()
 }
 
-// chain is what Status says of it.
-func (r *openChain) chain(l device.Device) *Chain {
-	c := &Chain{Interface: l.Interface, Programs: []Component{}}
-	if r.state == nil {
-		return c
+// slots are the programs of the chain that are still there.
+func (r *openChain) slots() []slot {
+	var all []slot
+	if r.Dispatcher != nil {
+		for _, s := range r.Slots {
+			if s.Prog != nil {
+				all = append(all, slot{Slot: s})
+			}
+		}
 	}
-	c.Mode, c.Dispatcher, c.Frags = &l.Mode, &r.state.Loaded, r.state.Config.Frags
-	c.Version, c.Pins, c.DeviceBound = r.state.Config.Version, r.state.Pins, r.state.Config.DeviceBound
-	c.NativeLocked = r.state.Locked
-	for _, m := range r.members() {
-		c.Programs = append(c.Programs, m.component())
-	}
-	return c
+	return all
 }
 
 // stillHeld says by whom a chain that was on an interface is still held; nil: it is gone, or
 // was pinned where libxdp has its pins, so that all is known of it.
 func (r *openChain) stillHeld(ifname string) error {
-	for _, s := range r.state.Slots {
+	for _, s := range r.Slots {
 		if s.LinkID == 0 {
 			continue
 		}

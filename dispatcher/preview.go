@@ -66,7 +66,7 @@ func (t Transaction) previewAll(ctx context.Context, ifnames []string) ([]*Previ
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	links, err := linksByName(ifnames)
+	links, err := devicesByName(ifnames)
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +109,7 @@ func (c *commit) preview(ctx context.Context, l device.Device) (*Preview, error)
 		}
 	}
 	p := &Preview{Interface: l.Interface, Programs: []PreviewedProgram{}, Changed: s.needed}
-	if len(s.members) == 0 {
+	if len(s.slots) == 0 {
 		return p, nil
 	}
 	if mode != xdp.ModeUnspecified {
@@ -120,8 +120,8 @@ func (c *commit) preview(ctx context.Context, l device.Device) (*Preview, error)
 			return nil, err
 		}
 	}
-	p.Frags = !slices.ContainsFunc(s.members, func(m member) bool { return !m.HasFrags() })
-	for _, m := range s.members {
+	p.Frags = !slices.ContainsFunc(s.slots, func(m slot) bool { return !m.HasFrags() })
+	for _, m := range s.slots {
 		next := PreviewedProgram{ID: m.ID, Name: m.Name, Tag: m.Tag, Priority: m.Priority, Actions: m.Actions, Frags: m.HasFrags()}
 		if m.comes != nil {
 			next.File = m.comes.Spec.File
@@ -134,12 +134,12 @@ func (c *commit) preview(ctx context.Context, l device.Device) (*Preview, error)
 // checkUnloaded finds what would be wrong with the swap, as far as that is to be seen
 // before anything is loaded.
 func (s *swap) checkUnloaded() error {
-	if s.old.state != nil && s.old.state.Pins == "" {
-		if err := checkHeld(s.link); err != nil {
+	if s.old.Dispatcher != nil && s.old.Pins == "" {
+		if err := checkHeld(s.iface); err != nil {
 			return err
 		}
 	}
-	for _, m := range s.members {
+	for _, m := range s.slots {
 		if m.comes == nil {
 			continue
 		}
@@ -190,7 +190,7 @@ func PreviewDetachAll(ctx context.Context, ifname string) (*Preview, error) {
 		return nil, err
 	}
 	if !l.Attached {
-		return nil, nothingOn(l, nil)
+		return nil, nothingOn(l)
 	}
 	if err := checkHeld(l); err != nil {
 		return nil, err

@@ -45,8 +45,8 @@ func (c *commit) revertAll(ctx context.Context, swaps []*swap, err error) error 
 		loaded.WaitForPackets()
 	}
 	for _, s := range back {
-		if failed := unpin(s.link.Index, s.host.ID); failed != nil {
-			err = errors.Join(err, s.pinsLeft(s.host.ID, failed))
+		if failed := unpin(s.iface.Index, s.next.ID); failed != nil {
+			err = errors.Join(err, s.pinsLeft(s.next.ID, failed))
 		}
 	}
 	return err
@@ -62,14 +62,14 @@ func (s *swap) revert(ctx context.Context) error {
 	defer root.Close()
 	// Its programs are in it by their links, which only the pins keep when this process has
 	// ended. With the lock held, nobody takes them for leftovers before it is in its place.
-	if s.old.state != nil {
-		if err := s.old.pinAgain(root, protocol.PinName(s.link.Index, s.old.state.ID)); err != nil {
-			return protocol.ExplainPins(fmt.Errorf("pin the chain that was there below %s: %w", protocol.PinDir(s.link.Index, s.old.state.ID), err))
+	if s.old.Dispatcher != nil {
+		if err := s.old.pinAgain(root, protocol.PinName(s.iface.Index, s.old.ID)); err != nil {
+			return protocol.ExplainPins(fmt.Errorf("pin the chain that was there below %s: %w", protocol.PinDir(s.iface.Index, s.old.ID), err))
 		}
 	}
 	flags := xdpFlag(s.mode) | libbpf.XDPReplace
 	return s.explained(func() error {
-		return s.outcome(s.link.ProgID, libbpf.XDPAttach(s.link.Index, s.old.main.Int(), flags, s.host.main.FD()))
+		return s.outcome(s.iface.ProgID, libbpf.XDPAttach(s.iface.Index, s.old.main.Int(), flags, s.next.main.FD()))
 	})
 }
 
@@ -81,14 +81,14 @@ func (r *openChain) pinAgain(root *protocol.PinRoot, name string) error {
 	if err := root.Create(name); err != nil {
 		return err
 	}
-	for i, h := range r.held {
+	for i, h := range r.Slots {
 		if h.LinkPinned {
-			if err := libbpf.ObjPin(h.Link.Int(), protocol.LinkPin(r.state.Pins, i)); err != nil {
+			if err := libbpf.ObjPin(h.Link.Int(), protocol.LinkPin(r.Pins, i)); err != nil {
 				return err
 			}
 		}
 		if h.ProgPinned {
-			if err := libbpf.ObjPin(h.Prog.Int(), protocol.ProgPin(r.state.Pins, i)); err != nil {
+			if err := libbpf.ObjPin(h.Prog.Int(), protocol.ProgPin(r.Pins, i)); err != nil {
 				return err
 			}
 		}
@@ -101,9 +101,9 @@ func (r *openChain) pinAgain(root *protocol.PinRoot, name string) error {
 
 // arePinned says whether all is pinned that was.
 func (r *openChain) arePinned() bool {
-	for i, h := range r.held {
-		if h.LinkPinned && !isPinned(protocol.LinkPin(r.state.Pins, i), h.Link, linkID) ||
-			h.ProgPinned && !isPinned(protocol.ProgPin(r.state.Pins, i), h.Prog, progID) {
+	for i, h := range r.Slots {
+		if h.LinkPinned && !isPinned(protocol.LinkPin(r.Pins, i), h.Link, linkID) ||
+			h.ProgPinned && !isPinned(protocol.ProgPin(r.Pins, i), h.Prog, progID) {
 			return false
 		}
 	}
@@ -140,7 +140,7 @@ func progID(fd int) (uint32, error) {
 
 // removeFrom removes the programs that came from the chain as it is now.
 func (c *commit) removeFrom(ctx context.Context, s *swap) error {
-	_, err := Transaction{Mode: xdp.ModeUnspecified, Remove: c.added(s)}.Commit(ctx, s.link.Name)
+	_, err := Transaction{Mode: xdp.ModeUnspecified, Remove: c.added(s)}.Commit(ctx, s.iface.Name)
 	if errors.Is(err, xdp.ErrNoProgram) {
 		return nil
 	}
@@ -165,13 +165,13 @@ func (c *commit) notTakenBack(s *swap, err error) error {
 		ids = append(ids, fmt.Sprint(id))
 	}
 	return &xdp.Error{Kind: xdp.ErrSystem, Err: err,
-		Msg:    fmt.Sprintf("on %s it could not be taken back, and program %s stays there: %v", s.link.Name, strings.Join(ids, ", "), err),
-		Remedy: fmt.Sprintf("to remove one: unload %s -i ID", s.link.Name)}
+		Msg:    fmt.Sprintf("on %s it could not be taken back, and program %s stays there: %v", s.iface.Name, strings.Join(ids, ", "), err),
+		Remedy: fmt.Sprintf("to remove one: unload %s -i ID", s.iface.Name)}
 }
 
 // unanswered is err without the doubt about a swap that has been taken back since.
 func (s *swap) unanswered(err error) error {
 	return &xdp.Error{Kind: xdp.ErrSystem, Err: errors.Unwrap(err),
-		Msg:    fmt.Sprintf("the kernel gave no answer when the chain on %s was to be changed, so it was left as it was", s.link.Name),
+		Msg:    fmt.Sprintf("the kernel gave no answer when the chain on %s was to be changed, so it was left as it was", s.iface.Name),
 		Remedy: "try again"}
 }

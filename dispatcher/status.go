@@ -102,55 +102,45 @@ func (c *Chain) complete(l device.Device) bool {
 
 // readChain counts what disappears while it is read as not there.
 func readChain(l device.Device) *Chain {
-	c := &Chain{Interface: l.Interface, Programs: []Component{}}
-	err := errors.Join(c.readMain(l), c.readHardware(l))
-	if err != nil {
+	d, legacy, mainErr := readMain(l)
+	hardware, hwErr := readProgram(l.HwID)
+	c := newChain(l, d)
+	if c.Legacy, c.Hardware = legacy, hardware; legacy != nil {
+		c.Mode = &l.Mode
+	}
+	if err := errors.Join(mainErr, hwErr); err != nil {
 		c.Err = explainStatus(l, err)
 		c.Problem = c.Err.Error()
 	}
 	return c
 }
 
-func (c *Chain) readMain(l device.Device) error {
+// readMain reads the interface's main program: a dispatcher, as far as it can be read, or
+// a legacy program.
+func readMain(l device.Device) (d *protocol.Dispatcher, legacy *xdp.Loaded, err error) {
 	if l.ProgID == 0 {
-		return nil
+		return nil, nil, nil
 	}
-	s, err := protocol.Read(l.Index, l.ProgID)
-	if errors.Is(err, protocol.ErrNotDispatcher) {
-		p, err := loaded.ByID(l.ProgID)
-		if err == nil {
-			c.Mode, c.Legacy = &l.Mode, &p.Loaded
-		}
-		return loaded.UnlessGone(err)
+	d, err = protocol.Read(l.Index, l.ProgID)
+	switch {
+	case errors.Is(err, protocol.ErrNotDispatcher):
+		legacy, err = readProgram(l.ProgID)
+	case d == nil:
+		err = loaded.UnlessGone(err)
 	}
-	if s == nil {
-		return loaded.UnlessGone(err)
-	}
-	c.Mode, c.Dispatcher, c.Version, c.Pins, c.Frags = &l.Mode, &s.Loaded, s.Config.Version, s.Pins, s.Config.Frags
-	c.DeviceBound, c.NativeLocked = s.Config.DeviceBound, s.Locked
-	gone := 0
-	for _, p := range s.Slots {
-		c.Programs = append(c.Programs, Component{Loaded: p.Loaded, Priority: p.Priority, Actions: p.Actions,
-			Frags: p.HasFrags()})
-		if p.ID == 0 {
-			gone++
-		}
-	}
-	if gone > 0 {
-		c.Problem = fmt.Sprintf("%d of %d programs are gone: the chain is half removed", gone, len(s.Slots))
-	}
-	return err
+	return d, legacy, err
 }
 
-func (c *Chain) readHardware(l device.Device) error {
-	if l.HwID == 0 {
-		return nil
+// readProgram reads a program; nil: there is none of that id.
+func readProgram(id uint32) (*xdp.Loaded, error) {
+	if id == 0 {
+		return nil, nil
 	}
-	p, err := loaded.ByID(l.HwID)
-	if err == nil {
-		c.Hardware = &p.Loaded
+	p, err := loaded.ByID(id)
+	if err != nil {
+		return nil, loaded.UnlessGone(err)
 	}
-	return loaded.UnlessGone(err)
+	return &p.Loaded, nil
 }
 
 func explainStatus(l device.Device, err error) error {

@@ -30,41 +30,41 @@ func xdpFlag(m xdp.Mode) libbpf.XDPFlags {
 //	finish       removes the pins of the old one, for several swaps at once
 //	close        lets go of what isn't pinned
 type swap struct {
-	link    device.Device
+	iface   device.Device
 	mode    xdp.Mode
 	old     *openChain
-	members []member  // of the new chain
+	slots   []slot    // of the new chain
 	version int       // of the new dispatcher; 0: that of a new chain
 	needed  bool      // they are not those of the old one
-	host    *assembly // the new dispatcher; nil: the chain goes away
+	next    *assembly // the new dispatcher; nil: the chain goes away
 	unclear bool      // apply doesn't know whether it was made
 }
 
 func (s *swap) prepare() error {
-	if len(s.members) == 0 {
+	if len(s.slots) == 0 {
 		return nil
 	}
 	var err error
-	locked := s.old.state != nil && s.old.state.Locked
-	if s.host, err = hostPrograms(s.members, s.version, locked); err != nil {
-		return explainSwap(s.link, s.mode, err, nil)
+	locked := s.old.Dispatcher != nil && s.old.Locked
+	if s.next, err = hostPrograms(s.slots, s.version, locked); err != nil {
+		return explainSwap(s.iface, s.mode, err, nil)
 	}
-	for i := range s.members {
-		if m := &s.members[i]; m.comes != nil {
-			p, err := loaded.ByFD(m.comes.Bpf.FD())
-			if err != nil {
+	for i := range s.slots {
+		m := &s.slots[i]
+		if m.comes != nil {
+			if m.Program, err = loaded.ByFD(m.progFD()); err != nil {
 				return err
 			}
-			m.Loaded, m.loadTime = p.Loaded, p.LoadTime
 		}
+		s.next.Slots = append(s.next.Slots, m.Slot)
 	}
 	return nil
 }
 
 func (s *swap) close() {
 	s.old.close()
-	if s.host != nil {
-		s.host.close()
+	if s.next != nil {
+		s.next.close()
 	}
 }
 
@@ -79,7 +79,7 @@ func (s *swap) apply(ctx context.Context) error {
 func (s *swap) explained(f func() error) error {
 	said, err := native.Recorded(f)
 	if err != nil {
-		return explainSwap(s.link, s.mode, err, said)
+		return explainSwap(s.iface, s.mode, err, said)
 	}
 	return nil
 }
@@ -87,8 +87,8 @@ func (s *swap) explained(f func() error) error {
 // pinAndAttach holds the lock from the first pin to the swap, so that nobody takes the
 // pins for leftovers.
 func (s *swap) pinAndAttach(ctx context.Context) error {
-	if s.host == nil {
-		return s.outcome(0, attachXDP(s.link.Index, nil, s.old.main, s.mode))
+	if s.next == nil {
+		return s.outcome(0, attachXDP(s.iface.Index, nil, s.old.main, s.mode))
 	}
 	root, err := protocol.LockPins(ctx)
 	if err != nil {
@@ -96,16 +96,16 @@ func (s *swap) pinAndAttach(ctx context.Context) error {
 	}
 	defer root.Close()
 	// It may have taken long. By now the interface may be gone, and its index another's.
-	if now, err := s.link.Again(); err != nil {
+	if now, err := s.iface.Again(); err != nil {
 		return err
-	} else if now.ProgID != s.link.ProgID {
+	} else if now.ProgID != s.iface.ProgID {
 		return errLostRace
 	}
-	name := protocol.PinName(s.link.Index, s.host.ID)
+	name := protocol.PinName(s.iface.Index, s.next.ID)
 	if err := s.pin(root, name); err != nil {
-		return errors.Join(protocol.ExplainPins(fmt.Errorf("pin the chain below %s: %w", protocol.PinDir(s.link.Index, s.host.ID), err)), root.Remove(name))
+		return errors.Join(protocol.ExplainPins(fmt.Errorf("pin the chain below %s: %w", protocol.PinDir(s.iface.Index, s.next.ID), err)), root.Remove(name))
 	}
-	err = s.outcome(s.host.ID, attachXDP(s.link.Index, s.host.main, s.old.main, s.mode))
+	err = s.outcome(s.next.ID, attachXDP(s.iface.Index, s.next.main, s.old.main, s.mode))
 	if err == nil {
 		err = s.notAnother()
 	}
@@ -121,11 +121,11 @@ func (s *swap) notAnother() error {
 	if s.old.main != nil {
 		return nil
 	}
-	_, err := s.link.Again()
+	_, err := s.iface.Again()
 	if !errors.Is(err, device.ErrAnother) {
 		return nil // it may have moved to another namespace, and taken the chain along
 	}
-	_ = libbpf.XDPAttach(s.link.Index, -1, xdpFlag(s.mode)|libbpf.XDPReplace, s.host.main.FD())
+	_ = libbpf.XDPAttach(s.iface.Index, -1, xdpFlag(s.mode)|libbpf.XDPReplace, s.next.main.FD())
 	return err
 }
 
@@ -139,15 +139,15 @@ func (s *swap) outcome(becomes uint32, err error) error {
 	if err == nil {
 		return nil
 	}
-	now, lookErr := s.link.Again()
+	now, lookErr := s.iface.Again()
 	switch {
 	case errors.Is(lookErr, xdp.ErrNoInterface):
 		return lookErr
 	case lookErr != nil:
 		return &xdp.Error{Kind: xdp.ErrSystem, Err: errors.Join(errUnclear, err, lookErr),
-			Msg:    fmt.Sprintf("can't tell whether the chain on %s was changed: %s", s.link.Name, native.Cause(err)),
+			Msg:    fmt.Sprintf("can't tell whether the chain on %s was changed: %s", s.iface.Name, native.Cause(err)),
 			Remedy: "xdpmux status shows what runs, and xdpmux clean removes pins that are left"}
-	case (errors.Is(err, syscall.EEXIST) || errors.Is(err, syscall.EBUSY)) && now.ProgID != s.link.ProgID:
+	case (errors.Is(err, syscall.EEXIST) || errors.Is(err, syscall.EBUSY)) && now.ProgID != s.iface.ProgID:
 		return errLostRace
 	case now.ProgID == becomes:
 		return nil
@@ -175,12 +175,12 @@ func (s *swap) pin(root *protocol.PinRoot, name string) error {
 	if err := root.Create(name); err != nil {
 		return err
 	}
-	dir := protocol.PinDir(s.link.Index, s.host.ID)
-	for i, m := range s.members {
-		if err := libbpf.ObjPin(s.host.links[i].Int(), protocol.LinkPin(dir, i)); err != nil {
+	s.next.Pins = protocol.PinDir(s.iface.Index, s.next.ID)
+	for i, m := range s.slots {
+		if err := libbpf.ObjPin(s.next.links[i].Int(), protocol.LinkPin(s.next.Pins, i)); err != nil {
 			return err
 		}
-		if err := libbpf.ObjPin(m.progFD(), protocol.ProgPin(dir, i)); err != nil {
+		if err := libbpf.ObjPin(m.progFD(), protocol.ProgPin(s.next.Pins, i)); err != nil {
 			return err
 		}
 	}
@@ -192,22 +192,22 @@ func (s *swap) pin(root *protocol.PinRoot, name string) error {
 func finish(warn func(error), swaps ...*swap) {
 	// Where no chain comes, a packet that still skips a program is as good as one that
 	// came later.
-	if slices.ContainsFunc(swaps, func(s *swap) bool { return s.old.state != nil && s.host != nil }) {
+	if slices.ContainsFunc(swaps, func(s *swap) bool { return s.old.Dispatcher != nil && s.next != nil }) {
 		loaded.WaitForPackets()
 	}
 	for _, s := range swaps {
-		if s.old.state == nil {
+		if s.old.Dispatcher == nil {
 			continue
 		}
-		err := unpin(s.link.Index, s.old.state.ID)
+		err := unpin(s.iface.Index, s.old.ID)
 		s.close()
 		if warn == nil {
 			continue
 		}
 		if err != nil {
-			warn(s.pinsLeft(s.old.state.ID, err))
+			warn(s.pinsLeft(s.old.ID, err))
 		}
-		if left := s.old.stillHeld(s.link.Name); left != nil {
+		if left := s.old.stillHeld(s.iface.Name); left != nil {
 			warn(left)
 		}
 	}
@@ -215,7 +215,7 @@ func finish(warn func(error), swaps ...*swap) {
 
 func (s *swap) pinsLeft(id uint32, err error) error {
 	return &xdp.Error{Kind: xdp.ErrSystem, Err: err, Remedy: "xdpmux clean removes them once that is possible",
-		Msg: fmt.Sprintf("the pins of the chain that was on %s are left in %s: %v", s.link.Name, protocol.PinDir(s.link.Index, id), err)}
+		Msg: fmt.Sprintf("the pins of the chain that was on %s are left in %s: %v", s.iface.Name, protocol.PinDir(s.iface.Index, id), err)}
 }
 
 func unpin(ifindex int, id uint32) error {
@@ -232,34 +232,27 @@ func unpin(ifindex int, id uint32) error {
 
 // chain is what the interface has after the swap.
 func (s *swap) chain() *Chain {
-	c := &Chain{Interface: s.link.Interface, Programs: []Component{}}
-	if s.host == nil {
-		return c
+	if s.next == nil {
+		return newChain(s.iface, nil)
 	}
-	mode := s.mode
-	if mode == xdp.ModeUnspecified { // the kernel has chosen
-		if now, err := s.link.Again(); err == nil {
-			mode = now.Mode
+	l := s.iface
+	if l.Mode = s.mode; s.mode == xdp.ModeUnspecified { // the kernel has chosen
+		if now, err := l.Again(); err == nil {
+			l.Mode = now.Mode
 		}
 	}
-	c.Mode, c.Dispatcher, c.Frags = &mode, &s.host.Loaded, s.host.config.Frags
-	c.Version, c.Pins = s.host.config.Version, protocol.PinDir(s.link.Index, s.host.ID)
-	c.NativeLocked = s.host.locked
-	for _, m := range s.members {
-		c.Programs = append(c.Programs, m.component())
-	}
-	return c
+	return newChain(l, &s.next.Dispatcher)
 }
 
 // component is what an opened program became.
-func (s *swap) component(o *object.Program) Component { return s.member(o).component() }
+func (s *swap) component(o *object.Program) Component { return componentOf(s.slot(o)) }
 
-// member is an opened program's place in the new chain.
-func (s *swap) member(o *object.Program) member {
-	for _, m := range s.members {
+// slot is an opened program's place in the new chain.
+func (s *swap) slot(o *object.Program) protocol.Slot {
+	for _, m := range s.slots {
 		if m.comes == o {
-			return m
+			return m.Slot
 		}
 	}
-	return member{}
+	return protocol.Slot{}
 }

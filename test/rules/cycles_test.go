@@ -15,10 +15,6 @@ import (
 // package that wants to be cut.
 const maxCycle = 6
 
-// cycles are the packages in which more do. The change engine may be a knot, and its
-// doc.go says why.
-var cycles = map[string]int{"dispatcher": 16}
-
 // TestCycles finds, in each package, the largest set of files of which each uses a
 // definition of another, and comes back to itself by that.
 func TestCycles(t *testing.T) {
@@ -36,9 +32,8 @@ func TestCycles(t *testing.T) {
 		for _, err := range pkg.Errors {
 			t.Error(err)
 		}
-		limit := max(maxCycle, cycles[strings.TrimPrefix(pkg.PkgPath, module)])
-		if cycle := largestCycle(uses(pkg)); len(cycle) > limit {
-			t.Errorf("%s: %d files use each other in a circle, at most %d may: %s", pkg.PkgPath, len(cycle), limit, strings.Join(cycle, " "))
+		if cycle := largestCycle(uses(pkg)); len(cycle) > maxCycle {
+			t.Errorf("%s: %d files use each other in a circle, at most %d may: %s", pkg.PkgPath, len(cycle), maxCycle, strings.Join(cycle, " "))
 		}
 	}
 }

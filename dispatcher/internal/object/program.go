@@ -26,6 +26,7 @@ type Program struct {
 	Prog   *libxdp.Program // of one that is attached by libxdp
 	Pins   mapPins
 
+	Insns    int // in the file, before relocation
 	Priority uint32
 	Actions  xdp.Actions
 	Frags    bool // as asked for, before the load of a chain's program clears the flag
@@ -73,6 +74,7 @@ func Open(ctx context.Context, p xdp.Program) (_ *Program, err error) {
 	if o.Bpf, err = Pick(p, all); err != nil {
 		return nil, err
 	}
+	o.Insns = o.Bpf.Insns()
 	if o.Bpf.Type() != libbpf.ProgTypeXDP { // a section name that libbpf doesn't know
 		if err := o.Bpf.SetType(libbpf.ProgTypeXDP); err != nil {
 			return nil, err

@@ -7,7 +7,6 @@ import (
 	"os"
 	"slices"
 	"syscall"
-	"time"
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/loaded"
@@ -27,9 +26,12 @@ type Dispatcher struct {
 // Slot is one component program of a dispatcher.
 type Slot struct {
 	SlotConfig
-	xdp.Loaded               // ID 0: the program is gone, or can't be found
-	LoadTime   time.Duration // since boot
-	LinkID     uint32        // of the link that holds it in the dispatcher; 0: not looked up
+	loaded.Program        // ID 0: it is gone, or can't be found
+	LinkID         uint32 // of the link that holds it in the dispatcher; 0: not looked up
+
+	// What Hold opens, and where the protocol has the pins of it.
+	Prog, Link             *libbpf.FD // nil: it isn't open, or there is none
+	ProgPinned, LinkPinned bool
 }
 
 // ErrNotDispatcher says that a program is something else.
@@ -134,7 +136,7 @@ func (s *Dispatcher) findByPins(ifindex int) (all bool, unread error) {
 			all, unread = false, err
 		default:
 			s.Pins = dir
-			s.Slots[i].Loaded, s.Slots[i].LoadTime = p.Loaded, p.LoadTime
+			s.Slots[i].Program = p
 		}
 	}
 	return all, unread
@@ -178,7 +180,7 @@ func (s *Dispatcher) findByLinks() error {
 			return nil
 		}
 		if err == nil && p.ProgType == libbpf.ProgTypeExt {
-			s.Slots[i].Loaded, s.Slots[i].LoadTime = p.Loaded, p.LoadTime
+			s.Slots[i].Program = p
 		}
 		return err
 	})

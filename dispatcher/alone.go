@@ -1,0 +1,167 @@
+package dispatcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+
+	"github.com/xdpmux/xdpmux/cgo/libbpf"
+	"github.com/xdpmux/xdpmux/cgo/libxdp"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/device"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/loaded"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/native"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/object"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/privilege"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/protocol"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
+)
+
+// This file has all that isn't a chain: a legacy program, which has an interface to itself
+// as no dispatcher can be there, and an offloaded one, which has its device. Only an
+// offload goes through libxdp. For a legacy program libxdp would try a dispatcher first, of
+// a version that may be another than the host's.
+
+// attachAlone attaches a program without a dispatcher, to the interface or in hw mode to
+// its device. why is the error that says why no dispatcher can be; nil: none was wanted.
+func attachAlone(ctx context.Context, ifname string, program xdp.Program, mode xdp.Mode, why error) (*Attachment, error) {
+	l, err := device.ByName(ifname)
+	if err != nil {
+		return nil, err
+	}
+	o, err := object.Open(ctx, program)
+	if err != nil {
+		return nil, err
+	}
+	defer o.Close()
+	if mode, err = chooseMode(l, mode); err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	said, err := native.Recorded(func() error {
+		if mode == xdp.ModeHW {
+			return offload(ctx, l, o)
+		}
+		if err := o.LoadAlone(); err != nil {
+			return err
+		}
+		if _, err := l.Again(); err != nil {
+			return err
+		}
+		return attachXDP(l.Index, o.Bpf, nil, mode)
+	})
+	if err != nil {
+		o.Pins.Undo()
+		return nil, explainAlone(l, o, mode, err, said)
+	}
+	p, err := loaded.ByFD(o.Bpf.FD())
+	if err != nil {
+		return nil, err
+	}
+	return &Attachment{Interface: l.Interface, Fallback: fallbackReason(why),
+		Programs: []Component{{Loaded: p.Loaded, Priority: o.Priority, Actions: o.Actions, Frags: o.Frags}}}, nil
+}
+
+// offload attaches a program to the interface's device. It stands for
+// xdp_program__attach_multi in hw mode.
+func offload(ctx context.Context, l device.Device, o *object.Program) error {
+	if err := o.CheckMaps(); err != nil {
+		return err
+	}
+	prog, err := o.XdpProgram()
+	if err != nil {
+		return err
+	}
+	if err := protocol.WaitForPins(ctx); err != nil {
+		return err
+	}
+	native.Lock.Lock()
+	defer native.Lock.Unlock()
+	if _, err := l.Again(); err != nil {
+		return err
+	}
+	return libxdp.AttachMulti([]*libxdp.Program{prog}, l.Index, libxdp.ModeHW, 0)
+}
+
+// fallbackReason is why no dispatcher can be, in the words of the error that says so.
+func fallbackReason(why error) string {
+	if why == nil {
+		return ""
+	}
+	var e *xdp.Error
+	if !errors.As(why, &e) {
+		return why.Error()
+	}
+	reason := strings.TrimPrefix(e.Msg, "no dispatcher possible: ")
+	if e.Remedy != "" {
+		reason += "; " + e.Remedy
+	}
+	return reason
+}
+
+// explainAlone finds the fault behind a failed attachAlone: in the object, or else in what
+// the kernel said.
+func explainAlone(l device.Device, o *object.Program, mode xdp.Mode, err error, said []string) error {
+	var explained *xdp.Error
+	if errors.As(err, &explained) {
+		return err
+	}
+	if log := o.Obj.VerifierLog(); log != "" && !errors.Is(err, syscall.EPERM) {
+		return object.ExplainVerifier(o, log, err)
+	}
+	if fault := object.ExplainKernelFunctions(o, err); fault != nil {
+		return fault
+	}
+	if fault := object.ExplainPinnedMaps(o, err); fault != nil {
+		return fault
+	}
+	return explainAttach(l, mode, err, said)
+}
+
+// detachAlone takes a legacy or an offloaded program off the interface. It stands for
+// xdp_program__detach.
+func detachAlone(ctx context.Context, l device.Device, id uint32) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	mode := l.Mode
+	if id == l.HwID {
+		mode = xdp.ModeHW
+	}
+	said, err := native.Recorded(func() error {
+		prog, err := libbpf.ProgByID(id)
+		if err != nil {
+			return err
+		}
+		defer prog.Close()
+		return attachXDP(l.Index, nil, prog, mode)
+	})
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EACCES):
+		return privilege.Explain(err)
+	case errors.Is(err, syscall.EBUSY), errors.Is(err, syscall.EEXIST), errors.Is(err, syscall.ENOENT):
+		if held := checkHeld(l); held != nil {
+			return held
+		}
+		return lostRace(l, err)
+	}
+	return &xdp.Error{Kind: xdp.ErrSystem, Err: err,
+		Msg:    fmt.Sprintf("can't unload from %s: %s", l.Name, native.Cause(err)),
+		Remedy: strings.Join(said, "; ")}
+}
+
+// alone are the programs of an interface that aren't in a chain. Its main program is none
+// of a dispatcher.
+func alone(l device.Device) (all []xdp.Loaded) {
+	for _, id := range []uint32{l.ProgID, l.HwID} {
+		if p, err := loaded.ByID(id); err == nil {
+			all = append(all, p.Loaded)
+		}
+	}
+	return all
+}
