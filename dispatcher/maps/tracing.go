@@ -40,19 +40,17 @@ func AttachTracing(progID uint32, file, name string) (_ *Tracing, err error) {
 			t.Close()
 		}
 	}()
-	var prog *libbpf.Program
-	var names []string
-	for _, p := range obj.Programs() {
-		if err := p.SetAutoload(p.Name() == name); err != nil {
-			return nil, err
-		}
-		if p.Name() == name {
-			prog = p
-		}
-		names = append(names, p.Name())
-	}
+	all := obj.Programs()
+	prog := native.Named(all, name)
 	if prog == nil {
+		var names []string
+		for _, p := range all {
+			names = append(names, p.Name())
+		}
 		return nil, &xdp.Error{Kind: xdp.ErrObject, Msg: fmt.Sprintf("%s has no program %q", file, name), Remedy: "its programs: " + strings.Join(names, ", ")}
+	}
+	if err := native.LoadOnly(all, prog); err != nil {
+		return nil, err
 	}
 	if err := shareMaps(obj.Object, progID); err != nil {
 		return nil, err

@@ -66,23 +66,23 @@ func (p probe) attach(to xdp.Loaded) (_ *probed, err error) {
 	if err := p.configure(obj); err != nil {
 		return nil, err
 	}
-	wanted := map[string]*libbpf.Program{}
-	for _, prog := range obj.Programs() {
-		wanted[prog.Name()] = prog
-		if err := prog.SetAutoload(false); err != nil {
-			return nil, err
-		}
-	}
+	all := obj.Programs()
+	var wanted []*libbpf.Program
 	for _, name := range p.programs {
-		if err := errors.Join(wanted[name].SetAutoload(true), wanted[name].SetAttachTarget(target.Int(), to.Name)); err != nil {
+		prog := native.Named(all, name)
+		if err := prog.SetAttachTarget(target.Int(), to.Name); err != nil {
 			return nil, err
 		}
+		wanted = append(wanted, prog)
+	}
+	if err := native.LoadOnly(all, wanted...); err != nil {
+		return nil, err
 	}
 	if err := obj.Load(); err != nil {
 		return nil, err
 	}
-	for _, name := range p.programs {
-		link, err := libbpf.TraceAttach(wanted[name].FD())
+	for _, prog := range wanted {
+		link, err := libbpf.TraceAttach(prog.FD())
 		if errors.Is(err, syscall.E2BIG) {
 			return nil, tooMany(to, err)
 		}
@@ -90,7 +90,7 @@ func (p probe) attach(to xdp.Loaded) (_ *probed, err error) {
 			return nil, err
 		}
 		result.links = append(result.links, link)
-		result.exit = wanted[name]
+		result.exit = prog
 	}
 	return result, nil
 }

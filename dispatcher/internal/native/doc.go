@@ -1,3 +1,4 @@
-// Package native is what a process has once for the C libraries: the lock around
-// libxdp, and the hook through which libbpf and libxdp say what they have to say.
+// Package native is what all that call the C libraries need: the lock around libxdp, the
+// hook through which libbpf and libxdp say what they have to say, and which programs of an
+// object are loaded.
 package native

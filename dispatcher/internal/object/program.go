@@ -83,10 +83,8 @@ func Open(ctx context.Context, p xdp.Program) (_ *Program, err error) {
 			return nil, err
 		}
 	}
-	for _, sibling := range all {
-		if err := sibling.SetAutoload(sibling == o.Bpf); err != nil {
-			return nil, err
-		}
+	if err := native.LoadOnly(all, o.Bpf); err != nil {
+		return nil, err
 	}
 	if err := sizeMaps(p, obj); err != nil {
 		return nil, err

@@ -6,6 +6,7 @@ import (
 
 	"github.com/xdpmux/xdpmux/bpf"
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/native"
 )
 
 // passProgram is beside our dispatcher, for the probe.
@@ -39,19 +40,15 @@ func openOwn(version int, name, program string) (*libbpf.Program, *Object, error
 
 // only lets one program be loaded. The object is closed if it has none of that name.
 func (f *Object) only(name string) (*libbpf.Program, *Object, error) {
-	var found *libbpf.Program
-	for _, p := range f.Programs() {
-		if err := p.SetAutoload(p.Name() == name); err != nil {
-			f.Close()
-			return nil, nil, err
-		}
-		if p.Name() == name {
-			found = p
-		}
-	}
+	all := f.Programs()
+	found := native.Named(all, name)
+	err := native.LoadOnly(all, found)
 	if found == nil {
+		err = fmt.Errorf("no program %s in it", name)
+	}
+	if err != nil {
 		f.Close()
-		return nil, nil, fmt.Errorf("no program %s in it", name)
+		return nil, nil, err
 	}
 	return found, f, nil
 }
