@@ -26,25 +26,25 @@ type assembly struct {
 // opener opens a dispatcher.
 type opener func() (*libbpf.Program, *protocol.Object, error)
 
-// hostPrograms loads a dispatcher of that version for the programs, and links them into
+// assemble loads a dispatcher of that version for the programs, and links them into
 // it, in their order; those that come are loaded. Version 0 is that of a new chain. locked
 // says that tools of libxdp can't change the chain that is there. The dispatcher is that of
 // the host's libxdp if it has the version and can host them all, and else xdpmux's own.
-func hostPrograms(wanted []slot, version int, locked bool) (*assembly, error) {
-	h, err := hostIn(protocol.OpenHostDispatcher, wanted, version)
+func assemble(wanted []slot, version int, locked bool) (*assembly, error) {
+	a, err := assembleFrom(protocol.OpenHostDispatcher, wanted, version)
 	var reason error // why the host's can't host them
 	switch {
 	case errors.As(err, &object.CantHost{}):
 		locked, reason = true, err
-		for _, m := range wanted {
-			if m.comes != nil && !m.comes.Loaded {
-				if err := m.comes.Reopen(); err != nil {
+		for _, s := range wanted {
+			if s.comes != nil && !s.comes.Loaded {
+				if err := s.comes.Reopen(); err != nil {
 					return nil, err
 				}
 			}
 		}
 	case !errors.Is(err, protocol.ErrNoHostDispatcher):
-		return h, err
+		return a, err
 	}
 	if version == 0 {
 		if version, err = protocol.NewVersion(); err != nil {
@@ -52,7 +52,7 @@ func hostPrograms(wanted []slot, version int, locked bool) (*assembly, error) {
 		}
 	}
 	locked = locked && version < 3 // every libxdp that writes version 3 hosts all
-	own, err := hostIn(func() (*libbpf.Program, *protocol.Object, error) {
+	own, err := assembleFrom(func() (*libbpf.Program, *protocol.Object, error) {
 		return protocol.OpenOwnDispatcher(version, locked)
 	}, wanted, version)
 	if err == nil {
@@ -61,61 +61,61 @@ func hostPrograms(wanted []slot, version int, locked bool) (*assembly, error) {
 	return own, err
 }
 
-func hostIn(open opener, wanted []slot, version int) (_ *assembly, err error) {
-	h := &assembly{Dispatcher: protocol.Dispatcher{Config: protocol.Config{Count: len(wanted), Frags: true}}}
-	for i, m := range wanted {
-		h.Config.Slots[i] = m.SlotConfig
-		h.Config.Frags = h.Config.Frags && m.HasFrags()
+func assembleFrom(open opener, wanted []slot, version int) (_ *assembly, err error) {
+	a := &assembly{Dispatcher: protocol.Dispatcher{Config: protocol.Config{Count: len(wanted), Frags: true}}}
+	for i, s := range wanted {
+		a.Config.Slots[i] = s.SlotConfig
+		a.Config.Frags = a.Config.Frags && s.HasFrags()
 	}
 	defer func() {
 		if err != nil {
-			h.close()
+			a.close()
 		}
 	}()
-	if err := h.load(open, version); err != nil {
+	if err := a.load(open, version); err != nil {
 		return nil, err
 	}
-	btf := h.file.BTF()
-	for i, m := range wanted {
+	btf := a.file.BTF()
+	for i, s := range wanted {
 		function := protocol.SlotFunction(i, len(wanted))
 		id, err := btf.Find(function, libbpf.KindFunc)
 		if err != nil {
 			return nil, err
 		}
-		l, err := h.link(m, function, id)
+		l, err := a.link(s, function, id)
 		if err != nil {
 			return nil, err
 		}
-		h.links = append(h.links, l)
+		a.links = append(a.links, l)
 	}
-	return h, nil
+	return a, nil
 }
 
 // load loads the dispatcher if it is of that version, 0 for any that is written, with
 // frags support if all its programs have that and the kernel knows it.
-func (h *assembly) load(open opener, version int) (err error) {
-	if h.main, h.file, err = open(); err != nil {
+func (a *assembly) load(open opener, version int) (err error) {
+	if a.main, a.file, err = open(); err != nil {
 		return err
 	}
-	if h.Config.Version, err = h.file.Version(); err != nil {
+	if a.Config.Version, err = a.file.Version(); err != nil {
 		return err
 	}
-	if version != 0 && h.Config.Version != version || !protocol.Writes(h.Config.Version) {
+	if version != 0 && a.Config.Version != version || !protocol.Writes(a.Config.Version) {
 		return protocol.ErrNoHostDispatcher
 	}
-	if err := h.file.Maps()[0].SetInitialValue(h.Config.Encode()); err != nil {
+	if err := a.file.Maps()[0].SetInitialValue(a.Config.Encode()); err != nil {
 		return err
 	}
-	if h.Config.Frags {
-		if err := h.main.SetFlags(libbpf.FlagXDPHasFrags); err != nil {
+	if a.Config.Frags {
+		if err := a.main.SetFlags(libbpf.FlagXDPHasFrags); err != nil {
 			return err
 		}
 	}
-	err = h.file.Load()
-	if errors.Is(err, syscall.EINVAL) && h.Config.Frags {
-		h.file.Close()
-		h.Config.Frags = false
-		return h.load(open, version)
+	err = a.file.Load()
+	if errors.Is(err, syscall.EINVAL) && a.Config.Frags {
+		a.file.Close()
+		a.Config.Frags = false
+		return a.load(open, version)
 	}
 	if refused := privilege.Denied(err); refused != nil {
 		return refused
@@ -123,7 +123,7 @@ func (h *assembly) load(open opener, version int) (err error) {
 	if err != nil {
 		return protocol.NoDispatcher("the kernel doesn't load a dispatcher ("+native.Cause(err)+")", err)
 	}
-	info, err := libbpf.ProgInfoByFD(h.main.FD())
+	info, err := libbpf.ProgInfoByFD(a.main.FD())
 	if err != nil {
 		return err
 	}
@@ -131,24 +131,24 @@ func (h *assembly) load(open opener, version int) (err error) {
 		// libbpf leaves names out after a failed check of whether the kernel takes any.
 		return &xdp.Error{Kind: xdp.ErrSystem, Msg: "the kernel has loaded a dispatcher without the name that it is known by", Remedy: "try again"}
 	}
-	h.Loaded = xdp.Loaded{ID: info.ID, Name: info.Name, Tag: info.Tag.String()}
+	a.Loaded = xdp.Loaded{ID: info.ID, Name: info.Name, Tag: info.Tag.String()}
 	return nil
 }
 
 // link puts a program in the place of the dispatcher's function, which has that
 // BTF type id.
-func (h *assembly) link(m slot, function string, id uint32) (*libbpf.FD, error) {
-	if m.comes != nil {
-		if err := m.comes.Load(h.main.FD(), function); err != nil {
+func (a *assembly) link(s slot, function string, id uint32) (*libbpf.FD, error) {
+	if s.comes != nil {
+		if err := s.comes.Load(a.main.FD(), function); err != nil {
 			return nil, err
 		}
 	}
-	l, err := libbpf.LinkCreate(m.progFD(), h.main.FD(), 0, 0, id)
+	l, err := libbpf.LinkCreate(s.progFD(), a.main.FD(), 0, 0, id)
 	switch {
 	case err == nil:
 		return l, nil
 	case errors.Is(err, syscall.EINVAL):
-		return nil, object.CantHost{Err: protocol.NoDispatcher(fmt.Sprintf("the kernel can't put program %s into a new one", m.Name), err)}
+		return nil, object.CantHost{Err: protocol.NoDispatcher(fmt.Sprintf("the kernel can't put program %s into a new one", s.Name), err)}
 	}
 	if refused := privilege.Denied(err); refused != nil {
 		return nil, refused
@@ -157,11 +157,11 @@ func (h *assembly) link(m slot, function string, id uint32) (*libbpf.FD, error) 
 }
 
 // close lets go of the dispatcher; what is pinned and attached stays.
-func (h *assembly) close() {
-	for _, l := range h.links {
+func (a *assembly) close() {
+	for _, l := range a.links {
 		l.Close()
 	}
-	if h.file != nil {
-		h.file.Close()
+	if a.file != nil {
+		a.file.Close()
 	}
 }

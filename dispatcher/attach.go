@@ -13,10 +13,12 @@ import (
 
 // AttachOptions says how programs are attached.
 type AttachOptions struct {
-	Mode xdp.Mode // the zero value is native
+	// Mode is that of a new chain; the zero value is native. A chain that is there must have
+	// it, unless it is [xdp.ModeUnspecified].
+	Mode xdp.Mode
 
-	// RequireDispatcher makes Attach fail with ErrNoDispatcher where libxdp would
-	// fall back to a single program without a dispatcher.
+	// RequireDispatcher makes Attach fail with [xdp.ErrNoDispatcher] where it would attach a
+	// single program without a dispatcher.
 	RequireDispatcher bool
 
 	// NativeCompatible, Warn and BeforeSwap are those of a [Transaction].
@@ -30,8 +32,8 @@ type Attachment struct {
 	Interface xdp.Interface
 	Programs  []Component // in the order of the call
 
-	// Fallback says why the program runs without a dispatcher, as a legacy
-	// program; empty: it is in a chain, as it should be.
+	// Fallback says why the program runs without a dispatcher, as a legacy program. It is
+	// empty if the program is in a chain, or offloaded as was asked for.
 	Fallback string
 }
 
@@ -40,12 +42,13 @@ type Attachment struct {
 // behind. It is a [Transaction] that only adds; programs of equal priority run in
 // the order of their names.
 //
-// Where the system can't run a dispatcher, a single program is attached without
-// one, as libxdp does; see [Attachment.Fallback] and
-// [AttachOptions.RequireDispatcher].
+// Where the system can't run a dispatcher, or LIBXDP_SKIP_DISPATCHER=1 forbids it, a single
+// program is attached without one, as libxdp does; see [Attachment.Fallback] and
+// [AttachOptions.RequireDispatcher]. In hw mode there is no chain: a single program is
+// offloaded to the device.
 //
-// ctx is looked at before the chain is touched; the swap itself is not
-// interrupted.
+// The end of ctx ends all waiting, and nothing is attached then. Once the chain is being
+// swapped, ctx is not looked at any more.
 //
 // Errors: [xdp.ErrInvalid], [xdp.ErrNoInterface], [xdp.ErrObject], [xdp.ErrVerifier],
 // [xdp.ErrChainFull], [xdp.ErrModeMismatch], [xdp.ErrVersion], [xdp.ErrLegacy], [xdp.ErrLinkHeld],

@@ -29,11 +29,11 @@ const (
 	StepSwap    Step = "swap"
 )
 
-// AttachAll loads the programs once and adds them to the chains of several
-// interfaces, which then share them and their maps: to all of them, or to none on an
-// error. Each interface is swapped at its own moment. It takes a kernel that links
-// one program into several dispatchers (5.10), and there is no fallback to programs
-// without a dispatcher. Errors: those of [Attach].
+// AttachAll loads the programs once and adds them to the chains of several interfaces, which
+// then share the programs and their maps. They are added to all of the chains, or to none on
+// an error. Each interface is swapped at its own moment. A kernel from 5.10 on links one
+// program into several dispatchers; there is no fallback to programs without a dispatcher.
+// Errors: those of [Attach].
 func AttachAll(ctx context.Context, ifnames []string, programs []xdp.Program, opts AttachAllOptions) ([]*Attachment, error) {
 	if err := checkCall(programs, opts.AttachOptions); err != nil {
 		return nil, err

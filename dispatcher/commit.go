@@ -9,14 +9,14 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
-// Commit makes the changes: all of them, or none on an error, which then leaves the
-// chain as it was and no pin and no program behind. A chain without programs goes
-// away with its dispatcher.
+// Commit makes the changes: all of them, or none on an error. After an error the chain is as
+// it was, and no pin and no program is left behind. A chain without programs goes away with
+// its dispatcher.
 //
-// It speaks libxdp's protocol, so others may change the chain at the same time: a
-// lost race is started over for some seconds, or until ctx ends. While others hold
-// the lock on the pins, it waits for as long as ctx lasts. ctx is not looked at any more
-// once the chain is being swapped.
+// Others that speak libxdp's protocol may change the chain at the same time. A lost race is
+// started over for some seconds, or until ctx ends. While others hold the lock on the pins,
+// Commit waits for as long as ctx lasts. Once the chain is being swapped, ctx is not looked
+// at any more.
 //
 // Errors: [xdp.ErrInvalid], [xdp.ErrNoInterface], [xdp.ErrNoProgram], [xdp.ErrObject],
 // [xdp.ErrVerifier], [xdp.ErrChainFull], [xdp.ErrModeMismatch], [xdp.ErrVersion], [xdp.ErrLegacy],

@@ -8,38 +8,22 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
-// DetachOptions says how programs are detached. The zero value is what [Detach] and
-// [DetachAll] use.
+// DetachOptions says how programs are detached.
 type DetachOptions struct {
-	// Warn, if there is one, is told what stays loaded all the same: what is pinned where the
-	// caller can't see or change it, or is held by others.
+	// Warn, if there is one, is told what stays loaded all the same: what is pinned where
+	// the caller can't see or change it, or what others hold.
 	Warn func(error)
 }
 
-// Detach takes the program with that id away from the interface: out of the
-// chain, which goes on without it, or the legacy or offloaded program itself.
-// With the last program of a chain the dispatcher goes too. Out of a chain it is a
-// [Transaction] that only removes; for other programs it stands for
-// xdp_program__detach.
+// Detach takes the program with that id away from the interface: out of the chain, which
+// goes on without it, or the legacy or offloaded program itself. With the last program of a
+// chain the dispatcher goes too. For a chain it is a [Transaction] that only removes; for
+// other programs it stands for xdp_program__detach.
 //
 // Errors: [xdp.ErrNoInterface], [xdp.ErrNoProgram], [xdp.ErrLinkHeld], [xdp.ErrVersion],
 // [xdp.ErrNoDispatcher], [xdp.ErrBusy], [xdp.ErrPermission].
-func Detach(ctx context.Context, ifname string, id uint32) error {
-	return DetachOptions{}.Detach(ctx, ifname, id)
-}
-
-// DetachAll takes everything away from the interface. For what isn't a chain it
-// stands for xdp_multiprog__detach.
-//
-// Errors: [xdp.ErrNoInterface], [xdp.ErrNoProgram], [xdp.ErrLinkHeld], [xdp.ErrBusy],
-// [xdp.ErrPermission].
-func DetachAll(ctx context.Context, ifname string) error {
-	return DetachOptions{}.DetachAll(ctx, ifname)
-}
-
-// Detach is the function of that name with options.
-func (o DetachOptions) Detach(ctx context.Context, ifname string, id uint32) error {
-	_, err := Transaction{Mode: xdp.ModeUnspecified, Remove: []uint32{id}, Warn: o.Warn}.Commit(ctx, ifname)
+func Detach(ctx context.Context, ifname string, id uint32, opts DetachOptions) error {
+	_, err := Transaction{Mode: xdp.ModeUnspecified, Remove: []uint32{id}, Warn: opts.Warn}.Commit(ctx, ifname)
 	if !notInChain(err) {
 		return err
 	}
@@ -63,8 +47,12 @@ func notInChain(err error) bool {
 	return errors.Is(err, xdp.ErrNoProgram) || errors.Is(err, xdp.ErrLegacy)
 }
 
-// DetachAll is the function of that name with options.
-func (o DetachOptions) DetachAll(ctx context.Context, ifname string) error {
+// DetachAll takes everything away from the interface: the chain of whatever version, or the
+// legacy program, and then the offloaded one. It stands for xdp_multiprog__detach.
+//
+// Errors: [xdp.ErrNoInterface], [xdp.ErrNoProgram], [xdp.ErrLinkHeld], [xdp.ErrBusy],
+// [xdp.ErrPermission].
+func DetachAll(ctx context.Context, ifname string, opts DetachOptions) error {
 	l, err := device.ByName(ifname)
 	if err != nil {
 		return err
@@ -73,7 +61,7 @@ func (o DetachOptions) DetachAll(ctx context.Context, ifname string) error {
 		return nothingOn(l)
 	}
 	if l.ProgID != 0 {
-		if err := untilWon(ctx, l, func(l device.Device) error { return o.detachMain(ctx, l) }); err != nil {
+		if err := untilWon(ctx, l, func(l device.Device) error { return detachMain(ctx, l, opts.Warn) }); err != nil {
 			return err
 		}
 	}
@@ -84,7 +72,7 @@ func (o DetachOptions) DetachAll(ctx context.Context, ifname string) error {
 }
 
 // detachMain takes a whole chain away, of whatever version, or a legacy program.
-func (o DetachOptions) detachMain(ctx context.Context, l device.Device) error {
+func detachMain(ctx context.Context, l device.Device, warn func(error)) error {
 	old, err := openChainOn(ctx, l)
 	if errors.Is(err, xdp.ErrLegacy) {
 		return detachAlone(ctx, l, l.ProgID)
@@ -103,7 +91,7 @@ func (o DetachOptions) detachMain(ctx context.Context, l device.Device) error {
 	if err := s.apply(ctx); err != nil {
 		return err
 	}
-	finish(o.Warn, s)
+	finish(warn, s)
 	return nil
 }
 

@@ -1,45 +1,42 @@
 // Package dispatcher lets several XDP programs share one network interface.
 //
-// The interface's one place for a program is taken by libxdp's dispatcher, which
-// calls up to ten component programs in the order of their run priority: the
-// chain. A program's chain call actions are the verdicts after which the next
-// program runs; any other verdict is final. The chain is the same that
-// xdp-loader and every other program on libxdp sees and changes.
+// An interface has room for one XDP program. libxdp's dispatcher takes that place and calls
+// up to ten component programs in the order of their run priority: the chain. A program's
+// chain call actions are the verdicts after which the next program runs; any other verdict
+// is final. The chains are libxdp's own: xdp-loader and every other program on libxdp sees
+// and changes the same ones.
 //
-// [Attach] adds programs to an interface, all or none, and [AttachAll] to several.
-// [Status] and [StatusAll] tell what runs. [Detach] and [DetachAll] take programs away.
-// A [Transaction] makes any change of a chain in one step, and tells beforehand what it
-// would be. [Clean] removes the pins of interfaces that are gone.
+// [Attach] adds programs to an interface, all or none, and [AttachAll] to several
+// interfaces. [Status] and [StatusAll] tell what runs. [Detach] and [DetachAll] take
+// programs away. A [Transaction] makes any change of a chain in one step, and its Preview
+// tells beforehand what the chain would be. [Clean] removes what interfaces that are gone
+// have left behind.
 //
-// The words of all that, such as Program, Actions and Mode, are in package
-// [github.com/xdpmux/xdpmux/dispatcher/xdp]. Beside it stand packages inspect (object files
-// without loading them), maps (maps of programs that run), check (can a chain run here),
-// observe (counters and traces) and desired (the declared state). docs/architecture.md has
-// the picture.
-//
-// This package is the engine that changes chains: reading what is there, arranging what is
-// to be, assembling a dispatcher, swapping it in, explaining what went wrong and taking back
-// belong to one operation, and its files use each other in a circle. Everything that doesn't
-// change a chain is in a package of its own.
+// Package [github.com/xdpmux/xdpmux/dispatcher/xdp] has the words of all that, such as
+// Program, Actions and Mode. Beside it stand packages inspect (object files, read without
+// loading them), maps (maps of programs that run), check (can a chain run here), observe
+// (counters and traces) and desired (the declared state). docs/architecture.md has the
+// picture.
 //
 // # Errors
 //
-// An error that a user can do something about is an [*xdp.Error]: its text says what
-// is wrong, Remedy what to do, and errors.Is tells its kind ([xdp.ErrChainFull] and
-// the other sentinels) as well as the errno behind it.
+// An error that a user can do something about is an [*xdp.Error]. Its text says what is
+// wrong, Remedy what to do. errors.Is tells its kind ([xdp.ErrChainFull] and the other
+// sentinels) as well as the errno behind it, and [VerifierLog] gives the verifier's words.
 //
 // # Concurrency
 //
-// All functions may be called from several goroutines at once. libxdp isn't safe
-// for that (it caches the bpffs directory and its kernel check in static
-// variables), so the package holds one lock around every call that reaches
-// libxdp; reading from netlink and from BPF objects happens outside of it.
-// Between processes libxdp's own lock, a flock on the bpffs directory, does the
-// same; waiting for it ends with the context of the call. Names of interfaces belong to the network namespace of the calling
-// thread: a goroutine that has changed it must stay locked to its thread.
+// All functions may be called from several goroutines at once. Processes wait for each
+// other by libxdp's own lock, a flock on its directory in the bpffs; the wait ends with the
+// context of the call. A chain that somebody else changes meanwhile is read anew, and the
+// change is tried again.
+//
+// Names of interfaces belong to the network namespace of the calling thread. A goroutine
+// that has changed it, as [EnterNetns] does, must stay locked to its thread.
 //
 // # Privileges
 //
-// Everything but opening an object needs CAP_BPF, CAP_NET_ADMIN and, because
-// running programs are found by their id, CAP_SYS_ADMIN.
+// To change a chain takes CAP_NET_ADMIN and CAP_SYS_ADMIN, for which CAP_BPF and CAP_PERFMON
+// are no substitute; to read one takes CAP_SYS_ADMIN, and [Clean] takes CAP_SYS_PTRACE too.
+// Package check tells which of them are missing.
 package dispatcher

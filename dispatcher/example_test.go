@@ -55,7 +55,7 @@ func ExampleAttach_embedded() {
 
 // Tell a user what to do about an error, and a program what kind it is.
 func ExampleError() {
-	err := dispatcher.DetachAll(context.Background(), "eth0")
+	err := dispatcher.DetachAll(context.Background(), "eth0", dispatcher.DetachOptions{})
 	if errors.Is(err, xdp.ErrNoProgram) {
 		return // nothing to do
 	}
@@ -87,7 +87,7 @@ func ExampleDetach() {
 	}
 	for _, p := range chain.Programs {
 		if p.Name == "xdp_filter" {
-			if err := dispatcher.Detach(ctx, "eth0", p.ID); err != nil {
+			if err := dispatcher.Detach(ctx, "eth0", p.ID, dispatcher.DetachOptions{}); err != nil {
 				log.Fatal(err)
 			}
 		}

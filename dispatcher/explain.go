@@ -12,8 +12,8 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
-// VerifierLog is what the verifier wrote about the program that it refused, from
-// anywhere in err; empty if there is nothing.
+// VerifierLog is what the verifier wrote about the program that it refused. It is found
+// anywhere in err; empty: there is none.
 func VerifierLog(err error) string {
 	var e *libbpf.Error
 	if errors.As(err, &e) {

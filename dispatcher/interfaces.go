@@ -5,9 +5,9 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
-// InterfaceByIndex finds an interface of the calling thread's network namespace, whatever
-// it is called. Errors: [xdp.ErrNoInterface].
+// InterfaceByIndex is the interface of the calling thread's network namespace that has that
+// index, whatever it is called. Errors: [xdp.ErrNoInterface].
 func InterfaceByIndex(index int) (xdp.Interface, error) { return device.InterfaceByIndex(index) }
 
-// Interfaces lists those of the calling thread's network namespace, in the kernel's order.
+// Interfaces lists the interfaces of the calling thread's network namespace, in the kernel's order.
 func Interfaces() ([]xdp.Interface, error) { return device.Interfaces() }

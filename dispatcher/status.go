@@ -15,9 +15,10 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
-// Status tells what runs on an interface: what xdp_multiprog__get_from_ifindex
-// reads, but read without libxdp. Errors: [xdp.ErrNoInterface], and [Chain.Err], with
-// the chain as far as it could be read.
+// Status tells what runs on an interface. It reads what xdp_multiprog__get_from_ifindex does,
+// without libxdp. A chain that can't be read whole is returned as far as it could be read,
+// together with an error, which is its Err. Errors: [xdp.ErrNoInterface],
+// [xdp.ErrPermission], [xdp.ErrSystem].
 func Status(ctx context.Context, ifname string) (*Chain, error) {
 	chains, err := StatusAll(ctx, ifname)
 	if err != nil {
@@ -26,11 +27,11 @@ func Status(ctx context.Context, ifname string) (*Chain, error) {
 	return chains[0], chains[0].Err
 }
 
-// StatusAll tells what runs on these interfaces, or, without names, on each of the
-// network namespace in the kernel's order, from one dump of all; only those with a
-// program are looked into. A chain that can't be read has [Chain.Err] set and
-// keeps no other from being read, and neither does a name that no interface has: the
-// error joins an [xdp.ErrNoInterface] for each, beside the chains of the others.
+// StatusAll tells what runs on these interfaces. Without names it is each interface of the
+// network namespace in the kernel's order, from one dump of all; only those with a program
+// are looked into. A chain that can't be read has its Err set, and the others are read all
+// the same. So they are where a name is that of no interface: the error joins an
+// [xdp.ErrNoInterface] for each such name, and comes with the chains of the others.
 func StatusAll(ctx context.Context, ifnames ...string) ([]*Chain, error) {
 	if len(ifnames) == 0 {
 		all, err := device.All()

@@ -46,7 +46,7 @@ func (s *swap) prepare() error {
 	}
 	var err error
 	locked := s.old.Dispatcher != nil && s.old.Locked
-	if s.next, err = hostPrograms(s.slots, s.version, locked); err != nil {
+	if s.next, err = assemble(s.slots, s.version, locked); err != nil {
 		return explainSwap(s.iface, s.mode, err, nil)
 	}
 	for i := range s.slots {

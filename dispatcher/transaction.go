@@ -13,15 +13,18 @@ import (
 // programs that stay are not loaded anew, so they keep their maps and their ids.
 // The zero value changes nothing.
 type Transaction struct {
-	Mode    xdp.Mode      // for a chain that is new; the zero value is native; an existing chain must have it unless ModeUnspecified
+	// Mode is that of a new chain; the zero value is native. A chain that is there must have
+	// it, unless it is [xdp.ModeUnspecified].
+	Mode xdp.Mode
+
 	Add     []xdp.Program // programs to load and add
 	Remove  []uint32      // ids of programs to take away
 	Replace []Replacement // programs that take another's place
 	Set     []Setting     // new settings of programs that stay
 
 	// Version is that of the dispatcher that the chain is to have: 2, which libxdp 1.3 to
-	// 1.5 write, or 3 of libxdp 1.6. 0 keeps that of a chain that is there, and gives a new
-	// one that of the host's libxdp; see [NativeVersion]. A change of the version alone is a
+	// 1.5 write, or 3 of libxdp 1.6. 0 keeps the version of a chain that is there, and gives
+	// a new chain that of the host's libxdp; see [NativeVersion]. Another version alone is a
 	// change too.
 	Version int
 
@@ -30,13 +33,14 @@ type Transaction struct {
 	// and the kernel 6.12 or newer, a program that changes packet data.
 	NativeCompatible bool
 
-	// Warn, if there is one, is told the same before it is done, and afterwards what is
-	// replaced or removed and stays loaded all the same; see [DetachOptions].
+	// Warn, if there is one, is told before the change that it locks such tools out, where
+	// NativeCompatible doesn't refuse it. After the change it is told what was replaced or
+	// removed and stays loaded all the same; see [DetachOptions].
 	Warn func(error)
 
-	// BeforeSwap, if there is one, is told which programs are loaded, those of Add and
-	// then those of Replace, right before the chain is changed; an error keeps it from
-	// being. It is called again with others where a lost race is started over.
+	// BeforeSwap, if there is one, is called right before the chain is changed, with the
+	// programs that are loaded: those of Add and then those of Replace. If it returns an
+	// error, the chain is not changed. Where a lost race is started over, it is called again.
 	BeforeSwap func([]Coming) error
 }
 
@@ -62,10 +66,10 @@ type Replacement struct {
 
 // Setting is what changes for a program that stays; what is nil is kept.
 type Setting struct {
-	ID       uint32
-	Priority *uint32 // 0 is a priority
-	Actions  *xdp.Actions
-	Frags    *bool // the program takes packets of several buffers
+	ID       uint32       // the program
+	Priority *uint32      // run priority, lower runs earlier; 0 is one too
+	Actions  *xdp.Actions // chain call actions
+	Frags    *bool        // the program takes packets of several buffers
 }
 
 // Committed is what a transaction has done.

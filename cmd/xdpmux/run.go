@@ -209,7 +209,7 @@ func takeBack(ctx context.Context, where xdp.Interface, id uint32) error {
 		if err != nil {
 			return err
 		}
-		err = dispatcher.Detach(ctx, now.Name, id)
+		err = dispatcher.Detach(ctx, now.Name, id, dispatcher.DetachOptions{})
 		switch {
 		case ctx.Err() != nil && err != nil:
 			// Without the cause, context.Canceled: that is no more than "interrupted".

@@ -44,7 +44,8 @@ func unload(c *cli.Context, out *output.Printer) error {
 		return err
 	}
 	opts := dispatcher.DetachOptions{Warn: out.WarnOf}
-	remove, preview := opts.DetachAll, dispatcher.PreviewDetachAll
+	remove := func(ctx context.Context, ifname string) error { return dispatcher.DetachAll(ctx, ifname, opts) }
+	preview := dispatcher.PreviewDetachAll
 	if !c.Bool("all") {
 		if c.IsSet("id") { // before anything is unloaded
 			if _, err := cmdline.ParseID(c.String("id"), ifnames[0]); err != nil {
@@ -56,7 +57,7 @@ func unload(c *cli.Context, out *output.Printer) error {
 			if err != nil {
 				return err
 			}
-			return opts.Detach(ctx, ifname, id)
+			return dispatcher.Detach(ctx, ifname, id, opts)
 		}
 		preview = func(ctx context.Context, ifname string) (*dispatcher.Preview, error) {
 			id, err := targetOn(c, ifname)

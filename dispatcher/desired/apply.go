@@ -114,7 +114,7 @@ func (p *Plan) do(ctx context.Context, r records) error {
 			errs = append(errs, r.forget(s.ID, p.Interface.Index))
 		case Remove:
 			if s.alone {
-				if err := dispatcher.Detach(ctx, p.Interface.Name, s.ID); err != nil && !errors.Is(err, xdp.ErrNoProgram) {
+				if err := dispatcher.Detach(ctx, p.Interface.Name, s.ID, dispatcher.DetachOptions{}); err != nil && !errors.Is(err, xdp.ErrNoProgram) {
 					return err
 				}
 			}

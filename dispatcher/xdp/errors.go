@@ -4,10 +4,10 @@ import "errors"
 
 // Error is a failure in the user's words.
 type Error struct {
-	Kind   error  // one of the Err variables below, for errors.Is
+	Kind   error  // one of the Err variables of this package, for errors.Is
 	Msg    string // what is wrong
 	Remedy string // what to do about it; empty where there is nothing to say
-	Err    error  // what it was found by, such as the failed C call; may be nil
+	Err    error  // the failure behind it, such as that of a C call; may be nil
 }
 
 // Error is what is wrong, without the remedy.
@@ -28,14 +28,14 @@ var (
 	ErrNoProgram        = errors.New("no such program")                   // not on the interface
 	ErrNoMap            = errors.New("no such map")                       // not used by the program or chain
 	ErrNoEntry          = errors.New("no such entry")                     // in the map
-	ErrObject           = errors.New("unusable object file")              // missing, no ELF, for another machine, no XDP program in it
-	ErrMapSize          = errors.New("unusable size of a map")            // none, or one that there is no memory for; Program.MapSizes gives another
-	ErrVerifier         = errors.New("program refused by the verifier")   // VerifierLog has its words
-	ErrChainFull        = errors.New("chain is full")                     // ten programs run
+	ErrObject           = errors.New("unusable object file")              // missing, no ELF, for another machine, without an XDP program
+	ErrMapSize          = errors.New("unusable size of a map")            // it has none, or one that there is no memory for; Program.MapSizes gives another
+	ErrVerifier         = errors.New("program refused by the verifier")   // dispatcher.VerifierLog has its words
+	ErrChainFull        = errors.New("chain is full")                     // MaxPrograms run
 	ErrModeMismatch     = errors.New("chain is attached in another mode") // two modes on one interface don't mix
-	ErrVersion          = errors.New("chain of another version")          // its dispatcher isn't ours to write
+	ErrVersion          = errors.New("chain of another version")          // of a dispatcher that xdpmux doesn't write
 	ErrLegacy           = errors.New("legacy program in the way")         // attached without a dispatcher
-	ErrLinkHeld         = errors.New("program held by a bpf_link")        // of another program, which alone can change it
+	ErrLinkHeld         = errors.New("program held by a bpf_link")        // which alone can change it
 	ErrNoDispatcher     = errors.New("no dispatcher possible")            // the kernel or the system can't run chains
 	ErrModeNotSupported = errors.New("attach mode not supported")         // by the driver
 	ErrBusy             = errors.New("chain is being changed by others")  // the race was lost too often

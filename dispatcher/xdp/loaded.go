@@ -6,7 +6,7 @@ import "fmt"
 type Loaded struct {
 	ID   uint32 `json:"id"`
 	Name string `json:"name"`
-	Tag  string `json:"tag"` // 16 hexadecimal digits, the hash of its instructions
+	Tag  string `json:"tag"` // the hash of its instructions, 16 hexadecimal digits
 }
 
 // String is "program 12 (xdp_pass)".

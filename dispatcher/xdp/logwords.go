@@ -10,6 +10,6 @@ const (
 	LogDebug
 )
 
-// LogFunc takes one message of a C library, "libbpf" or "libxdp"; text has no
-// newline at its end, but may have some inside.
+// LogFunc takes one message of a C library: library is "libbpf" or "libxdp". text has no
+// newline at its end, and may have some inside.
 type LogFunc func(library string, level LogLevel, text string)

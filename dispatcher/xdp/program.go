@@ -3,11 +3,11 @@ package xdp
 // MaxPrograms is how many component programs a dispatcher takes.
 const MaxPrograms = 10
 
-// MapEntry is an entry that a map holds before its program sees a packet. Key and
-// Value have the map's sizes; each CPU of a per-CPU map gets the value.
+// MapEntry is an entry that a map holds before its program sees a packet.
 type MapEntry struct {
-	Map        string
-	Key, Value []byte
+	Map   string // the map's name
+	Key   []byte // of the map's size
+	Value []byte // of the map's size; each CPU of a per-CPU map gets it
 }
 
 // Program says which program of which object to load, and how it takes its place in the
@@ -22,21 +22,27 @@ type Program struct {
 	Frags    *bool    // the program takes packets of several buffers; nil: what its section says
 	PinPath  string   // maps that ask for pinning are pinned below it; empty: no map is pinned
 
-	// MapSizes are the maximum numbers of entries of maps, by name, instead of those of
-	// the object. A map that others use already has the size that it has.
+	// MapSizes are numbers of entries (max_entries) that maps get instead of those of the
+	// object, by the names of the maps. A map that others use already keeps its size.
 	MapSizes map[string]uint32
 
-	// Variables are values of global variables, by name, instead of those that the object
-	// gives them; constants (const volatile) are among them, which the verifier takes into
-	// account. A value is a number of any type, a string for an array of char, []byte, an
-	// address (netip.Addr), or what encoding/binary takes for a fixed size, in C's layout
-	// with its padding. Variables that a [dispatcher.Replacement] keeps stay as they are,
-	// but for constants.
+	// Variables are values that global variables get instead of those of the object, by the
+	// names of the variables. They are set before the load: of a constant (const volatile)
+	// the verifier knows the value. Each is one of
+	//   - a number of any type that fits,
+	//   - a string, for an array of char,
+	//   - []byte, of the variable's size,
+	//   - an address ([net/netip.Addr]), in the byte order of the wire,
+	//   - what package encoding/binary takes, such as bool or a struct, laid out as in C: a
+	//     field named _ stands where C leaves a gap.
+	//
+	// Where a dispatcher.Replacement keeps maps, only constants are set: other variables
+	// keep their values.
 	Variables map[string]any
 
-	// Contents are entries that its maps have before it sees a packet. Maps that
-	// others use already, found at their pin or kept by a [dispatcher.Replacement], keep what
-	// they hold; and so do all where [dispatcher.Attach] falls back to a legacy program.
+	// Contents are entries that its maps have before it sees a packet. Maps that others use
+	// already keep what they hold: those that were found at their pin, or that a
+	// dispatcher.Replacement keeps. An offloaded program's maps get none.
 	Contents []MapEntry
 }
 

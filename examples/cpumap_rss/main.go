@@ -54,7 +54,9 @@ func run(ctx context.Context, ifname, file, list, modeName string, queue int) (e
 		return err
 	}
 	id := attached.Programs[0].ID
-	defer func() { err = errors.Join(err, dispatcher.Detach(context.Background(), ifname, id)) }()
+	defer func() {
+		err = errors.Join(err, dispatcher.Detach(context.Background(), ifname, id, dispatcher.DetachOptions{}))
+	}()
 	tracing, err := maps.AttachTracing(id, file, "cpumap_enqueue") // counts what finds no room
 	if err != nil {
 		return err

@@ -55,7 +55,9 @@ func run(ctx context.Context, ifname, file string, interval time.Duration) (err 
 	id := attached.Programs[0].ID
 	// Whatever ends this function, its program goes, and others of the chain stay.
 	// ctx is cancelled by then.
-	defer func() { err = errors.Join(err, dispatcher.Detach(context.Background(), ifname, id)) }()
+	defer func() {
+		err = errors.Join(err, dispatcher.Detach(context.Background(), ifname, id, dispatcher.DetachOptions{}))
+	}()
 
 	rxcnt, err := maps.Open(id, "rxcnt")
 	if err != nil {

@@ -48,7 +48,7 @@ func run(ctx context.Context, ifname string, files []string) (err error) {
 	// ctx is cancelled by then.
 	defer func() {
 		for _, p := range attached.Programs {
-			err = errors.Join(err, dispatcher.Detach(context.Background(), ifname, p.ID))
+			err = errors.Join(err, dispatcher.Detach(context.Background(), ifname, p.ID, dispatcher.DetachOptions{}))
 		}
 	}()
 

@@ -88,7 +88,7 @@ func (s systemd) holdLock(t *testing.T) (letGo func()) {
 func TestUnit(t *testing.T) {
 	harness.NoLeak(t)
 	v := harness.NewVeth(t)
-	t.Cleanup(func() { _ = dispatcher.DetachAll(t.Context(), v.Name) })
+	t.Cleanup(func() { _ = dispatcher.DetachAll(t.Context(), v.Name, dispatcher.DetachOptions{}) })
 	xdpmux, err := exec.LookPath(harness.Xdpmux())
 	if err != nil {
 		t.Fatal(err)

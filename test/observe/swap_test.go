@@ -211,7 +211,7 @@ func (h *history) change(ctx context.Context, v *harness.Veth) {
 				id = a.Programs[0].ID
 			}
 		} else {
-			err = dispatcher.Detach(context.Background(), v.Name, id)
+			err = dispatcher.Detach(context.Background(), v.Name, id, dispatcher.DetachOptions{})
 		}
 		if err != nil {
 			h.done <- err

@@ -39,7 +39,7 @@ func TestCleanMeanwhile(t *testing.T) {
 		if passed := v.Deliver(t, padded(frame(marked))); len(passed) != 0 {
 			t.Error("a packet got past the guard")
 		}
-		must(t, dispatcher.Detach(t.Context(), v.Name, find(t, status(t, v.Name), "v_pass")))
+		must(t, dispatcher.Detach(t.Context(), v.Name, find(t, status(t, v.Name), "v_pass"), dispatcher.DetachOptions{}))
 		if !held {
 			break
 		}

@@ -137,7 +137,7 @@ func TestConcurrent(t *testing.T) {
 			wg.Wait()
 			stop()
 			t.Logf("failures of %d changes each, by %q in turn: %v", changes, c.tools, failures)
-			if err := dispatcher.DetachAll(t.Context(), v.Name); err != nil && status(t, v.Name).Dispatcher != nil {
+			if err := dispatcher.DetachAll(t.Context(), v.Name, dispatcher.DetachOptions{}); err != nil && status(t, v.Name).Dispatcher != nil {
 				t.Error(err)
 			}
 			checkPins(t, v)

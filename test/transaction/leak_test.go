@@ -20,13 +20,13 @@ func TestNoLeak(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := dispatcher.Detach(t.Context(), v.Name, done.Programs[0].ID); err != nil {
+		if err := dispatcher.Detach(t.Context(), v.Name, done.Programs[0].ID, dispatcher.DetachOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := dispatcher.StatusAll(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if err := dispatcher.DetachAll(t.Context(), v.Name); err != nil {
+		if err := dispatcher.DetachAll(t.Context(), v.Name, dispatcher.DetachOptions{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -52,7 +52,7 @@ func TestConcurrentUse(t *testing.T) {
 					if _, err := dispatcher.StatusAll(t.Context()); err != nil {
 						t.Error(err)
 					}
-					if err := dispatcher.Detach(t.Context(), v.Name, done.Programs[0].ID); err != nil {
+					if err := dispatcher.Detach(t.Context(), v.Name, done.Programs[0].ID, dispatcher.DetachOptions{}); err != nil {
 						t.Error(err)
 					}
 				}

@@ -101,8 +101,8 @@ func TestLockEnds(t *testing.T) {
 			_, err := dispatcher.AttachAll(ctx, []string{bare.Name, v.Name}, programs, dispatcher.AttachAllOptions{})
 			return err
 		},
-		"remove":     func(ctx context.Context) error { return dispatcher.Detach(ctx, v.Name, id) },
-		"remove all": func(ctx context.Context) error { return dispatcher.DetachAll(ctx, v.Name) },
+		"remove":     func(ctx context.Context) error { return dispatcher.Detach(ctx, v.Name, id, dispatcher.DetachOptions{}) },
+		"remove all": func(ctx context.Context) error { return dispatcher.DetachAll(ctx, v.Name, dispatcher.DetachOptions{}) },
 		"clean": func(ctx context.Context) error {
 			_, err := dispatcher.Clean(ctx, dispatcher.CleanOptions{})
 			return err

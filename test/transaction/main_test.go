@@ -54,7 +54,7 @@ func commit(t *testing.T, ifname string, tx dispatcher.Transaction) *dispatcher.
 // unload empties an interface.
 func unload(t *testing.T, ifname string) {
 	t.Helper()
-	if err := dispatcher.DetachAll(t.Context(), ifname); err != nil {
+	if err := dispatcher.DetachAll(t.Context(), ifname, dispatcher.DetachOptions{}); err != nil {
 		t.Fatal(err)
 	}
 }

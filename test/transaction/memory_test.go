@@ -2,6 +2,7 @@ package transaction
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"os"
 	"strings"
@@ -15,7 +16,8 @@ import (
 
 // TestFromMemory attaches a program whose object is no file, with constants, a variable and
 // the size of a map that aren't the object's: packets and maps show all of them. In the
-// chain's other copy of the program they are as the object has them.
+// chain's other copy of the program they are as the object has them. Without a dispatcher it
+// is the same.
 func TestFromMemory(t *testing.T) {
 	harness.NoLeak(t)
 	v := harness.NewVeth(t)
@@ -59,6 +61,24 @@ func TestFromMemory(t *testing.T) {
 		}
 	}
 	unload(t, v.Name)
+
+	t.Setenv("LIBXDP_SKIP_DISPATCHER", "1")
+	alone, err := dispatcher.Attach(t.Context(), v.Name, []xdp.Program{{
+		Data:      data,
+		Variables: map[string]any{"max_length": 100},
+		Contents:  []xdp.MapEntry{{Map: "lengths", Key: make([]byte, 4), Value: binary.NativeEndian.AppendUint64(nil, 7)}},
+	}}, dispatcher.AttachOptions{})
+	if err != nil || alone.Fallback == "" {
+		t.Fatalf("%+v, %v", alone, err)
+	}
+	if passed := v.Deliver(t, sized(60), sized(101)); len(passed) != 1 {
+		t.Errorf("%d of 2 packets passed, and 1 is short enough", len(passed))
+	}
+	if got := lookup[uint64](t, alone.Programs[0].ID, "lengths", 0); got != 8 {
+		t.Errorf("without a dispatcher lengths has %d, want 8", got)
+	}
+	unload(t, v.Name)
+
 	for _, c := range []struct {
 		program xdp.Program
 		kind    error

@@ -78,7 +78,7 @@ func TestPackets(t *testing.T) {
 				if !slices.Equal(counts, c.counts) {
 					t.Errorf("counted %v, want %v", counts, c.counts)
 				}
-				if err := dispatcher.DetachAll(t.Context(), v.Name); err != nil {
+				if err := dispatcher.DetachAll(t.Context(), v.Name, dispatcher.DetachOptions{}); err != nil {
 					t.Error(err)
 				}
 				if got := len(v.Deliver(t, v4...)); got != frames {

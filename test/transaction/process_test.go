@@ -33,7 +33,7 @@ func TestOneProcess(t *testing.T) {
 	}()
 	go func() {
 		for range 40 {
-			if err := dispatcher.Detach(t.Context(), b.Name, ids[0]); !errors.Is(err, xdp.ErrNoProgram) {
+			if err := dispatcher.Detach(t.Context(), b.Name, ids[0], dispatcher.DetachOptions{}); !errors.Is(err, xdp.ErrNoProgram) {
 				done <- err
 				return
 			}

@@ -212,7 +212,7 @@ func TestHeldPacket(t *testing.T) {
 				if _, err := dispatcher.Status(t.Context(), h.veth.Name); err != nil {
 					t.Error(err)
 				}
-				if err := dispatcher.DetachAll(t.Context(), h.veth.Name); err != nil {
+				if err := dispatcher.DetachAll(t.Context(), h.veth.Name, dispatcher.DetachOptions{}); err != nil {
 					t.Error(err)
 				}
 			})
