@@ -12,13 +12,14 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
-// slot is a slot of the chain to be: with a program that runs, or with one that comes.
+// slot is a slot of the chain to be. Its program runs already, or comes with this change.
+// Of one that comes only the name and the place are known until it is loaded.
 type slot struct {
-	protocol.Slot                 // until it is loaded, of one that comes only its name and its place
-	comes         *object.Program // nil: it runs
+	protocol.Slot
+	comes *object.Program // nil: it runs
 }
 
-// newSlot is the place that an opened program asks for.
+// newSlot is the slot that an opened program asks for.
 func newSlot(o *object.Program) slot {
 	s := slot{comes: o}
 	s.Name, s.Priority, s.Actions = o.Bpf.Name(), o.Priority, o.Actions
@@ -33,8 +34,8 @@ func (s slot) progFD() int {
 	return s.Prog.Int()
 }
 
-// arrange is the chain that the transaction makes of there, in the order it runs. adds and
-// replaces are the programs of Add and Replace, opened.
+// arrange works out the chain that the transaction makes of the programs there, in the order
+// it will run. adds and replaces are the opened programs of Add and Replace.
 func (t Transaction) arrange(l device.Device, there []slot, adds, replaces []*object.Program) ([]slot, error) {
 	wanted := slices.Clone(there)
 	index := func(id uint32) (int, error) {

@@ -13,26 +13,27 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
-// assembly is a dispatcher that is loaded, with a link for each of its programs. It is
-// on no interface until a swap puts it there.
+// assembly is a dispatcher that is loaded, with a link for each of its programs. It is on no
+// interface until a swap puts it there.
 type assembly struct {
-	protocol.Dispatcher // without its pins, and its slots, until they are there
+	protocol.Dispatcher // swap.prepare adds its slots, swap.pin its pins
 	file                *protocol.Object
 	main                *libbpf.Program
 	links               []*libbpf.FD // as many as programs
-	reason              error        // why tools of libxdp before 1.5.5 are locked out; nil: they aren't, or were before
+	reason              error        // why this change locks tools of libxdp before 1.5.5 out; nil: it doesn't
 }
 
 // opener opens a dispatcher.
 type opener func() (*libbpf.Program, *protocol.Object, error)
 
-// assemble loads a dispatcher of that version for the programs, and links them into
-// it, in their order; those that come are loaded. Version 0 is that of a new chain. locked
-// says that tools of libxdp can't change the chain that is there. The dispatcher is that of
-// the host's libxdp if it has the version and can host them all, and else xdpmux's own.
+// assemble loads a dispatcher of that version, loads the programs that come, and links all
+// programs into it in their order. Version 0 stands for the version of a new chain. locked
+// says that tools of libxdp can't change the chain that is there. The host's libxdp provides
+// the dispatcher if its own has the version and can host all programs; otherwise it is
+// xdpmux's own.
 func assemble(wanted []slot, version int, locked bool) (*assembly, error) {
 	a, err := assembleFrom(protocol.OpenHostDispatcher, wanted, version)
-	var reason error // why the host's can't host them
+	var reason error // why the host's dispatcher can't host them
 	switch {
 	case errors.As(err, &object.CantHost{}):
 		locked, reason = true, err
@@ -91,8 +92,9 @@ func assembleFrom(open opener, wanted []slot, version int) (_ *assembly, err err
 	return a, nil
 }
 
-// load loads the dispatcher if it is of that version, 0 for any that is written, with
-// frags support if all its programs have that and the kernel knows it.
+// load loads the dispatcher if it is of that version; 0 stands for any version that xdpmux
+// writes. The dispatcher gets frags support if all its programs have it and the kernel knows
+// it.
 func (a *assembly) load(open opener, version int) (err error) {
 	if a.main, a.file, err = open(); err != nil {
 		return err
@@ -135,8 +137,8 @@ func (a *assembly) load(open opener, version int) (err error) {
 	return nil
 }
 
-// link puts a program in the place of the dispatcher's function, which has that
-// BTF type id.
+// link puts a program in the place of that function of the dispatcher. id is the function's
+// BTF type.
 func (a *assembly) link(s slot, function string, id uint32) (*libbpf.FD, error) {
 	if s.comes != nil {
 		if err := s.comes.Load(a.main.FD(), function); err != nil {

@@ -130,8 +130,8 @@ func (c *commit) tryAll(ctx context.Context, all []device.Device, progress func(
 	return done, nil
 }
 
-// warnMixed tells of programs that already are in some of the chains and not in all: so it
-// is where an earlier load of all of them was killed.
+// warnMixed tells of programs that are in some of the chains already, and not in all. An
+// earlier load on all of them that was killed leaves them so.
 func (c *commit) warnMixed(swaps []*swap) {
 	if c.toldMixed || c.Warn == nil {
 		return

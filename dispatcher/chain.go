@@ -9,7 +9,7 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
-// Component is a program of a chain. ID 0 stands for one that is gone: its slot is
+// Component is a program of a chain. ID 0 stands for a program that is gone: its slot is
 // empty, and packets go on to the next.
 type Component struct {
 	xdp.Loaded
@@ -41,8 +41,8 @@ type Chain struct {
 
 	Programs []Component `json:"programs"` // in the order they run
 
-	// Problem says what is wrong with the chain: programs that are gone, or why it
-	// could not be read, and then Err is that too.
+	// Problem says what is wrong with the chain: that programs are gone, or why the chain
+	// could not be read. In the second case Err is set too.
 	Problem string `json:"problem,omitempty"`
 	Err     error  `json:"-"`
 }
@@ -72,8 +72,8 @@ func componentOf(s protocol.Slot) Component {
 	return Component{Loaded: s.Loaded, Priority: s.Priority, Actions: s.Actions, Frags: s.HasFrags()}
 }
 
-// Find is the program of that name. The error is of kind [xdp.ErrNoProgram] if there is
-// none, and of kind [xdp.ErrInvalid] if there are several; it lists them.
+// Find is the program of that name. The error lists what there is: it is of kind
+// [xdp.ErrNoProgram] if no program has the name, and of kind [xdp.ErrInvalid] if several do.
 func (c *Chain) Find(name string) (Component, error) {
 	var found []Component
 	var ids, all []string
@@ -98,7 +98,8 @@ func (c *Chain) Find(name string) (Component, error) {
 		Remedy: "loaded there: " + strings.Join(all, ", ")}
 }
 
-// Writable says whether a [Transaction] can change the chain. Errors: [xdp.ErrVersion].
+// Writable says why a [Transaction] can't change the chain; nil: it can. Errors:
+// [xdp.ErrVersion].
 func (c *Chain) Writable() error {
 	switch {
 	case c.Dispatcher == nil:
@@ -113,8 +114,8 @@ func (c *Chain) Writable() error {
 	return nil
 }
 
-// deviceBound refuses a chain whose programs could move only into a dispatcher that is
-// bound to the same device.
+// deviceBound is the error of a change to a chain that is bound to a device. Its programs
+// can only move into a dispatcher that is bound to the same device.
 func deviceBound() error {
 	return &xdp.Error{Kind: xdp.ErrVersion, Msg: "the chain is bound to its device, and xdpmux can't change such a chain",
 		Remedy: "change it with the tools that made it, or unload the whole chain first: unload -a"}

@@ -19,14 +19,14 @@ import (
 
 // CleanOptions says what to clean.
 type CleanOptions struct {
-	Interface string // only pins of this interface's index; empty: all
-	DryRun    bool   // only find out
+	Interface string // only the pins of this interface, by its index; empty: all pins
+	DryRun    bool   // only find out, and remove nothing
 }
 
 // Cleaned is what Clean has found.
 type Cleaned struct {
-	Removed []string // pins, and directories of them, removed or to be removed
-	Kept    []Kept   // those that serve an interface of another network namespace, or are about to serve one
+	Removed []string // pins, and directories of pins, that are removed, or would be without DryRun
+	Kept    []Kept   // directories of pins that serve an interface of another network namespace, or are about to serve one
 }
 
 // Kept is the directory of the pins of a dispatcher that is still in use.
@@ -34,13 +34,14 @@ type Kept struct {
 	Dir       string
 	Interface xdp.Interface
 	Netns     string // such as "network namespace blue"
-	Process   string // such as "process 12 (xdp-loader)", which is about to put it on an interface; else empty
+	Process   string // such as "process 12 (xdp-loader)", which is about to put the dispatcher on an interface; else empty
 }
 
-// Clean removes the pins of dispatchers that are on no interface any more, as they
-// stay behind when an interface disappears or a tool is killed, and those of a check
-// of the kernel that was killed. It stands for libxdp_clean_references, which looks only into
-// its own network namespace and so takes the pins of a chain in another one for left behind.
+// Clean removes the pins of dispatchers that are on no interface any more. They stay behind
+// when an interface disappears or a tool is killed. It also removes what libxdp's check of
+// the kernel has pinned, if that was killed. It stands for libxdp_clean_references, which
+// looks only into its own network namespace: it takes the pins of a chain in another one for
+// left behind.
 //
 // Clean looks into every network namespace that lives by a thread, a mount, a descriptor or
 // a socket. Where one of these can't be read, it removes nothing. It can't find a namespace
@@ -50,7 +51,8 @@ type Kept struct {
 // Errors: [xdp.ErrNoInterface], [xdp.ErrNoDispatcher] where no bpffs is mounted,
 // [xdp.ErrPermission], [xdp.ErrSystem].
 func Clean(ctx context.Context, opts CleanOptions) (*Cleaned, error) {
-	// The namespace is that of the thread which runs this. What follows has another.
+	// The caller's namespace is that of the thread which runs this. The search goes on on
+	// another thread.
 	own, err := unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, notCleaned(&device.NetnsError{What: "/proc/thread-self/ns/net", Err: err})
@@ -75,7 +77,7 @@ func Clean(ctx context.Context, opts CleanOptions) (*Cleaned, error) {
 		return nil, err
 	}
 	defer root.Close()
-	if opts.Interface != "" { // the wait may have been long, and the index another's by now
+	if opts.Interface != "" { // the wait may have been long: by now another interface may have the index
 		if _, err := l.Again(); err != nil {
 			return nil, err
 		}
@@ -86,7 +88,7 @@ func Clean(ctx context.Context, opts CleanOptions) (*Cleaned, error) {
 		return done, err
 	}
 	if len(done.Removed) > 0 {
-		loaded.WaitForPackets() // who swapped them away may have been killed just then
+		loaded.WaitForPackets() // the tool that swapped them away may have been killed just then
 	}
 	for _, path := range done.Removed {
 		if err := c.remove(path); err != nil {
@@ -122,8 +124,9 @@ func (c cleaning) findUnused(ctx context.Context) (*Cleaned, error) {
 		}
 		ids[name] = id
 	}
-	// libxdp pins a dispatcher, lets go of the lock, and then puts it on its interface. Who
-	// isn't found to be about to has done so, and that is looked at next.
+	// libxdp pins a dispatcher, lets go of the lock, and then puts the dispatcher on its
+	// interface. A process that is between the two has the dispatcher open. One that has none
+	// open is done, and its interface is looked at next.
 	var holders map[uint32]string
 	if len(ids) > 0 {
 		holders = loaded.ProgramHolders()
@@ -142,8 +145,8 @@ func (c cleaning) findUnused(ctx context.Context) (*Cleaned, error) {
 			continue
 		}
 		switch {
-		// What libxdp's check of the kernel pins and unpins in one go, with the lock held
-		// that is ours now: one was killed.
+		// libxdp's check of the kernel pins this and unpins it again while it holds the lock.
+		// We hold the lock now, so the check was killed.
 		case c.index == 0 && strings.HasPrefix(name, testLink), ok && !serves:
 			done.Removed = append(done.Removed, path)
 		case ok && kept.Netns != "":
@@ -164,9 +167,9 @@ func (c cleaning) remove(path string) error {
 	return c.root.Remove(name)
 }
 
-// inUse finds those of the dispatchers that are on an interface, in whatever network
-// namespace and with whatever index: one that moves keeps its programs. Kept.Netns is empty
-// for the caller's namespace.
+// inUse finds those of the dispatchers that are on an interface, in any network namespace and
+// with any index: an interface that moves keeps its programs. Kept.Netns is empty for the
+// caller's namespace.
 func (c cleaning) inUse(ctx context.Context, dispatchers map[string]uint32) (map[uint32]Kept, error) {
 	used := map[uint32]Kept{}
 	allUsed := func() bool {
@@ -185,7 +188,7 @@ func (c cleaning) inUse(ctx context.Context, dispatchers map[string]uint32) (map
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		all, err := device.LinksIn(fd)
+		all, err := device.AllIn(fd)
 		if err != nil {
 			return &device.NetnsError{What: name, Err: err}
 		}
@@ -205,7 +208,7 @@ func (c cleaning) inUse(ctx context.Context, dispatchers map[string]uint32) (map
 		return nil
 	}}
 	err := device.OnThread(func() error {
-		// Twice, as an interface or what holds its namespace may be on the move.
+		// Twice, as an interface, or a process that holds its namespace, may be on the move.
 		err := search.Run(c.own)
 		if err == nil {
 			err = search.Run(c.own)

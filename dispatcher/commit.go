@@ -50,7 +50,7 @@ func (t Transaction) Commit(ctx context.Context, ifname string) (*Committed, err
 type commit struct {
 	Transaction
 	warned    bool              // Warn was told of tools that are locked out
-	toldMixed bool              // and of interfaces that differ
+	toldMixed bool              // Warn was told of programs that run on some interfaces only
 	adds      []*object.Program // of Add
 	replaces  []*object.Program // of Replace
 }
@@ -119,7 +119,8 @@ func (c *commit) beforeSwap(s *swap) error {
 	return c.BeforeSwap(all)
 }
 
-// prepare gets the swap ready that makes the changes to the chain as it is now.
+// prepare loads all that the changes to the chain, as it is now, take. The swap is then ready
+// to be applied.
 func (c *commit) prepare(ctx context.Context, l device.Device) (_ *swap, err error) {
 	mode, err := chooseMode(l, c.Mode)
 	if err != nil {
@@ -148,8 +149,7 @@ func (c *commit) prepare(ctx context.Context, l device.Device) (_ *swap, err err
 	return s, c.checkNative(s)
 }
 
-// outline is the swap that makes the changes to the chain as it is now, with nothing
-// loaded yet.
+// outline plans the swap that makes the changes to the chain as it is now. It loads nothing.
 func (c *commit) outline(ctx context.Context, l device.Device, mode xdp.Mode) (_ *swap, err error) {
 	old, err := openChainOn(ctx, l)
 	if err != nil {
@@ -171,9 +171,8 @@ func (c *commit) outline(ctx context.Context, l device.Device, mode xdp.Mode) (_
 	return s, c.chooseVersion(s)
 }
 
-// keepMaps makes the programs that replace others use their maps, where that was
-// asked for. It is done once: what has been chosen stays when a lost race is started
-// over.
+// keepMaps makes programs use the maps of those that they replace, where that was asked for.
+// It chooses the maps once: the choice stays when a lost race is started over.
 func (c *commit) keepMaps(old *openChain) error {
 	for i, r := range c.Replace {
 		o := c.replaces[i]
@@ -192,8 +191,8 @@ func (c *commit) keepMaps(old *openChain) error {
 	return nil
 }
 
-// checkNative refuses a swap after which native tools can't change the chain, or tells of
-// it, as the transaction says.
+// checkNative looks whether native tools can still change the chain after the swap. If they
+// can't, it refuses the swap or tells Warn, as the transaction says.
 func (c *commit) checkNative(s *swap) error {
 	if s.next == nil || !s.next.Locked {
 		return nil
@@ -233,7 +232,8 @@ func noChain(l device.Device) error {
 	return &xdp.Error{Kind: xdp.ErrNoProgram, Msg: "no chain on " + l.Name, Remedy: "the first program that is loaded makes one"}
 }
 
-// committed is the result after a swap, which nothing may fail after.
+// committed is the result of a swap that was made. It can't fail: nothing may undo the swap
+// any more.
 func (c *commit) committed(s *swap) *Committed {
 	done := &Committed{Chain: s.chain(), Changed: true}
 	for _, o := range c.adds {

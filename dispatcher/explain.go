@@ -22,7 +22,8 @@ func VerifierLog(err error) string {
 	return ""
 }
 
-// explainSwap finds the fault behind a failed step of a swap, unless the error says it.
+// explainSwap finds the fault behind a failed step of a swap, unless the error says it
+// itself.
 func explainSwap(l device.Device, mode xdp.Mode, err error, said []string) error {
 	var explained *xdp.Error
 	if errors.As(err, &explained) || errors.Is(err, errLostRace) {
@@ -35,7 +36,8 @@ func explainSwap(l device.Device, mode xdp.Mode, err error, said []string) error
 }
 
 // explainAttach finds the fault behind a failed attach. The kernel answers the same errno to
-// several faults, so it looks at the interface and at what the kernel said beside.
+// several faults. So explainAttach looks at the interface, and at the words that the kernel
+// has sent along.
 func explainAttach(l device.Device, mode xdp.Mode, err error, said []string) error {
 	l, lookErr := l.Again()
 	switch {
@@ -66,8 +68,8 @@ func modeNotSupported(l device.Device, mode xdp.Mode, err error, others string) 
 		Remedy: "try another mode: " + others}
 }
 
-// explainBusy finds the fault behind EBUSY and EEXIST, which the kernel answers to many.
-// Only what none of the others is was a race.
+// explainBusy finds the fault behind EBUSY and EEXIST, which the kernel answers to several
+// faults. If it is none of the others, it was a race.
 func explainBusy(l device.Device, mode xdp.Mode, err error, said []string) error {
 	for _, check := range []func(device.Device) error{checkHeld, checkLegacy} {
 		if fault := check(l); fault != nil {

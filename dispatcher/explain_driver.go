@@ -15,15 +15,15 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
-// explainDriver says why a driver, or the kernel before it, refused a program for
-// the interface: in their own words where they have any. nil: it is another fault.
+// explainDriver says why a driver, or the kernel before it, refused a program for the
+// interface. It quotes their words if they had any. nil: it is another fault.
 func explainDriver(l device.Device, mode xdp.Mode, err error, said []string) error {
 	words := kernelReason(said)
 	lower := strings.ToLower(words)
 	e := &xdp.Error{Kind: xdp.ErrModeNotSupported, Err: err}
 	switch {
 	case errors.Is(err, syscall.ERANGE), strings.Contains(lower, "mtu"), strings.Contains(lower, "jumbo"):
-		// The limit may be that of the other end, as for a veth.
+		// A veth's limit depends on the MTU of its other end.
 		e.Msg = fmt.Sprintf("the MTU of %s, or of its other end, is too large for a program without frags support; %s has %d", l.Name, l.Name, l.Mtu)
 		e.Remedy = `lower the MTU, put every program of the chain into SEC("xdp.frags"), or use -m skb`
 	case slices.Contains(raceWords, words), strings.HasSuffix(lower, noXDPWords):
@@ -46,17 +46,17 @@ func explainDriver(l device.Device, mode xdp.Mode, err error, said []string) err
 	return e
 }
 
-// refusedByDriver says whether the attach itself failed, with what drivers answer.
+// refusedByDriver says whether the attach itself failed, with an errno that drivers answer.
 func refusedByDriver(err error) bool {
 	var e *libbpf.Error
 	return errors.As(err, &e) && e.Op == "bpf_xdp_attach" &&
 		slices.Contains([]syscall.Errno{syscall.EINVAL, syscall.ENOMEM, syscall.ENOSPC, syscall.EOPNOTSUPP}, e.Errno)
 }
 
-// raceWords are what the kernel says where another was faster.
+// raceWords are what the kernel says when another process was faster.
 var raceWords = []string{"XDP program already attached", "Active program does not match expected"}
 
-// noXDPWords are the kernel's for a driver without XDP, in lower case.
+// noXDPWords are what the kernel says of a driver without XDP, in lower case.
 const noXDPWords = "driver does not support xdp in native mode"
 
 // queueWords are how drivers call their queues and rings.
@@ -64,7 +64,7 @@ var queueWords = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`(?i)\b(queue|ring|channel|[rt]xq)s?\b`)
 })
 
-// kernelReason is the last of what the kernel said to netlink requests.
+// kernelReason is what the kernel said last to a netlink request; empty: nothing.
 func kernelReason(said []string) string {
 	for i := len(said) - 1; i >= 0; i-- {
 		if words, ok := strings.CutPrefix(said[i], native.KernelWords); ok {

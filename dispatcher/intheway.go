@@ -12,8 +12,8 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
-// checkHeld says whether a bpf_link holds the interface's main program: then
-// nobody can replace it or take it away through the interface.
+// checkHeld is the error of an interface whose main program a bpf_link holds; nil: none does.
+// A program that is held can't be replaced or taken away through the interface.
 func checkHeld(l device.Device) error {
 	if l.ProgID == 0 {
 		return nil
@@ -29,8 +29,8 @@ func checkHeld(l device.Device) error {
 	return heldByLink(l.Name, program, id)
 }
 
-// Held is the error of a change where a bpf_link holds the interface's program; nil:
-// none does. It names who holds the link. Errors: [xdp.ErrLinkHeld].
+// Held is the error of any change where a bpf_link holds the interface's program; nil: none
+// does. It names the processes and pins that hold the link. Errors: [xdp.ErrLinkHeld].
 func (c *Chain) Held() error {
 	main := cmp.Or(c.Dispatcher, c.Legacy)
 	if c.Link == 0 || main == nil {
@@ -39,9 +39,9 @@ func (c *Chain) Held() error {
 	return heldByLink(c.Interface.Name, *main, c.Link)
 }
 
-// InTheWay is the error of a program that keeps others from joining it, as a bpf_link
-// holds it or it was attached without a dispatcher; nil: there is none. Errors:
-// [xdp.ErrLinkHeld], [xdp.ErrLegacy].
+// InTheWay says why no program can join what is on the interface: a bpf_link holds it, or it
+// was attached without a dispatcher; nil: neither. Errors: [xdp.ErrLinkHeld],
+// [xdp.ErrLegacy].
 func (c *Chain) InTheWay() error {
 	if held := c.Held(); held != nil || c.Legacy == nil {
 		return held
@@ -59,14 +59,15 @@ func heldByLink(ifname string, program xdp.Loaded, id uint32) error {
 	return e
 }
 
-// checkLegacy says whether the interface's main program is not a dispatcher.
+// checkLegacy is the error of an interface whose main program is no dispatcher; nil: it is
+// one, or there is none.
 func checkLegacy(l device.Device) error {
 	if l.ProgID == 0 {
 		return nil
 	}
 	fd, err := libbpf.ProgByID(l.ProgID)
 	if err != nil {
-		return nil // gone, or not ours to see: the attach itself will tell
+		return nil // it is gone, or we may not see it: the attach itself will tell
 	}
 	defer fd.Close()
 	info, err := libbpf.ProgInfoByFD(fd.Int())
@@ -91,8 +92,8 @@ func modeMismatch(l device.Device, mode xdp.Mode) error {
 		Remedy: fmt.Sprintf("use -m %s, or unload the chain first: unload -a %s", l.Mode, l.Name)}
 }
 
-// chooseMode compares the mode asked for with what is attached. The kernel would
-// refuse a second mode, and libxdp take that for a lost race and try ten times.
+// chooseMode compares the mode asked for with what is attached. The kernel refuses a second
+// mode on an interface, with an errno that would look like a lost race.
 func chooseMode(l device.Device, mode xdp.Mode) (xdp.Mode, error) {
 	if !l.Attached || mode == xdp.ModeHW || l.Mode == xdp.ModeHW || l.Mode == xdp.ModeUnspecified {
 		return mode, nil

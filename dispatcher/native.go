@@ -9,10 +9,10 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
-// NativeVersion is the version of the dispatchers that the native tools of this host
-// write, by the libxdp that is installed; 0: none is. A new chain gets the same, or the
-// nearest that xdpmux writes (2 or 3; without a libxdp 2). Errors: [xdp.ErrInvalid],
-// where LIBXDP_OBJECT_PATH names a directory without a dispatcher.
+// NativeVersion is the version of the dispatchers that the native tools of this host write:
+// that of the libxdp that is installed; 0: none is. A new chain gets the same version, or of
+// 2 and 3, which xdpmux writes, the nearest; without a libxdp it gets 2. Errors:
+// [xdp.ErrInvalid], where LIBXDP_OBJECT_PATH names a directory without a dispatcher.
 func NativeVersion() (int, error) { return protocol.HostVersion() }
 
 // CheckNative says what keeps native tools that write dispatchers of that version from
@@ -34,8 +34,8 @@ func (c *Chain) CheckNative(version int) error {
 	return e
 }
 
-// nativeLock says what a program brings to a chain. err is why libxdp's dispatcher can't
-// host it.
+// nativeLock is the error of a change that locks native tools out. err says why libxdp's
+// dispatcher can't host the programs; nil: the chain was locked before.
 func nativeLock(l device.Device, err error) error {
 	reason := "a program in it changes packet data"
 	var e *xdp.Error

@@ -15,8 +15,8 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
-// openChain is the chain that is on an interface, held open so that nothing of it can
-// go while it is being replaced, whoever removes its pins.
+// openChain is the chain that is on an interface. All of it is held open, so that nothing of
+// it can go while it is being replaced, whoever removes its pins.
 type openChain struct {
 	*protocol.Dispatcher            // nil: no chain
 	main                 *libbpf.FD // the dispatcher
@@ -52,8 +52,8 @@ func openChainOn(ctx context.Context, l device.Device) (_ *openChain, err error)
 		if r.Slots[i].Prog != nil {
 			continue
 		}
-		// Its pin is gone. Either so is the dispatcher by now, or somebody has removed the
-		// pin and with it the program: the chain runs without it.
+		// The program is gone. Either the dispatcher is gone too by now, or somebody has
+		// removed the program's pins: then the chain runs without it.
 		now, err := l.Again()
 		if err != nil {
 			return nil, err
@@ -65,7 +65,7 @@ func openChainOn(ctx context.Context, l device.Device) (_ *openChain, err error)
 	return r, nil
 }
 
-// explainReading takes a dispatcher that went while it was read for a lost race.
+// explainReading takes it for a lost race if a dispatcher went while it was read.
 func explainReading(l device.Device, err error) error {
 	switch {
 	case errors.Is(err, syscall.ENOENT):
@@ -96,8 +96,8 @@ func (r *openChain) slots() []slot {
 	return all
 }
 
-// stillHeld says by whom a chain that was on an interface is still held; nil: it is gone, or
-// was pinned where libxdp has its pins, so that all is known of it.
+// stillHeld says who still holds a chain that was on an interface; nil: nobody does. It isn't
+// asked of a chain that had its pins where libxdp has them: all is known of that.
 func (r *openChain) stillHeld(ifname string) error {
 	for _, s := range r.Slots {
 		if s.LinkID == 0 {

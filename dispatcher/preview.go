@@ -28,18 +28,18 @@ type Preview struct {
 type PreviewedProgram struct {
 	ID       uint32      `json:"id,omitempty"` // 0: it would be loaded
 	Name     string      `json:"name"`
-	Tag      string      `json:"tag,omitempty"`  // of one that runs: a tag is known when a program is loaded
+	Tag      string      `json:"tag,omitempty"`  // of one that runs; one that isn't loaded has none yet
 	File     string      `json:"file,omitempty"` // the object file of one that would be loaded
 	Priority uint32      `json:"priority"`
 	Actions  xdp.Actions `json:"actions"`
 	Frags    bool        `json:"frags"`
 }
 
-// Preview tells what Commit would make of the chain. Nothing is loaded, pinned or
-// locked for longer than it takes to read: what the verifier or the driver would say
-// isn't known, nor whether others change the chain meanwhile.
+// Preview tells what Commit would make of the chain. It loads and pins nothing, and locks the
+// pins only while it reads the chain. So it can't know what the verifier or the driver would
+// say, nor whether others change the chain meanwhile.
 //
-// Errors: those of [Transaction.Commit], as far as they can be found so.
+// Errors: those of [Transaction.Commit], as far as they can be found without a load.
 func (t Transaction) Preview(ctx context.Context, ifname string) (*Preview, error) {
 	previews, err := t.previewAll(ctx, []string{ifname})
 	if err != nil {
@@ -48,9 +48,9 @@ func (t Transaction) Preview(ctx context.Context, ifname string) (*Preview, erro
 	return previews[0], nil
 }
 
-// PreviewAttach tells what [Attach], or on several interfaces [AttachAll], would make of
-// the chains, as [Transaction.Preview] does. Where the program would run without a
-// dispatcher there is no chain, which is an error of kind [xdp.ErrNoDispatcher].
+// PreviewAttach tells what [Attach] would make of the chain, or [AttachAll] of several, as
+// [Transaction.Preview] does. Where Attach would attach the program without a dispatcher,
+// there would be no chain: the error is of kind [xdp.ErrNoDispatcher].
 func PreviewAttach(ctx context.Context, ifnames []string, programs []xdp.Program, opts AttachOptions) ([]*Preview, error) {
 	if err := checkCall(programs, opts); err != nil {
 		return nil, err
@@ -180,7 +180,8 @@ func PreviewDetach(ctx context.Context, ifname string, id uint32) (*Preview, err
 	return nil, err
 }
 
-// PreviewDetachAll tells whether [DetachAll] would leave the interface empty.
+// PreviewDetachAll tells whether [DetachAll] could empty the interface. Errors:
+// [xdp.ErrNoInterface], [xdp.ErrNoProgram], [xdp.ErrLinkHeld].
 func PreviewDetachAll(ctx context.Context, ifname string) (*Preview, error) {
 	l, err := device.ByName(ifname)
 	if err != nil {

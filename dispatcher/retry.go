@@ -14,14 +14,15 @@ import (
 // errLostRace says that somebody else has changed the chain meanwhile.
 var errLostRace = errors.New("the chain was changed by others meanwhile")
 
-// How long lost races are started over, how often at least, and how long to wait in between
-// at first and at most. On a busy machine a try takes long, and every eighth of them wins
-// where eight change one chain.
+// A lost race is started over until both patience and leastTries are used up. Where eight
+// processes change one chain, one try of eight wins, and on a busy machine each takes long.
 const (
 	patience   = 20 * time.Second
 	leastTries = 60
-	firstWait  = time.Millisecond
-	longWait   = 64 * time.Millisecond
+
+	// The longest waits between two tries, at first and later.
+	firstWait = time.Millisecond
+	longWait  = 64 * time.Millisecond
 )
 
 // untilWon calls try, and again with what the interface has then, until the race is
@@ -39,7 +40,7 @@ func untilWon(ctx context.Context, l device.Device, try func(device.Device) erro
 				Msg:    fmt.Sprintf("the chain on %s is being changed by others all the time, and %v of trying were not enough", l.Name, took.Round(time.Second)),
 				Remedy: "try again"}
 		}
-		// Two that lose to each other must not start over at the same moment.
+		// Two processes that lose to each other must not start over at the same moment.
 		select {
 		case <-ctx.Done():
 			return ctx.Err()

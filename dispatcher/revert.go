@@ -13,9 +13,9 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
-// revertAll takes swaps back after err, the last one first, and adds to it what can't be
-// taken back. Where the old chain can't be put back, because others have changed the chain
-// since or its pins are out of reach, the programs are removed from what is there.
+// revertAll takes swaps back after err, the last one first. It returns err with what couldn't
+// be taken back. The old chain can't be put back if others have changed the chain since, or
+// if its pins are out of reach. Then the programs that came are removed from what is there.
 func (c *commit) revertAll(ctx context.Context, swaps []*swap, err error) error {
 	ctx = context.WithoutCancel(ctx)
 	var back []*swap
@@ -60,8 +60,9 @@ func (s *swap) revert(ctx context.Context) error {
 		return err
 	}
 	defer root.Close()
-	// Its programs are in it by their links, which only the pins keep when this process has
-	// ended. With the lock held, nobody takes them for leftovers before it is in its place.
+	// The old dispatcher has its programs by their links, and once this process has ended,
+	// only pins keep the links. We hold the lock, so nobody takes these pins for leftovers
+	// before the dispatcher is in its place.
 	if s.old.Dispatcher != nil {
 		if err := s.old.pinAgain(root, protocol.PinName(s.iface.Index, s.old.ID)); err != nil {
 			return protocol.ExplainPins(fmt.Errorf("pin the chain that was there below %s: %w", protocol.PinDir(s.iface.Index, s.old.ID), err))
@@ -110,7 +111,7 @@ func (r *openChain) arePinned() bool {
 	return true
 }
 
-// isPinned says whether a pin is that of what fd stands for.
+// isPinned says whether that is pinned at path which fd stands for.
 func isPinned(path string, fd *libbpf.FD, id func(fd int) (uint32, error)) bool {
 	there, err := libbpf.ObjGet(path)
 	if err != nil {
@@ -169,7 +170,8 @@ func (c *commit) notTakenBack(s *swap, err error) error {
 		Remedy: fmt.Sprintf("to remove one: unload %s -i ID", s.iface.Name)}
 }
 
-// unanswered is err without the doubt about a swap that has been taken back since.
+// unanswered is the error of a swap that the kernel gave no answer to, now that the swap has
+// been taken back for certain.
 func (s *swap) unanswered(err error) error {
 	return &xdp.Error{Kind: xdp.ErrSystem, Err: errors.Unwrap(err),
 		Msg:    fmt.Sprintf("the kernel gave no answer when the chain on %s was to be changed, so it was left as it was", s.iface.Name),

@@ -66,8 +66,8 @@ func chainsOf(ctx context.Context, all []device.Device) ([]*Chain, error) {
 			foreign = append(foreign, chains[i])
 		}
 	}
-	// What has its pins where libxdp puts them, no link holds: libxdp makes none.
-	// For the rest, all links of the kernel are looked through, once.
+	// A chain with its pins where libxdp puts them was attached without a link, as libxdp
+	// does it. For the others, all links of the kernel are looked through, once.
 	if len(foreign) == 0 {
 		return chains, nil
 	}
@@ -80,8 +80,8 @@ func chainsOf(ctx context.Context, all []device.Device) ([]*Chain, error) {
 	return chains, nil
 }
 
-// chainOf reads what sits on an interface. What it can't read whole it reads again if
-// the interface has got another program meanwhile.
+// chainOf reads what is on an interface. If it can't read all of it, and the interface has got
+// another program meanwhile, it reads again.
 func chainOf(l device.Device) *Chain {
 	for {
 		c := readChain(l)
@@ -101,7 +101,8 @@ func (c *Chain) complete(l device.Device) bool {
 	return c.Problem == "" && (l.ProgID == 0 || c.Dispatcher != nil || c.Legacy != nil) && (l.HwID == 0 || c.Hardware != nil)
 }
 
-// readChain counts what disappears while it is read as not there.
+// readChain reads what is on an interface once. A program that disappears meanwhile counts as
+// not there.
 func readChain(l device.Device) *Chain {
 	d, legacy, mainErr := readMain(l)
 	hardware, hwErr := readProgram(l.HwID)

@@ -35,9 +35,9 @@ type swap struct {
 	old     *openChain
 	slots   []slot    // of the new chain
 	version int       // of the new dispatcher; 0: that of a new chain
-	needed  bool      // they are not those of the old one
+	needed  bool      // the new chain differs from the old one
 	next    *assembly // the new dispatcher; nil: the chain goes away
-	unclear bool      // apply doesn't know whether it was made
+	unclear bool      // apply doesn't know whether the swap was made
 }
 
 func (s *swap) prepare() error {
@@ -84,8 +84,8 @@ func (s *swap) explained(f func() error) error {
 	return nil
 }
 
-// pinAndAttach holds the lock from the first pin to the swap, so that nobody takes the
-// pins for leftovers.
+// pinAndAttach makes the swap. It holds the lock from the first pin on, so that nobody takes
+// the pins for leftovers.
 func (s *swap) pinAndAttach(ctx context.Context) error {
 	if s.next == nil {
 		return s.outcome(0, attachXDP(s.iface.Index, nil, s.old.main, s.mode))
@@ -95,7 +95,7 @@ func (s *swap) pinAndAttach(ctx context.Context) error {
 		return err
 	}
 	defer root.Close()
-	// It may have taken long. By now the interface may be gone, and its index another's.
+	// The wait for the lock may have been long. By now another interface may have the index.
 	if now, err := s.iface.Again(); err != nil {
 		return err
 	} else if now.ProgID != s.iface.ProgID {
@@ -115,15 +115,16 @@ func (s *swap) pinAndAttach(ctx context.Context) error {
 	return err
 }
 
-// notAnother takes a chain off an interface that has got the index just before. Only one
-// that had no program can have been taken for it.
+// notAnother looks whether the chain is on another interface, which has got the index of ours
+// just before the swap. If so, it takes the chain off again. That can only happen where ours
+// had no program, as a swap names the program that it replaces.
 func (s *swap) notAnother() error {
 	if s.old.main != nil {
 		return nil
 	}
 	_, err := s.iface.Again()
 	if !errors.Is(err, device.ErrAnother) {
-		return nil // it may have moved to another namespace, and taken the chain along
+		return nil // ours may have moved to another namespace, and taken the chain along
 	}
 	_ = libbpf.XDPAttach(s.iface.Index, -1, xdpFlag(s.mode)|libbpf.XDPReplace, s.next.main.FD())
 	return err
@@ -132,10 +133,10 @@ func (s *swap) notAnother() error {
 // errUnclear says that nobody knows whether a swap was made: its pins have to stay.
 var errUnclear = errors.New("no answer of the kernel")
 
-// outcome looks at an error of a swap to the program becomes (0: to none). The kernel
-// can make a change and then have no memory for the message that says so: what the
-// interface has is what counts.
-func (s *swap) outcome(becomes uint32, err error) error {
+// outcome decides whether a swap that returned err was made all the same. wanted is the id of
+// the program that the swap should have put there, 0 for none. The kernel can make a change
+// and then have no memory for the answer, so what the interface has now is what counts.
+func (s *swap) outcome(wanted uint32, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -149,14 +150,14 @@ func (s *swap) outcome(becomes uint32, err error) error {
 			Remedy: "xdpmux status shows what runs, and xdpmux clean removes pins that are left"}
 	case (errors.Is(err, syscall.EEXIST) || errors.Is(err, syscall.EBUSY)) && now.ProgID != s.iface.ProgID:
 		return errLostRace
-	case now.ProgID == becomes:
+	case now.ProgID == wanted:
 		return nil
 	}
 	return err
 }
 
-// attachXDP puts a dispatcher on the interface, or takes it away with a nil main,
-// if what is there is old.
+// attachXDP puts the program main on the interface in place of old. Without main it takes old
+// away. Without old the interface must have no program.
 func attachXDP(ifindex int, main *libbpf.Program, old *libbpf.FD, mode xdp.Mode) error {
 	fd, flags := -1, xdpFlag(mode)
 	if main != nil {
@@ -187,11 +188,11 @@ func (s *swap) pin(root *protocol.PinRoot, name string) error {
 	return nil
 }
 
-// finish removes the old chains, which no packet enters any more, and lets go of all that
-// isn't pinned. What stays loaded all the same is told to warn, if there is one.
+// finish removes the pins of the old chains, which no packet enters any more, and lets go of
+// all that isn't pinned. It tells warn, if there is one, what stays loaded all the same.
 func finish(warn func(error), swaps ...*swap) {
-	// Where no chain comes, a packet that still skips a program is as good as one that
-	// came later.
+	// Where no chain comes, there is no need to wait: a packet that skips a program could as
+	// well have arrived after the removal.
 	if slices.ContainsFunc(swaps, func(s *swap) bool { return s.old.Dispatcher != nil && s.next != nil }) {
 		loaded.WaitForPackets()
 	}
@@ -219,7 +220,7 @@ func (s *swap) pinsLeft(id uint32, err error) error {
 }
 
 func unpin(ifindex int, id uint32) error {
-	root, err := protocol.LockPins(context.Background()) // what has begun is brought to its end
+	root, err := protocol.LockPins(context.Background()) // the swap is made: there is no way back
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -244,10 +245,10 @@ func (s *swap) chain() *Chain {
 	return newChain(l, &s.next.Dispatcher)
 }
 
-// component is what an opened program became.
+// component is what an opened program became in the new chain.
 func (s *swap) component(o *object.Program) Component { return componentOf(s.slot(o)) }
 
-// slot is an opened program's place in the new chain.
+// slot is the slot of an opened program in the new chain.
 func (s *swap) slot(o *object.Program) protocol.Slot {
 	for _, m := range s.slots {
 		if m.comes == o {

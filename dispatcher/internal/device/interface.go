@@ -27,8 +27,8 @@ type Device struct {
 // maxAltName is how long an alternative name can be, with the NUL (ALTIFNAMSIZ).
 const maxAltName = 128
 
-// ByName asks the kernel for one interface, by its name or an alternative one. The link
-// has its name.
+// ByName asks the kernel for one interface, by its name or by an alternative one. The result
+// has its proper name.
 func ByName(name string) (Device, error) {
 	kind := unix.IFLA_IFNAME // for short alternative names too
 	if len(name) >= unix.IFNAMSIZ {
@@ -37,29 +37,29 @@ func ByName(name string) (Device, error) {
 	if name == "" || len(name) >= maxAltName {
 		return Device{}, NoInterface(name, nil)
 	}
-	return oneLink(name, nl.NewIfInfomsg(unix.AF_UNSPEC), nl.NewRtAttr(kind, nl.ZeroTerminated(name)))
+	return one(name, nl.NewIfInfomsg(unix.AF_UNSPEC), nl.NewRtAttr(kind, nl.ZeroTerminated(name)))
 }
 
 // InterfaceByIndex stands for InterfaceByIndex of package dispatcher.
 func InterfaceByIndex(index int) (xdp.Interface, error) {
-	l, err := linkByIndex(index, fmt.Sprint("number ", index))
+	l, err := byIndex(index, fmt.Sprint("number ", index))
 	return l.Interface, err
 }
 
-// linkByIndex is ByName for an index; name is only what to call it where there is none.
-func linkByIndex(index int, name string) (Device, error) {
+// byIndex is ByName for an index; name is only what to call it where there is none.
+func byIndex(index int, name string) (Device, error) {
 	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
 	msg.Index = int32(index)
-	return oneLink(name, msg)
+	return one(name, msg)
 }
 
 // ErrAnother says that an interface of another name has the index.
 var ErrAnother = errors.New("an interface of another name has the index")
 
-// Again asks the kernel for l anew. The error is [xdp.ErrNoInterface] where another interface
-// has its index by now, or it has another name.
+// Again asks the kernel for l anew. The error is [xdp.ErrNoInterface] if the interface is gone
+// or has another name, and if another interface has its index by now.
 func (l Device) Again() (Device, error) {
-	now, err := linkByIndex(l.Index, l.Name)
+	now, err := byIndex(l.Index, l.Name)
 	if err == nil && now.Name != l.Name {
 		return Device{}, &xdp.Error{Kind: xdp.ErrNoInterface, Err: ErrAnother,
 			Msg:    fmt.Sprintf("interface %q is gone: its index %d is now that of %q", l.Name, l.Index, now.Name),
@@ -68,8 +68,8 @@ func (l Device) Again() (Device, error) {
 	return now, err
 }
 
-func oneLink(name string, data ...nl.NetlinkRequestData) (Device, error) {
-	all, err := queryLinks(unix.NLM_F_ACK, data...)
+func one(name string, data ...nl.NetlinkRequestData) (Device, error) {
+	all, err := query(unix.NLM_F_ACK, data...)
 	switch {
 	case errors.Is(err, syscall.ENODEV), err == nil && len(all) == 0:
 		return Device{}, NoInterface(name, err)
@@ -103,7 +103,7 @@ func Interfaces() ([]xdp.Interface, error) {
 // the kernel marks as interrupted by a change is asked for again.
 func All() ([]Device, error) {
 	for try := 0; ; try++ {
-		all, err := queryLinks(unix.NLM_F_DUMP, nl.NewIfInfomsg(unix.AF_UNSPEC))
+		all, err := query(unix.NLM_F_DUMP, nl.NewIfInfomsg(unix.AF_UNSPEC))
 		if errors.Is(err, netlink.ErrDumpInterrupted) && try < 10 {
 			continue
 		}
@@ -118,25 +118,25 @@ func All() ([]Device, error) {
 // over all processors for each interface.
 const skipStats = 1 << 3
 
-// queryLinks sends a RTM_GETLINK request. It reads the few attributes that are
-// needed and leaves the others alone: decoded in full, a dump of thousands of
-// Interfaces costs more than everything else together.
-func queryLinks(flags int, data ...nl.NetlinkRequestData) ([]Device, error) {
+// query sends a RTM_GETLINK request. It reads the few attributes that are needed. To
+// decode a dump of thousands of interfaces in full would cost more than everything else
+// together.
+func query(flags int, data ...nl.NetlinkRequestData) ([]Device, error) {
 	req := nl.NewNetlinkRequest(unix.RTM_GETLINK, flags)
 	for _, d := range append(data, nl.NewRtAttr(unix.IFLA_EXT_MASK, nl.Uint32Attr(skipStats))) {
 		req.AddData(d)
 	}
 	var all []Device
 	err := req.ExecuteIter(unix.NETLINK_ROUTE, unix.RTM_NEWLINK, func(msg []byte) bool {
-		all = append(all, parseLink(msg))
+		all = append(all, parse(msg))
 		return true
 	})
 	return all, err
 }
 
-// parseLink reads a RTM_NEWLINK message: the header (struct ifinfomsg) and
+// parse reads a RTM_NEWLINK message: the header (struct ifinfomsg) and
 // attributes.
-func parseLink(msg []byte) Device {
+func parse(msg []byte) Device {
 	l := Device{Mode: xdp.ModeUnspecified}
 	if len(msg) < unix.SizeofIfInfomsg {
 		return l

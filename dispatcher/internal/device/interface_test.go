@@ -50,7 +50,7 @@ func TestParseLink(t *testing.T) {
 		"cut off":        {message(number(xdpNativeID, 5))[:46], eth0},
 		"not even there": {nil, Device{Mode: xdp.ModeUnspecified}},
 	} {
-		if got := parseLink(c.msg); got != c.want {
+		if got := parse(c.msg); got != c.want {
 			t.Errorf("%s: %+v, want %+v", name, got, c.want)
 		}
 	}

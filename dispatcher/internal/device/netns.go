@@ -15,10 +15,7 @@ import (
 // namedNetns is where ip-netns(8) keeps namespaces.
 const namedNetns = "/run/netns"
 
-// Enter moves the calling thread into a network namespace, named as by ip
-// netns or by the path of its file. Mounts stay those of the caller: the bpffs is
-// the same inside. The goroutine has to be locked to its thread. It says whether
-// the thread was elsewhere before. Errors: [xdp.ErrInvalid], [xdp.ErrPermission].
+// Enter stands for EnterNetns of package dispatcher.
 func Enter(name string) (moved bool, err error) {
 	if name == "" {
 		return false, &xdp.Error{Kind: xdp.ErrInvalid, Msg: "the name of the network namespace is empty", Remedy: "ip netns lists the named ones; or give a path such as /proc/PID/ns/net"}

@@ -37,16 +37,18 @@ type NetnsSearch struct {
 // OwnNetns is what visit is told of the caller's.
 const OwnNetns = "this network namespace"
 
-// LinksIn are the interfaces of a namespace, into which the calling thread goes: see onThread.
-func LinksIn(fd int) ([]Device, error) {
+// AllIn are the interfaces of a namespace. The calling thread goes into that namespace: see
+// [OnThread].
+func AllIn(fd int) ([]Device, error) {
 	if err := unix.Setns(fd, unix.CLONE_NEWNET); err != nil {
 		return nil, os.NewSyscallError("setns", err)
 	}
 	return All()
 }
 
-// OnThread calls f on a thread of its own, and waits for it. The thread ends with the
-// goroutine, which never unlocks it: no other goroutine meets one that is elsewhere.
+// OnThread calls f on a thread of its own, and waits for it. The goroutine never unlocks the
+// thread, which therefore ends with it: no other goroutine gets a thread that is in another
+// namespace.
 func OnThread(f func() error) (err error) {
 	done := make(chan struct{})
 	go func() {
@@ -69,8 +71,8 @@ func (e *NetnsError) Error() string { return e.What + " can't be read: " + nativ
 
 func (e *NetnsError) Unwrap() error { return e.Err }
 
-// unlessEnded is the error of what can't be read of a process or thread, unless that has
-// ended.
+// unlessEnded is the error of something that can't be read of a process or thread. It is nil
+// if that process or thread has ended.
 func unlessEnded(what string, err error) error {
 	if err == nil || errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESRCH) {
 		return nil
@@ -116,8 +118,8 @@ func (s *NetnsSearch) Run(own int) error {
 	return checkProcessesSeen()
 }
 
-// found visits the namespace of a descriptor, unless that was done or it is none of the
-// network.
+// found visits the namespace of a descriptor, unless it was visited before or isn't a network
+// namespace.
 func (s *NetnsSearch) found(fd int, name string) error {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
@@ -164,7 +166,7 @@ func (s *NetnsSearch) mountsOf(t task) error {
 	if s.seen[view] {
 		return nil
 	}
-	// Another thread may see the same where this one ends before its mounts are read.
+	// If this thread ends before its mounts are read, another one may see the same mounts.
 	s.seen[view], err = s.mounts(t.dir, t.dir+"/root")
 	return err
 }
@@ -306,8 +308,8 @@ type task struct {
 	process, id int
 }
 
-// ends says whether err came because the thread is ending: the kernel says EACCES of the
-// All to namespaces then, and EINVAL of the mounts.
+// ends says whether err came because the thread is ending. The kernel then answers EACCES to
+// all that asks for its namespaces, and EINVAL for its mounts.
 func (t task) ends(err error) bool {
 	if !errors.Is(err, unix.EACCES) && !errors.Is(err, unix.EINVAL) {
 		return false
@@ -316,9 +318,9 @@ func (t task) ends(err error) bool {
 	return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESRCH) || err == nil && exiting(string(stat))
 }
 
-// exiting reads the text of /proc/PID/stat (proc_pid_stat(5)): the name in parentheses, which
-// may hold any character, is followed by the state, and six fields on by the flags of the
-// kernel.
+// exiting reads the text of /proc/PID/stat (proc_pid_stat(5)). The name stands in parentheses
+// and may hold any character. Behind it come the state and, six fields on, the kernel's flags
+// of the thread.
 func exiting(stat string) bool {
 	const flagsField, flagExiting = 6, 0x4 // PF_EXITING
 	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])

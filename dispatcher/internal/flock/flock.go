@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// How long to wait before asking for a lock again, at first and at most.
+// How long Lock waits before it asks for a lock again, at first and at most.
 const (
 	firstWait = time.Millisecond
 	longWait  = 50 * time.Millisecond
@@ -24,16 +24,17 @@ const (
 // inode is a file, however it was opened.
 type inode struct{ dev, ino uint64 }
 
-// deserted are the threads, by the file, that wait in flock(2) for a caller who waits no
-// more: nothing that a Go program may send to them ends that.
+// deserted are threads that wait in flock(2) for a caller who has given up, by the file that
+// they wait for. Nothing that a Go program may send to such a thread ends its wait.
 var deserted struct {
 	sync.Mutex
 	threads map[inode]chan error
 }
 
-// Lock takes the exclusive lock on the file behind fd. While another holds it, Lock waits,
-// in one line with all who wait in flock(2), until ctx ends: its error is that of ctx then,
-// and fd is only good to be closed. A lock that is free is taken after that too.
+// Lock takes the exclusive lock on the file behind fd. While another process holds the lock,
+// Lock waits in one line with all that wait in flock(2). If ctx ends before its turn comes,
+// Lock returns the error of ctx, and fd is only good to be closed. A lock that is free is
+// taken even if ctx has ended.
 func Lock(ctx context.Context, fd int) error {
 	var file unix.Stat_t
 	if err := unix.Fstat(fd, &file); err != nil {
@@ -54,7 +55,8 @@ func Lock(ctx context.Context, fd int) error {
 		if !waits {
 			return waitInLine(ctx, fd, key)
 		}
-		// One such thread is enough, so this asks. It ends when the lock is free.
+		// One deserted thread is enough, so Lock asks from time to time instead of waiting in
+		// line. The thread ends when it gets the lock.
 		select {
 		case <-ctx.Done():
 		case <-time.After(wait):
@@ -62,8 +64,9 @@ func Lock(ctx context.Context, fd int) error {
 	}
 }
 
-// waitInLine has a thread wait. It has a descriptor of its own for the open file: who gave
-// up closes the other, and then the lock goes with this one.
+// waitInLine has a thread wait in flock(2). The thread has a descriptor of its own for the
+// open file. A caller who gives up closes the other one, so that closing this one lets go of
+// the lock.
 func waitInLine(ctx context.Context, fd int, key inode) error {
 	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {

@@ -24,7 +24,7 @@ func ReadFile(ctx context.Context, path string, limit int64) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	// Not to wait in open for somebody who writes to a FIFO: nothing could end that.
+	// The open must not wait for somebody who writes to a FIFO: nothing could end that wait.
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, bare(err)
@@ -52,8 +52,8 @@ func ReadFile(ctx context.Context, path string, limit int64) ([]byte, error) {
 	return data, bare(err)
 }
 
-// waitForWriter waits until a FIFO has something to read, or had a writer: until then a
-// read takes it for empty.
+// waitForWriter waits until a FIFO has something to read, or has had a writer. A read before
+// that would find its end.
 func waitForWriter(f *os.File) error {
 	conn, err := f.SyscallConn()
 	if err != nil {

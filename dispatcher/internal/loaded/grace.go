@@ -8,10 +8,10 @@ import (
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
 )
 
-// WaitForPackets returns when no packet is under way in a dispatcher any more that
-// was taken from an interface before the call. The kernel swaps dispatchers
-// without such a wait, and unlinking a program then takes it from the packets that
-// are still inside: they would pass a filter unseen.
+// WaitForPackets waits for the packets that are in a dispatcher which was taken from an
+// interface before the call. The kernel doesn't wait for them when it swaps dispatchers. If a
+// program were unlinked at once, the packets still inside would skip it, and pass a filter
+// unseen.
 func WaitForPackets() { waiting() }
 
 // waiting is replaced where a test shows what happens without.
@@ -19,7 +19,7 @@ var waiting = wait
 
 func wait() {
 	if waitForPrograms() != nil {
-		// The same wait, but refused where processors are isolated (nohz_full).
+		// The same wait, but the kernel refuses it where processors are isolated (nohz_full).
 		unix.Syscall(unix.SYS_MEMBARRIER, membarrierGlobal, 0, 0)
 	}
 }
@@ -27,8 +27,8 @@ func wait() {
 // membarrierGlobal (MEMBARRIER_CMD_GLOBAL) returns after an RCU grace period.
 const membarrierGlobal = 1
 
-// waitForPrograms changes a map of maps: that returns when every program which might
-// still see the old value has ended.
+// waitForPrograms changes a map of maps. The kernel returns from that when every program run
+// which might still see the old value has ended.
 func waitForPrograms() error {
 	inner, err := libbpf.CreateMap(libbpf.MapTypeArray, "xdpmux_wait", 4, 4, 1, 0)
 	if err != nil {

@@ -2,8 +2,8 @@ package loaded
 
 import "github.com/xdpmux/xdpmux/cgo/libbpf"
 
-// ProgInfo, mapInfo and linkInfo say what the kernel knows of the one with that id.
-// ENOENT: there is none any more.
+// ProgInfo is what the kernel knows of the program with that id. ENOENT: there is none any
+// more. MapInfo and linkInfo are the same for maps and links.
 func ProgInfo(id uint32) (*libbpf.ProgInfo, error) {
 	return infoByID(id, libbpf.ProgByID, libbpf.ProgInfoByFD)
 }

@@ -20,7 +20,7 @@ func EachLink(f func(*libbpf.LinkInfo) error) error {
 		id = next
 		info, err := linkInfo(id)
 		if errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.EAGAIN) {
-			continue // gone meanwhile, or not made yet
+			continue // it is gone meanwhile, or isn't made yet
 		}
 		if err == nil {
 			err = f(info)
@@ -37,8 +37,8 @@ type Holding struct {
 	ProgID  uint32
 }
 
-// HoldingLinks finds the links that hold programs on interfaces. Where links can't
-// be listed it finds none: the chains can't be read either then, and say so.
+// HoldingLinks finds the links that hold programs on interfaces. It finds none where links
+// can't be listed: chains can't be read there either, and that is an error.
 func HoldingLinks() map[Holding]uint32 {
 	held := map[Holding]uint32{}
 	_ = EachLink(func(l *libbpf.LinkInfo) error {

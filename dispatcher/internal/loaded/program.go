@@ -58,7 +58,7 @@ func ByFD(fd int) (Program, error) {
 // NUL).
 const MaxName = 15
 
-// UnlessGone takes "gone meanwhile" for no error.
+// UnlessGone is err, unless err says that what was asked for is gone.
 func UnlessGone(err error) error {
 	if errors.Is(err, syscall.ENOENT) {
 		return nil

@@ -52,8 +52,7 @@ func hook() {
 	set("libxdp", logState.libxdp, recordLibxdp, libxdp.SetLog)
 }
 
-// take gives a message to whoever wants it. A library says it on the thread that called
-// it.
+// take gives a message to whoever wants it. A library says it on the thread of the call.
 func take(library string, level xdp.LogLevel, text string) {
 	logState.RLock()
 	most, recordMost := logState.libxdp, recordLibxdp
@@ -74,8 +73,8 @@ func take(library string, level xdp.LogLevel, text string) {
 // that it refuses, which may be a driver's own reason.
 const KernelWords = "libbpf: Kernel error message: "
 
-// Recorded runs f and returns what libxdp and, through libbpf, the kernel said on its
-// thread meanwhile: where an errno is one for many faults, words tell them apart.
+// Recorded runs f, and returns what libxdp and the kernel said on its thread meanwhile. libbpf
+// prints the kernel's words. Where one errno stands for many faults, words tell them apart.
 func Recorded(f func() error) (said []string, err error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

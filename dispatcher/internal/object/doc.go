@@ -1,4 +1,5 @@
-// Package object makes programs of an object file: it opens the file, picks a program,
-// sizes, pins and fills its maps, loads it for a slot of a dispatcher, and names the
-// fault when that fails. Maps of a program that runs are kept by the one that replaces it.
+// Package object makes programs of objects. It opens an object, picks a program, gives maps
+// their sizes and variables their values, loads the program for a slot of a dispatcher, fills
+// and pins its maps, and names the fault when that fails. It has the program use the maps of
+// another one that it replaces.
 package object

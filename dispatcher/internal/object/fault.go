@@ -25,9 +25,8 @@ func ExplainVerifier(o *Program, log string, err error) error {
 	return result
 }
 
-// CantHost is the error of a program that the kernel refused in this dispatcher with
-// EINVAL: perhaps it changes packet data, and then xdpmux's own dispatcher can host
-// it.
+// CantHost is the error of a program that the kernel refused in this dispatcher, with EINVAL.
+// Perhaps the program changes packet data. Then xdpmux's own dispatcher can host it.
 type CantHost struct{ Err error }
 
 func (e CantHost) Error() string { return e.Err.Error() }

@@ -72,9 +72,9 @@ func (o *Program) canKeep(m *libbpf.Map, name string, there *RunningMap, ours *d
 	return nil
 }
 
-// mapName is what a map is known by: one of global variables by their section, as
-// libbpf puts the object's name before it. It is asked for before the load, which
-// gives maps that are used again the type ids of another object.
+// mapName is what a map is known by. A map of global variables is known by their section:
+// libbpf puts the object's name before that. It has to be asked for before the load, as the
+// load gives maps that are used again the type ids of another object.
 func (o *File) mapName(m *libbpf.Map) string {
 	if !m.Internal() {
 		return m.Name()
@@ -85,8 +85,8 @@ func (o *File) mapName(m *libbpf.Map) string {
 	return m.Name() // .rodata.str1.1 and the like: literals, no variables
 }
 
-// isConstant says whether a section's values belong to the object, not to what has
-// happened since it was loaded.
+// isConstant says whether the object alone determines what a section holds, and nothing that
+// has happened since the load.
 func isConstant(section string) bool {
 	return strings.HasPrefix(section, ".rodata") || section == ".kconfig"
 }
@@ -124,8 +124,8 @@ func (o *Program) reuseMaps() error {
 // keeps says whether the object's map of that index is to be one that is loaded.
 func (o *Program) keeps(i int) bool { return o.Kept != nil && o.Kept[i] != 0 }
 
-// nameMaps notes, after the load, which maps were kept and which are new. A map that
-// the load has found at its pin is none of the old program's, unless that used it too.
+// nameMaps notes, after the load, which maps were kept and which are new. A map that the load
+// has found at its pin counts as kept only if the old program used it too.
 func (o *Program) nameMaps() error {
 	o.KeptMaps, o.NewMaps = []string{}, []string{}
 	for i, m := range o.Obj.Maps() {

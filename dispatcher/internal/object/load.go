@@ -13,8 +13,8 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
-// Load loads the program to replace that function of a dispatcher, unless it is
-// loaded already: then it can be linked to any other dispatcher's.
+// Load loads the program to replace that function of a dispatcher. It does nothing if the
+// program is loaded already: then it can be linked to any dispatcher.
 func (o *Program) Load(dispatcherFD int, function string) error {
 	if o.Loaded {
 		return nil
@@ -26,7 +26,7 @@ func (o *Program) Load(dispatcherFD int, function string) error {
 		func() error { return o.Bpf.SetType(libbpf.ProgTypeExt) },
 		func() error { return o.Bpf.SetExpectedAttachType(0) },
 		func() error { return o.Bpf.SetAttachTarget(dispatcherFD, function) },
-		// A dispatcher has frags support, the programs in it go with that.
+		// Only a dispatcher has the flag: its programs get by that what it has.
 		func() error { return o.Bpf.SetFlags(o.Bpf.Flags() &^ libbpf.FlagXDPHasFrags) },
 	} {
 		err := step()
@@ -65,10 +65,10 @@ func (o *Program) load(explain func(error) error) error {
 	return pin()
 }
 
-// Reopen opens the object once more, as libbpf loads one only once, failed or not.
+// Reopen opens the object once more. libbpf loads an object only once, even if that failed.
 func (o *Program) Reopen() error {
 	o.Pins.Undo()                                    // libbpf takes its pins back, but not the directory that it has made
-	again, err := Open(context.Background(), o.Spec) // of bytes that it has
+	again, err := Open(context.Background(), o.Spec) // it has the bytes, so nothing is waited for
 	if err != nil {
 		return err
 	}

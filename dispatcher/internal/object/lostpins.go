@@ -41,9 +41,9 @@ func pinOf(path string, mapID uint32) (pinState, error) {
 	return pinned, nil
 }
 
-// LostPins looks after the pins of a program that runs; pins are the paths at which its
-// maps were pinned, by their names. lost are the maps that aren't pinned any more, other
-// is the first whose path is that of something else by now. Maps that the program
+// LostPins looks whether the maps of a program that runs are still pinned. pins are the paths
+// at which they were pinned, by their names. lost are the maps that aren't pinned any more.
+// other is the first map at whose path something else is pinned by now. Maps that the program
 // doesn't use are left out. Errors: [xdp.ErrPermission].
 func LostPins(progID uint32, pins map[string]string) (lost []string, other string, err error) {
 	err = eachPin(progID, pins, func(name, path string, id uint32) error {

@@ -32,9 +32,9 @@ func sizeMaps(p xdp.Program, obj *File) error {
 	return nil
 }
 
-// CheckMaps finds maps that no kernel makes as large as the object says, before the load:
-// the kernel's answer is one errno for all, if there is memory for an answer. A map that
-// exists already has the size that it has.
+// CheckMaps finds maps that no kernel makes as large as the object says. It is called before
+// the load: the kernel answers one errno to all such faults, if it has the memory to answer.
+// A map that exists already keeps its size, and isn't looked at.
 func (o *Program) CheckMaps() error {
 	total := uint64(0)
 	for i, m := range o.Obj.Maps() {
@@ -121,8 +121,8 @@ func memoryOf(m *libbpf.Map) uint64 {
 	return 0
 }
 
-// availableMemory is how many bytes can be had without swapping (proc(5), MemAvailable);
-// all that there are, where that isn't known.
+// availableMemory is how many bytes can be had without swapping (proc(5), MemAvailable). It
+// is more than any map takes if that isn't known.
 func availableMemory() uint64 {
 	info, err := os.ReadFile("/proc/meminfo")
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
-// mapPins are the pins that loading an object will make: libbpf pins maps during
-// the load, so that a failure after it has to take them back.
+// mapPins are the pins that the load of an object makes. A failure after the load has to take
+// them back.
 type mapPins struct {
 	maps []*libbpf.Map // those without a pin yet
 	dir  string        // made by the load; empty: it was there
@@ -53,8 +53,8 @@ func preparePins(obj *libbpf.Object, root string) (mapPins, error) {
 	return pins, nil
 }
 
-// CheckPinPath says whether maps can be pinned below path, as [xdp.Program].PinPath: one
-// directory is made at most, and only a bpffs takes pins. Errors: [xdp.ErrInvalid].
+// CheckPinPath says whether maps can be pinned below path, the PinPath of an [xdp.Program].
+// Only a bpffs takes pins, and one directory is made at most. Errors: [xdp.ErrInvalid].
 func CheckPinPath(path string) error {
 	var fs unix.Statfs_t
 	err := unix.Statfs(path, &fs)
@@ -72,8 +72,8 @@ func CheckPinPath(path string) error {
 	return checkNoLinks(path)
 }
 
-// checkNoLinks refuses a path that has a symbolic link below the bpffs: others may have made
-// it, and have chosen the maps that it leads to.
+// checkNoLinks refuses a path that has a symbolic link below the bpffs. Others may have made
+// the link, to choose the maps that it leads to.
 func checkNoLinks(path string) error {
 	for path = filepath.Clean(path); ; path = filepath.Dir(path) {
 		var fs unix.Statfs_t
@@ -91,9 +91,9 @@ func pinnedLink(path string) error {
 		Remedy: "name the path that it leads to, if that is where the maps are to be"}
 }
 
-// hold keeps the load from making the pins, until release makes them. Maps are pinned when
-// they hold what they should, and not before: a process that is killed in between would
-// leave empty ones, which the next load takes for maps that others have filled.
+// hold keeps the load from making the pins; release makes them later. Maps are pinned once
+// they hold what they should. Otherwise a process that is killed in between would leave empty
+// maps, which the next load would take for maps that others have filled.
 func (p mapPins) hold() (release func() error, err error) {
 	paths := make([]string, len(p.maps))
 	for i, m := range p.maps {

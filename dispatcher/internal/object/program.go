@@ -12,8 +12,8 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
-// LogSize is how much of a verifier log is kept; the kernel refuses a load whose
-// log doesn't fit (ENOSPC), and 16 MiB is the most it takes everywhere.
+// LogSize is how many bytes of a verifier log are kept. The kernel refuses a load whose log
+// doesn't fit (ENOSPC). 16 MiB is the most that every kernel takes.
 const LogSize = 16<<20 - 1
 
 // Program is a program that is ready to be loaded, or loaded.
@@ -29,10 +29,10 @@ type Program struct {
 	Insns    int // in the file, before relocation
 	Priority uint32
 	Actions  xdp.Actions
-	Frags    bool // as asked for, before the load of a chain's program clears the flag
+	Frags    bool // what was asked for; for a chain the load clears the program's flag
 
 	Loaded bool     // as a program of chains
-	Kept   []uint32 // for each map the id of the one to use instead; 0: a new one; nil: all new
+	Kept   []uint32 // for each map the id of the loaded one to use instead, 0 for a new one; nil: all are new
 
 	KeptMaps, NewMaps []string // names, once loaded as a program of chains
 }

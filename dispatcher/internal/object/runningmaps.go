@@ -24,9 +24,9 @@ type RunningMap struct {
 // runningMaps are the maps of a program.
 type runningMaps []*RunningMap
 
-// find is the map of that name, or that of the global variables of a section of that
-// name; nil: there is none. Where the kernel has cut names so that nobody could tell
-// which map is meant, it is an error.
+// find is the map of that name, or the map with the global variables of the section of that
+// name; nil: there is none. The kernel cuts names: it is an error if nobody can tell which
+// map is meant.
 func (all runningMaps) find(name string, isSection bool) (*RunningMap, error) {
 	var found []*RunningMap
 	certain := true
@@ -63,8 +63,8 @@ func (m *RunningMap) FullName() string {
 	return m.Name
 }
 
-// MayBe says whether the map may be the one of that name, which is that of the kernel
-// or one in full.
+// MayBe says whether the map may be the one of that name. The name may be in full, or cut as
+// the kernel has it.
 func (m *RunningMap) MayBe(name string) bool {
 	if m.Name == name || m.names == nil && m.section == "" && m.Name == loaded.ShortName(name) {
 		return true
@@ -154,7 +154,7 @@ func (m *RunningMap) identify(own *libbpf.BTF, programBTF uint32, declared map[s
 	if own == nil || m.BTFValueTypeID == 0 {
 		return
 	}
-	// What made the map knows its types best.
+	// The object that made the map knows its types best.
 	m.key, m.value = layoutOrNil(own, m.BTFKeyTypeID), layoutOrNil(own, m.BTFValueTypeID)
 }
 

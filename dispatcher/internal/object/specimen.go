@@ -22,8 +22,8 @@ type Specimen struct {
 	pins map[string]string // where its maps would be pinned, by their names
 }
 
-// NewSpecimen loads p to compare it with programs that run: the kernel alone can tell the
-// tag. Nothing is pinned. It stands for bpf_object__load. Errors: [xdp.ErrInvalid],
+// NewSpecimen loads p to compare it with programs that run, as only the kernel can tell the
+// tag. It pins nothing. It stands for bpf_object__load. Errors: [xdp.ErrInvalid],
 // [xdp.ErrObject], [xdp.ErrVerifier], [xdp.ErrPermission].
 func NewSpecimen(p xdp.Program) (_ *Specimen, err error) {
 	s := &Specimen{pins: map[string]string{}}
@@ -72,10 +72,10 @@ func (s *Specimen) Close() error {
 	return nil
 }
 
-// Difference says what tells a program that runs from this one; empty: nothing. It
-// compares the tags, the layouts of the maps, the constants, what the maps hold that
-// this one is to start with, and where the maps are pinned. A program that is gone is
-// different.
+// Difference says in what a program that runs differs from this one; empty: in nothing. It
+// compares the tags, the layouts of the maps, the constants, and where the maps are pinned.
+// Of what the maps hold it compares the entries that this program starts with. A program that
+// is gone differs.
 func (s *Specimen) Difference(progID uint32) (string, error) {
 	prog, err := libbpf.ProgByID(progID)
 	if errors.Is(err, syscall.ENOENT) {

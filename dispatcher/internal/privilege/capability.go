@@ -31,7 +31,8 @@ type capabilities uint64
 
 func (s capabilities) Has(c capability) bool { return s&(1<<c.bit) != 0 }
 
-// missing names those that are needed and not there, without what others include.
+// missing names the capabilities that are needed and not there. It leaves out those that
+// CAP_SYS_ADMIN includes.
 func (s capabilities) missing() []string {
 	var missing []string
 	for _, c := range NeededCapabilities {
@@ -42,11 +43,11 @@ func (s capabilities) missing() []string {
 	return missing
 }
 
-// Missing names those that the process doesn't have.
+// Missing names the needed capabilities that the process doesn't have.
 func Missing() []string { return OwnCapabilities().missing() }
 
-// OwnCapabilities leaves out what is of no use where the process is. Where they can't
-// be read, all are taken to be there, and the kernel will tell.
+// OwnCapabilities are the capabilities of the process, without those that are of no use in its
+// user namespace. Where they can't be read, all are taken to be there: the kernel will tell.
 func OwnCapabilities() capabilities {
 	s := ^capabilities(0)
 	if status, err := os.ReadFile("/proc/thread-self/status"); err == nil {

@@ -15,8 +15,8 @@ const (
 	EnvObjectPath     = "LIBXDP_OBJECT_PATH"
 )
 
-// Getenv reads a variable as libxdp does (secure_getenv(3)): a process that was given more
-// rights than its caller has doesn't let the caller say where to look.
+// Getenv reads a variable as libxdp does (secure_getenv(3)). A process with more rights than
+// its caller doesn't let the caller say where to look.
 func Getenv(name string) string {
 	if MoreRights() {
 		return ""

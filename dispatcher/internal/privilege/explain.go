@@ -22,7 +22,7 @@ func Explain(err error) error {
 	return e
 }
 
-// Denied is Explain where a capability is missing, and nil otherwise.
+// Denied is what [Explain] says of err if a capability is missing, and nil otherwise.
 func Denied(err error) error {
 	if !errors.Is(err, syscall.EPERM) && !errors.Is(err, syscall.EACCES) || len(Missing()) == 0 {
 		return nil

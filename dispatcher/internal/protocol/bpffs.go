@@ -26,7 +26,8 @@ func IsBPFFS(dir string) bool {
 	return unix.Statfs(dir, &st) == nil && st.Type == unix.BPF_FS_MAGIC
 }
 
-// CheckBPFFS says whether there is a bpffs, or libxdp will mount one.
+// CheckBPFFS is the error of a system without a bpffs; nil: there is one, or one is to be
+// mounted where a chain needs it.
 func CheckBPFFS() error {
 	if IsBPFFS(BPFFS()) || privilege.Getenv(privilege.EnvAutomount) == "1" {
 		return nil
@@ -56,7 +57,7 @@ func PrepareBPFFS() error {
 	return nil
 }
 
-// mountBPFFS mounts one, as libxdp does when it is told so by envAutomount.
+// mountBPFFS mounts a bpffs. libxdp does so too where LIBXDP_BPFFS_AUTOMOUNT is set.
 func mountBPFFS() error {
 	if err := os.Mkdir(BPFFS(), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
@@ -67,13 +68,12 @@ func mountBPFFS() error {
 // PinRootDir is libxdp's directory, below which all dispatchers have theirs.
 func PinRootDir() string { return BPFFS() + "/xdp" }
 
-// PinRoot is libxdp's directory, opened. Nobody but root and the caller can put anything
-// into it: so what is found below it leads nowhere else, and paths below it stay what they
-// are.
+// PinRoot is libxdp's directory, opened. Nobody but root and the caller can put anything into
+// it. So no path below it leads elsewhere, or is changed by others meanwhile.
 type PinRoot struct{ fd int }
 
-// OpenPinRoot opens libxdp's directory. The error is fs.ErrNotExist where there is none, or
-// no bpffs.
+// OpenPinRoot opens libxdp's directory. The error is fs.ErrNotExist if there is no such
+// directory, or no bpffs.
 func OpenPinRoot() (*PinRoot, error) {
 	if !IsBPFFS(BPFFS()) {
 		return nil, fmt.Errorf("no bpffs is mounted at %s: %w", BPFFS(), fs.ErrNotExist)
@@ -194,7 +194,8 @@ func (r *PinRoot) Entries() ([]string, error) {
 	return dir.Readdirnames(-1)
 }
 
-// openPins opens a directory of pins, which is no link, and the caller's or root's alone.
+// openPins opens a directory of pins. It refuses a link, and a directory that others than root
+// and the caller may write to.
 func openPins(at int, name, path string) (fd int, err error) {
 	fd, err = unix.Openat(at, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
@@ -214,8 +215,8 @@ func openPins(at int, name, path string) (fd int, err error) {
 	return fd, nil
 }
 
-// checkOwner refuses a directory that others own or may write to. sticky is a mode with
-// which they may.
+// checkOwner refuses a directory that others than root and the caller own or may write to. If
+// the directory has a bit of the mode sticky, others may write to it.
 func checkOwner(path string, at int, name string, sticky uint32) error {
 	var st unix.Stat_t
 	if err := unix.Fstatat(at, name, &st, unix.AT_EMPTY_PATH); err != nil {

@@ -10,9 +10,9 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
-// LockPins opens libxdp's directory with the lock of the protocol on the pins of all chains,
-// which goes with close. While others hold it, it waits as long as ctx lasts. The errors are
-// those of OpenPinRoot, and [xdp.ErrBusy].
+// LockPins opens libxdp's directory and takes the protocol's lock on the pins of all chains.
+// Close lets go of it. While others hold the lock, LockPins waits as long as ctx lasts. The
+// errors are those of OpenPinRoot, and [xdp.ErrBusy].
 func LockPins(ctx context.Context) (*PinRoot, error) {
 	root, err := OpenPinRoot()
 	if err != nil {
@@ -33,13 +33,13 @@ func LockPins(ctx context.Context) (*PinRoot, error) {
 	return nil, err
 }
 
-// WaitForPins waits, as long as ctx lasts, until nobody holds the lock on the pins: libxdp's
-// own waits for that have no end, and keep all others from calling libxdp.
+// WaitForPins waits, as long as ctx lasts, until nobody holds the lock on the pins. libxdp
+// waits for that lock itself, but without an end, and nobody else can call libxdp meanwhile.
 func WaitForPins(ctx context.Context) error {
 	root, err := LockPins(ctx)
 	root.Close()
 	if errors.Is(err, xdp.ErrBusy) {
 		return err
 	}
-	return nil // libxdp has the word
+	return nil // of any other fault libxdp will tell
 }

@@ -18,7 +18,7 @@ import (
 type Dispatcher struct {
 	xdp.Loaded
 	Config Config
-	Locked bool   // a program of it is such that tools of libxdp before 1.5.5 can't change the chain
+	Locked bool   // tools of libxdp before 1.5.5 can't change the chain
 	Pins   string // the directory of its pins; empty: there is none where libxdp has it
 	Slots  []Slot // as many as the configuration says
 }
@@ -37,9 +37,9 @@ type Slot struct {
 // ErrNotDispatcher says that a program is something else.
 var ErrNotDispatcher = errors.New("not a dispatcher")
 
-// Read reads the dispatcher that is loaded with that id and sits on the
-// interface of that index. The error is errNotDispatcher for any other program,
-// and ENOENT for one that is gone.
+// Read reads the dispatcher with that id, which is on the interface of that index. The error
+// is [ErrNotDispatcher] for any other program, and ENOENT for one that is gone. Where the
+// dispatcher itself could be read, and not all of its programs, it comes with the error.
 func Read(ifindex int, id uint32) (*Dispatcher, error) {
 	fd, err := libbpf.ProgByID(id)
 	if err != nil {
@@ -89,9 +89,9 @@ func readConfigMap(id uint32) (value []byte, name string, err error) {
 	return value, info.Name, libbpf.MapLookup(fd.Int(), make([]byte, info.KeySize), value)
 }
 
-// findPrograms finds the component programs by the pins of the protocol, and
-// those that lack one of their two by the links that hold them: a program without
-// its link is pinned, but runs no more.
+// findPrograms finds the component programs. Each has two pins, of itself and of its link. A
+// program that lacks one of them is looked for by the links of the kernel: a program that is
+// pinned and has no link runs no more.
 func (s *Dispatcher) findPrograms(ifindex int) error {
 	s.Slots = make([]Slot, s.Config.Count)
 	for i := range s.Slots {
@@ -110,8 +110,8 @@ func (s *Dispatcher) findPrograms(ifindex int) error {
 	return nil
 }
 
-// findByPins says whether it has found all of them. The error is that of a pin that is
-// there and can't be read.
+// findByPins finds programs by their pins, and says whether it has found all of them. unread
+// is the error of a pin that is there and can't be read.
 func (s *Dispatcher) findByPins(ifindex int) (all bool, unread error) {
 	root, err := OpenPinRoot()
 	if err != nil {
@@ -156,8 +156,8 @@ func pinnedProgram(dir string, slot int) (loaded.Program, error) {
 	return loaded.ByFD(fd.Int())
 }
 
-// findByLinks looks through all links of the kernel for those into s. The
-// function that each replaces tells its slot.
+// findByLinks looks through all links of the kernel for those into this dispatcher. The
+// function that a link's program replaces tells its slot.
 func (s *Dispatcher) findByLinks() error {
 	functions, err := s.functions()
 	if err != nil {
