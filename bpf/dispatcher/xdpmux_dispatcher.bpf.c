@@ -4,12 +4,11 @@
 /* A dispatcher of libxdp's protocol, of version VERSION: 2 or 3. It is compiled for
  * each, so that xdpmux can write both, whichever libxdp is installed.
  *
- * Its functions may be replaced by programs that change packet data. From Linux 6.12
- * on, the kernel lets a program that changes packet data (moves the packet's head or
- * tail, for instance) replace a function only if that function might do so too. The
- * functions of libxdp's dispatcher before 1.5.5 never do. Here each holds a call that
- * changes packet data. It is never made: a function that is on an interface has been
- * replaced.
+ * Its functions may be replaced by programs that change packet data: that move the
+ * packet's head or tail, for instance. From Linux 6.12 on, the kernel lets such a program
+ * replace a function only if that function might change packet data too. The functions of
+ * libxdp's dispatcher before 1.5.5 never do. Here each holds a call that changes packet
+ * data. It is never made: a function that is on an interface has been replaced.
  *
  * Name, configuration and version are those of libxdp, so that libxdp takes it for one
  * of its own. The layout is part of the protocol, and libxdp's header has only that of
@@ -37,8 +36,8 @@ struct xdp_dispatcher_config {
 #endif
 };
 
-/* Written before the load. Constant, so that the verifier knows it and leaves out
- * the calls behind the last program; volatile, so that the compiler doesn't. */
+/* xdpmux writes it before the load. The verifier knows what is constant, and leaves out the
+ * calls behind the last program. The compiler doesn't know what is volatile. */
 static volatile const struct xdp_dispatcher_config config = {};
 
 #define SLOT(n)                                              \
@@ -90,7 +89,7 @@ int xdp_dispatcher(struct xdp_md *ctx)
 	return XDP_PASS;
 }
 
-/* Takes the place of a function where xdpmux tries whether the kernel lets it. */
+/* xdpmux puts it in the place of a function to try whether the kernel lets it. */
 SEC("xdp")
 int xdp_pass(struct xdp_md *ctx)
 {

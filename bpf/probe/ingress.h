@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The interface that a packet came in on, as a probe finds it: ctx[0] is the packet
- * (struct xdp_buff *).
+/* How a probe finds the interface that a packet came in on. ctx[0] is the packet (struct
+ * xdp_buff *).
  */
 #ifndef XDPMUX_PROBE_INGRESS_H
 #define XDPMUX_PROBE_INGRESS_H
 
 #include <bpf/bpf_core_read.h>
 
-/* The parts of the kernel's structures that are read; libbpf finds where they are. */
+/* The members of the kernel's structures that probes read. libbpf finds where they are. */
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 struct ns_common {
@@ -39,9 +39,9 @@ struct xdp_buff {
 
 #pragma clang attribute pop
 
-/* A traced program whose argument is declared as something else than a struct xdp_md *
- * makes ctx[0] a mere number, through which only a helper reads. The kernel takes such a
- * program for one of five arguments. */
+/* A traced program may declare its argument as something else than a struct xdp_md *. Then
+ * ctx[0] is a mere number to the verifier, and only a helper can read through it. The kernel
+ * takes such a program for one of five arguments, behind which the verdict is. */
 static __always_inline struct net_device *ingress(__u64 *ctx, int untyped)
 {
 	struct xdp_buff *xdp = (void *)ctx[0];
@@ -54,7 +54,8 @@ static __always_inline __u32 ifindex_of(struct net_device *dev, int untyped)
 	return untyped ? BPF_CORE_READ(dev, ifindex) : dev->ifindex;
 }
 
-/* The inode of the interface's network namespace: only with it an index is unique. */
+/* The inode of the interface's network namespace. An index is unique only together with
+ * it. */
 static __always_inline __u32 netns_of(struct net_device *dev, int untyped)
 {
 	return untyped ? BPF_CORE_READ(dev, nd_net.net, ns.inum) : dev->nd_net.net->ns.inum;

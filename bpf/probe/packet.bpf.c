@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Tells of a packet that has left the chain: attached to the dispatcher, or to the
+/* Tells of each packet that leaves the chain. It is attached to the dispatcher, or to the
  * program that stands in its place. */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
@@ -12,7 +12,7 @@ struct task_struct {
 } __attribute__((preserve_access_index));
 
 const volatile struct {
-	__u32 alone;    /* no step probes: the traced program is the chain */
+	__u32 alone;    /* the traced program is the chain, and there are no step probes */
 	__u32 verdicts; /* wanted final verdicts, bit n for verdict n, bit 5 for others */
 	__u32 deciders; /* wanted places of the program that decides; bit 31: none did */
 	__u32 sample;   /* one in so many of the wanted */
@@ -37,7 +37,7 @@ struct {
 	__uint(max_entries, 4 << 20);
 } events SEC(".maps");
 
-/* The packet of a test run, read where it stands: who runs one waits for its end. */
+/* The event of a test run. Who runs it waits for its end, and reads the event here. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
@@ -53,11 +53,11 @@ struct {
 	__type(value, struct event);
 } scratch SEC(".maps");
 
-/* On one CPU; dispatcher/observe reads it. */
+/* The packets of one CPU. dispatcher/observe reads the numbers. */
 struct told {
 	__u64 packets; /* that left the chain */
-	__u64 missed;  /* whose way isn't known: they came before the gate was open, or an
-			* interrupt's packets pushed it out */
+	__u64 missed;  /* whose way isn't known: they came before the gate was open, or
+			* packets of an interrupt took their place */
 	__u64 lost;    /* that the ring buffer had no room for */
 };
 
@@ -68,8 +68,9 @@ struct {
 	__type(value, struct told);
 } told SEC(".maps");
 
-/* A test run of the configured thread has its packet on that thread's own stack;
- * a packet that an interrupt brings meanwhile has it elsewhere. */
+/* Says whether the packet is that of the test run of the configured thread. Its struct
+ * xdp_buff is on that thread's stack, and that of a packet which an interrupt brings
+ * meanwhile is elsewhere. */
 static __always_inline int mine(__u64 *ctx)
 {
 	__u64 packet; /* read as a number: the verifier lets nobody calculate with ctx[0] */
@@ -93,7 +94,7 @@ static __always_inline __u32 last_of(__u32 seen)
 	return last;
 }
 
-/* The way of a packet that has left the chain; 0: it isn't known whole. */
+/* Finds the way of a packet that has left the chain. Returns 0 if it isn't known whole. */
 static __always_inline int find_way(struct event *e, __u64 packet, __u32 final)
 {
 	struct way *w;
@@ -111,7 +112,7 @@ static __always_inline int find_way(struct event *e, __u64 packet, __u32 final)
 	__builtin_memcpy(e->verdict, w->verdict, sizeof(e->verdict));
 	w->packet = 0;
 	last = last_of(e->seen);
-	/* A probe of one of the programs may have been left out. */
+	/* The kernel may have left out a run of one of the probes. */
 	return last < PROGRAMS && e->seen == (config.programs & ((2 << last) - 1));
 }
 
@@ -145,7 +146,7 @@ int packet(__u64 *ctx)
 		return 0;
 	e->final = final;
 	if (config.tid) {
-		/* The run itself returns the packet, and its length. */
+		/* The test run itself returns the packet and its length. */
 		struct event *r = bpf_map_lookup_elem(&replayed, &key);
 
 		if (r)
@@ -157,7 +158,7 @@ int packet(__u64 *ctx)
 	captured = xdp->data_end - xdp->data;
 	if (captured > SNAP)
 		captured = SNAP;
-	barrier_var(captured); /* or clang takes the check apart and the verifier can't follow */
+	barrier_var(captured); /* else clang takes the check apart, and the verifier can't follow */
 	if (bpf_probe_read_kernel(e->data, captured, xdp->data))
 		captured = 0;
 	e->captured = captured;

@@ -13,7 +13,7 @@ const volatile struct {
 	__u32 untyped; /* see ingress.h */
 } config;
 
-/* Such verdicts are rare. */
+/* What programs returned that is no verdict. It is rare. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -22,8 +22,8 @@ struct {
 	__type(value, __u64);
 } odds SEC(".maps");
 
-/* The entry of an interface whose first packet this is, or that isn't where its index
- * leads to; 0: it has none. */
+/* Searches the entry of an interface that isn't the first one its index leads to, or has had
+ * no packet yet. Returns 0 if there is none. */
 static __noinline struct entry *search(struct net_device *dev, __u32 table, __u32 at)
 {
 	__u32 ifindex = ifindex_of(dev, config.untyped);
@@ -44,7 +44,7 @@ static __noinline struct entry *search(struct net_device *dev, __u32 table, __u3
 	return 0;
 }
 
-/* The entry that a packet counts in; 0: it isn't counted. */
+/* The entry that a packet counts in. It is 0 if nobody wants the packet counted. */
 static __always_inline struct entry *entry_of(__u64 *ctx, __u32 bits, int untyped)
 {
 	__u32 table = bpf_get_smp_processor_id() << bits;
@@ -80,8 +80,8 @@ static __always_inline void add(struct entry *e, __u32 v)
 	count_odd(e, v);
 }
 
-/* In all programs ctx[0] is the packet (struct xdp_buff *), and ctx[1] the verdict of one
- * whose argument is typed. */
+/* In all programs ctx[0] is the packet (struct xdp_buff *). ctx[1] is the verdict if the
+ * traced program's argument is typed. */
 SEC("fexit")
 int count(__u64 *ctx)
 {
@@ -92,7 +92,8 @@ int count(__u64 *ctx)
 	return 0;
 }
 
-/* The same with what is usual known to the compiler, which makes it a quarter faster. */
+/* The same for tables of the usual sizes and a typed argument. The compiler knows them,
+ * which makes it a quarter faster. */
 SEC("fexit")
 int count_few(__u64 *ctx)
 {
@@ -121,7 +122,7 @@ static __always_inline int end_run(__u64 *ctx, struct entry *e, __u32 verdict, _
 	return time_run(ctx, e->place, now);
 }
 
-/* The same after enter of stats.h, where time is asked for. */
+/* The same where time is asked for: enter of stats.h has begun the run. */
 SEC("fexit")
 int leave(__u64 *ctx)
 {

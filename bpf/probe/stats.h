@@ -1,30 +1,30 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* What stats.bpf.c and whole.bpf.c count. dispatcher/observe reads the same structures.
  *
- * One copy is loaded for each observed program. The kernel doesn't run a tracing
- * program while the same one runs on that CPU (it counts a miss), so that plain
- * increments are exact.
+ * Plain increments are exact. Each observed program has a probe of its own, and the kernel
+ * doesn't run a tracing program while the same one runs on that CPU: it counts a miss.
  */
 #ifndef XDPMUX_PROBE_STATS_H
 #define XDPMUX_PROBE_STATS_H
 
 #define VERDICTS 6 /* XDP_ABORTED to XDP_REDIRECT, then all others */
 
-/* Of one interface on one CPU, a cache line. */
+/* What is counted of one interface on one CPU. It fills a cache line. */
 struct entry {
 	__u64 verdict[VERDICTS];
-	__u64 dev;     /* the interface's struct net_device, once one of its packets came */
+	__u64 dev;     /* the interface's struct net_device; 0 until one of its packets comes */
 	__u32 ifindex; /* 0: the entry is closed, nothing is counted in it */
 	__u32 place;   /* of the entry in the CPU's table */
 };
 
-/* The entries of a CPU are a table of 1 << bits. That of an interface is one of the
- * NEAR that its index leads to. */
+/* The table of a CPU has 1 << bits entries. The index of an interface leads to NEAR of
+ * them, and one of these is the interface's. */
 #define NEAR 4
 #define FEW 6 /* bits of usual tables */
 #define MANY 10
 
-/* A verdict that is none, by its lowest six bits: a dispatcher shifts by those. */
+/* What a program returned that is no verdict. Its lowest six bits are enough: a dispatcher
+ * shifts by them. */
 struct odd {
 	__u32 place; /* of the entry in the CPU's table */
 	__u32 bits;
@@ -34,7 +34,7 @@ struct odd {
 #define OCTAVES 32    /* up to 2^32 ns, 4 s */
 #define BUCKETS (OCTAVES << OCTAVE_BITS)
 
-/* Times of one interface on one CPU. */
+/* The times of one interface on one CPU. */
 struct times {
 	__u64 timed; /* packets whose time was taken */
 	__u64 total_ns;
@@ -42,7 +42,8 @@ struct times {
 	__u64 bucket[BUCKETS];
 };
 
-/* The tables of all CPUs. Their user opens and closes the entries where they stand. */
+/* The tables of all CPUs. dispatcher/observe opens and closes the entries, in memory that it
+ * shares. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
@@ -51,7 +52,7 @@ struct {
 	__type(value, struct entry);
 } counts SEC(".maps");
 
-/* By the place of the entry in the table. */
+/* The key is the place of the interface's entry in the table. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
@@ -59,7 +60,7 @@ struct {
 	__type(value, struct times);
 } times SEC(".maps");
 
-/* The packet inside the program, and when it came. */
+/* The packet that is in the program, and since when. */
 struct run {
 	__u64 packet;
 	__u64 since;
@@ -94,7 +95,7 @@ static __always_inline struct run *this_run(void)
 	return bpf_map_lookup_elem(&runs, &key);
 }
 
-/* Where time is asked for, before the exit program. */
+/* Begins a run, where time is asked for. */
 SEC("fentry")
 int enter(__u64 *ctx)
 {
@@ -107,7 +108,7 @@ int enter(__u64 *ctx)
 	return 0;
 }
 
-/* Ends a run, whose interface has its entry in that place of the table. */
+/* Ends a run. place is that of the interface's entry in the table. */
 static __always_inline int time_run(__u64 *ctx, __u32 place, __u64 now)
 {
 	struct run *r = this_run();
@@ -116,8 +117,8 @@ static __always_inline int time_run(__u64 *ctx, __u32 place, __u64 now)
 
 	if (!r)
 		return 0;
-	/* Another packet here means that an interrupt ran the program once more
-	 * inside this run: counted, but not timed. */
+	/* An interrupt has run the program once more inside this run. This one is
+	 * counted, but not timed. */
 	if (r->packet != ctx[0])
 		return 0;
 	r->packet = 0;

@@ -6,7 +6,7 @@
 
 const volatile struct {
 	__u32 slot;  /* place of the program in the chain */
-	__u32 first; /* it is the first that packets meet */
+	__u32 first; /* 1: the program is the first that packets meet */
 	struct ingress ingress;
 } config;
 
@@ -24,8 +24,8 @@ int step(__u64 *ctx)
 	if (config.first) {
 		if (!gate_open())
 			return 0;
-		/* A packet begins, in a free place, or in the first one: what stands
-		 * there has lost its end. */
+		/* The packet's way begins here, in a free place. Without one it takes
+		 * the first: the way there never came to its end. */
 		if (!w)
 			w = way_at(0, 0) ?: way_at(1, 0) ?: bpf_map_lookup_elem(&ways, &key);
 		if (!w)

@@ -13,8 +13,8 @@ struct way {
 	__u32 verdict[PROGRAMS];
 };
 
-/* Two for each CPU, as an interrupt can bring a packet while another, of a test
- * run, is on its way. */
+/* Each CPU has two: an interrupt can bring a packet while that of a test run is on its
+ * way. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 2);
@@ -22,8 +22,8 @@ struct {
 	__type(value, struct way);
 } ways SEC(".maps");
 
-/* Its user opens it when all probes of a chain stand. No way begins before, so that
- * each is whole: packets that were under way then have none. */
+/* dispatcher/observe opens the gate once all probes of a chain stand. No way begins before,
+ * so that each is whole. A packet that was under way then has none. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -38,8 +38,8 @@ static __always_inline int gate_open(void)
 	return open && *open;
 }
 
-/* The interfaces whose packets are traced, as others may share a program; none: all.
- * A bond's packets come in on the interfaces below it. */
+/* The interfaces whose packets are traced: others may share a program. With none, all
+ * packets are. The packets of a bond come in on the interfaces below it. */
 #define INGRESS 8
 
 struct ingress {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Counts what leaves a dispatcher and, where asked for, the time it takes. A dispatcher
- * belongs to one interface, so that the tables have one entry.
+ * belongs to one interface: the tables have one entry.
  *
- * An object of its own, as it reads none of the kernel's structures: libbpf takes long
- * to find where those are, and there is a new dispatcher after each swap.
+ * It is an object of its own because there is a new dispatcher after each swap, and libbpf
+ * takes long to find the kernel's structures that stats.bpf.c reads.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
@@ -18,7 +18,7 @@ static __always_inline struct entry *add(__u32 v)
 	if (!e || !e->ifindex)
 		return 0;
 	at = v < VERDICTS - 1 ? v : VERDICTS - 1;
-	barrier_var(at); /* or clang calculates with v first, which the verifier has no limit for */
+	barrier_var(at); /* else clang calculates with v first, for which the verifier knows no limit */
 	e->verdict[at]++;
 	return e;
 }

@@ -5,8 +5,8 @@
 #include "shim.h"
 #include "_cgo_export.h"
 
-/* The least important level that is wanted; -1: none. Kept here, so that a
- * message nobody wants costs no formatting and no call into Go. */
+/* The least important level that is wanted; -1: none. It is kept here so that a message
+ * which nobody wants costs no formatting and no call into Go. */
 static int wanted = -1;
 
 void xm_libbpf_set_level(int level) { __atomic_store_n(&wanted, level, __ATOMIC_RELAXED); }

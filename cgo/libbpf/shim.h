@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* C that Go can't say itself: option structs, whose size depends on the version
- * of libbpf, and the log callback, which takes a va_list. */
+/* What Go can't say itself: option structs, whose size depends on the version of libbpf,
+ * callbacks, bit fields and unions. */
 #ifndef XDPMUX_LIBBPF_SHIM_H
 #define XDPMUX_LIBBPF_SHIM_H
 
@@ -110,8 +110,8 @@ static inline int xm_map_delete_batch(int fd, const void *keys, __u32 *count)
 	return bpf_map_delete_batch(fd, keys, count, &opts);
 }
 
-/* The numbers of struct bpf_test_run_opts, in one piece of Go's memory; the buffers
- * stay arguments, as Go's memory may not point to Go's memory. */
+/* The numbers of struct bpf_test_run_opts, in one piece of Go's memory. The buffers are
+ * arguments: Go's memory may not point to Go's memory. */
 struct xm_test_run {
 	__u32 in_size, out_size, ctx_in_size, ctx_out_size;
 	__u32 repeat, flags, batch;
@@ -149,7 +149,7 @@ static inline int xm_xdp_attach(int ifindex, int prog_fd, __u32 flags, int old_f
 	return bpf_xdp_attach(ifindex, prog_fd, flags, old_fd >= 0 ? &opts : NULL);
 }
 
-/* -EOPNOTSUPP: this libbpf has no such fields. */
+/* Returns -EOPNOTSUPP if this libbpf has no such fields. */
 static inline int xm_xdp_features(int ifindex, __u64 *features, __u32 *zc_max_segs)
 {
 #if XM_LIBBPF_AT_LEAST(1, 2)
@@ -168,7 +168,7 @@ static inline int xm_xdp_features(int ifindex, __u64 *features, __u32 *zc_max_se
 
 static inline int xm_has_xdp_features(void) { return XM_LIBBPF_AT_LEAST(1, 2); }
 
-/* cgo doesn't know bit fields, nor copy them. */
+/* cgo neither knows bit fields nor copies them. */
 static inline void xm_set_insn(struct bpf_insn *insn, __u8 code, __u8 dst, __u8 src, __s16 off,
 			       __s32 imm)
 {
@@ -179,7 +179,7 @@ static inline void xm_set_insn(struct bpf_insn *insn, __u8 code, __u8 dst, __u8 
 	insn->imm = imm;
 }
 
-/* The info structs hold unions that cgo shows as bytes. */
+/* The info structs hold unions, which cgo shows as bytes. */
 static inline __u32 xm_link_xdp_ifindex(const struct bpf_link_info *i) { return i->xdp.ifindex; }
 static inline __u32 xm_link_target_obj(const struct bpf_link_info *i)
 {
@@ -195,7 +195,7 @@ static inline __u32 xm_link_attach_type(const struct bpf_link_info *i)
 }
 
 static inline int xm_prog_gpl(const struct bpf_prog_info *i) { return i->gpl_compatible; }
-/* btf_type ends in a union, too. */
+/* So does struct btf_type. */
 static inline __u32 xm_btf_size(const struct btf_type *t) { return t->size; }
 static inline __u32 xm_btf_ref(const struct btf_type *t) { return t->type; }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* One shim for each call that returns an error pointer: a failed libxdp call
- * doesn't return NULL, and errno tells nothing. A getter that finds nothing
- * returns NULL without error. */
+/* Each call that returns a pointer has a shim, which turns the pointer into an error where
+ * it is one. Most failed calls return neither NULL nor errno, but an error pointer. A getter
+ * that finds nothing returns NULL, and that is no error. */
 #ifndef XDPMUX_LIBXDP_SHIM_H
 #define XDPMUX_LIBXDP_SHIM_H
 
@@ -16,8 +16,8 @@
 void xm_libxdp_hook(void);
 void xm_libxdp_set_level(int level);
 
-/* An error pointer is one of the last 4095 addresses; libxdp_get_error() can't be
- * asked about NULL, for it answers that with whatever errno was left. */
+/* An error pointer is one of the last 4095 addresses. libxdp_get_error() isn't asked about
+ * NULL: it answers with whatever errno was left. */
 static inline void *xm_ptr(void *ptr, int *err)
 {
 	if (!ptr) {
@@ -32,8 +32,8 @@ static inline void *xm_ptr(void *ptr, int *err)
 	return NULL;
 }
 
-/* The newer calls return NULL and set errno instead. Evaluated after the call, so
- * errno is its own. */
+/* The newer calls return NULL and set errno instead. C evaluates ptr, which is the call,
+ * before this function begins: errno is that of the call. */
 static inline void *xm_ptr_errno(void *ptr, int *err)
 {
 	int failure = errno;
@@ -98,9 +98,9 @@ static inline struct xdp_multiprog *xm_multiprog(int ifindex, int *err)
 	return xm_ptr(xdp_multiprog__get_from_ifindex(ifindex), err);
 }
 
-/* What came after libxdp 1.3 is looked for when the program starts, whichever version
- * it was built against: a weak symbol that isn't there has no address. The names of C
- * are our own, for a newer header declares the functions with its own types. */
+/* What came after libxdp 1.3 is looked for when the program starts, whichever version it was
+ * built against: a weak symbol that isn't there has no address. The functions have names of
+ * our own in C, because a newer header declares them with its own types. */
 #define XM_SINCE(name) __asm__(#name) __attribute__((weak))
 
 extern bool xm_weak_dev_bound(const struct xdp_multiprog *mp)
@@ -196,7 +196,7 @@ static inline struct xsk_socket *xm_socket_opts(const char *ifname, __u32 queue,
 	return xm_ptr_errno(xm_weak_socket_opts(ifname, queue, umem, &opts), err);
 }
 
-/* A union in the C structure, which Go doesn't see. */
+/* The C structure holds a union, which Go doesn't see. */
 static inline struct xsk_socket_config xm_socket_config(__u32 rx_size, __u32 tx_size,
 							__u32 libxdp_flags, __u32 xdp_flags,
 							__u16 bind_flags)
@@ -209,8 +209,8 @@ static inline struct xsk_socket_config xm_socket_config(__u32 rx_size, __u32 tx_
 	return config;
 }
 
-/* The numbers of struct bpf_test_run_opts; the buffers stay arguments, as Go's memory
- * may not point to Go's memory. */
+/* The numbers of struct bpf_test_run_opts. The buffers are arguments: Go's memory may not
+ * point to Go's memory. */
 struct xm_xdp_test_run {
 	__u32 in_size, out_size, ctx_in_size, ctx_out_size;
 	__u32 repeat, flags, batch;
