@@ -27,7 +27,7 @@ BUILDTAGS = $(TAGS)
 endif
 
 LIBXDP_VERSION = $(shell pkg-config --modversion libxdp)
-LDFLAGS = -X github.com/xdpmux/xdpmux/cmd/internal/output.Version=$(VERSION) -X github.com/xdpmux/xdpmux/cgo/libxdp.BuildVersion=$(LIBXDP_VERSION) \
+LDFLAGS = -X github.com/xdpmux/xdpmux/cmd/internal/output.version=$(VERSION) -X github.com/xdpmux/xdpmux/cgo/libxdp.BuildVersion=$(LIBXDP_VERSION) \
 	-X github.com/xdpmux/xdpmux/cgo/libxdp.ObjectDir=$(shell pkg-config --variable=libdir libxdp)/bpf
 GOSRC  := $(shell find bpf cgo cmd dispatcher -name '*.go' -o -name '*.[ch]' -o -name '*.json' -o -path '*/completion/*' -o -path 'bpf/objects/*.o') go.mod go.sum
 

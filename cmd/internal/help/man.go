@@ -48,7 +48,7 @@ var manSections = []manSection{
 }
 
 func (m *manPage) write(app *cli.App) {
-	fmt.Fprintf(m, ".TH XDPMUX 8 \"\" \"xdpmux %s\" \"System administration\"\n", roff(output.Version))
+	fmt.Fprintf(m, ".TH XDPMUX 8 \"\" \"xdpmux %s\" \"System administration\"\n", roff(output.Version()))
 	m.WriteString(".nh\n.ad l\n")
 	m.section("NAME")
 	m.paragraph(app.Name + " - " + app.Usage)

@@ -13,9 +13,6 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
-// Version is xdpmux's own, set by the Makefile.
-var Version = "unknown"
-
 // Printer is where a command prints: facts to stdout, diagnostics to stderr.
 type Printer struct {
 	Stdout, Stderr io.Writer
@@ -52,12 +49,6 @@ func (w *firstError) Write(p []byte) (int, error) {
 
 // Unwrap is what is written to, to ask about a terminal.
 func (w *firstError) Unwrap() io.Writer { return w.Writer }
-
-// PrintVersion prints the versions of xdpmux and the libraries that it uses.
-func (o *Printer) PrintVersion() {
-	fmt.Fprintf(o.Stdout, "xdpmux version %s using libxdp version %s and libbpf version %s\n",
-		Version, dispatcher.LibxdpVersion(), dispatcher.LibbpfVersion())
-}
 
 // ConnectLog shows what the C libraries say, as far as -v asks for it.
 func (o *Printer) ConnectLog() {
