@@ -95,8 +95,13 @@ test-vm: build $(FIXTURES)
 	$(GO) run ./test/vm -kernel '$(KERNEL)'
 	$(GO) run ./test/vm -kernel '$(KERNEL)' -smp 4 -run 'CPUMap|TestBusy' ./test/foreground ./test/observe
 
-test-matrix: build $(FIXTURES) ## native tools of each libxdp beside ours, on each KERNEL; writes docs/compatibility.md
+test-matrix: build $(FIXTURES) build/xdpmux-shared ## native tools of each libxdp beside ours, on each KERNEL; writes docs/compatibility.md
 	$(GO) run ./test/matrix '$(KERNEL)' docs/compatibility.md
+	rm build/xdpmux-shared
+
+# For the tests: with the libraries of whichever system it runs on.
+build/xdpmux-shared: $(GOSRC)
+	$(GO) build -tags '$(TAGS)' -ldflags '$(LDFLAGS)' -o $@ ./cmd/xdpmux
 
 test-race: build $(FIXTURES) ## observers come and go 500 times under the race detector, in a VM
 	GOFLAGS=-race XDPMUX_TEST_SCALE=1 $(GO) run ./test/vm -kernel 6.12 -run TestOpenClose ./test/observe

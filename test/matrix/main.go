@@ -98,11 +98,12 @@ func document(version, output string) (string, error) {
 const introduction = `# What shares chains with what
 
 The native tools of several libxdp beside one xdpmux, on one chain, in both directions. A
-column is a version of xdp-tools and its libxdp. "no" is followed by what the tool says;
-the chain was then as before. "The other version" is a dispatcher of version 3 beside a
-libxdp that writes 2, and the other way round: so a chain stands after an upgrade of the
-distribution, and ` + "`xdpmux upgrade`" + ` gives it back to the tool.
+column is a version of xdp-tools and its libxdp; "in both" is an xdpmux that uses that
+libxdp, too, and the libbpf beside it, as shared libraries. "no" is followed by what the
+tool says; the chain was then as before. "The other version" is a dispatcher of version 3
+beside a libxdp that writes 2, and the other way round: so a chain stands after an upgrade
+of the distribution, and ` + "`xdpmux upgrade`" + ` gives it back to the tool.
 
-` + "`make test-matrix`" + ` runs all this in VMs and writes this file; ` + "`make test`" + ` compares its kernels
-with it. Here it was %s.
+` + "`make test-matrix`" + ` runs all this in VMs and writes this file; ` + "`make test`" + ` compares its
+kernels with it. Here it was %s.
 `

@@ -3,6 +3,7 @@ package transaction
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -23,8 +24,18 @@ func TestCompatibility(t *testing.T) {
 	must(t, unix.Uname(&series))
 	kernel := regexp.MustCompile(`^\d+\.\d+`).FindString(unix.ByteSliceToString(series.Release[:]))
 	found := map[string]string{} // cells by kernel, tool and row
+	var all []*matrix
 	for _, suite := range []string{"", "trixie", "sid"} {
-		m := newMatrix(t, suite)
+		all = append(all, newMatrix(t, suite))
+	}
+	for _, suite := range []string{"trixie", "sid"} {
+		if _, err := exec.LookPath("xdpmux-" + suite); err == nil { // make test-matrix has it
+			m := newMatrix(t, suite)
+			m.xdpmux, m.tool, m.env = "xdpmux-"+suite, m.tool+" in both", nil
+			all = append(all, m)
+		}
+	}
+	for _, m := range all {
 		t.Run(m.tool, func(t *testing.T) {
 			harness.NoLeak(t)
 			m.T = t
@@ -76,14 +87,15 @@ func readCompatibility(t *testing.T) map[string]string {
 // matrix is what the native tools of one libxdp can do.
 type matrix struct {
 	nativeChain
-	tool string // its version
-	env  []string
-	rows [][2]string
+	xdpmux string // ours
+	tool   string // its version
+	env    []string
+	rows   [][2]string
 }
 
 // newMatrix takes the tools of a Debian suite, or those beside xdpmux.
 func newMatrix(t *testing.T, suite string) *matrix {
-	m := &matrix{nativeChain: nativeChain{T: t, loader: native, version: 2}}
+	m := &matrix{nativeChain: nativeChain{T: t, loader: native, version: 2}, xdpmux: harness.Xdpmux()}
 	objects := filepath.Dir(harness.DispatcherObject(t, 2))
 	if suite != "" {
 		m.loader = harness.NativeLoader(t, suite)
@@ -187,7 +199,7 @@ func (m *matrix) ours(args ...string) {
 	if m.chain().Dispatcher == nil && args[0] == "unload" {
 		return
 	}
-	if _, stderr, exit := harness.RunEnv(m.T, m.env, harness.Xdpmux(), m.args(args)...); exit != 0 {
+	if _, stderr, exit := harness.RunEnv(m.T, m.env, m.xdpmux, m.args(args)...); exit != 0 {
 		m.Fatalf("xdpmux %q: exit status %d\n%s", args, exit, stderr)
 	}
 }
@@ -224,7 +236,7 @@ func (m *matrix) theirs(row, want string, args ...string) {
 // shows compares what the two tools show of the interface.
 func (m *matrix) shows(row string) {
 	m.Helper()
-	ours := harness.MustRun(m.T, harness.Xdpmux(), "status", m.veth.Name)
+	ours := harness.MustRun(m.T, m.xdpmux, "status", m.veth.Name)
 	theirs, stderr, exit := harness.Run(m.T, m.loader, "status", m.veth.Name)
 	switch {
 	case exit == 0 && ours == theirs:

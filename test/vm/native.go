@@ -141,8 +141,11 @@ func exists(path string) bool {
 	return err == nil
 }
 
+// sharedXdpmux is an xdpmux without libraries in it, if make test-matrix has built one.
+const sharedXdpmux = "/repo/build/xdpmux-shared"
+
 // addNative puts the native tools of the suites into the VM, and commands such as
-// xdp-loader-sid that run them.
+// xdp-loader-sid that run them, and xdpmux-sid that runs ours with the libraries of there.
 func addNative(a archive, roots []string) error {
 	for _, root := range roots {
 		suite := filepath.Base(root)
@@ -152,6 +155,9 @@ func addNative(a archive, roots []string) error {
 		}
 		for _, tool := range []string{"xdp-loader", "xdp-filter"} {
 			a.text("/usr/sbin/"+tool+"-"+suite, fmt.Sprintf(nativeScript, there, tool), 0o755)
+		}
+		if a.has(sharedXdpmux) {
+			a.text("/usr/sbin/xdpmux-"+suite, fmt.Sprintf(nativeScript, there, sharedXdpmux), 0o755)
 		}
 	}
 	return nil
