@@ -10,9 +10,9 @@ import (
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
 )
 
-// TestLayout compares the configuration of each of our dispatchers with that of the
-// installed libxdp's, where that is of the same version. Those of other versions are
-// compared by test/transaction, on chains that both write.
+// TestLayout compares the configuration of our dispatcher with that of the installed
+// libxdp's, of the version that this has. test/transaction compares the other versions, on
+// chains that both write.
 func TestLayout(t *testing.T) {
 	installed, err := filepath.Glob("/usr/lib/*/bpf/xdp-dispatcher.o")
 	if err != nil || len(installed) == 0 {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Counts all packets and lets the chain go on.
  *
- * It teaches a per-CPU map, where each CPU counts in a value of its own and needs
- * no atomic operation, and chain call actions: with every verdict among them, what
- * this program returns never ends the chain, which goes on to the next program. At
- * priority 5 it sees packets before a filter drops them.
+ * It teaches two things. In a per-CPU map each CPU counts in a value of its own, so
+ * it needs no atomic operation. And every verdict is among the chain call actions,
+ * so whatever this program returns, the next program of the chain runs. At priority
+ * 5 it sees packets before a filter drops them.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>

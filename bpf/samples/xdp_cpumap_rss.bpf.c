@@ -2,15 +2,15 @@
 /* Spreads packets over CPUs: receive side scaling in software, for a device that
  * has too few queues or can't hash what it receives.
  *
- * It teaches a redirect through a CPUMAP, whose entry for a CPU is a queue that a
- * kernel thread there empties into the network stack, and a tracepoint: whether the
- * packet found room in that queue is known only later, when a whole bulk of packets
- * is put into it.
+ * It teaches a redirect through a CPUMAP. The map has a queue for each CPU, which a
+ * kernel thread on that CPU empties into the network stack. It also teaches a
+ * tracepoint: packets are put into a queue in bulk, so only later it is known
+ * whether a packet found room there.
  *
- * Both directions of a flow get the same CPU. A redirect is final unless it is made
- * a chain call action, so this belongs at the end of a chain, where packets that
- * others drop cost nothing any more: hence the priority of 100. It passes packets on
- * as they are until user space has filled config and cpu_map.
+ * Both directions of a flow get the same CPU. A redirect ends the chain, unless it is
+ * made a chain call action. So this program belongs at the end of a chain, where
+ * packets that others drop cost nothing any more: hence the priority of 100. Until
+ * user space has filled config and cpu_map, it passes all packets.
  */
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
@@ -99,8 +99,8 @@ static __always_inline int has_ports(__u8 proto)
 	       proto == IPPROTO_SCTP || proto == IPPROTO_DCCP;
 }
 
-/* All of these protocols begin with the two ports. A packet cut short before them
- * is left to its addresses. */
+/* All of these protocols begin with the two ports. If a packet is cut short before them,
+ * only its addresses count. */
 static __always_inline void read_ports(void *at, void *end, struct end *src, struct end *dst)
 {
 	__be16 *ports = at;
@@ -190,8 +190,8 @@ int xdp_cpumap_rss(struct xdp_md *ctx)
 	return verdict;
 }
 
-/* Runs when packets are put into the queue of a CPU, on the CPU that received
- * them: what found no room was counted as enqueued above. */
+/* Runs when packets are put into the queue of a CPU, on the CPU that received them. What
+ * found no room there was counted as enqueued above. */
 SEC("tp_btf/xdp_cpumap_enqueue")
 int BPF_PROG(cpumap_enqueue, int map_id, unsigned int processed, unsigned int drops, int to_cpu)
 {
