@@ -22,8 +22,8 @@ func asNobody(t *testing.T, args ...string) string {
 	return harness.MustRun(t, "unshare", append([]string{"--mount", "sh", "-c", `umount -l /sys && exec setpriv --reuid 65534 --regid 65534 --clear-groups --bounding-set -all "$@"`, "sh", harness.Xdpmux(), "inspect"}, args...)...)
 }
 
-// TestInspectSaysWhatTheKernelSays loads every program of every object that is here, and has
-// inspect say before what becomes of it.
+// TestInspectSaysWhatTheKernelSays has inspect say of every program of every object that is here
+// whether it would load, and then loads it.
 func TestInspectSaysWhatTheKernelSays(t *testing.T) {
 	harness.NoLeak(t)
 	v := harness.NewVeth(t)
@@ -56,8 +56,8 @@ func TestInspectSaysWhatTheKernelSays(t *testing.T) {
 	}
 }
 
-// compare loads each program of an object and fails the test where inspect has said
-// something else. What the verifier refuses, a file can't tell.
+// compare loads each program of an object, and fails the test if inspect has said something
+// else. A file can't tell what the verifier refuses.
 func compare(t *testing.T, v *harness.Veth, o *inspect.Object) (chained, not int) {
 	t.Helper()
 	for _, p := range o.Programs {
@@ -84,8 +84,8 @@ func compare(t *testing.T, v *harness.Veth, o *inspect.Object) (chained, not int
 	return chained, not
 }
 
-// TestInspectFunctionOfAnotherName has the type information call a function by another name:
-// the kernel goes by what is said of its first instruction.
+// TestInspectFunctionOfAnotherName has the type information call a function by another name. The
+// kernel finds the type by the first instruction, not by the name.
 func TestInspectFunctionOfAnotherName(t *testing.T) {
 	harness.NoLeak(t)
 	file := harness.EditSection(t, harness.Fixture("adjust_head"), ".BTF", func(btf []byte) {

@@ -106,8 +106,8 @@ func TestMapTargets(t *testing.T) {
 	}
 }
 
-// A program array says which programs it calls. It is pinned before anything else opens
-// it, see the fixture.
+// A program array says which programs it calls. The test pins it before anything else opens
+// it; the fixture says why.
 func TestMapProgramArray(t *testing.T) {
 	v := chainOf(t, harness.Fixture("calls"))
 	const pin = "/sys/fs/bpf/calls"

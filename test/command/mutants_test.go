@@ -13,9 +13,9 @@ import (
 	"github.com/xdpmux/xdpmux/test/mutant"
 )
 
-// TestInspectMutants loads damaged objects: none makes the command crash, each is loaded or
-// refused by its name, and inspect has said which, as far as a file tells. More of them
-// are read, without a kernel, by TestMutants of package dispatcher.
+// TestInspectMutants loads damaged objects. None makes the command crash. Each is loaded, or
+// refused by its name, and inspect has said which, as far as a file tells. TestMutants of
+// package dispatcher reads more of them, without a kernel.
 func TestInspectMutants(t *testing.T) {
 	harness.NoLeak(t)
 	v := harness.NewVeth(t)

@@ -27,9 +27,8 @@ func byNobody(t *testing.T, script string, args ...string) {
 	harness.MustRun(t, "setpriv", append([]string{"--reuid=65534", "--regid=65534", "--clear-groups", "sh", "-ec", script}, args...)...)
 }
 
-// On a bpffs that anybody may write to, somebody makes what xdpmux would make, so that it
-// leads to a directory of others. xdpmux refuses, names the owner, and removes nothing
-// there.
+// On a bpffs that anybody may write to, a user makes what xdpmux would make, so that it leads to
+// a directory of somebody else. xdpmux refuses, names the owner, and removes nothing there.
 func TestLinksInBPFFS(t *testing.T) {
 	const link = `for id in $(seq $2 $(($2 + 40))); do ln -s "$1" "$0/xdp/dispatch-$3-$id"; done; ln -s "$1/precious" $0/xdp/prog-test-link-1`
 	for name, c := range map[string]struct {
@@ -107,7 +106,7 @@ func TestLinksInPinPath(t *testing.T) {
 	}
 }
 
-// Where the bpffs can't be written to, everything is shown, and what needs no pin works.
+// If the bpffs can't be written to, status shows everything, and what needs no pin works.
 func TestReadOnlyBPFFS(t *testing.T) {
 	harness.NoLeak(t)
 	dir, env := newBPFFS(t, "mode=0700")
@@ -148,7 +147,7 @@ func TestReadOnlyBPFFS(t *testing.T) {
 	if after := mustRun(ours(), "status", v.Name); after != before {
 		t.Errorf("status, before a load:\n%s\nafter:\n%s", before, after)
 	}
-	// What it leaves behind it says.
+	// It says what it leaves behind.
 	said := mustRun(ours(), "unload", "-a", v.Name)
 	if !strings.Contains(said, "warning: ") || !strings.Contains(said, dir+"/xdp/dispatch-") || !strings.Contains(said, "xdpmux clean") {
 		t.Errorf("unload: %q", said)
@@ -160,8 +159,8 @@ func TestReadOnlyBPFFS(t *testing.T) {
 	mustRun(ours(), "unload", "-a", other.Name)
 }
 
-// Where there is no bpffs, a chain with pins in another mount namespace's is taken off its
-// interface, and stays loaded: that is said.
+// A chain has pins in the bpffs of another mount namespace, and here is no bpffs. unload takes
+// the chain off its interface, and says that it stays loaded.
 func TestUnloadWithoutBPFFS(t *testing.T) {
 	harness.NoLeak(t)
 	v := harness.NewVeth(t)

@@ -32,8 +32,8 @@ func only(capabilities string) []string {
 	return []string{"setpriv", "--bounding-set=-all" + capabilities, "--inh-caps=-all" + capabilities}
 }
 
-// What check says of a whole machine, and of machines that lack one thing, is what
-// loading two programs there meets.
+// check says what stops a load of two programs: on a whole machine nothing, and on others the one
+// thing that they lack.
 func TestCheck(t *testing.T) {
 	must(t, os.MkdirAll("/sys/fs/bpf/xdp", 0o700))
 	for _, c := range []struct {

@@ -55,8 +55,8 @@ func there(t *testing.T, dirs ...string) {
 	}
 }
 
-// A goroutine whose thread is in a namespace of its own has Clean called: it must take
-// that namespace for its own on whatever threads it works.
+// A goroutine whose thread is in a namespace of its own calls Clean. Clean must work in that
+// namespace, on whatever threads it runs.
 func TestCleanOnAnyThread(t *testing.T) {
 	harness.NoLeak(t)
 	ns := harness.NewNetns(t)
@@ -77,7 +77,7 @@ func TestCleanOnAnyThread(t *testing.T) {
 	}
 }
 
-// What holds a namespace in which no process is, and that has no name.
+// Things that hold a namespace in which no process is, and that has no name. clean finds it.
 func TestCleanFindsNamespaces(t *testing.T) {
 	holders := map[string]func(t *testing.T, ns *harness.Netns){
 		// A process that holds a descriptor: the test itself.
@@ -118,8 +118,8 @@ func TestCleanFindsNamespaces(t *testing.T) {
 	}
 }
 
-// started starts a shell with mounts and a network of its own, and waits until its script says that it
-// is ready. The script ends with the test, at the end of its input.
+// started starts a shell with mounts and a network of its own, and waits until its script says
+// that it is ready. The script ends with the test, at the end of its input.
 func started(t *testing.T, script string, args ...string) {
 	t.Helper()
 	cmd := exec.Command("unshare", append([]string{"--mount", "--net", "sh", "-c", script}, args...)...)
@@ -130,7 +130,7 @@ func started(t *testing.T, script string, args ...string) {
 	p.Stdout.Line(t)
 }
 
-// Whatever can't be read, clean removes nothing then, and says which namespace it is.
+// If anything can't be read, clean removes nothing, and says what it was.
 func TestCleanFailsClosed(t *testing.T) {
 	harness.NoLeak(t)
 	blue := sameIndex(t, "blue")

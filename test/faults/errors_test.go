@@ -193,9 +193,9 @@ func bondOfOtherMode(t *testing.T, _ *harness.Veth) []string {
 	return []string{"load", "balanced", pass}
 }
 
-// changeAllTheTime puts a new chain on the interface whenever somebody opens the lock on
-// all pins, the last time of which is just before changing the chain. The kernel keeps
-// them from going on until it's done (fanotify(7)).
+// changeAllTheTime puts a new chain on the interface whenever somebody opens the lock of all pins.
+// A tool does that just before it changes a chain. The kernel holds the tool until the new chain
+// is there (fanotify(7)).
 func changeAllTheTime(t *testing.T, v *harness.Veth) (stop func()) {
 	fd, err := unix.FanotifyInit(unix.FAN_CLASS_CONTENT|unix.FAN_CLOEXEC|unix.FAN_NONBLOCK, unix.O_RDONLY|unix.O_CLOEXEC)
 	must(t, err)
@@ -244,8 +244,8 @@ func putEmptyChain(t *testing.T, ifindex int) error {
 
 var row = regexp.MustCompile(`(?m)^\| ([a-z-]+) \| (.*?) ?\| (.+?) \| .*\|$`)
 
-// Every row of docs/errors.md is provoked and says what it says there, native tools
-// included, and leaves everything as it was.
+// TestErrors provokes every row of docs/errors.md. xdpmux and the native tool say what stands
+// there, and everything is left as it was.
 func TestErrors(t *testing.T) {
 	doc, err := os.ReadFile("../../docs/errors.md")
 	must(t, err)

@@ -20,8 +20,8 @@ import (
 	"github.com/xdpmux/xdpmux/test/harness"
 )
 
-// What the commands really print has no field, and no kind of value, that the
-// examples of docs/json.md don't have; that these are whole is tested in cmd/xdpmux.
+// What the commands really print has no field, and no kind of value, that the examples of
+// docs/json.md don't have. A test of cmd/xdpmux holds that the examples are whole.
 func TestJSON(t *testing.T) {
 	harness.NoLeak(t)
 	v, legacy := harness.NewVeth(t), harness.NewVeth(t)

@@ -57,7 +57,7 @@ func TestAlternativeNames(t *testing.T) {
 	}
 }
 
-// An empty name of a namespace, as a script has it whose variable isn't set, isn't "here".
+// A script whose variable isn't set gives an empty name of a namespace. That doesn't mean "here".
 func TestNetnsWithoutName(t *testing.T) {
 	for _, args := range [][]string{{"status", "--netns", ""}, {"status", "--netns="}, {"clean", "--netns="}} {
 		if stdout, stderr, exit := harness.Run(t, ours(), args...); exit != 1 || stdout != "" || !strings.Contains(stderr, "the name of the network namespace is empty") {
@@ -66,7 +66,7 @@ func TestNetnsWithoutName(t *testing.T) {
 	}
 }
 
-// What can't be written is an error of every command that prints.
+// If a command can't write its output, that is an error.
 func TestFullDevice(t *testing.T) {
 	v := harness.NewVeth(t)
 	for _, args := range [][]string{

@@ -29,8 +29,8 @@ func sameIndex(t *testing.T, name string) (pins string) {
 	return pins
 }
 
-// Two network namespaces have an interface of the same index each, with a chain.
-// What another says to be of a third that has disappeared, and only that, goes.
+// Two network namespaces each have an interface of the same index, with a chain. clean removes
+// only the pins of a third one, which has disappeared.
 func TestCleanKeepsOtherNamespaces(t *testing.T) {
 	harness.NoLeak(t)
 	blue, green := sameIndex(t, "blue"), sameIndex(t, "green")

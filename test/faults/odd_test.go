@@ -27,8 +27,7 @@ func rename(t *testing.T, v *harness.Veth, name string) {
 	v.Name = name
 }
 
-// renamed is a copy of an object with another name of the same length for what it
-// holds, in a file of that name.
+// renamed copies an object to path, with to in place of each name from, which is as long.
 func renamed(t *testing.T, file, from, to, path string) string {
 	t.Helper()
 	if len(from) != len(to) {

@@ -35,8 +35,8 @@ func withMoreRights(t *testing.T, program string, capabilities bool) string {
 
 var nobody = []string{"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"}
 
-// A program that has more rights than its caller doesn't let the caller's environment say
-// where the pins are, nor libxdp's objects: xdpmux and libxdp agree.
+// If a program has more rights than its caller, the caller's environment can't tell it where the
+// pins or libxdp's objects are. xdpmux and libxdp agree in that.
 func TestEnvironmentOfOthers(t *testing.T) {
 	file, err := filepath.Abs(pass)
 	must(t, err)
@@ -92,7 +92,7 @@ func TestObserverOfOthers(t *testing.T) {
 			t.Fatalf("started as user %s", text)
 		}
 	}
-	// Started plainly, it is what lies beside it that runs.
+	// Started plainly, it runs the one that lies beside it.
 	stdout, stderr, exit := harness.Run(t, ours(), "stats", "nonesuch")
 	if exit != 1 || !strings.Contains(stderr, "no interface") {
 		t.Errorf("exit status %d\n%s%s", exit, stdout, stderr)

@@ -14,7 +14,7 @@ import (
 	"github.com/xdpmux/xdpmux/test/harness"
 )
 
-// TestSilentInput: the first signal ends a command that waits for one who doesn't write.
+// TestSilentInput: the first signal ends a command that waits for input which doesn't come.
 func TestSilentInput(t *testing.T) {
 	harness.NoLeak(t)
 	v := harness.NewVeth(t)
@@ -93,7 +93,7 @@ func TestFullOutput(t *testing.T) {
 	}
 }
 
-// TestCompletionOfFIFO: who presses the tab key doesn't wait for one who writes.
+// TestCompletionOfFIFO: completion doesn't wait for a process that writes to a FIFO.
 func TestCompletionOfFIFO(t *testing.T) {
 	fifo := filepath.Join(t.TempDir(), "fifo")
 	must(t, unix.Mkfifo(fifo, 0o600))

@@ -46,8 +46,8 @@ func rename(t *testing.T, from, to string) {
 	}
 }
 
-// An interface that has another name is the same interface, and one that has its old
-// name is another.
+// If the interface is renamed, it is still the same. If another one gets its old name, that is
+// another interface.
 func TestRenamed(t *testing.T) {
 	harness.NoLeak(t)
 	for _, taken := range []bool{false, true} {
@@ -74,7 +74,7 @@ func TestRenamed(t *testing.T) {
 	}
 }
 
-// With its interface goes what could be counted, and run ends.
+// When the interface goes, nothing can be counted any more, and run ends.
 func TestInterfaceGone(t *testing.T) {
 	harness.NoLeak(t)
 	v := harness.NewVeth(t)
@@ -152,8 +152,8 @@ func TestFullPipe(t *testing.T) {
 	}
 }
 
-// While another holds the lock of the chains, a second Ctrl-C gives up waiting, and says
-// what stays. It counts only a while after the first.
+// While another process holds the lock of the chains, run waits for it at its end. A second
+// Ctrl-C ends that wait, and run says what stays. It counts only a while after the first.
 func TestGivesUpWaiting(t *testing.T) {
 	harness.NoLeak(t)
 	v := harness.NewVeth(t)

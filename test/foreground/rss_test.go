@@ -24,9 +24,9 @@ var (
 	queueSize  = 192
 )
 
-// capture tells on which CPU the stack got a frame: sockets of which the kernel
-// gives each the frames of one CPU (PACKET_FANOUT_CPU in packet(7)). The program
-// and its counters have no part in it.
+// capture tells on which CPU the stack got a frame. It has a socket for each CPU, to which the
+// kernel gives the frames of that (PACKET_FANOUT_CPU in packet(7)). The program and its counters
+// have no part in it.
 type capture struct{ fds []int }
 
 func newCapture(t *testing.T, v *harness.Veth, cpus int) *capture {
@@ -244,7 +244,7 @@ func TestCPUMapRSS(t *testing.T) {
 	}
 }
 
-// A queue that overflows: the sender keeps the CPU that is to empty it for itself.
+// A queue overflows, because the sender keeps the CPU for itself that is to empty it.
 func TestCPUMapRSSDrops(t *testing.T) {
 	harness.NoLeak(t)
 	v := harness.NewVeth(t)

@@ -54,7 +54,7 @@ func (p run) total(t *testing.T) string {
 	return m[1]
 }
 
-// until reads on to the line with that total, which has to stay.
+// until reads on to the line with that total. The next line has to have it, too.
 func (p run) until(t *testing.T, want string) {
 	t.Helper()
 	last := ""
@@ -119,8 +119,7 @@ func TestEndsLeaveTheOthers(t *testing.T) {
 	expect(t, v, others)
 }
 
-// What is started with a signal ignored, as by nohup and by a script's &, doesn't end
-// by it.
+// nohup and a script's & start a command with a signal ignored. Such a signal doesn't end run.
 func TestIgnoredSignals(t *testing.T) {
 	harness.NoLeak(t)
 	v := harness.NewVeth(t)

@@ -13,7 +13,7 @@ import (
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
 )
 
-// These speak bpf(2) themselves, so that what is tested is not also what checks it.
+// These functions speak bpf(2) themselves, so that a test doesn't check xdpmux by its own code.
 
 // bpf is the system call. attr holds one variant of union bpf_attr.
 func bpf(cmd int, attr unsafe.Pointer, size uintptr) (int, error) {
@@ -112,9 +112,9 @@ const (
 	TX
 )
 
-// Program loads an XDP program that does nothing but return the action, without
-// libbpf, BTF or a name, and returns its descriptor, which is closed at the end of
-// the test. It is what a legacy program is to libxdp.
+// Program loads an XDP program that does nothing but return the action. It has neither BTF nor
+// a name: to libxdp it is a legacy program. Program returns its descriptor, which is closed at
+// the end of the test.
 func Program(t testing.TB, action Action) (fd int) {
 	t.Helper()
 	insns := [2]uint64{
@@ -138,8 +138,8 @@ func Program(t testing.TB, action Action) (fd int) {
 	return fd
 }
 
-// OddDispatcher loads an XDP program that passes everything, has the name of libxdp's
-// dispatcher, and whose only map has that one value.
+// OddDispatcher loads an XDP program that passes everything and has the name of libxdp's
+// dispatcher. Its only map holds that value.
 func OddDispatcher(t testing.TB, value []byte) (fd int) {
 	t.Helper()
 	config, err := libbpf.CreateMap(libbpf.MapTypeArray, "config", 4, len(value), 1, 0)
@@ -204,9 +204,9 @@ func (v *Veth) Attach(t testing.TB, fd int, mode Mode) {
 	v.attach(t, v.Index, v.Name, fd, mode)
 }
 
-// AcceptReturned has the peer take in what a native program returns with XDP_TX: a
-// veth does so only if it has a native program itself, here one that passes
-// everything. Without, such frames stay in the peer's ring, unseen.
+// AcceptReturned has the peer take in what a native program returns with XDP_TX. A veth does so
+// only if it has a native program itself, so the peer gets one that passes everything. Without
+// it, such frames stay in the peer's ring, unseen.
 func (v *Veth) AcceptReturned(t testing.TB) {
 	t.Helper()
 	v.attach(t, v.PeerIndex, v.Peer, Program(t, Pass), Native)

@@ -17,11 +17,11 @@ func Xdpmux() string { return cmp.Or(os.Getenv("XDPMUX"), "xdpmux") }
 // has built of bpf/samples.
 func Sample(name string) string { return filepath.Join("../../build/bpf", name+".o") }
 
-// Fixture is the same of bpf/fixtures.
+// Fixture is Sample for an object of bpf/fixtures.
 func Fixture(name string) string { return Sample(filepath.Join("fixtures", name)) }
 
-// Chance is a source of chance that a failed test can be repeated with: it prints
-// its seed, and takes that of $XDPMUX_TEST_SEED.
+// Chance is a source of random numbers. It logs its seed; with that in $XDPMUX_TEST_SEED a
+// failed test can be repeated.
 func Chance(t testing.TB) *rand.Rand {
 	t.Helper()
 	seed := uint64(time.Now().UnixNano())

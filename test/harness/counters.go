@@ -37,8 +37,8 @@ func Counters(t testing.TB, progID uint32) []uint64 {
 	return sums
 }
 
-// CPUCounters is Counters with the number of each CPU; a map that has only one for all
-// gives that.
+// CPUCounters is Counters with the number of each CPU, instead of their sum. If the map isn't
+// per CPU, there is one number for all.
 func CPUCounters(t testing.TB, progID uint32) [][]uint64 {
 	t.Helper()
 	ids := MapIDs(t, progID)

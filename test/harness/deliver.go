@@ -22,8 +22,8 @@ import (
 //
 //   - In native mode the frame goes into the receiver's ring, which a softirq of that
 //     processor polls. The poll adds what it has run the program on to rx_packets,
-//     drops included. A softirq isn't interrupted by a process of its processor,
-//     so once this thread, bound to that processor, reads the full count, the poll
+//     drops included. A process can't interrupt a softirq of its processor. This
+//     thread is bound to that processor: so once it reads the full count, the poll
 //     that counted has ended, with everything passed up. Batches are smaller than
 //     the poll's budget (64), so that one poll does not stop half-way.
 //   - In skb mode, and without a program, rx_packets counts at once, and the frame
@@ -212,8 +212,8 @@ func (v *Veth) counters() (counters, error) {
 	return counters{arrived: link.Attrs().Statistics.RxPackets, refused: peer.Attrs().Statistics.TxDropped}, nil
 }
 
-// barrier returns when everything that the calling thread's processor had in its
-// backlog has been dealt with.
+// barrier returns when the kernel has dealt with everything that the calling thread's processor
+// had in its backlog.
 func (w *wire) barrier() error {
 	marker := uint64(os.Getpid())<<32 | uint64(markers.Add(1))
 	frame := make([]byte, 60)
@@ -242,7 +242,8 @@ func (w *wire) barrier() error {
 	}
 }
 
-// bindToOneCPU binds the calling thread, which has to be one that is not given back.
+// bindToOneCPU binds the calling thread to its processor. No other goroutine may use that
+// thread later.
 func bindToOneCPU() error {
 	var allowed, one unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &allowed); err != nil {

@@ -81,8 +81,8 @@ func newForeign(t testing.TB, version int, bound bool) (*Foreign, error) {
 	return f, nil
 }
 
-// OpenDispatcher opens a dispatcher of that version, libxdp's own where a distribution has
-// it, with only xdp_dispatcher to be loaded.
+// OpenDispatcher opens a dispatcher of that version, libxdp's own if a distribution has it. Only
+// its program xdp_dispatcher will be loaded.
 func OpenDispatcher(t testing.TB, version int) (*libbpf.Object, *libbpf.Program, error) {
 	file := Fixture(fmt.Sprintf("dispatcher-%d", version))
 	if version == 2 || version == 3 {

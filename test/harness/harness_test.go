@@ -80,9 +80,8 @@ func TestDeliverWithProgram(t *testing.T) {
 	}
 }
 
-// Whether the last of many frames was dropped or is only late must not depend on
-// luck, so this gives luck many chances, while other threads keep both processors
-// and the backlogs busy.
+// Deliver must know without luck whether the last of many frames was dropped or is only late. So
+// this test tries it many times, while other threads keep both processors and the backlogs busy.
 func TestDeliverUnderLoad(t *testing.T) {
 	for _, mode := range modes {
 		t.Run(mode.String(), func(t *testing.T) {

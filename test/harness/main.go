@@ -30,8 +30,8 @@ func Main(m *testing.M) {
 		fmt.Println(`integration tests need root and a kernel with freplace: run them with "make test" (VM) or "make test-native"`)
 		os.Exit(0)
 	}
-	// /proc/self/ns means those of the first thread. Held here, that thread is
-	// never one that a test moves to another namespace.
+	// /proc/self/ns shows the namespaces of the first thread. This goroutine keeps that
+	// thread, so no test can move it to another namespace.
 	runtime.LockOSThread()
 
 	before, err := TakeState()

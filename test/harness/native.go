@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// NativeLoader is xdp-loader of another Debian suite, with the libxdp of there. It takes files
-// by absolute paths. Only the VM has it.
+// NativeLoader is xdp-loader of another Debian suite, with the libxdp of that. It needs absolute
+// paths of files. Only the VM has it.
 func NativeLoader(t testing.TB, suite string) string {
 	t.Helper()
 	loader := "xdp-loader-" + suite

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Netns is a network namespace without a name. Mounts stay those of the caller, so
-// the bpffs is there inside, which it is not in `ip netns exec`.
+// Netns is a network namespace without a name. Inside, the mounts are those of the caller. So the
+// bpffs is there, which in `ip netns exec` it isn't.
 type Netns struct {
 	fd int
 }
@@ -81,9 +81,9 @@ func InNetns(t testing.TB, f func()) {
 	NewNetns(t).Do(t, f)
 }
 
-// onThread calls f on a thread of its own and waits for it. The thread is not given
-// back, as whatever f changed about it would meet an unaware goroutine: it ends
-// with the goroutine, because that never unlocks it.
+// onThread calls f on a thread of its own and waits for it. The goroutine never unlocks that
+// thread, so it ends with the goroutine. Otherwise another goroutine would meet what f has
+// changed about the thread.
 func onThread(f func() error) error {
 	var err error
 	done := make(chan struct{})

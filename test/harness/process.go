@@ -27,8 +27,8 @@ func Start(t testing.TB, name string, args ...string) *Process {
 	return StartCmd(t, exec.Command(name, args...))
 }
 
-// StartCmd is Start for a command with settings of its own. An output that is set
-// already isn't collected.
+// StartCmd is Start for a command with settings of its own. If the command has an output set
+// already, that isn't collected.
 func StartCmd(t testing.TB, cmd *exec.Cmd) *Process {
 	t.Helper()
 	p := &Process{Stdout: newOutput(), Stderr: newOutput(), cmd: cmd, ended: make(chan struct{})}
@@ -159,8 +159,8 @@ func (o *Output) String() string {
 	return o.text.String()
 }
 
-// Until waits until ok says of all that was written that it is so; false if the output ends
-// before.
+// Until waits until ok returns true of all that was written. It returns false if the output ends
+// before that.
 func (o *Output) Until(t testing.TB, ok func(all string) bool) bool {
 	t.Helper()
 	for limit := time.After(patience); ; {
@@ -187,8 +187,8 @@ func (o *Output) Line(t testing.TB) string {
 	return o.LineWhile(t, patience, func() {})
 }
 
-// LineWhile is Line that calls f first, and again each time that a pause has gone by
-// without a line.
+// LineWhile is Line, and calls f meanwhile: first of all, and again whenever there was no line
+// for the time of a pause.
 func (o *Output) LineWhile(t testing.TB, pause time.Duration, f func()) string {
 	t.Helper()
 	for limit := time.Now().Add(patience); time.Now().Before(limit); {
@@ -212,8 +212,8 @@ func (o *Output) LineWhile(t testing.TB, pause time.Duration, f func()) string {
 	return ""
 }
 
-// next takes the next line, or returns what is closed when there is more to look at,
-// nil if there is never.
+// next takes the next line. If there is none, more is closed when something comes. It is nil if
+// nothing comes any more.
 func (o *Output) next() (line string, ok bool, more <-chan struct{}) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

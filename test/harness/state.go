@@ -24,8 +24,8 @@ type State struct {
 	things map[string]int
 }
 
-// Snapshot takes the state of the kernel and of this process, once it is at rest:
-// what was let go just before is freed a little later, and is not part of it.
+// Snapshot takes the state of the kernel and of this process once that is at rest. The kernel
+// frees what was let go a little later; Snapshot waits for that.
 func Snapshot(t testing.TB) State {
 	t.Helper()
 	s, err := TakeState()
@@ -66,8 +66,8 @@ func TakeState() (State, error) {
 	return s, nil
 }
 
-// Diff says what after has that s has not ("new: ..."), and what it lacks
-// ("gone: ..."), sorted; nil if they are the same.
+// Diff says what after has and s has not ("new: ..."), and what s has and after has not
+// ("gone: ..."), sorted. It is nil if they are the same.
 func (s State) Diff(after State) []string {
 	var diff []string
 	for thing, n := range after.things {
@@ -131,8 +131,8 @@ func (s State) Check(t testing.TB) {
 }
 
 var startPoller = sync.OnceFunc(func() {
-	// Go opens descriptors for its poller with the first pipe: before the first
-	// snapshot rather than after it.
+	// Go opens descriptors for its poller with the first pipe. That has to be before the
+	// first snapshot.
 	if r, w, err := os.Pipe(); err == nil {
 		r.Close()
 		w.Close()

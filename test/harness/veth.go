@@ -86,9 +86,9 @@ func newVeth() (*Veth, error) {
 		} else {
 			v.PeerIndex, v.PeerMAC = link.Attrs().Index, link.Attrs().HardwareAddr
 		}
-		// Before it is up: no link-local address, so no neighbour discovery, no
-		// router solicitation and no multicast report. The file shows the
-		// namespace of the thread that opens it, and is not there without IPv6.
+		// Done before it is up, so that it gets no link-local address. So there is no
+		// neighbour discovery, router solicitation or multicast report. The file shows
+		// the namespace of the thread that opens it, and is not there without IPv6.
 		err = os.WriteFile("/proc/sys/net/ipv6/conf/"+name+"/disable_ipv6", []byte("1"), 0)
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			return v, err
@@ -174,11 +174,12 @@ func (v *Veth) inNetns(f func() error) error {
 	})
 }
 
-// FillShortcut keeps the kernel from patching its own code at each swap. It calls the
-// programs of interfaces through a piece of code (bpf_dispatcher_xdp) that has room
-// for 48 and is rewritten with each that comes or goes. A processor that qemu emulates
-// may be just there, under a flood of packets, and traps on half of the new code. And each
-// time the kernel waits for the packets that are under way, which it doesn't promise.
+// FillShortcut keeps the kernel from patching its own code at each swap. The kernel calls the
+// programs of interfaces through a piece of code (bpf_dispatcher_xdp) that has room for 48
+// programs. It rewrites that code whenever one of them comes or goes, unless the code is full.
+// Under a flood of packets a processor that qemu emulates may run just there, and trap on half
+// of the new code. Besides, the kernel waits for the packets under way each time, so that a
+// test couldn't tell whether xdpmux does.
 func FillShortcut(t testing.TB) {
 	t.Helper()
 	for range 24 {

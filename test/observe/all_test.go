@@ -66,9 +66,9 @@ func TestAllInterfaces(t *testing.T) {
 	}
 }
 
-// What the kernel allows never ends the server, nor gives a scrape that isn't one: no
-// program at all, a lone program behind a chain, a name that is no text, an interface
-// named twice, or another one of a name.
+// Nothing that the kernel allows ends the server, or makes it give a scrape that isn't one. The
+// cases are: no program at all, a lone program after a chain, a name that is no text, an
+// interface that is named twice, and another interface of the same name.
 func TestMetricsOfAnything(t *testing.T) {
 	harness.NoLeak(t)
 	p, url := serve(t, "--listen", "127.0.0.1:0")

@@ -11,8 +11,8 @@ import (
 	"github.com/xdpmux/xdpmux/test/harness"
 )
 
-// busy is an interface of TestBusy: what is sent to it, and what the programs that stay
-// on it make of that, once for each round of the mix.
+// busy is an interface of TestBusy. mix is sent to it again and again; stays are what the programs
+// that stay make of each round.
 type busy struct {
 	v     *harness.Veth
 	mix   [][]byte
@@ -24,9 +24,9 @@ type busy struct {
 	sender *sender
 }
 
-// Five interfaces under load, two of which share their programs, two observers and a
-// trace, while both tools change the chains: at the end each number is what was sent, or
-// what was sent less what is said to be missed.
+// Five interfaces are under load, and two of them share their programs. Two observers and a trace
+// watch while both tools change the chains. At the end each number is what was sent, or what was
+// sent less what is said to be missed.
 func TestBusy(t *testing.T) {
 	harness.NoLeak(t)
 	pass, drop, tx := mixFrame(), mixFrame(xdp.Drop), mixFrame(xdp.TX)

@@ -35,8 +35,8 @@ func trace(t *testing.T, stdin string, args ...string) (stdout, stderr string, s
 	return out.String(), said.String(), cmd.ProcessState.ExitCode()
 }
 
-// What other tools have captured runs, from a file, a pipe and standard input alike, and
-// what doesn't run, or not whole, is counted.
+// Captures of other tools run, from a file, a pipe and standard input alike. Packets that don't
+// run, or not whole, are counted.
 func TestTraceForeignCaptures(t *testing.T) {
 	harness.NoLeak(t)
 	v := harness.NewVeth(t)
@@ -155,7 +155,8 @@ func TestTraceBrokenCaptures(t *testing.T) {
 			}
 		}
 	}
-	// Into a pipe that never ends goes no more than is kept of it; a silent one is left.
+	// A pipe that never ends is read no further than is kept of it. A signal ends the wait for
+	// one that is silent.
 	_, stderr, status := trace(t, "", v.Name, "--pcap", "/dev/zero")
 	if status != 1 || !strings.Contains(stderr, "/dev/zero is not a pcap or pcapng file") {
 		t.Errorf("/dev/zero: status %d, %s", status, stderr)
@@ -177,8 +178,7 @@ func TestTraceBrokenCaptures(t *testing.T) {
 	}
 }
 
-// What --out writes takes the place of nothing, unless it is told to, and of the capture
-// itself never.
+// --out replaces no file, unless it is told to, and never the capture itself.
 func TestTraceOutKeepsFiles(t *testing.T) {
 	harness.NoLeak(t)
 	v := harness.NewVeth(t)
@@ -240,7 +240,7 @@ func TestTraceOutKeepsFiles(t *testing.T) {
 	}
 	state.Check(t)
 
-	// By force, and of what this trace has written only.
+	// With --force it does, and only files of this trace are there afterwards.
 	onlyPass := writePcap(t, layers.LinkTypeEthernet, pass)
 	harness.MustRun(t, xdpmux, "trace", v.Name, "--pcap", onlyPass, "--out", dir, "--force")
 	expect("XDP_PASS.pcapng", "linked", "symlink")

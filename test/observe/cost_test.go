@@ -11,17 +11,17 @@ import (
 	"github.com/xdpmux/xdpmux/test/harness"
 )
 
-// Costs are in runs of an empty program. The barest counter took 5.6 where 7 was set
-// as the limit; where the kernel alone takes more, as 6.1 does from two programs on,
-// the probes may add as much to it in proportion.
+// Costs are in runs of an empty program. When 7 was set as the limit, the barest counter took 5.6.
+// If the kernel alone takes more, as 6.1 does from two programs on, the probes may add as much to
+// that in proportion.
 const (
 	limit       = 7.
 	limitBarest = limit / 5.6
 )
 
-// relative is what a run of the chain takes, in runs of the empty program. Others
-// share the processors, whose speed changes all the time: of several short runs, in
-// turns, the fastest of each counts.
+// relative is what a run of the chain takes, in runs of the empty program. Others use the
+// processors too, so their speed changes all the time. So both have several short runs in turn,
+// and the fastest of each counts.
 func relative(t *testing.T, v *harness.Veth, chain, empty *libbpf.FD, repeat int) float64 {
 	t.Helper()
 	runs := [2]time.Duration{math.MaxInt64, math.MaxInt64}
@@ -60,9 +60,8 @@ func TestCost(t *testing.T) {
 	}
 }
 
-// Counting costs little, and nothing afterwards. A program's place in memory is
-// another each time it is attached, and some are slow to reach: one round of a few
-// has to show it.
+// Counting costs little, and nothing afterwards. A program gets another place in memory each time
+// it is attached, and some places are slow to reach. So one round of a few has to show it.
 func testCost(t *testing.T, length int, latency bool) {
 	harness.NoLeak(t)
 	v := harness.NewVeth(t)

@@ -14,9 +14,8 @@ import (
 	"github.com/xdpmux/xdpmux/test/harness"
 )
 
-// Who decided a packet, and who handed it on, means the same in stats, in both kinds of
-// trace and in the metrics: for the last program of a chain too, after which the
-// dispatcher itself may decide.
+// stats, both kinds of trace and the metrics agree on who decided a packet, and who handed it on.
+// They do so for the last program of a chain too, after which the dispatcher itself may decide.
 func TestDecided(t *testing.T) {
 	harness.NoLeak(t)
 	v := harness.NewVeth(t)

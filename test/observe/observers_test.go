@@ -67,8 +67,8 @@ func crowd(t *testing.T, p xdp.Loaded) (leave func()) {
 	return nil
 }
 
-// A program that has too many observers is said to have them, and is observed as soon as
-// others have let go.
+// If a program has too many observers, stats says so, and observes it as soon as others have let
+// go.
 func TestTooManyObservers(t *testing.T) {
 	harness.NoLeak(t)
 	v := harness.NewVeth(t)
@@ -96,9 +96,9 @@ func TestTooManyObservers(t *testing.T) {
 	}
 }
 
-// Runs that the kernel leaves out, as the probe runs already, are counted: packets of
-// test runs, and between them those that an interrupt brings to the same processor. From
-// 6.11 on, a test run keeps such interrupts' packets waiting, and nothing is left out.
+// The kernel leaves out a run of a probe that runs already, and missed counts these. To get such
+// runs, the test makes test runs while interrupts bring packets to the same processor. From 6.11
+// on, a test run keeps such packets waiting, and nothing is left out.
 func TestRecursionMisses(t *testing.T) {
 	harness.NoLeak(t)
 	if runtime.NumCPU() < 2 {

@@ -28,8 +28,8 @@ func loadShared(t testing.TB, all []*harness.Veth, names ...string) {
 	harness.MustRun(t, xdpmux, args...)
 }
 
-// Packets of a program that several interfaces share count where they came in, and
-// only there they are traced.
+// If several interfaces share a program, a packet counts for the one that it came in on, and is
+// traced only there.
 func TestSharedProgram(t *testing.T) {
 	for _, programs := range [][]string{{"step0"}, {"step0", "step1"}} {
 		t.Run(fmt.Sprint(len(programs)), func(t *testing.T) { testSharedProgram(t, programs) })
@@ -103,8 +103,8 @@ func TestSharedByMany(t *testing.T) {
 	}
 }
 
-// A program whose argument has an unusual type, which only a legacy program may have, is
-// counted by interface as well.
+// The argument of a legacy program may have an unusual type. Such a program is counted by
+// interface, too.
 func TestUntyped(t *testing.T) {
 	harness.NoLeak(t)
 	obj, err := libbpf.OpenFile(steps, libbpf.OpenOptions{LogSize: 1 << 16})

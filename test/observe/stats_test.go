@@ -93,8 +93,8 @@ func TestExact(t *testing.T) {
 	}
 }
 
-// The table has the counts of packets whose fate is known beforehand. How it is laid
-// out is tested beside the command.
+// The table has the counts of packets whose fate is known beforehand. A test of cmd holds how it
+// is laid out.
 func TestStatsTable(t *testing.T) {
 	harness.NoLeak(t)
 	v := harness.NewVeth(t)

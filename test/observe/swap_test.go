@@ -12,7 +12,7 @@ import (
 	"github.com/xdpmux/xdpmux/test/harness"
 )
 
-// swap changes the chain on v with one tool or the other: a program joins or leaves.
+// swapWith changes the chain on v with one tool or the other: a program joins or leaves.
 func swapWith(t testing.TB, v *harness.Veth, tool int, joined *uint32) {
 	t.Helper()
 	if *joined == 0 {
@@ -33,8 +33,8 @@ func swapWith(t testing.TB, v *harness.Veth, tool int, joined *uint32) {
 	*joined = 0
 }
 
-// The chain's counter loses nothing by swaps that isn't said to be missed, and the
-// counter of a program that stays nothing at all.
+// Whatever the chain's counter loses by swaps, it says to be missed. The counter of a program that
+// stays loses nothing.
 func TestSwapsAddUp(t *testing.T) {
 	for _, stay := range []int{1, 2} {
 		t.Run(fmt.Sprint(stay), func(t *testing.T) { testSwapsAddUp(t, stay) })
@@ -221,7 +221,7 @@ func (h *history) change(ctx context.Context, v *harness.Veth) {
 	}
 }
 
-// at is how many programs the chain had; 0: it was being changed.
+// at is how many programs the chain had at that time, 0 if it was being changed.
 func (h *history) at(t time.Time) int {
 	const clocks = 5 * time.Millisecond // they may differ by so much
 	for _, s := range h.spans {

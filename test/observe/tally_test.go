@@ -9,7 +9,7 @@ import (
 type tally struct {
 	mu   sync.Mutex
 	n    uint64
-	more chan struct{} // closed with the next one; nil: nobody waits
+	more chan struct{} // closed with the next one; nil if nobody waits
 }
 
 func (c *tally) add() {

@@ -144,7 +144,7 @@ func TestTop(t *testing.T) {
 	term.await(t, "start", func(s string) bool { return strings.Contains(s, "step1") })
 	testRun(t, v, d, packet(xdp.Drop), 1000)
 	testRun(t, v, d, packet(xdp.Pass), 3000)
-	// The rate has been and gone: its bars end low.
+	// The packets were some time ago, so the bars of the rate end low.
 	c := harness.Status(t, v.Name)
 	if len(c.Programs) != 2 {
 		t.Fatalf("%+v", c)
@@ -259,8 +259,7 @@ func TestTopWithoutShell(t *testing.T) {
 	}
 }
 
-// In a locale without Unicode the bars are of ASCII; one that tcell doesn't know is
-// taken for that.
+// In a locale without Unicode the bars are of ASCII. So they are in one that tcell doesn't know.
 func TestTopLocales(t *testing.T) {
 	harness.NoLeak(t)
 	v := harness.NewVeth(t)
@@ -279,7 +278,7 @@ func TestTopLocales(t *testing.T) {
 	}
 }
 
-// A terminal that nothing can be drawn on gets a sentence, and nothing is observed for it.
+// On a terminal that can't be drawn on, top says so in a sentence, and observes nothing.
 func TestTopDumb(t *testing.T) {
 	harness.NoLeak(t)
 	v := harness.NewVeth(t)

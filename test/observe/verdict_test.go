@@ -13,9 +13,9 @@ import (
 // anyVerdict is a program that returns what a packet says, however large.
 var anyVerdict = xdp.Program{File: steps, Name: "any", Priority: xdp.Prio(1), Actions: xdp.On(xdp.Pass)}
 
-// What the dispatcher makes of numbers that are no verdicts is told as it is: the table
-// in docs/observe.md. Whether the next program ran is known from its own count, and what
-// the chain returned from the test run.
+// stats and trace tell what the dispatcher makes of numbers that are no verdicts, as the table in
+// docs/observe.md has it. The next program's own count shows whether it ran, and the test run
+// shows what the chain returned.
 func TestOddVerdicts(t *testing.T) {
 	const minusOne = xdp.Verdict(1<<32 - 1)
 	cases := []odd{{5, false}, {7, false}, {31, true}, {34, false}, {63, false}, {66, true}, {95, true}, {255, false}, {minusOne, false}}

@@ -8,8 +8,8 @@ import (
 	"github.com/xdpmux/xdpmux/test/harness"
 )
 
-// status --watch in a narrow terminal: the time and the heading stay in sight, what
-// others load is seen, and q ends it with the terminal as it was.
+// status --watch runs in a narrow terminal. The time and the heading stay in sight, it shows what
+// others load, and q ends it with the terminal as it was.
 func TestStatusWatch(t *testing.T) {
 	harness.NoLeak(t)
 	v := harness.NewVeth(t)
@@ -29,7 +29,7 @@ func TestStatusWatch(t *testing.T) {
 	}
 }
 
-// Not on a terminal there is nothing but blocks, each with its time.
+// Where the output is no terminal, there are just blocks, each with its time.
 func TestStatusWatchInPipe(t *testing.T) {
 	v := harness.NewVeth(t)
 	out := harness.MustRun(t, "bash", "-c", `"$0" status --watch -i 0.02 "$1" | head -n 16`, xdpmux, v.Name)

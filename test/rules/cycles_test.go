@@ -11,12 +11,12 @@ import (
 	"golang.org/x/tools/go/packages"
 )
 
-// maxCycle is how many files of a package may use each other in a circle. More is a
-// package that wants to be cut.
+// maxCycle is how many files of a package may use each other in a circle. If there are more, the
+// package wants to be cut.
 const maxCycle = 6
 
-// TestCycles finds, in each package, the largest set of files of which each uses a
-// definition of another, and comes back to itself by that.
+// TestCycles finds, in each package, the largest set of files of which each uses all others,
+// directly or by way of others.
 func TestCycles(t *testing.T) {
 	pkgs, err := packages.Load(&packages.Config{
 		Mode: packages.NeedName | packages.NeedFiles | packages.NeedCompiledGoFiles | packages.NeedSyntax | packages.NeedTypes | packages.NeedTypesInfo | packages.NeedImports,
@@ -38,8 +38,8 @@ func TestCycles(t *testing.T) {
 	}
 }
 
-// uses says for each file of a package which others it takes definitions from. Fields
-// and methods count as what their type's user uses, not by themselves.
+// uses says for each file of a package which others have functions, methods or names that it uses.
+// Fields don't count.
 func uses(pkg *packages.Package) map[string]map[string]bool {
 	fileOf := func(obj types.Object) string { return filepath.Base(pkg.Fset.Position(obj.Pos()).Filename) }
 	graph := map[string]map[string]bool{}

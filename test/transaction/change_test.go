@@ -18,8 +18,8 @@ import (
 	"github.com/xdpmux/xdpmux/test/harness"
 )
 
-// TestRefused has transactions that can't be: each says why, and leaves the chain, the
-// pins and the kernel as they were.
+// TestRefused commits transactions that can't be. Each says why, and leaves the chain, the pins
+// and the kernel as they were.
 func TestRefused(t *testing.T) {
 	harness.NoLeak(t)
 	v := harness.NewVeth(t)
@@ -62,8 +62,8 @@ func TestRefused(t *testing.T) {
 	unload(t, v.Name)
 }
 
-// TestBeforeSwap: what is to come is told when it is loaded, on one interface and on
-// several, and an error keeps the chain as it was.
+// TestBeforeSwap: BeforeSwap gets the programs once they are loaded, on one interface and on
+// several. If it returns an error, the chain stays as it was.
 func TestBeforeSwap(t *testing.T) {
 	harness.NoLeak(t)
 	v, other := harness.NewVeth(t), harness.NewVeth(t)
@@ -225,8 +225,8 @@ func TestSet(t *testing.T) {
 	unload(t, v.Name)
 }
 
-// TestFrags takes the support of packets of several buffers from a program and gives
-// it back: the dispatcher has it when all programs do.
+// TestFrags takes frags support from a program and gives it back. The dispatcher has it if all
+// programs do.
 func TestFrags(t *testing.T) {
 	harness.NoLeak(t)
 	v := harness.NewVeth(t)

@@ -12,8 +12,8 @@ import (
 	"github.com/xdpmux/xdpmux/test/harness"
 )
 
-// TestCleanMeanwhile cleans while a native load has pinned its chain and has not put it on
-// the interface yet: libxdp lets go of the lock between the two.
+// TestCleanMeanwhile cleans at the moment when a native load has pinned its chain and has not put
+// it on the interface yet. libxdp doesn't hold the lock then.
 func TestCleanMeanwhile(t *testing.T) {
 	harness.NoLeak(t)
 	v := harness.NewVeth(t)
@@ -68,7 +68,7 @@ func startDelayed(t *testing.T, n int, command ...string) *delayed {
 
 var sendtoRE = regexp.MustCompile(`(?m)^([0-9]+) +sendto\(`)
 
-// await waits until the next thread is held up; false: the command ends before.
+// await waits until the next thread is held up. It returns false if the command ends before.
 func (d *delayed) await(t *testing.T) bool {
 	t.Helper()
 	return d.trace.Until(t, func(all string) bool {

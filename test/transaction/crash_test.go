@@ -69,8 +69,8 @@ func TestCrash(t *testing.T) {
 	checkPins(t, v)
 }
 
-// TestInterrupt asks changes to end at random moments, while both tools clean: each is made or isn't, as its
-// exit status says, and leaves nothing behind.
+// TestInterrupt asks changes to end at random moments, while both tools clean. Each is made or
+// isn't, as its exit status says, and leaves nothing behind.
 func TestInterrupt(t *testing.T) {
 	harness.NoLeak(t)
 	v := harness.NewVeth(t)
@@ -115,8 +115,8 @@ func find(t *testing.T, chain *dispatcher.Chain, name string) uint32 {
 	return p.ID
 }
 
-// expected says whether a chain is what a finished command makes of another: all
-// programs have kept their ids but the one that it is about.
+// expected says whether a finished command makes after of the chain before. All programs keep
+// their ids but the one that the command is about.
 func expected(before, after *dispatcher.Chain, args []string) bool {
 	about := []string{"v_drop", "v_tx"}
 	rest := func(c *dispatcher.Chain) (ids []uint32, others []string) {

@@ -66,8 +66,8 @@ func received(t *testing.T, v *harness.Veth) uint64 {
 	return l.Attrs().Statistics.RxPackets
 }
 
-// TestNoGap proves that no packet misses a program while its chain changes and both tools
-// clean, that programs that stay count each packet once, and that maps keep their contents.
+// TestNoGap changes a chain while packets come and both tools clean. No packet misses a program,
+// programs that stay count each packet once, and maps keep their contents.
 func TestNoGap(t *testing.T) {
 	harness.NoLeak(t)
 	harness.FillShortcut(t)
@@ -136,8 +136,8 @@ func TestNoGap(t *testing.T) {
 	unload(t, v.Name)
 }
 
-// apply has the program run at that priority by a declared state, which knows nothing
-// of the others, and returns the chain then.
+// apply declares a state in which the program runs at that priority, applies it, and returns the
+// chain. The state knows nothing of the other programs.
 func apply(t *testing.T, ifname string, p xdp.Program, priority int) *dispatcher.Chain {
 	t.Helper()
 	object, err := filepath.Abs(p.File)
@@ -160,8 +160,8 @@ func apply(t *testing.T, ifname string, p xdp.Program, priority int) *dispatcher
 	return status(t, ifname)
 }
 
-// randomChange replaces one of the programs in ids, or changes its place without
-// letting it overtake the next of them.
+// randomChange replaces one of the programs in ids, or changes its priority so that it doesn't
+// pass the next of them.
 func randomChange(chance *rand.Rand, ids map[string]uint32) (tx dispatcher.Transaction, name string) {
 	places := map[string]uint32{"front": 10, "guard": 20, "v_pass": 50, "behind": 90}
 	all := []string{"front", "guard", "v_pass", "behind"}

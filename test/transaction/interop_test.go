@@ -15,9 +15,9 @@ import (
 // passing are programs to load, which differ by name.
 var passing = []string{"v_pass", "v_drop", "v_tx", "v_pass_frags", "v_pass_with_a_name_longer_than_the_kernel_keeps"}
 
-// TestRandomInterop changes one chain by transactions and by the native tool, by
-// chance. After each change both show the same, the pins are those of the protocol,
-// and the chain holds what it should.
+// TestRandomInterop makes random changes to one chain, by transactions and by the native tool.
+// After each change both show the same, the pins are those of the protocol, and the chain holds
+// what it should.
 func TestRandomInterop(t *testing.T) {
 	harness.NoLeak(t)
 	v := harness.NewVeth(t)
@@ -108,8 +108,8 @@ func randomOperation(t *testing.T, chance *rand.Rand, ifname string, chain *disp
 	return operation{fmt.Sprintf("remove %d", id), -1}
 }
 
-// TestConcurrent has eight processes load and unload a program each of its own priority,
-// while tools clean: what reports success has happened once, what reports failure hasn't.
+// TestConcurrent has eight processes load and unload programs, each with a priority of its own,
+// while tools clean. What reports success has happened once, what reports failure hasn't.
 func TestConcurrent(t *testing.T) {
 	for _, c := range []struct {
 		name            string
@@ -174,8 +174,8 @@ func worker(t *testing.T, ifname, tool string, priority uint32, changes int) (fa
 	return failed
 }
 
-// settled are the ids of the programs of that priority, read while nobody is just
-// taking away the pins that were to be read.
+// settled are the ids of the programs of that priority. It reads again if somebody is just
+// removing the pins.
 func settled(t *testing.T, ifname string, priority uint32) (ids []uint32) {
 	for try := 0; ; try++ {
 		chain, err := dispatcher.Status(t.Context(), ifname)

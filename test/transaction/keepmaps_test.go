@@ -13,8 +13,8 @@ import (
 	"github.com/xdpmux/xdpmux/test/harness"
 )
 
-// TestKeepRightMaps: --keep-maps goes on with a map only if it is surely the one of the
-// same name and layout. What isn't sure is refused and leaves the chain as it was.
+// TestKeepRightMaps: --keep-maps goes on with a map only if it is sure to be the one of the same
+// name and layout. If that isn't sure, the change is refused and the chain stays as it was.
 func TestKeepRightMaps(t *testing.T) {
 	for _, c := range []struct {
 		program string

@@ -21,8 +21,8 @@ import (
 	"github.com/xdpmux/xdpmux/test/harness"
 )
 
-// TestLock holds the lock of the protocol: native and own changes wait for it and
-// are made then. Who has no time to wait can end them.
+// TestLock holds the lock of the protocol. Changes of the native tool and ours wait for it, and
+// are made then. A signal ends ours while it waits.
 func TestLock(t *testing.T) {
 	harness.NoLeak(t)
 	v := harness.NewVeth(t)
@@ -78,8 +78,9 @@ func holder(t *testing.T) (pid int, release func()) {
 	return p.PID(), release
 }
 
-// TestLockEnds has every call that changes chains wait for the lock with an end: it says
-// who holds that, and has changed nothing. What doesn't need the lock doesn't wait.
+// TestLockEnds has every call that changes chains wait for the lock until its context ends. The
+// call then says who holds the lock, and has changed nothing. Calls that don't need the lock
+// don't wait.
 func TestLockEnds(t *testing.T) {
 	harness.NoLeak(t)
 	v, bare := harness.NewVeth(t), harness.NewVeth(t)

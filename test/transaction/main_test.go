@@ -24,8 +24,8 @@ func TestMain(m *testing.M) { harness.Main(m) }
 // native is the tool that shares the chains.
 const native = "xdp-loader"
 
-// scaled is how often to do something that is done full times with
-// XDPMUX_TEST_SCALE=1, and a part of that otherwise: an emulated VM is slow.
+// scaled is how often to do something: full times with XDPMUX_TEST_SCALE=1, and part of that
+// otherwise, because an emulated VM is slow.
 func scaled(full, part int) int {
 	if os.Getenv("XDPMUX_TEST_SCALE") == "1" {
 		return full

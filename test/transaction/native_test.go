@@ -11,9 +11,8 @@ import (
 	"github.com/xdpmux/xdpmux/test/harness"
 )
 
-// TestNativeVersions shares chains with the native tools of other distributions, which
-// have other versions of libxdp: whoever starts a chain says its version, and both go on
-// with it.
+// TestNativeVersions shares chains with the native tools of other distributions, which have other
+// versions of libxdp. Who starts a chain sets its version, and both go on with that.
 func TestNativeVersions(t *testing.T) {
 	for suite, version := range map[string]int{"trixie": 2, "sid": 3} {
 		t.Run(suite, func(t *testing.T) {

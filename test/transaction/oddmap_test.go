@@ -8,8 +8,8 @@ import (
 	"github.com/xdpmux/xdpmux/test/harness"
 )
 
-// TestOddMap meets programs with a dispatcher's name whose map has another size than that
-// of a dispatcher, or of its version: every command says so, and leaves it.
+// TestOddMap puts programs on the interface that have a dispatcher's name, and a map of another
+// size than a dispatcher's of that version. Every command says so, and leaves the program alone.
 func TestOddMap(t *testing.T) {
 	harness.NoLeak(t)
 	object := fixture("verdicts", "").File

@@ -54,15 +54,14 @@ func TestMoveHead(t *testing.T) {
 	checkPins(t, v)
 }
 
-// TestNativeLock loads a program after which native tools can change nothing where the
-// kernel and their libxdp are such: whoever loads it is told before, and whoever looks
-// is told after.
+// TestNativeLock loads a program after which native tools can change nothing, with some kernels
+// and versions of their libxdp. load says so before, and status and check afterwards.
 func TestNativeLock(t *testing.T) {
 	harness.NoLeak(t)
 	v := harness.NewVeth(t)
 	move, pass := fixture("movehead", "").File, fixture("verdicts", "").File
 
-	// Whether it is such, native tools themselves tell.
+	// The native tools themselves show whether it is so here.
 	harness.MustRun(t, harness.Xdpmux(), "load", v.Name, move)
 	_, _, exit := harness.Run(t, native, "load", v.Name, pass, "-n", "v_pass")
 	locks := exit != 0

@@ -34,8 +34,8 @@ func programsOf(t *testing.T, v any) string {
 	return fmt.Sprintf("%+v", programs)
 }
 
-// TestPreview: a preview changes and leaves nothing, and the change makes of the chain
-// what it has told.
+// TestPreview: a preview changes nothing and leaves nothing behind. The change then makes of the
+// chain what the preview has told.
 func TestPreview(t *testing.T) {
 	harness.NoLeak(t)
 	v := harness.NewVeth(t)

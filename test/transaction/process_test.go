@@ -10,9 +10,8 @@ import (
 	"github.com/xdpmux/xdpmux/test/harness"
 )
 
-// TestOneProcess changes one chain while changes of another one are refused, in one
-// process that lives on: they don't wait for each other, and what is refused leaves
-// no descriptor open.
+// TestOneProcess changes one chain while changes of another one are refused, in the same process.
+// They don't wait for each other, and what is refused leaves no descriptor open.
 func TestOneProcess(t *testing.T) {
 	harness.NoLeak(t)
 	a, b := harness.NewVeth(t), harness.NewVeth(t)

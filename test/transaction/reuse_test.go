@@ -20,8 +20,8 @@ func newInterface(t *testing.T, name string) {
 	t.Cleanup(func() { harness.Run(t, "ip", "link", "del", name) }) // unless it has gone
 }
 
-// TestReusedIndex has commands wait for the lock while their interface goes, and another
-// one gets its index: none does to that what was meant for the first.
+// TestReusedIndex has commands wait for the lock. Meanwhile their interface goes, and another one
+// gets its index. No command does to that what was meant for the first.
 func TestReusedIndex(t *testing.T) {
 	harness.NoLeak(t)
 	object := fixture("verdicts", "").File
@@ -66,8 +66,8 @@ func TestReusedIndex(t *testing.T) {
 	}
 }
 
-// TestReusedBetweenCalls has a load stop at each message that it sends to the kernel while
-// its pins are there, and gives its interface's index to another one there: so also between
+// TestReusedBetweenCalls holds a load at each message that it sends to the kernel while its pins
+// are there, and gives its interface's index to another one. One of these moments is between
 // the last look at the name and the swap.
 func TestReusedBetweenCalls(t *testing.T) {
 	harness.NoLeak(t)

@@ -11,10 +11,10 @@ import (
 	"github.com/xdpmux/xdpmux/test/harness"
 )
 
-// TestEveryStep has each system call of a change, as far as it concerns the kernel's
-// state, fail in turn, and then be the one that the change is killed at. The chain is
-// the old or the new one, as the exit status says, and nothing is left behind but
-// what Clean removes after a kill or where the old chain's pins couldn't be removed.
+// TestEveryStep has each system call of a change that concerns the kernel's state fail in turn.
+// Then it kills the change at each of them. The chain is the old or the new one, as the exit
+// status says. Nothing is left behind, but after a kill, or if the old chain's pins couldn't be
+// removed; and that Clean removes.
 func TestEveryStep(t *testing.T) {
 	harness.NoLeak(t)
 	v := harness.NewVeth(t)
@@ -73,9 +73,9 @@ func TestEveryStep(t *testing.T) {
 	unload(t, v.Name)
 }
 
-// TestStatusMeanwhile holds a status between asking for the interface's program and
-// opening that, and swaps the chain meanwhile: it has to show the chain, not that there
-// is none.
+// TestStatusMeanwhile holds a status between its question for the interface's program and the
+// opening of that, and swaps the chain meanwhile. The status has to show the new chain, not
+// that there is none.
 func TestStatusMeanwhile(t *testing.T) {
 	harness.NoLeak(t)
 	v := harness.NewVeth(t)

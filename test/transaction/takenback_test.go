@@ -17,8 +17,8 @@ import (
 	"github.com/xdpmux/xdpmux/test/harness"
 )
 
-// guarded are interfaces that run a guard, and at the end one whose driver refuses a chain
-// when the others have been swapped already.
+// guarded are interfaces that run a guard. The last one's driver refuses a chain when the others
+// have been swapped already.
 func guarded(t *testing.T, n int) (all []*harness.Veth, names []string) {
 	t.Helper()
 	for range n {
@@ -49,9 +49,9 @@ func checkGuards(t *testing.T, all []*harness.Veth) {
 	}
 }
 
-// TestTakenBack has a load on several interfaces fail at the last one, after both tools
-// have cleaned away the pins of the chains that were there: these run as before all the
-// same, with their pins.
+// TestTakenBack has a load on several interfaces fail at the last one. Before that, both tools
+// have cleaned away the pins of the chains that were there. These run as before all the same,
+// with their pins.
 func TestTakenBack(t *testing.T) {
 	harness.NoLeak(t)
 	all, names := guarded(t, 3)
@@ -80,8 +80,8 @@ func TestTakenBack(t *testing.T) {
 	}
 }
 
-// TestNotTakenBack has it fail while nothing can be pinned: the new chains, in which the
-// guards run too, are the best that is left, and the error says which interfaces have them.
+// TestNotTakenBack has such a load fail while nothing can be pinned. Then the new chains stay, in
+// which the guards run too, and the error says which interfaces have them.
 func TestNotTakenBack(t *testing.T) {
 	harness.NoLeak(t)
 	all, names := guarded(t, 2)
@@ -110,9 +110,9 @@ func TestNotTakenBack(t *testing.T) {
 
 var lookFailed = regexp.MustCompile(`recvfrom.*\(INJECTED\)`)
 
-// TestAttachAllSteps has a load on two interfaces get no answer to its swaps, nor to one look
-// at what became of them, and has it be killed at each message to the kernel. It is made on
-// both or on none; of what a kill leaves, the next load tells.
+// TestAttachAllSteps has a load on two interfaces get no answer to its swaps, nor to one look at
+// what became of them. Then it kills the load at each message to the kernel. The load is made on
+// both or on none; after a kill the next load tells where the programs run.
 func TestAttachAllSteps(t *testing.T) {
 	harness.NoLeak(t)
 	two := newTwo(t)
@@ -189,7 +189,7 @@ func (n *two) run(name string) (a, b bool) {
 	return has(status(n.T, n.a.Name), name), has(status(n.T, n.b.Name), name)
 }
 
-// loadAgain says of a program that it runs on the first already, if it does so alone.
+// loadAgain loads once more. If front ran on the first interface only, the load says so.
 func (n *two) loadAgain(what string) {
 	n.Helper()
 	a, b := n.run("front")

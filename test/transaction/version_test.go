@@ -10,9 +10,9 @@ import (
 	"github.com/xdpmux/xdpmux/test/harness"
 )
 
-// TestOtherVersions has every command that changes a chain meet one whose dispatcher
-// has a version that is not written any more, or one that nobody knows, or that is bound
-// to its device: it says so and leaves the chain, and plan tells what it would have done.
+// TestOtherVersions has every command that changes a chain meet one that it can't change: the
+// dispatcher has a version that nobody writes any more, or that nobody knows, or it is bound to
+// its device. The command says so and leaves the chain. plan tells what it would have done.
 func TestOtherVersions(t *testing.T) {
 	harness.NoLeak(t)
 	object, err := filepath.Abs(harness.Sample("xdp_drop"))

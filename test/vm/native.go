@@ -163,8 +163,8 @@ func addNative(a archive, roots []string) error {
 	return nil
 }
 
-// nativeScript runs a tool in a mount namespace of its own, so that nobody else sees
-// what is mounted twice. Files are named by absolute paths.
+// nativeScript runs a tool in a mount namespace of its own, so that nobody else sees the second
+// mounts of /sys and others. The tool needs absolute paths of files.
 const nativeScript = `#!/bin/sh
 exec unshare --mount sh -c '
 for dir in dev proc sys tmp repo; do mount --rbind /$dir %[1]s/$dir || exit; done
