@@ -126,10 +126,10 @@ func TestAttribute(t *testing.T) {
 	}
 }
 
-// A call that fails ends neither the process nor the counts: they stay as they were, and
-// the program is said not to be observed.
-func TestUnreadable(t *testing.T) {
-	data, err := bpf.Probe("stats")
+// openProbe opens the object of a probe, and loads nothing.
+func openProbe(t *testing.T, name string) *libbpf.Object {
+	t.Helper()
+	data, err := bpf.Probe(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +137,14 @@ func TestUnreadable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer obj.Close()
+	t.Cleanup(func() { obj.Close() })
+	return obj
+}
+
+// A call that fails ends neither the process nor the counts: they stay as they were, and
+// the program is said not to be observed.
+func TestUnreadable(t *testing.T) {
+	obj := openProbe(t, "stats")
 	broken := &table{probed: &probed{obj: obj, exit: obj.Programs()[0]}, latency: true, cpus: 1, memory: make([]byte, sizeofEntry)}
 	s := slot{table: broken}
 	s.entry(0).verdicts[xdp.Drop] = 7
@@ -211,15 +218,7 @@ func TestShift(t *testing.T) {
 // The types that probes read are found, and nothing is written for a kernel that lacks
 // one of them. What libbpf makes of them is proven by the probes in test/observe.
 func TestExtract(t *testing.T) {
-	data, err := bpf.Probe("packet")
-	if err != nil {
-		t.Fatal(err)
-	}
-	obj, err := libbpf.OpenMem(data, libbpf.OpenOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer obj.Close()
+	obj := openProbe(t, "packet")
 	types, err := extract(obj.BTF())
 	if err != nil {
 		t.Fatal(err)

@@ -60,6 +60,20 @@ func TestFromMemory(t *testing.T) {
 			}
 		}
 	}
+
+	// The program that takes its place keeps its maps: what the variable holds is kept too,
+	// and only the constant is new.
+	replaced := commit(t, v.Name, dispatcher.Transaction{Replace: []dispatcher.Replacement{{ID: done.Programs[0].ID, KeepMaps: true, Program: xdp.Program{
+		Data:      data,
+		Variables: map[string]any{"max_length": 60, "step": uint8(40), "dropped": 5},
+		MapSizes:  map[string]uint32{"lengths": 3},
+	}}}}).Replaced[0]
+	if passed := v.Deliver(t, sized(60), sized(61)); len(passed) != 1 {
+		t.Errorf("%d of 2 packets passed, and 1 is short enough", len(passed))
+	}
+	if got := lookup[uint64](t, replaced.New.ID, "memory.bss", 0); got != 1<<40+3 {
+		t.Errorf("%d dropped, want %d", got, uint64(1<<40+3))
+	}
 	unload(t, v.Name)
 
 	t.Setenv("LIBXDP_SKIP_DISPATCHER", "1")
