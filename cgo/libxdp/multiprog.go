@@ -7,8 +7,8 @@ import "C"
 
 import "github.com/xdpmux/xdpmux/cgo/libbpf"
 
-// Multiprog is what runs on an interface: a dispatcher and its component
-// programs, or a legacy program, and perhaps an offloaded one.
+// Multiprog is what runs on an interface: a dispatcher with its component programs, or a
+// legacy program, which has none, and perhaps a program that is offloaded to the device.
 type Multiprog struct{ ptr *C.struct_xdp_multiprog }
 
 // GetMultiprog reads what runs on an interface. ENOENT: nothing does, or there is no such

@@ -22,12 +22,16 @@ type Desc struct {
 // it. Nothing here calls C.
 //
 // The size of a ring is a power of two, and an index is taken modulo that size.
-type ProdRing struct{ r *C.struct_xsk_ring_prod } // in C's memory: libxdp keeps its address
+type ProdRing struct {
+	r *C.struct_xsk_ring_prod // in C's memory: libxdp keeps its address
+}
 
 // ConsRing is a ring that the kernel fills and user space empties: a completion ring
 // holds the addresses of frames that were sent, a receive ring packets. One goroutine at
 // a time may use it. Nothing here calls C.
-type ConsRing struct{ r *C.struct_xsk_ring_cons }
+type ConsRing struct {
+	r *C.struct_xsk_ring_cons // likewise
+}
 
 func newProdRing() *ProdRing {
 	return &ProdRing{(*C.struct_xsk_ring_prod)(C.calloc(1, C.sizeof_struct_xsk_ring_prod))}
