@@ -23,7 +23,7 @@ type Check struct {
 	Name   string `json:"name"`
 	State  State  `json:"state"`
 	Detail string `json:"detail"`
-	Remedy string `json:"remedy,omitempty"` // what to do; empty where nothing is to be done
+	Remedy string `json:"remedy,omitempty"` // what to do; empty if nothing is to be done
 }
 
 // State says what a check has found.
@@ -32,12 +32,12 @@ type State string
 // What a check can find.
 const (
 	OK      State = "ok"
-	Limited State = "limited" // chains work, with less than all that there could be
+	Limited State = "limited" // chains work, but something that they could do does not
 	Missing State = "missing" // no chain works without it
 )
 
-// System finds out, by trying it, whether this machine can run a chain. What
-// it loads for that it lets go again; nothing is attached or pinned.
+// System finds out whether this machine can run a chain, by trying it. It lets go of what it
+// loads for that. Nothing is attached or pinned.
 func System(ctx context.Context) []Check {
 	checks := []Check{checkKernel(), checkVmlinux(), checkLockdown(), checkMemlock()}
 	checks = append(checks, checkCapabilities()...)
@@ -52,7 +52,7 @@ func ok(name, format string, args ...any) Check {
 	return Check{Name: name, State: OK, Detail: fmt.Sprintf(format, args...)}
 }
 
-// found is ok without an error, and else state with the error's words.
+// found returns a Check: OK if err is nil, otherwise the given state with the error's text.
 func found(name, detail string, state State, remedy string, err error) Check {
 	if err == nil {
 		return ok(name, "%s", detail)
@@ -104,8 +104,8 @@ func checkMemlock() Check {
 	return ok("memlock", "%d KiB, raised by libbpf where the kernel counts BPF memory by it (before Linux 5.11)", limit.Cur>>10)
 }
 
-// checkMount tries whether the bpffs takes directories, as libxdp makes one for
-// each dispatcher in a directory of its own, which it makes with the first.
+// checkMount tries whether the bpffs takes directories. libxdp makes a directory of its own there,
+// and in that one for each dispatcher.
 func checkMount() Check {
 	if err := protocol.CheckBPFFS(); err != nil {
 		return found("bpffs", "", Missing, "", err)
@@ -174,7 +174,7 @@ func checkPrograms() []Check {
 	return checks
 }
 
-// probed is found for what a missing capability forbids too.
+// probed is found, for what fails also if a capability is missing. Then it says which.
 func probed(name, detail string, state State, remedy string, err error) Check {
 	if privilege.Denied(err) != nil {
 		remedy = "it takes the capabilities above"
@@ -182,8 +182,8 @@ func probed(name, detail string, state State, remedy string, err error) Check {
 	return found(name, detail, state, remedy, err)
 }
 
-// checkPacketData tries which dispatcher takes a program that changes packet data:
-// newer kernels refuse it for older libxdp's.
+// checkPacketData tries which dispatcher takes a program that changes packet data. Newer kernels
+// don't put such a program into the dispatcher of an older libxdp.
 func checkPacketData(own *protocol.ProbeTarget) Check {
 	const name = "packet data"
 	if own.Replace(moveHead) != nil {

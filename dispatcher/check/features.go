@@ -15,8 +15,8 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
-// Feature is something that a driver can do for XDP, or a set of that: the kernel's bits
-// (enum netdev_xdp_act).
+// Feature is something that a driver can do for XDP, or a set of such things. It has the kernel's
+// bits (enum netdev_xdp_act).
 type Feature uint64
 
 // The features.
@@ -43,7 +43,7 @@ func (f Feature) Has(g Feature) bool { return f&g == g }
 type Features struct {
 	Interface xdp.Interface
 	XDP       Feature // the set of them
-	ZCMaxSegs uint32  // buffers of a zero-copy AF_XDP packet; 0: the kernel doesn't say
+	ZCMaxSegs uint32  // buffers of a zero-copy AF_XDP packet; 0 if the kernel doesn't say
 }
 
 // The kernel's netdev generic netlink family (linux/netdev.h).
@@ -55,12 +55,10 @@ const (
 	netdevZCMaxSegs  = 4
 )
 
-// QueryFeatures asks the kernel what the driver of an interface can do. It asks the
-// netdev generic netlink family itself, where bpf_xdp_query does the same from
-// libbpf 1.2 on.
+// QueryFeatures asks the kernel what the driver of an interface can do. It asks the netdev generic
+// netlink family itself, because libbpf's bpf_xdp_query does so only from 1.2 on.
 //
-// Errors: [xdp.ErrNoInterface]; [xdp.ErrKernel] where the kernel is older than 6.3 and
-// can't tell.
+// Errors: [xdp.ErrNoInterface]; [xdp.ErrKernel] if the kernel is older than 6.3, which can't tell.
 func QueryFeatures(ctx context.Context, ifname string) (*Features, error) {
 	l, err := device.ByName(ifname)
 	if err != nil {

@@ -29,21 +29,20 @@ type ObjectProgram struct {
 	Actions      xdp.Actions `json:"actions"`      // chain call actions, the same
 	Frags        bool        `json:"frags"`        // takes packets of several buffers
 
-	// Chain says whether the program would load into a chain, as far as the file
-	// tells: what the verifier thinks of it, only a kernel knows. Note is the reason
-	// why not, or what it takes.
+	// Chain says whether the program would load into a chain, as far as the file tells.
+	// Only a kernel knows what the verifier says. Note is why the program would not
+	// load, or what it needs for that.
 	Chain bool   `json:"chain"`
 	Note  string `json:"note,omitempty"`
 }
 
-// XDP says whether the program is one that could be loaded as an XDP program: it is
-// in a section for them, or in one of a name of its own.
+// XDP says whether the program could be loaded as an XDP program. It is in a section for such
+// programs, or in one whose name libbpf doesn't know.
 func (p ObjectProgram) XDP() bool {
 	return p.Type == libbpf.ProgTypeXDP.String() || p.Type == libbpf.ProgTypeUnspec.String()
 }
 
-// ObjectMap is a map of an object file, those that libbpf makes for global
-// variables included.
+// ObjectMap is a map of an object file. libbpf's maps for global variables are among them.
 type ObjectMap struct {
 	Name       string `json:"name"`
 	Type       string `json:"type"`
@@ -64,7 +63,8 @@ func Open(file string) (*Object, error) {
 	return Read(file, data)
 }
 
-// Read is Inspect of what has been read already; file is only what to call it.
+// Read is Open for a file that has been read already. file is only its name in errors and in the
+// result.
 func Read(file string, data []byte) (*Object, error) {
 	obj, err := object.OpenFile(file, data, libbpf.OpenOptions{})
 	if err != nil {
@@ -132,9 +132,9 @@ func Examine(file string, obj *object.File, p *libbpf.Program, btf *libbpf.BTF) 
 // egressIfindex is where struct xdp_md has it.
 const egressIfindex = 20
 
-// signatureFault says how the function differs from those of the dispatcher that
-// it would replace: int prog(struct xdp_md *). The kernel compares them by BTF. id is the
-// function's type there; 0: the file doesn't say which it is.
+// signatureFault says how the function differs from the function of the dispatcher that it would
+// replace: int prog(struct xdp_md *). The kernel compares them by BTF. id is the function's type
+// there, 0 if the file doesn't say.
 func signatureFault(btf *libbpf.BTF, name string, id uint32) string {
 	const want = "the function has to be: int %s(struct xdp_md *ctx)"
 	if id == 0 {

@@ -22,8 +22,8 @@ type Used struct {
 	Programs []xdp.Loaded `json:"programs"` // in the order they run
 }
 
-// OfChain lists the maps of the programs on an interface: those of a chain, of a
-// legacy and of an offloaded program, by their ids. Errors: those of [dispatcher.Status].
+// OfChain lists the maps that the programs on an interface use, by the maps' ids: the component
+// programs of a chain, a legacy program, an offloaded one. Errors: those of [dispatcher.Status].
 func OfChain(ctx context.Context, ifname string) ([]Used, error) {
 	chain, err := dispatcher.Status(ctx, ifname)
 	if err != nil {
@@ -69,9 +69,9 @@ func OfChain(ctx context.Context, ifname string) ([]Used, error) {
 	return maps, nil
 }
 
-// Choose picks a map of an interface's programs by its name, or by its id with
-// an empty name. Errors: [xdp.ErrNoMap], which lists the maps there are, and
-// [xdp.ErrInvalid] if several have the name.
+// Choose picks a map of an interface's programs by its name, or by its id if the name is empty.
+// Errors: [xdp.ErrNoMap], which lists the maps there are; [xdp.ErrInvalid] if several have the
+// name.
 func Choose(maps []Used, ifname, name string, id uint32) (*Used, error) {
 	var there []string
 	var found, exact []*Used

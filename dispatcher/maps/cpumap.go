@@ -27,9 +27,8 @@ const maxQueueSize = 16384
 // onlineCPUs is where the kernel lists the CPUs that run.
 const onlineCPUs = "/sys/devices/system/cpu/online"
 
-// ParseCPUs reads a list of CPUs such as "0-3,6", each of which has to be online;
-// empty means all that are. The result is sorted, without doubles. Errors:
-// [xdp.ErrInvalid].
+// ParseCPUs reads a list of CPUs such as "0-3,6". Each has to be online. An empty list means all
+// CPUs that are online. The result is sorted, without doubles. Errors: [xdp.ErrInvalid].
 func ParseCPUs(list string) ([]int, error) {
 	text, err := os.ReadFile(onlineCPUs)
 	if err != nil {
@@ -82,9 +81,9 @@ func expandCPUs(list string) ([]int, error) {
 	return slices.Compact(cpus), nil
 }
 
-// FillCPUMap makes a CPUMAP take packets for these CPUs, each with a queue of so
-// many packets, through which a kernel thread of that CPU gets them. On an error it
-// takes packets for none of them. It stands for bpf_map_update_elem.
+// FillCPUMap makes a CPUMAP take packets for these CPUs. Each gets a queue of that many packets,
+// and a kernel thread on that CPU takes them out of it. On an error the map takes packets for none
+// of the CPUs. It stands for bpf_map_update_elem.
 //
 // Errors: [xdp.ErrInvalid] for a map of another type, a CPU that doesn't exist or is
 // beyond the map, and a queue size that the kernel refuses.
@@ -127,8 +126,8 @@ func CheckCPUMap(mode xdp.Mode) error {
 	return checkCPUMap(mode, unix.ByteSliceToString(name.Release[:]))
 }
 
-// checkCPUMap knows that generic XDP has CPUMAP since Linux 5.15: before, the
-// kernel took the program and dropped the packets.
+// checkCPUMap knows that generic XDP has CPUMAP since Linux 5.15. An older kernel takes the program
+// and drops the packets.
 func checkCPUMap(mode xdp.Mode, release string) error {
 	var major, minor int
 	if _, err := fmt.Sscanf(release, "%d.%d", &major, &minor); err != nil {

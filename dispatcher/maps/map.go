@@ -18,7 +18,7 @@ import (
 // Info says what a map in the kernel is.
 type Info struct {
 	ID         uint32 `json:"id"`
-	Name       string `json:"name"`       // cut to 15 characters by the kernel; in full where a program that uses it tells
+	Name       string `json:"name"`       // the kernel cuts it to 15 characters; in full if a program that uses the map tells it
 	Type       string `json:"type"`       // libbpf's word, such as "percpu_array"
 	KeySize    int    `json:"key_size"`   // bytes
 	ValueSize  int    `json:"value_size"` // bytes, of one CPU's value
@@ -38,9 +38,9 @@ type Map struct {
 	cpus       int  // values of each key; 1 for a map that is not per CPU
 }
 
-// Open opens a map that the loaded program uses, by its name; the ids of
-// programs are in [dispatcher.Attachment] and in [dispatcher.Chain]. The error of kind [xdp.ErrNoMap] lists
-// the maps there are. It stands for bpf_map_get_fd_by_id.
+// Open opens a map that a loaded program uses, by the map's name. The ids of programs are in
+// [dispatcher.Attachment] and in [dispatcher.Chain]. An error of kind [xdp.ErrNoMap] lists the maps
+// there are. Open stands for bpf_map_get_fd_by_id.
 func Open(progID uint32, name string) (*Map, error) {
 	all, err := object.MapsOfID(progID)
 	if errors.Is(err, syscall.ENOENT) {
@@ -135,8 +135,8 @@ func (m *Map) readInfo() error {
 	return err
 }
 
-// Typed says whether keys and values are more than bytes: their types are known, or the
-// type of map tells them.
+// Typed says whether keys and values are more than bytes: type information or the type of the map
+// tells what they are.
 func (m *Map) Typed() bool { return m.BTF || m.keyKnown && m.targets() != nil }
 
 // indexed says whether the keys are the numbers from 0 to MaxEntries-1.
@@ -164,10 +164,10 @@ func (m *Map) valueBytes() int {
 	return m.ValueSize
 }
 
-// Lookup reads the value of a key: one for each possible CPU of a per-CPU map, else
-// a single one. Key and value are of a fixed size and laid out as in C, with a field
-// named _ where C leaves a gap (see package encoding/binary). A key that isn't there
-// is an error that is syscall.ENOENT. It stands for bpf_map_lookup_elem.
+// Lookup reads the value of a key. A per-CPU map has one for each possible CPU, any other map a
+// single one. Key and value have a fixed size and are laid out as in C, with a field named _ where
+// C leaves a gap (see package encoding/binary). If the key isn't there, the error is
+// syscall.ENOENT. Lookup stands for bpf_map_lookup_elem.
 func Lookup[V any](m *Map, key any) ([]V, error) {
 	k, err := m.encode("key", m.KeySize, key)
 	if err != nil {
@@ -189,8 +189,8 @@ func Lookup[V any](m *Map, key any) ([]V, error) {
 	return values, nil
 }
 
-// Update sets the value of a key, that of every CPU in a per-CPU map. Key and value
-// are as in [Lookup]. It stands for bpf_map_update_elem.
+// Update sets the value of a key; in a per-CPU map it sets that of every CPU. Key and value are as
+// in [Lookup]. It stands for bpf_map_update_elem.
 func (m *Map) Update(key, value any) error {
 	k, err := m.encode("key", m.KeySize, key)
 	if err != nil {

@@ -13,9 +13,8 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
-// Entry is a key of a map with its value, or its values: those of a per-CPU map,
-// one for each possible CPU. A value that stands for an interface, a program or a map is
-// a [Target].
+// Entry is a key of a map with its value. In a per-CPU map it has a value for each possible CPU. A
+// value that stands for an interface, a program or a map is a [Target].
 type Entry struct {
 	Key    value.Value
 	Values []value.Value
@@ -75,12 +74,12 @@ func (m *Map) Total(ctx context.Context) (uint64, error) {
 	return total, nil
 }
 
-// batchBytes is how much one call reads at most, and more only where a bucket of a
-// hash doesn't fit.
+// batchBytes is how much one call reads at most. It reads more only if a bucket of a hash doesn't
+// fit.
 const batchBytes = 256 << 10
 
-// errNotSupported is the kernel's ENOTSUPP, which it doesn't tell user space about
-// but returns all the same.
+// errNotSupported is the kernel's ENOTSUPP. It is not meant for user space, but the kernel returns
+// it all the same.
 const errNotSupported = syscall.Errno(524)
 
 // scan calls yield with the raw bytes of each entry until it returns false. They

@@ -15,8 +15,8 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
-// The entries of a map by text: keys and values are words as [value.Parse] takes them,
-// and a state file has them.
+// These functions take keys and values as words, as [value.Parse] does, and as a state file has
+// them.
 
 // LookupText reads the entry of a key. Errors: [xdp.ErrNoEntry], [xdp.ErrInvalid]. It stands for
 // bpf_map_lookup_elem.
@@ -32,9 +32,9 @@ func (m *Map) LookupText(key string) (Entry, error) {
 	return m.decoder()(k, raw), nil
 }
 
-// UpdateText sets the value of a key, that of every CPU in a per-CPU map. The value of a
-// device map can be an interface's name, that of a map of maps is an id. Errors:
-// [xdp.ErrInvalid], also for a program array, [xdp.ErrNoInterface], [xdp.ErrNoMap]. It stands for
+// UpdateText sets the value of a key; in a per-CPU map it sets that of every CPU. The value of a
+// device map can be an interface's name; that of a map of maps is an id. Errors: [xdp.ErrInvalid],
+// also for a program array; [xdp.ErrNoInterface]; [xdp.ErrNoMap]. It stands for
 // bpf_map_update_elem.
 func (m *Map) UpdateText(key, word string) error {
 	k, err := m.parseKey(key)

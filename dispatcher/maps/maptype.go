@@ -12,10 +12,10 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
-// What is special about some types of maps: those that nobody can read, and those whose
-// values stand for something else. Types are told by libbpf's words.
+// Some types of maps are special: nobody can read them, or their values stand for something else.
+// Types are libbpf's words.
 
-// unreadable says why no entry of the map can be read by a key; empty: they can.
+// unreadable says why no entry of the map can be read by a key. It is empty if they can.
 func (m *Map) unreadable() (why, remedy string) {
 	switch {
 	case m.Type == "ringbuf", m.Type == "user_ringbuf", m.Type == "perf_event_array":
@@ -36,8 +36,8 @@ func (m *Map) unreadable() (why, remedy string) {
 	return "", ""
 }
 
-// holdsSockets says whether the values of a type are sockets: descriptors when they are
-// written, cookies when they are read.
+// holdsSockets says whether the values of a type are sockets. Who writes them gives descriptors, and
+// who reads them gets cookies.
 func holdsSockets(mapType string) bool {
 	return mapType == "sockmap" || mapType == "sockhash" || mapType == "reuseport_sockarray"
 }
@@ -89,8 +89,8 @@ func (t Target) String() string {
 	return strings.Join(parts, ", ")
 }
 
-// targets reads the values of a type of maps that stand for something; nil: those of
-// this type don't. Who is gone since is there with its number alone.
+// targets reads the values of a type of map that stand for something. It is nil if those of this
+// type don't. What is gone by now has its number alone.
 func (m *Map) targets() func(b []byte) value.Value {
 	word := func(b []byte, at int) uint32 {
 		if len(b) < at+4 {

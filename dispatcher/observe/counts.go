@@ -9,8 +9,8 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
-// Verdicts are numbers of packets, by the verdict they got: those of
-// [xdp.VerdictNames] in that order, then all that are no verdict.
+// Verdicts are numbers of packets by the verdict that they got, as in v[xdp.Drop]. What was no
+// verdict is at [Other].
 type Verdicts [6]uint64
 
 // Other is the place in [Verdicts] of numbers that are no verdict. The kernel treats them as
@@ -62,7 +62,7 @@ func (r *raw) sub(s raw) {
 
 // Times are durations of a program's runs.
 type Times struct {
-	Packets uint64        // of which the time was taken
+	Packets uint64        // whose time was taken
 	Total   time.Duration // of all
 	Max     time.Duration
 

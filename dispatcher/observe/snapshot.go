@@ -9,7 +9,7 @@ import (
 // Snapshot is what has been counted up to a moment.
 type Snapshot struct {
 	Time   time.Time
-	Chains []Chain // as the interfaces stand in the call of Open, or as they came
+	Chains []Chain // in the order of Open's names, or else as the interfaces came
 }
 
 // Chain is what was counted on one interface: the dispatcher first, then its

@@ -14,14 +14,14 @@ import (
 	"sync"
 )
 
-// whole is a number as people write one. One that begins with a zero would be octal to
-// C, decimal to others, and two bytes to who writes hexadecimal.
+// whole is a number as people write one. With a zero in front it is none: 0102 is octal in C,
+// decimal to others, and two bytes in hexadecimal.
 var whole = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^(-?(0|[1-9][0-9]*)|0x[0-9a-fA-F]+)$`)
 })
 
-// Parse makes the bytes of a key or a value of one word, in which a number is nothing
-// but digits, or begins with 0x. It is [Encode] for all else.
+// Parse makes the bytes of a key or a value out of one word. The word is a number if it is nothing
+// but digits, or begins with 0x. Any other word is treated as by [Encode].
 func Parse(word string, size int) ([]byte, error) {
 	if !whole().MatchString(word) {
 		return Encode(word, size)
@@ -36,10 +36,9 @@ func Parse(word string, size int) ([]byte, error) {
 	return Encode(json.Number(word), size)
 }
 
-// Encode makes the bytes of a key or a value of so many bytes, which is said as a whole
-// number, which may be a [json.Number], or as a string: an IP address or prefix, a MAC
-// address, or bytes in hexadecimal. The error goes on after what was said, as in "has 4
-// bytes, and the map wants 8".
+// Encode makes a key or a value of that many bytes. It takes a whole number, also as a
+// [json.Number], or a string: an IP address or prefix, a MAC address, or bytes in hexadecimal. The
+// text of an error continues a sentence: "has 4 bytes, and the map wants 8".
 func Encode(v any, size int) ([]byte, error) {
 	var all [][]byte // what v can stand for
 	switch v := v.(type) {

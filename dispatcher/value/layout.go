@@ -63,7 +63,7 @@ func Uint(size int) *Layout { return &Layout{form: formUint, size: size} }
 // Numeric says whether the layout is that of one number.
 func (l *Layout) Numeric() bool { return l.form == formUint || l.form == formInt }
 
-// Size is in bytes; 0 where the layout isn't known.
+// Size is in bytes. It is 0 if the layout isn't known.
 func (l *Layout) Size() int {
 	if l == nil {
 		return 0
@@ -71,8 +71,8 @@ func (l *Layout) Size() int {
 	return l.size
 }
 
-// FromBTF makes the layout of a type. What isn't a value, such as a function, and
-// a type that contradicts itself are errors.
+// FromBTF makes the layout of a type. It fails if the type is none of values, such as a function's,
+// or if it contradicts itself.
 func FromBTF(types Types, id uint32) (*Layout, error) {
 	b := builder{types, map[uint32]*Layout{}}
 	return b.layout(id, 0)
@@ -250,9 +250,9 @@ func (b builder) structure(t *libbpf.Type, depth int) (*Layout, error) {
 	return l, nil
 }
 
-// Difference is the path of the first member in which another layout differs from
-// this one, such as "flow.port"; empty where they differ as a whole. Names of an
-// enum's values don't count: what is stored is the number.
+// Difference is the path of the first member in which another layout differs from this one, such as
+// "flow.port". It is empty if they differ as a whole. Names of an enum's values don't count, because
+// a map stores the number.
 func (l *Layout) Difference(other *Layout) (member string, differ bool) {
 	for i := range max(len(l.fields), len(other.fields)) {
 		if i >= len(other.fields) {
@@ -376,8 +376,8 @@ func loadBits(b []byte, offset, bits int) uint64 {
 	return n
 }
 
-// text is an array of char: a string if it reads as one up to its first zero, with
-// nothing but zeros behind it.
+// text is an array of char. It becomes a string if it reads as one up to its first zero, and only
+// zeros follow.
 func text(b []byte) Value {
 	end := len(b)
 	for i, c := range b {

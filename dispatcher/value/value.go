@@ -17,8 +17,8 @@ type Value interface {
 	json.Marshaler
 }
 
-// The values. A Raw is bytes that no type explains, a Text an array of char that
-// holds a string, an Address an IP address, which C calls __be32, in_addr or in6_addr.
+// The values. A Raw is bytes that no type explains. A Text is an array of char that holds a string.
+// An Address is an IP address, which C calls __be32, in_addr or in6_addr.
 type (
 	Uint64  uint64
 	Int     int64
@@ -33,7 +33,7 @@ type (
 	Rate    float64 // change per second
 )
 
-// Enum is a value of an enum; Name is empty where its number has none.
+// Enum is a value of an enum. Name is empty if the number has none.
 type Enum struct {
 	Name   string
 	Number int64
@@ -139,9 +139,9 @@ func (v Struct) MarshalJSON() ([]byte, error) {
 	return append(b, '}'), nil
 }
 
-// Sum adds values of one layout up, such as those of all CPUs: numbers, and the
-// numbers in structs and arrays. What isn't a number is left out; nil: nothing was
-// one. Numbers wrap around as they do in C.
+// Sum adds up values of one layout, such as those of all CPUs: numbers, and the numbers in structs
+// and arrays. What isn't a number is left out. The sum is nil if nothing is a number. Numbers wrap
+// around as they do in C.
 func Sum(values []Value) Value {
 	return fold(values, func(numbers []Value) Value {
 		switch numbers[0].(type) {
@@ -167,8 +167,8 @@ func sum[N interface {
 	return total
 }
 
-// PerSecond is the change from one value to a later one of the same layout, of
-// each number in them; nil: nothing is one.
+// PerSecond is how much each number changes in a second, from one value to a later one of the same
+// layout. It is nil if nothing is a number.
 func PerSecond(before, after Value, seconds float64) Value {
 	return fold([]Value{before, after}, func(numbers []Value) Value {
 		switch a := numbers[0].(type) {
@@ -183,8 +183,8 @@ func PerSecond(before, after Value, seconds float64) Value {
 	})
 }
 
-// fold makes one value of several of one layout, through what scalar makes of
-// their scalars; nil where that makes nothing.
+// fold makes one value of several of one layout. scalar makes one of their scalars; where that
+// returns nil, there is no value.
 func fold(values []Value, scalar func([]Value) Value) Value {
 	if len(values) == 0 {
 		return nil
