@@ -36,7 +36,8 @@
 //
 // # Privileges
 //
-// To change a chain takes CAP_NET_ADMIN and CAP_SYS_ADMIN, for which CAP_BPF and CAP_PERFMON
-// are no substitute; to read one takes CAP_SYS_ADMIN, and [Clean] takes CAP_SYS_PTRACE too.
+// A change of a chain needs CAP_NET_ADMIN and CAP_SYS_ADMIN. CAP_BPF and CAP_PERFMON don't
+// replace CAP_SYS_ADMIN. To read a chain, CAP_SYS_ADMIN is enough. [Clean] needs
+// CAP_SYS_PTRACE too.
 // Package check tells which of them are missing.
 package dispatcher

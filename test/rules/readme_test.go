@@ -30,6 +30,21 @@ func TestReadmeExample(t *testing.T) {
 	}
 }
 
+// TestPrivileges holds the README and the package's documentation to the same words about
+// what a change of a chain takes.
+func TestPrivileges(t *testing.T) {
+	const words = "CAP_NET_ADMIN and CAP_SYS_ADMIN. CAP_BPF and CAP_PERFMON don't replace CAP_SYS_ADMIN."
+	for _, file := range []string{"README.md", "dispatcher/doc.go"} {
+		text, err := os.ReadFile("../../" + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if said := strings.Join(strings.Fields(strings.ReplaceAll(string(text), "//", "")), " "); !strings.Contains(said, words) {
+			t.Errorf("%s doesn't say: %s", file, words)
+		}
+	}
+}
+
 // TestReadmeLinks follows the README's links to files, and finds every document
 // among them.
 func TestReadmeLinks(t *testing.T) {
