@@ -1,6 +1,7 @@
 package transaction
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
@@ -11,6 +12,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 	"github.com/xdpmux/xdpmux/test/harness"
 )
 
@@ -71,6 +74,7 @@ func readCompatibility(t *testing.T) map[string]string {
 	for line := range strings.SplitSeq(string(data), "\n") {
 		fields := strings.Split(strings.Trim(line, "| "), " | ")
 		switch {
+		case strings.HasPrefix(line, "|---"): // below the heads
 		case !strings.HasPrefix(line, "| "):
 			heads = nil
 		case heads == nil:
@@ -81,21 +85,27 @@ func readCompatibility(t *testing.T) map[string]string {
 			}
 		}
 	}
+	if len(cells) == 0 {
+		t.Fatal("no table in docs/compatibility.md")
+	}
 	return cells
 }
 
 // matrix is what the native tools of one libxdp can do.
 type matrix struct {
-	nativeChain
-	xdpmux string // ours
-	tool   string // its version
-	env    []string
-	rows   [][2]string
+	*testing.T
+	veth    *harness.Veth
+	xdpmux  string // ours
+	loader  string // theirs
+	tool    string // its version
+	version int    // of the dispatchers that it writes
+	env     []string
+	rows    [][2]string
 }
 
 // newMatrix takes the tools of a Debian suite, or those beside xdpmux.
 func newMatrix(t *testing.T, suite string) *matrix {
-	m := &matrix{nativeChain: nativeChain{T: t, loader: native, version: 2}, xdpmux: harness.Xdpmux()}
+	m := &matrix{T: t, xdpmux: harness.Xdpmux(), loader: native, version: 2}
 	objects := filepath.Dir(harness.DispatcherObject(t, 2))
 	if suite != "" {
 		m.loader = harness.NativeLoader(t, suite)
@@ -126,6 +136,9 @@ func (m *matrix) writtenByUs() {
 	m.shows("the tool shows it")
 	m.theirs("the tool joins it", "v_pass v_drop", "load", m.file("verdicts"), "-n", "v_drop", "-P", "30")
 	m.theirs("the tool takes a program of its own out", "v_pass", "unload", "-i", m.id("v_drop"))
+	if got := m.veth.Deliver(m.T, harness.UDP4(harness.Flow{PayloadLen: 64})); len(got) != 1 {
+		m.Errorf("%d packets pass, want one", len(got))
+	}
 	m.ours("load", m.file("verdicts"), "-n", "v_tx", "-P", "40")
 	m.theirs("the tool takes one of xdpmux out", "v_tx", "unload", "-i", m.id("v_pass"))
 	m.theirs("the tool cleans beside it", "v_tx", "clean")
@@ -136,10 +149,16 @@ func (m *matrix) writtenByThem() {
 	m.theirs("the tool starts a chain", "v_pass", "load", m.file("verdicts"), "-n", "v_pass", "-P", "20")
 	m.shows("xdpmux shows the same")
 	m.us("xdpmux joins it", "v_pass v_drop", "load", m.file("verdicts"), "-n", "v_drop", "-P", "30")
-	m.us("xdpmux sets a priority", "v_drop v_pass", "set", "-i", m.id("v_pass"), "-P", "40")
+	m.us("xdpmux sets priority and actions", "v_drop v_pass", "set", "-i", m.id("v_pass"), "-P", "40", "--actions", "XDP_TX")
+	m.same()
 	m.us("xdpmux replaces a program", "v_tx v_pass", "replace", "-i", m.id("v_drop"), m.file("verdicts"), "-n", "v_tx")
-	m.theirs("the tool joins what xdpmux has changed", "v_drop v_tx v_pass", "load", m.file("verdicts"), "-n", "v_drop", "-P", "10")
-	m.us("xdpmux takes a program out", "v_tx v_pass", "unload", "-i", m.id("v_drop"))
+	m.theirs("the tool joins what xdpmux has changed", "v_pass_frags v_tx v_pass", "load", m.file("verdicts"), "-n", "v_pass_frags", "-P", "10")
+	if p := m.chain().Programs[2]; p.Priority != 40 || p.Actions != *xdp.On(xdp.TX) {
+		m.Errorf("%+v has lost what it was set to", p)
+	}
+	m.same()
+	m.us("xdpmux takes a program out", "v_tx v_pass", "unload", "-i", m.id("v_pass_frags"))
+	m.same()
 	m.us("xdpmux cleans beside it", "v_tx v_pass", "clean")
 	m.us("xdpmux clears it", "", "unload", "-a")
 }
@@ -172,6 +191,18 @@ func (m *matrix) withPacketData() {
 func (m *matrix) say(row, cell string) {
 	m.rows = append(m.rows, [2]string{row, strings.ReplaceAll(cell, "|", "/")})
 }
+
+func (m *matrix) file(name string) string { return absolute(m.T, name) }
+
+// absolute is the path of a fixture, for tools that run in a root of their own.
+func absolute(t *testing.T, name string) string {
+	t.Helper()
+	path, err := filepath.Abs(harness.Fixture(name))
+	must(t, err)
+	return path
+}
+
+func (m *matrix) chain() *dispatcher.Chain { return status(m.T, m.veth.Name) }
 
 func (m *matrix) names() string { return strings.Join(names(m.chain()), " ") }
 
@@ -208,8 +239,8 @@ func (m *matrix) ours(args ...string) {
 func (m *matrix) us(row, want string, args ...string) {
 	m.Helper()
 	m.ours(args...)
-	if got := m.names(); got != want {
-		m.Fatalf("%s: %q, want %q", row, got, want)
+	if got := m.names(); got != want || want != "" && m.chain().Version != m.version {
+		m.Fatalf("%s: %q in version %d, want %q in version %d", row, got, m.chain().Version, want, m.version)
 	}
 	checkPins(m.T, m.veth)
 	m.say(row, "yes")
@@ -220,16 +251,17 @@ func (m *matrix) us(row, want string, args ...string) {
 func (m *matrix) theirs(row, want string, args ...string) {
 	m.Helper()
 	before := m.chain()
+	version := cmp.Or(before.Version, m.version)
 	_, stderr, exit := harness.Run(m.T, m.loader, m.args(args)...)
 	checkPins(m.T, m.veth)
 	got := m.names()
 	switch {
-	case exit == 0 && got == want:
+	case exit == 0 && got == want && (want == "" || m.chain().Version == version):
 		m.say(row, "yes")
 	case exit != 0 && got == strings.Join(names(before), " ") && m.chain().Dispatcher.ID == before.Dispatcher.ID:
 		m.say(row, "no: "+m.words(stderr))
 	default:
-		m.Fatalf("%s: exit status %d, %q, want %q\n%s", row, exit, got, want, stderr)
+		m.Fatalf("%s: exit status %d, %q in version %d, want %q in version %d\n%s", row, exit, got, m.chain().Version, want, version, stderr)
 	}
 }
 
@@ -245,6 +277,14 @@ func (m *matrix) shows(row string) {
 		m.say(row, "no: "+m.words(stderr))
 	default:
 		m.Fatalf("%s: xdpmux\n%s%s\n%s", row, ours, m.loader, theirs)
+	}
+}
+
+// same fails the test unless both show the same, as they did before.
+func (m *matrix) same() {
+	m.Helper()
+	if ours, theirs := harness.MustRun(m.T, m.xdpmux, "status", m.veth.Name), harness.MustRun(m.T, m.loader, "status", m.veth.Name); ours != theirs {
+		m.Fatalf("xdpmux\n%s%s\n%s", ours, m.loader, theirs)
 	}
 }
 

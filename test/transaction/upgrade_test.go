@@ -29,8 +29,8 @@ func TestUpgrade(t *testing.T) {
 	harness.NoLeak(t)
 	v := harness.NewVeth(t)
 	tools := map[int]string{2: native, 3: harness.NativeLoader(t, "sid")}
-	object := nativeChain{T: t}.file("flood")
-	pass := nativeChain{T: t}.file("verdicts")
+	object := absolute(t, "flood")
+	pass := absolute(t, "verdicts")
 	for _, name := range []string{"front", "guard", "behind"} {
 		harness.MustRun(t, native, "load", v.Name, object, "-n", name, "-P", map[string]string{"front": "30", "guard": "10", "behind": "20"}[name])
 	}
@@ -143,7 +143,7 @@ func TestUpgradeOfVersion1(t *testing.T) {
 		}
 		checkPins(t, v)
 		harness.MustRun(t, harness.Xdpmux(), "set", v.Name, "-i", fmt.Sprint(f.Programs[0]), "-P", "70")
-		harness.MustRun(t, map[int]string{2: native, 3: harness.NativeLoader(t, "sid")}[to], "load", v.Name, nativeChain{T: t}.file("verdicts"), "-n", "v_pass")
+		harness.MustRun(t, map[int]string{2: native, 3: harness.NativeLoader(t, "sid")}[to], "load", v.Name, absolute(t, "verdicts"), "-n", "v_pass")
 		if got := strings.Join(names(status(t, v.Name)), " "); got != "xdp_pass v_pass xdp_pass" {
 			t.Errorf("to version %d: %s", to, got)
 		}
@@ -272,7 +272,7 @@ func TestHostLibxdp(t *testing.T) {
 		return hidden(fmt.Sprintf("touch %[1]s/%[2]s && ln -s %[2]s %[1]s/libxdp.so.1 &&", filepath.Dir(here), name))
 	}
 	env := func(dir string) []string { return []string{"env", "LIBXDP_OBJECT_PATH=" + dir} }
-	pass := nativeChain{T: t}.file("verdicts")
+	pass := absolute(t, "verdicts")
 	for name, c := range map[string]struct {
 		wrap    []string
 		version int // 0: refused

@@ -10,7 +10,7 @@ import (
 )
 
 // TestConfig writes the configuration of every version and reads it back, and
-// compares the bytes of one with what libxdp 1.3.1 was seen to write. TestNativeVersions
+// compares the bytes of one with what libxdp 1.3.1 was seen to write. TestCompatibility
 // of test/transaction compares with the objects of other versions of libxdp.
 func TestConfig(t *testing.T) {
 	for version := 1; version <= MaxVersion; version++ {
