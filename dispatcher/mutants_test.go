@@ -147,9 +147,6 @@ func readMutant(file string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := inspect.List(file); err != nil {
-		return err
-	}
 	for _, p := range read.Programs {
 		if !p.XDP() {
 			continue

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/xdpmux/xdpmux/dispatcher/inspect"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/device"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/object"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/privilege"
@@ -131,7 +130,7 @@ func (c *commit) preview(ctx context.Context, l device.Device) (*Preview, error)
 	return p, nil
 }
 
-// checkUnloaded finds what would be wrong with the swap, as far as that is to be seen
+// unloadedFault finds what would be wrong with the swap, as far as that is to be seen
 // before anything is loaded.
 func (s *swap) checkUnloaded() error {
 	if s.old.Dispatcher != nil && s.old.Pins == "" {
@@ -150,14 +149,14 @@ func (s *swap) checkUnloaded() error {
 	return nil
 }
 
-// checkUnloaded finds what keeps a program from being loaded into a chain, as far as
+// unloadedFault finds what keeps a program from being loaded into a chain, as far as
 // its object tells.
 func unloadedFault(o *object.Program) error {
 	if !o.Obj.HasBTF() {
 		return protocol.NoDispatcher(object.WithoutBTF(o), nil)
 	}
-	if r := inspect.Examine(o.Called, o.Obj, o.Bpf, o.Obj.BTF()); !r.Chain {
-		return &xdp.Error{Kind: xdp.ErrObject, Msg: fmt.Sprintf("program %q of %s can't join a chain: %s", r.Name, o.Called, r.Note)}
+	if fault := object.ChainFault(o.Obj, o.Bpf); fault != "" {
+		return &xdp.Error{Kind: xdp.ErrObject, Msg: fmt.Sprintf("program %q of %s can't join a chain: %s", o.Bpf.Name(), o.Called, fault)}
 	}
 	return o.CheckMaps()
 }

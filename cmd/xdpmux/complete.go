@@ -182,9 +182,9 @@ func fileSpecValues(last string) (found []string, file bool) {
 	case "actions":
 		found = listOf(value, "+", xdp.VerdictNames())
 	case "name":
-		found = listed([]string{path}, func(l inspect.Listed) string { return l.Name })
+		found = listed([]string{path}, func(l inspect.ObjectProgram) string { return l.Name })
 	case "section":
-		found = listed([]string{path}, func(l inspect.Listed) string { return l.Section })
+		found = listed([]string{path}, func(l inspect.ObjectProgram) string { return l.Section })
 	case "pin":
 		return nil, true
 	}
@@ -204,9 +204,9 @@ func optionValues(ctx context.Context, command *cli.Command, name string, args [
 	case "to":
 		return versions, false
 	case "section":
-		return listed(args, func(l inspect.Listed) string { return l.Section }), false
+		return listed(args, func(l inspect.ObjectProgram) string { return l.Section }), false
 	case "prog-name":
-		return listed(args, func(l inspect.Listed) string { return l.Name }), false
+		return listed(args, func(l inspect.ObjectProgram) string { return l.Name }), false
 	case "map":
 		return objectMaps(args), false
 	case "id":
@@ -235,16 +235,21 @@ func optionValues(ctx context.Context, command *cli.Command, name string, args [
 	return nil, false
 }
 
-// listed are the programs in those arguments that are object files.
-func listed(args []string, what func(inspect.Listed) string) (found []string) {
+// listed are the XDP programs in those arguments that are object files.
+func listed(args []string, what func(inspect.ObjectProgram) string) (found []string) {
 	for _, arg := range args {
 		spec, _ := parseFileSpec(home(arg), xdp.Program{})
 		if !isFile(spec.File) {
 			continue
 		}
-		contents, _ := inspect.List(spec.File)
-		for _, c := range contents {
-			found = append(found, what(c))
+		object, err := inspect.Open(spec.File)
+		if err != nil {
+			continue
+		}
+		for _, p := range object.Programs {
+			if p.XDP() {
+				found = append(found, what(p))
+			}
 		}
 	}
 	return found

@@ -36,6 +36,7 @@ func inspectFiles(c *cli.Context, out *output.Printer) error {
 			errs = append(errs, err)
 			continue
 		}
+		noteNames(o)
 		objects = append(objects, o)
 	}
 	if c.Bool("json") {
@@ -50,6 +51,15 @@ func inspectFiles(c *cli.Context, out *output.Printer) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// noteNames notes which programs are loaded only where they are named.
+func noteNames(o *inspect.Object) {
+	for i, p := range o.Programs {
+		if p.Chain && !p.First {
+			o.Programs[i].Note = "with -n " + p.Name
+		}
+	}
 }
 
 // inspectFile takes - for standard input.

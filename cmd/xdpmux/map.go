@@ -131,7 +131,7 @@ func openMap(c *cli.Context) (*maps.Map, error) {
 			return nil, cmdline.UsageError(fmt.Sprintf("%q is not a map's id", c.String("id")), "xdpmux map list "+ifname+" shows the ids")
 		}
 	}
-	chosen, err := maps.Choose(used, ifname, name, uint32(id))
+	chosen, err := chooseMap(used, ifname, name, uint32(id))
 	if err != nil {
 		return nil, err
 	}

@@ -12,8 +12,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/inspect"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/device"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/object"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
@@ -92,7 +92,7 @@ func (t *target) attachMode() xdp.Mode {
 
 // interfaceNames are those of the calling thread's network namespace.
 func interfaceNames() ([]string, error) {
-	all, err := dispatcher.Interfaces()
+	all, err := device.Interfaces()
 	if err != nil {
 		return nil, err
 	}

@@ -25,13 +25,15 @@ type ObjectProgram struct {
 	Name         string      `json:"name"`
 	Type         string      `json:"type"`         // libbpf's word, "unspec" for a section it doesn't know
 	Instructions int         `json:"instructions"` // before relocation
-	Priority     uint32      `json:"priority"`     // run priority, unless the loader is told otherwise
-	Actions      xdp.Actions `json:"actions"`      // chain call actions, the same
+	Priority     uint32      `json:"priority"`     // run priority; the loader may be told another
+	Actions      xdp.Actions `json:"actions"`      // chain call actions; the loader may be told others
 	Frags        bool        `json:"frags"`        // takes packets of several buffers
 
+	// First is the program that is loaded from the file unless another is named.
+	First bool `json:"-"`
+
 	// Chain says whether the program would load into a chain, as far as the file tells.
-	// Only a kernel knows what the verifier says. Note is why the program would not
-	// load, or what it needs for that.
+	// Only a kernel knows what the verifier says. Note is why the program would not load.
 	Chain bool   `json:"chain"`
 	Note  string `json:"note,omitempty"`
 }
@@ -53,8 +55,8 @@ type ObjectMap struct {
 	Numeric    bool   `json:"numeric"` // each value is one number, as a counter is
 }
 
-// Open reads an object file. It needs no privilege and no kernel that knows BPF.
-// Errors: [xdp.ErrObject]. It stands for bpf_object__open_mem.
+// Open reads an object file. Errors: [xdp.ErrObject], also for a file without programs.
+// It stands for bpf_object__open_mem.
 func Open(file string) (*Object, error) {
 	data, err := object.ReadFile(context.Background(), file)
 	if err != nil {
@@ -82,13 +84,11 @@ func Read(file string, data []byte) (*Object, error) {
 	all := obj.Programs()
 	first, _ := object.Pick(xdp.Program{File: file}, all)
 	for _, p := range all {
-		r := Examine(file, obj, p, btf)
-		switch {
-		case r.Chain && sizes != "":
+		r := programOf(file, obj, p)
+		if r.Chain && sizes != "" {
 			r.Chain, r.Note = false, sizes
-		case r.Chain && p != first:
-			r.Note = "with -n " + r.Name
 		}
+		r.First = p == first
 		o.Programs = append(o.Programs, r)
 	}
 	if len(o.Programs) == 0 {
@@ -101,7 +101,8 @@ func Read(file string, data []byte) (*Object, error) {
 	return o, nil
 }
 
-func Examine(file string, obj *object.File, p *libbpf.Program, btf *libbpf.BTF) (r ObjectProgram) {
+// programOf is what an object file says of a program.
+func programOf(file string, obj *object.File, p *libbpf.Program) (r ObjectProgram) {
 	r = ObjectProgram{Section: p.Section(), Name: p.Name(), Type: p.Type().String(), Instructions: p.Insns()}
 	if !r.XDP() {
 		r.Note = fmt.Sprintf("not an XDP program but %s", r.Type)
@@ -113,48 +114,9 @@ func Examine(file string, obj *object.File, p *libbpf.Program, btf *libbpf.BTF) 
 		r.Note = err.Error()
 		return r
 	}
-	if btf == nil {
-		r.Note = "no BTF, so only alone, without a dispatcher; compile it with -g"
-		return r
-	}
-	if fault := signatureFault(btf, p.Name(), obj.File.FunctionType(p.Name())); fault != "" {
-		r.Note = fault
-		return r
-	}
-	if obj.File.ReadsContext(p.Name(), egressIfindex) {
-		r.Note = "it reads egress_ifindex, which only a program of a device map may"
-		return r
-	}
-	r.Chain = true
+	r.Note = object.ChainFault(obj, p)
+	r.Chain = r.Note == ""
 	return r
-}
-
-// egressIfindex is where struct xdp_md has it.
-const egressIfindex = 20
-
-// signatureFault says how the function differs from the function of the dispatcher that it would
-// replace: int prog(struct xdp_md *). The kernel compares them by BTF. id is the function's type
-// there, 0 if the file doesn't say.
-func signatureFault(btf *libbpf.BTF, name string, id uint32) string {
-	const want = "the function has to be: int %s(struct xdp_md *ctx)"
-	if id == 0 {
-		var err error
-		if id, err = btf.Find(name, libbpf.KindFunc); err != nil {
-			return fmt.Sprintf("BTF doesn't know the function %s", name)
-		}
-	}
-	proto := object.Follow(btf, id)
-	if proto == nil || proto.Kind != libbpf.KindFuncProto || len(proto.Members) != 1 {
-		return fmt.Sprintf(want, name)
-	}
-	result, arg := object.Follow(btf, proto.Ref), object.Follow(btf, proto.Members[0].Type)
-	if result == nil || result.Kind != libbpf.KindInt || arg == nil || arg.Kind != libbpf.KindPtr {
-		return fmt.Sprintf(want, name)
-	}
-	if ctx := object.Follow(btf, arg.Ref); ctx == nil || ctx.Kind != libbpf.KindStruct || ctx.Name != "xdp_md" {
-		return fmt.Sprintf(want, name)
-	}
-	return ""
 }
 
 func inspectMap(m *libbpf.Map, btf *libbpf.BTF) ObjectMap {

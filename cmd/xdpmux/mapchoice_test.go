@@ -1,21 +1,22 @@
-package maps
+package main
 
 import (
 	"errors"
 	"testing"
 
+	"github.com/xdpmux/xdpmux/dispatcher/maps"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 func TestChooseMap(t *testing.T) {
-	counter := func(id uint32, program string) Used {
-		return Used{Info: Info{ID: id, Name: "rxcnt"}, Programs: []xdp.Loaded{{Name: program}}}
+	counter := func(id uint32, program string) maps.Used {
+		return maps.Used{Info: maps.Info{ID: id, Name: "rxcnt"}, Programs: []xdp.Loaded{{Name: program}}}
 	}
-	all := []Used{counter(3, "a"), counter(5, "b"), {Info: Info{ID: 7, Name: "a_name_of_15_ch"}}}
-	tracks := []Used{{Info: Info{ID: 8, Name: "connection_track4"}, Programs: []xdp.Loaded{{Name: "a"}}},
-		{Info: Info{ID: 9, Name: "connection_track6"}, Programs: []xdp.Loaded{{Name: "a"}}}}
+	all := []maps.Used{counter(3, "a"), counter(5, "b"), {Info: maps.Info{ID: 7, Name: "a_name_of_15_ch"}}}
+	tracks := []maps.Used{{Info: maps.Info{ID: 8, Name: "connection_track4"}, Programs: []xdp.Loaded{{Name: "a"}}},
+		{Info: maps.Info{ID: 9, Name: "connection_track6"}, Programs: []xdp.Loaded{{Name: "a"}}}}
 	for _, c := range []struct {
-		maps        []Used
+		maps        []maps.Used
 		name        string
 		id          uint32
 		want        uint32
@@ -34,7 +35,7 @@ func TestChooseMap(t *testing.T) {
 		{maps: tracks, name: "connection_trac", kind: xdp.ErrInvalid, err: `2 maps on eth0 have the name "connection_trac"`, remedy: "choose one with --id: 8 (of a), 9 (of a)"},
 		{maps: tracks[:1], name: "connection_track6", kind: xdp.ErrNoMap, err: `no program on eth0 uses a map "connection_track6"`, remedy: "its maps: connection_track4 (id 8)"},
 	} {
-		got, err := Choose(c.maps, "eth0", c.name, c.id)
+		got, err := chooseMap(c.maps, "eth0", c.name, c.id)
 		if c.err == "" {
 			if err != nil || got.ID != c.want {
 				t.Errorf("%q %d: %+v, %v, want map %d", c.name, c.id, got, err, c.want)
