@@ -23,6 +23,8 @@
 // An error that a user can do something about is an [*xdp.Error]. Its text says what is
 // wrong, Remedy what to do. errors.Is tells its kind ([xdp.ErrChainFull] and the other
 // sentinels) as well as the errno behind it, and [VerifierLog] gives the verifier's words.
+// A remedy may name something of this module, such as another mode. Then Hints let a program
+// say what its own users call that ([xdp.RemedyWith]).
 //
 // # Concurrency
 //

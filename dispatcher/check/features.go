@@ -19,7 +19,7 @@ import (
 // bits (enum netdev_xdp_act).
 type Feature uint64
 
-// The features.
+// What a driver can do.
 const (
 	FeatureBasic       Feature = 1 << iota // runs programs that abort, drop, pass and send back
 	FeatureRedirect                        // takes XDP_REDIRECT from its programs

@@ -27,8 +27,8 @@ type Info struct {
 	BTF        bool   `json:"btf"`     // the types of key and value are known
 }
 
-// Map is a map in the kernel, open to be read and written. It stays as long as it
-// is open, also when its programs are gone. It isn't safe for concurrent use.
+// Map is an open map. While it is open the map stays in the kernel, also when its programs
+// are gone. It isn't safe for concurrent use.
 type Map struct {
 	Info
 	fd         *libbpf.FD

@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// Value is what a map holds, read: one of the types below. It prints as text with
-// String and as JSON.
+// Value is a key or a value of a map that was read. It is of one of this package's types,
+// or what another package has made of one. String is how people read it.
 type Value interface {
 	fmt.Stringer
 	json.Marshaler
@@ -20,17 +20,38 @@ type Value interface {
 // The values. A Raw is bytes that no type explains. A Text is an array of char that holds a string.
 // An Address is an IP address, which C calls __be32, in_addr or in6_addr.
 type (
-	Uint64  uint64
-	Int     int64
-	Float   float64
-	Bool    bool
+	// Uint64 is an unsigned integer of any size.
+	Uint64 uint64
+
+	// Int is a signed integer of any size.
+	Int int64
+
+	// Float is a float or a double.
+	Float float64
+
+	// Bool is a bool.
+	Bool bool
+
+	// Pointer is an address in memory.
 	Pointer uint64
-	Text    string
-	Raw     []byte
+
+	// Text is an array of char that holds a string.
+	Text string
+
+	// Raw is bytes that no type explains.
+	Raw []byte
+
+	// Address is an IP address, which C calls __be32, in_addr or in6_addr.
 	Address netip.Addr
-	Array   []Value
-	Struct  []Field
-	Rate    float64 // change per second
+
+	// Array is a list of values of one type.
+	Array []Value
+
+	// Struct is a struct or a union: its members, in C's order.
+	Struct []Field
+
+	// Rate is the change of a number per second.
+	Rate float64
 )
 
 // Enum is a value of an enum. Name is empty if the number has none.
@@ -39,7 +60,7 @@ type Enum struct {
 	Number int64
 }
 
-// Field is a member of a [Struct], in C's order.
+// Field is a member of a [Struct].
 type Field struct {
 	Name  string
 	Value Value
