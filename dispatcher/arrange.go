@@ -146,7 +146,7 @@ func noSuchProgram(l device.Device, id uint32, there ...xdp.Loaded) error {
 		e.Remedy = "nothing is loaded there"
 	case id == l.ProgID && id != 0:
 		e.Msg = fmt.Sprintf("program %d is the dispatcher of %s, not one of its programs", id, l.Name)
-		e.Remedy = "to remove the whole chain: unload -a " + l.Name
+		e.Advise("to remove the whole chain: %v", xdp.Hint{To: xdp.HintDetachAll, Interface: l.Name})
 	default:
 		e.Remedy = "loaded there: " + strings.Join(list, ", ")
 	}

@@ -149,10 +149,10 @@ func (c *commit) warnMixed(swaps []*swap) {
 		}
 		if len(with) > 0 && len(without) > 0 {
 			c.toldMixed = true // a lost race starts over
-			c.Warn(&xdp.Error{Kind: xdp.ErrSystem,
+			c.Warn((&xdp.Error{Kind: xdp.ErrSystem,
 				Msg: fmt.Sprintf("%s runs on %s already, and not on %s: was an earlier load of them interrupted?",
-					coming.Name, strings.Join(with, ", "), strings.Join(without, ", ")),
-				Remedy: "to remove one of the two that runs there now: unload IFNAME -i ID"})
+					coming.Name, strings.Join(with, ", "), strings.Join(without, ", "))}).
+				Advise("to remove one of the two that runs there now: %v", xdp.Hint{To: xdp.HintDetach}))
 		}
 	}
 }

@@ -107,9 +107,9 @@ func (c *Chain) Writable() error {
 	case c.DeviceBound:
 		return deviceBound()
 	case !protocol.Writes(c.Version):
-		return &xdp.Error{Kind: xdp.ErrVersion,
-			Msg:    fmt.Sprintf("the chain on %s has a dispatcher of version %d, and xdpmux writes versions 2 and 3", c.Interface.Name, c.Version),
-			Remedy: "upgrade the chain, which keeps its programs: xdpmux upgrade " + c.Interface.Name}
+		return (&xdp.Error{Kind: xdp.ErrVersion,
+			Msg: fmt.Sprintf("the chain on %s has a dispatcher of version %d, and xdpmux writes versions 2 and 3", c.Interface.Name, c.Version)}).
+			Advise("upgrade the chain, which keeps its programs: %v", xdp.Hint{To: xdp.HintUpgrade, Interface: c.Interface.Name})
 	}
 	return nil
 }
@@ -117,6 +117,6 @@ func (c *Chain) Writable() error {
 // deviceBound is the error of a change to a chain that is bound to a device. Its programs
 // can only move into a dispatcher that is bound to the same device.
 func deviceBound() error {
-	return &xdp.Error{Kind: xdp.ErrVersion, Msg: "the chain is bound to its device, and xdpmux can't change such a chain",
-		Remedy: "change it with the tools that made it, or unload the whole chain first: unload -a"}
+	return (&xdp.Error{Kind: xdp.ErrVersion, Msg: "the chain is bound to its device, and xdpmux can't change such a chain"}).
+		Advise("change it with the tools that made it, or unload the whole chain first: %v", xdp.Hint{To: xdp.HintDetachAll})
 }

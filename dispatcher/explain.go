@@ -53,20 +53,20 @@ func explainAttach(l device.Device, mode xdp.Mode, err error, said []string) err
 	}
 	switch {
 	case mode == xdp.ModeNative && errors.Is(err, syscall.EOPNOTSUPP):
-		return modeNotSupported(l, mode, err, "-m skb")
+		return modeNotSupported(l, mode, err).Advise("try another mode: %v", skb)
 	case mode == xdp.ModeHW && (errors.Is(err, syscall.EOPNOTSUPP) || errors.Is(err, syscall.EINVAL)):
-		return modeNotSupported(l, mode, err, "-m native or -m skb")
+		return modeNotSupported(l, mode, err).Advise("try another mode: %v or %v", xdp.Hint{To: xdp.HintMode, Mode: xdp.ModeNative}, skb)
 	}
-	return &xdp.Error{Kind: xdp.ErrSystem, Err: err,
-		Msg:    fmt.Sprintf("can't attach to %s: %s", l.Name, native.Cause(err)),
-		Remedy: "-v shows what libxdp says"}
+	return (&xdp.Error{Kind: xdp.ErrSystem, Err: err, Msg: fmt.Sprintf("can't attach to %s: %s", l.Name, native.Cause(err))}).
+		Advise("%v", xdp.Hint{To: xdp.HintLibxdpLog})
 }
 
-func modeNotSupported(l device.Device, mode xdp.Mode, err error, others string) error {
-	return &xdp.Error{Kind: xdp.ErrModeNotSupported, Err: err,
-		Msg:    fmt.Sprintf("%s can't run XDP programs in %s mode", l.Name, mode),
-		Remedy: "try another mode: " + others}
+func modeNotSupported(l device.Device, mode xdp.Mode, err error) *xdp.Error {
+	return &xdp.Error{Kind: xdp.ErrModeNotSupported, Err: err, Msg: fmt.Sprintf("%s can't run XDP programs in %s mode", l.Name, mode)}
 }
+
+// skb is the mode that every driver can do.
+var skb = xdp.Hint{To: xdp.HintMode, Mode: xdp.ModeSKB}
 
 // explainBusy finds the fault behind EBUSY and EEXIST, which the kernel answers to several
 // faults. If it is none of the others, it was a race.

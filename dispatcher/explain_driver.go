@@ -25,20 +25,20 @@ func explainDriver(l device.Device, mode xdp.Mode, err error, said []string) err
 	case errors.Is(err, syscall.ERANGE), strings.Contains(lower, "mtu"), strings.Contains(lower, "jumbo"):
 		// A veth's limit depends on the MTU of its other end.
 		e.Msg = fmt.Sprintf("the MTU of %s, or of its other end, is too large for a program without frags support; %s has %d", l.Name, l.Name, l.Mtu)
-		e.Remedy = `lower the MTU, put every program of the chain into SEC("xdp.frags"), or use -m skb`
+		e.Advise(`lower the MTU, put every program of the chain into SEC("xdp.frags"), or use %v`, skb)
 	case slices.Contains(raceWords, words), strings.HasSuffix(lower, noXDPWords):
 		return nil
 	case words == "" && (mode == xdp.ModeHW || !refusedByDriver(err)):
 		return nil
 	case words == "":
 		e.Msg = fmt.Sprintf("the driver of %s refuses an XDP program, and says no more than: %s", l.Name, native.Cause(err))
-		e.Remedy = fmt.Sprintf("dmesg may have its reason, often the number of queues or rings, which ethtool -l %s and -g %s show; or use -m skb", l.Name, l.Name)
+		e.Advise("dmesg may have its reason, often the number of queues or rings, which ethtool -l %s and -g %s show; or use %v", l.Name, l.Name, skb)
 	case queueWords().MatchString(words):
 		e.Msg = fmt.Sprintf("%s has not the queues or rings that its driver needs for XDP", l.Name)
-		e.Remedy = fmt.Sprintf("ethtool -l %s and -g %s show them, -L and -G change them; or use -m skb", l.Name, l.Name)
+		e.Advise("ethtool -l %s and -g %s show them, -L and -G change them; or use %v", l.Name, l.Name, skb)
 	default:
 		e.Msg = fmt.Sprintf("the kernel refuses an XDP program on %s", l.Name)
-		e.Remedy = "change what it names, or use -m skb"
+		e.Advise("change what it names, or use %v", skb)
 	}
 	if words != "" {
 		e.Msg += " (" + words + ")"

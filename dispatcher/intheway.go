@@ -81,15 +81,15 @@ func checkLegacy(l device.Device) error {
 }
 
 func legacyInTheWay(ifname string, program xdp.Loaded) error {
-	return &xdp.Error{Kind: xdp.ErrLegacy,
-		Msg:    fmt.Sprintf("%s has %s, attached without a dispatcher, and nothing can join that", ifname, program),
-		Remedy: "to remove it: unload -a " + ifname}
+	return (&xdp.Error{Kind: xdp.ErrLegacy,
+		Msg: fmt.Sprintf("%s has %s, attached without a dispatcher, and nothing can join that", ifname, program)}).
+		Advise("to remove it: %v", xdp.Hint{To: xdp.HintDetachAll, Interface: ifname})
 }
 
 func modeMismatch(l device.Device, mode xdp.Mode) error {
-	return &xdp.Error{Kind: xdp.ErrModeMismatch,
-		Msg:    fmt.Sprintf("the chain on %s is attached in %s mode, so nothing can join it in %s mode", l.Name, l.Mode, mode),
-		Remedy: fmt.Sprintf("use -m %s, or unload the chain first: unload -a %s", l.Mode, l.Name)}
+	return (&xdp.Error{Kind: xdp.ErrModeMismatch,
+		Msg: fmt.Sprintf("the chain on %s is attached in %s mode, so nothing can join it in %s mode", l.Name, l.Mode, mode)}).
+		Advise("use %v, or unload the chain first: %v", xdp.Hint{To: xdp.HintMode, Mode: l.Mode}, xdp.Hint{To: xdp.HintDetachAll, Interface: l.Name})
 }
 
 // chooseMode compares the mode asked for with what is attached. The kernel refuses a second

@@ -29,7 +29,7 @@ func (c *Chain) CheckNative(version int) error {
 			c.Interface.Name, c.Version, version)
 	}
 	if protocol.Writes(version) && !c.DeviceBound {
-		e.Remedy = "to have them share it: xdpmux upgrade " + c.Interface.Name
+		e.Advise("to have them share it: %v", xdp.Hint{To: xdp.HintUpgrade, Interface: c.Interface.Name})
 	}
 	return e
 }

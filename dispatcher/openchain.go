@@ -112,8 +112,8 @@ func (r *openChain) stillHeld(ifname string) error {
 		if holders := loaded.Holders(s.LinkID); len(holders) > 0 {
 			by = "it is held by " + strings.Join(holders, " and ")
 		}
-		return &xdp.Error{Kind: xdp.ErrSystem, Msg: fmt.Sprintf("the chain that was on %s stays loaded: %s", ifname, by),
-			Remedy: "it takes no packets; where its pins are seen, xdpmux clean removes them, such as with: nsenter --mount=/proc/1/ns/mnt xdpmux clean"}
+		return (&xdp.Error{Kind: xdp.ErrSystem, Msg: fmt.Sprintf("the chain that was on %s stays loaded: %s", ifname, by)}).
+			Advise("it takes no packets; where its pins are seen, %v removes them, such as after: nsenter --mount=/proc/1/ns/mnt", xdp.Hint{To: xdp.HintClean})
 	}
 	return nil
 }

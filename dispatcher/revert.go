@@ -165,9 +165,9 @@ func (c *commit) notTakenBack(s *swap, err error) error {
 	for _, id := range c.added(s) {
 		ids = append(ids, fmt.Sprint(id))
 	}
-	return &xdp.Error{Kind: xdp.ErrSystem, Err: err,
-		Msg:    fmt.Sprintf("on %s it could not be taken back, and program %s stays there: %v", s.iface.Name, strings.Join(ids, ", "), err),
-		Remedy: fmt.Sprintf("to remove one: unload %s -i ID", s.iface.Name)}
+	return (&xdp.Error{Kind: xdp.ErrSystem, Err: err,
+		Msg: fmt.Sprintf("on %s it could not be taken back, and program %s stays there: %v", s.iface.Name, strings.Join(ids, ", "), err)}).
+		Advise("to remove one: %v", xdp.Hint{To: xdp.HintDetach, Interface: s.iface.Name})
 }
 
 // unanswered is the error of a swap that the kernel gave no answer to, now that the swap has

@@ -150,5 +150,6 @@ func explainStatus(l device.Device, err error) error {
 	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EACCES):
 		return privilege.Explain(err)
 	}
-	return &xdp.Error{Kind: xdp.ErrSystem, Err: err, Msg: fmt.Sprintf("can't read the chain on %s: %s", l.Name, native.Cause(err)), Remedy: "-v shows what libxdp says"}
+	return (&xdp.Error{Kind: xdp.ErrSystem, Err: err, Msg: fmt.Sprintf("can't read the chain on %s: %s", l.Name, native.Cause(err))}).
+		Advise("%v", xdp.Hint{To: xdp.HintLibxdpLog})
 }

@@ -145,9 +145,9 @@ func (s *swap) outcome(wanted uint32, err error) error {
 	case errors.Is(lookErr, xdp.ErrNoInterface):
 		return lookErr
 	case lookErr != nil:
-		return &xdp.Error{Kind: xdp.ErrSystem, Err: errors.Join(errUnclear, err, lookErr),
-			Msg:    fmt.Sprintf("can't tell whether the chain on %s was changed: %s", s.iface.Name, native.Cause(err)),
-			Remedy: "xdpmux status shows what runs, and xdpmux clean removes pins that are left"}
+		return (&xdp.Error{Kind: xdp.ErrSystem, Err: errors.Join(errUnclear, err, lookErr),
+			Msg: fmt.Sprintf("can't tell whether the chain on %s was changed: %s", s.iface.Name, native.Cause(err))}).
+			Advise("%v shows what runs, and %v removes pins that are left", xdp.Hint{To: xdp.HintStatus}, xdp.Hint{To: xdp.HintClean})
 	case (errors.Is(err, syscall.EEXIST) || errors.Is(err, syscall.EBUSY)) && now.ProgID != s.iface.ProgID:
 		return errLostRace
 	case now.ProgID == wanted:
@@ -215,8 +215,9 @@ func finish(warn func(error), swaps ...*swap) {
 }
 
 func (s *swap) pinsLeft(id uint32, err error) error {
-	return &xdp.Error{Kind: xdp.ErrSystem, Err: err, Remedy: "xdpmux clean removes them once that is possible",
-		Msg: fmt.Sprintf("the pins of the chain that was on %s are left in %s: %v", s.iface.Name, protocol.PinDir(s.iface.Index, id), err)}
+	return (&xdp.Error{Kind: xdp.ErrSystem, Err: err,
+		Msg: fmt.Sprintf("the pins of the chain that was on %s are left in %s: %v", s.iface.Name, protocol.PinDir(s.iface.Index, id), err)}).
+		Advise("%v removes them once that is possible", xdp.Hint{To: xdp.HintClean})
 }
 
 func unpin(ifindex int, id uint32) error {

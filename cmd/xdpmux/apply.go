@@ -26,7 +26,7 @@ func apply(c *cli.Context, out *output.Printer) error {
 		_, err := plan(c, out)
 		return err
 	}
-	state, opts, err := readState(c)
+	state, opts, err := readState(c, out)
 	if err != nil {
 		return err
 	}

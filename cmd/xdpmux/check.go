@@ -40,6 +40,9 @@ func checkMachine(c *cli.Context, out *output.Printer) error {
 	if err := c.Context.Err(); err != nil {
 		return err
 	}
+	for i, c := range checks {
+		checks[i].Remedy = out.Remedy(c.Remedy, c.Hints)
+	}
 	if c.Bool("json") {
 		if err := out.PrintJSON(checks); err != nil {
 			return err

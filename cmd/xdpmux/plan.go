@@ -44,7 +44,7 @@ func stateFlags() []cli.Flag {
 
 // plan shows what is to be done and says whether that is anything.
 func plan(c *cli.Context, out *output.Printer) (changes bool, err error) {
-	state, opts, err := readState(c)
+	state, opts, err := readState(c, out)
 	if err != nil {
 		return false, err
 	}
@@ -58,7 +58,8 @@ func plan(c *cli.Context, out *output.Printer) (changes bool, err error) {
 	return changes, printPlans(c, out, plans)
 }
 
-func readState(c *cli.Context) (*desired.State, desired.Options, error) {
+func readState(c *cli.Context, out *output.Printer) (*desired.State, desired.Options, error) {
+	out.InFull = true
 	opts := desired.Options{Prune: c.Bool("prune"), Adopt: c.Bool("adopt")}
 	files := append(c.StringSlice("file"), c.Args().Slice()...)
 	if len(files) == 0 {

@@ -49,9 +49,7 @@ func noteNative(out *output.Printer, chains []*dispatcher.Chain) {
 		var e *xdp.Error
 		if errors.As(c.CheckNative(version), &e) {
 			out.Say("xdpmux: note: ", e.Msg)
-			if e.Remedy != "" {
-				out.Say("  ", e.Remedy)
-			}
+			out.Advise(e)
 		}
 		if c.NativeLocked {
 			out.Say("xdpmux: note: ", fmt.Sprintf("tools of libxdp before 1.5.5 can't change the chain on %s: a program in it changes packet data", c.Interface.Name))
@@ -95,7 +93,7 @@ func unread(chains []*dispatcher.Chain) error {
 		Msg: fmt.Sprintf("the programs of %d interfaces can't be read", len(errs))}
 	var first *xdp.Error
 	if errors.As(errs[0], &first) {
-		e.Remedy = first.Remedy
+		e.Remedy, e.Hints = first.Remedy, first.Hints
 	}
 	return e
 }

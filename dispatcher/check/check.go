@@ -20,10 +20,12 @@ import (
 
 // Check is one thing that chains need, and whether it is there.
 type Check struct {
-	Name   string `json:"name"`
+	Name   string `json:"name"` // such as "bpffs"
 	State  State  `json:"state"`
-	Detail string `json:"detail"`
-	Remedy string `json:"remedy,omitempty"` // what to do; empty if nothing is to be done
+	Detail string `json:"detail"`           // what was found
+	Remedy string `json:"remedy,omitempty"` // what to do; empty where nothing is to be done
+
+	Hints []xdp.Hint `json:"-"` // those of Remedy, in its order; see xdp.RemedyWith
 }
 
 // State says what a check has found.
@@ -52,7 +54,14 @@ func ok(name, format string, args ...any) Check {
 	return Check{Name: name, State: OK, Detail: fmt.Sprintf(format, args...)}
 }
 
-// found returns a Check: OK if err is nil, otherwise the given state with the error's text.
+func limited(name, detail, remedy string, hints ...any) Check {
+	c := Check{Name: name, State: Limited, Detail: detail}
+	c.Remedy, c.Hints = xdp.Remedy(remedy, hints...)
+	return c
+}
+
+// found returns ok with detail if err is nil, otherwise a check in the given state with
+// the error's text. The error's remedy, if it has one, comes before the given remedy.
 func found(name, detail string, state State, remedy string, err error) Check {
 	if err == nil {
 		return ok(name, "%s", detail)
@@ -60,7 +69,7 @@ func found(name, detail string, state State, remedy string, err error) Check {
 	c := Check{Name: name, State: state, Detail: strings.TrimPrefix(err.Error(), "no dispatcher possible: "), Remedy: remedy}
 	var e *xdp.Error
 	if errors.As(err, &e) && e.Remedy != "" {
-		c.Remedy = e.Remedy
+		c.Remedy, c.Hints = e.Remedy, e.Hints
 	}
 	return c
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
-// Interface finds out whether a chain can be on an interface, and what is
-// there. Errors: [xdp.ErrNoInterface].
+// Interface finds out whether a chain can be on an interface: what its driver and its MTU
+// allow, and whether what is attached takes another program. Errors: [xdp.ErrNoInterface].
 func Interface(ctx context.Context, ifname string) ([]Check, error) {
 	l, err := device.ByName(ifname)
 	if err != nil {
@@ -43,13 +43,15 @@ func checkDriver(l device.Device) Check {
 	return ok("driver", "%s", unix.ByteSliceToString(info.Driver[:]))
 }
 
+// skb is the mode that goes on every interface.
+var skb = xdp.Hint{To: xdp.HintMode, Mode: xdp.ModeSKB}
+
 func checkNative(f *Features) Check {
 	switch {
 	case f == nil:
 		return ok("native mode", "unknown: kernels before 6.3 don't tell; loading a program does")
 	case !f.XDP.Has(FeatureBasic):
-		return Check{Name: "native mode", State: Limited, Detail: "the driver has no XDP",
-			Remedy: "use -m skb, which every driver takes and which is slower"}
+		return limited("native mode", "the driver has no XDP", "use %v, which every driver takes and which is slower", skb)
 	}
 	return ok("native mode", "the driver has XDP")
 }
@@ -63,11 +65,11 @@ func checkMTU(l device.Device, f *Features) Check {
 	case l.Mtu <= pageMTU:
 		return ok("mtu", "%d", l.Mtu)
 	case f != nil && !f.XDP.Has(FeatureRxSG):
-		return Check{Name: "mtu", State: Limited, Detail: fmt.Sprintf("%d, and the driver doesn't hand packets of several buffers to programs", l.Mtu),
-			Remedy: "lower the MTU, or use -m skb"}
+		return limited("mtu", fmt.Sprintf("%d, and the driver doesn't hand packets of several buffers to programs", l.Mtu),
+			"lower the MTU, or use %v", skb)
 	}
-	return Check{Name: "mtu", State: Limited, Detail: fmt.Sprintf("%d, for which every program of the chain needs frags support", l.Mtu),
-		Remedy: `put the programs into SEC("xdp.frags"), lower the MTU, or use -m skb`}
+	return limited("mtu", fmt.Sprintf("%d, for which every program of the chain needs frags support", l.Mtu),
+		`put the programs into SEC("xdp.frags"), lower the MTU, or use %v`, skb)
 }
 
 // checkAttached says what is on the interface, and whether a program can join it.
@@ -84,7 +86,7 @@ func checkAttached(ctx context.Context, l device.Device) Check {
 	}
 	switch {
 	case c.Problem != "":
-		return Check{Name: "attached", State: Limited, Detail: c.Problem, Remedy: "unload -a " + l.Name + ", and load the chain anew"}
+		return limited("attached", c.Problem, "%v, and load the chain anew", xdp.Hint{To: xdp.HintDetachAll, Interface: l.Name})
 	case c.Dispatcher == nil:
 		return ok("attached", "an offloaded program")
 	}

@@ -121,13 +121,13 @@ func possible(chain *dispatcher.Chain, mode xdp.Mode, want []*wanted, steps []St
 	case chain.Link != 0 && (blocked || len(steps) > 0):
 		return chain.Held()
 	case blocked:
-		return &xdp.Error{Kind: xdp.ErrLegacy,
-			Msg:    fmt.Sprintf("%s has %v, attached without a dispatcher, and nothing can join that", name, chain.Legacy),
-			Remedy: "to remove it: xdpmux unload -a " + name}
+		return (&xdp.Error{Kind: xdp.ErrLegacy,
+			Msg: fmt.Sprintf("%s has %v, attached without a dispatcher, and nothing can join that", name, chain.Legacy)}).
+			Advise("to remove it: %v", xdp.Hint{To: xdp.HintDetachAll, Interface: name})
 	case chain.Dispatcher != nil && len(want) > 0 && mode != xdp.ModeUnspecified && *chain.Mode != mode:
-		return &xdp.Error{Kind: xdp.ErrModeMismatch,
-			Msg:    fmt.Sprintf("the chain on %s is attached in %s mode, and the file wants %s", name, *chain.Mode, mode),
-			Remedy: fmt.Sprintf("say mode: %s in the file, or unload the chain first: xdpmux unload -a %s", *chain.Mode, name)}
+		return (&xdp.Error{Kind: xdp.ErrModeMismatch,
+			Msg: fmt.Sprintf("the chain on %s is attached in %s mode, and the file wants %s", name, *chain.Mode, mode)}).
+			Advise("say mode: %s in the file, or unload the chain first: %v", *chain.Mode, xdp.Hint{To: xdp.HintDetachAll, Interface: name})
 	}
 	if n := programsAfter(chain, steps); n > xdp.MaxPrograms {
 		return &xdp.Error{Kind: xdp.ErrChainFull,

@@ -136,7 +136,6 @@ func checkCPUMap(mode xdp.Mode, release string) error {
 	if mode != xdp.ModeSKB || major > 5 || major == 5 && minor >= 15 {
 		return nil
 	}
-	return &xdp.Error{Kind: xdp.ErrKernel,
-		Msg:    fmt.Sprintf("Linux %s can't redirect packets to CPUs in skb mode, it would drop them", release),
-		Remedy: "it takes Linux 5.15 or newer, or a driver that can do native mode: -m native"}
+	return (&xdp.Error{Kind: xdp.ErrKernel, Msg: fmt.Sprintf("Linux %s can't redirect packets to CPUs in skb mode, it would drop them", release)}).
+		Advise("it takes Linux 5.15 or newer, or a driver that can do it in %v", xdp.Hint{To: xdp.HintMode, Mode: xdp.ModeNative})
 }

@@ -96,7 +96,8 @@ func explainTracing(file, name string, err error) error {
 	if permission := privilege.Explain(err); permission != err {
 		return permission
 	}
-	return &xdp.Error{Kind: xdp.ErrSystem, Err: err, Msg: fmt.Sprintf("can't attach program %q of %s: %s", name, file, native.Cause(err)), Remedy: "-vv shows libbpf's own words"}
+	return (&xdp.Error{Kind: xdp.ErrSystem, Err: err, Msg: fmt.Sprintf("can't attach program %q of %s: %s", name, file, native.Cause(err))}).
+		Advise("%v", xdp.Hint{To: xdp.HintLibbpfLog})
 }
 
 // Close detaches the program. It is idempotent.

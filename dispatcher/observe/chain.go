@@ -1,8 +1,6 @@
 package observe
 
 import (
-	"fmt"
-
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
@@ -36,6 +34,6 @@ func notEmpty(c *dispatcher.Chain) error {
 	if main(c) != nil {
 		return nil
 	}
-	return &xdp.Error{Kind: xdp.ErrNoProgram,
-		Msg: "no XDP program is loaded on " + c.Interface.Name, Remedy: fmt.Sprintf("load one: xdpmux load %s <file>", c.Interface.Name)}
+	return (&xdp.Error{Kind: xdp.ErrNoProgram, Msg: "no XDP program is loaded on " + c.Interface.Name}).
+		Advise("load one: %v", xdp.Hint{To: xdp.HintAttach, Interface: c.Interface.Name})
 }

@@ -165,13 +165,13 @@ func explain(to xdp.Loaded, err error) error {
 		return &xdp.Error{Kind: xdp.ErrNoProgram, Err: err, Msg: fmt.Sprintf("program %d is gone", to.ID)}
 	case dispatcher.VerifierLog(err) != "":
 	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EOPNOTSUPP), errors.Is(err, syscall.ENOTSUP):
-		return &xdp.Error{Kind: xdp.ErrKernel, Err: err,
-			Msg:    fmt.Sprintf("the kernel can't trace running programs with fentry and fexit (%s)", reason),
-			Remedy: "xdpmux check says what the system lacks; it takes root, a kernel from 5.5 on with BTF, and the BPF JIT"}
+		return (&xdp.Error{Kind: xdp.ErrKernel, Err: err,
+			Msg: fmt.Sprintf("the kernel can't trace running programs with fentry and fexit (%s)", reason)}).
+			Advise("%v says what the system lacks; it takes root, a kernel from 5.5 on with BTF, and the BPF JIT", xdp.Hint{To: xdp.HintCheck})
 	}
-	return &xdp.Error{Kind: xdp.ErrKernel, Err: err,
-		Msg:    fmt.Sprintf("the kernel refused to trace program %d (%s): %s", to.ID, to.Name, reason),
-		Remedy: "-v shows the verifier's words"}
+	return (&xdp.Error{Kind: xdp.ErrKernel, Err: err,
+		Msg: fmt.Sprintf("the kernel refused to trace program %d (%s): %s", to.ID, to.Name, reason)}).
+		Advise("%v", xdp.Hint{To: xdp.HintVerifierLog})
 }
 
 // tooMany explains E2BIG: the kernel attaches 38 tracing programs to a program at most
@@ -179,7 +179,7 @@ func explain(to xdp.Loaded, err error) error {
 func tooMany(to xdp.Loaded, err error) error {
 	return &xdp.Error{Kind: xdp.ErrKernel, Err: err,
 		Msg:    fmt.Sprintf("program %d (%s) has too many observers already: the kernel takes no further one", to.ID, to.Name),
-		Remedy: "end another stats, top or trace of it, or another tracing tool; bpftool prog lists their programs, of type tracing"}
+		Remedy: "end another observer of it, or another tracing tool; bpftool prog lists their programs, of type tracing"}
 }
 
 // passing says whether what kept a program from being observed may go away by itself.

@@ -17,8 +17,6 @@ type Value interface {
 	json.Marshaler
 }
 
-// The values. A Raw is bytes that no type explains. A Text is an array of char that holds a string.
-// An Address is an IP address, which C calls __be32, in_addr or in6_addr.
 type (
 	// Uint64 is an unsigned integer of any size.
 	Uint64 uint64

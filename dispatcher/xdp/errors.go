@@ -7,6 +7,7 @@ type Error struct {
 	Kind   error  // one of the Err variables of this package, for errors.Is
 	Msg    string // what is wrong
 	Remedy string // what to do about it; empty where there is nothing to say
+	Hints  []Hint // those of Remedy, in its order; see RemedyWith
 	Err    error  // the failure behind it, such as that of a C call; may be nil
 }
 

@@ -79,7 +79,7 @@ func TestTooManyObservers(t *testing.T) {
 	defer o.Close()
 	p := rowOf(t, o.Read().Chains[0], second.ID)
 	var why *xdp.Error
-	if !errors.As(p.Blind, &why) || !strings.Contains(why.Msg, "too many observers") || !strings.Contains(why.Remedy, "end another stats") {
+	if !errors.As(p.Blind, &why) || !strings.Contains(why.Msg, "too many observers") || !strings.Contains(why.Remedy, "end another observer") {
 		t.Fatalf("step1: %v", p.Blind)
 	}
 	if _, err := observe.OpenLive(context.Background(), v.Name, observe.Filter{}); err == nil || !strings.Contains(err.Error(), "too many observers") {

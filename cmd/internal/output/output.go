@@ -16,7 +16,8 @@ import (
 // Printer is where a command prints: facts to stdout, diagnostics to stderr.
 type Printer struct {
 	Stdout, Stderr io.Writer
-	Verbosity      int // how often -v was given
+	Verbosity      int  // how often -v was given
+	InFull         bool // remedies name other commands with the program's name before
 }
 
 // New prints there, and keeps the first error of writing to stdout.
@@ -87,9 +88,14 @@ func (o *Printer) Warn(format string, args ...any) {
 // WarnOf warns of what a change will bring.
 func (o *Printer) WarnOf(err error) {
 	o.Warn("%v", err)
+	o.Advise(err)
+}
+
+// Advise prints what to do about an error, if there is something to say.
+func (o *Printer) Advise(err error) {
 	var e *xdp.Error
 	if errors.As(err, &e) && e.Remedy != "" {
-		o.Say("  ", e.Remedy)
+		o.Say("  ", o.Remedy(e.Remedy, e.Hints))
 	}
 }
 
@@ -128,14 +134,9 @@ func (o *Printer) PrintError(err error) {
 			o.Say("  | ", line)
 		}
 	}
+	o.Advise(err)
 	var e *xdp.Error
-	if !errors.As(err, &e) {
-		return
-	}
-	if e.Remedy != "" {
-		o.Say("  ", e.Remedy)
-	}
-	if o.Verbosity > 0 && e.Err != nil {
+	if o.Verbosity > 0 && errors.As(err, &e) && e.Err != nil {
 		o.Say("  cause: ", e.Err.Error())
 	}
 }

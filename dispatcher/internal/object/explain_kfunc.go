@@ -22,9 +22,9 @@ func ExplainKernelFunctions(o *Program, err error) error {
 	}
 	missing := missingFunctions(functions, "/sys/kernel/btf")
 	if len(missing) == 0 {
-		return &xdp.Error{Kind: xdp.ErrKernel, Err: err,
-			Msg:    fmt.Sprintf("%s calls %s, which this kernel has in another shape, perhaps", o.Called, strings.Join(functions, ", ")),
-			Remedy: "declare them as this kernel does (bpftool btf dump file /sys/kernel/btf/vmlinux format c); -vv shows libbpf's own words"}
+		return (&xdp.Error{Kind: xdp.ErrKernel, Err: err,
+			Msg: fmt.Sprintf("%s calls %s, which this kernel has in another shape, perhaps", o.Called, strings.Join(functions, ", "))}).
+			Advise("declare them as this kernel does (bpftool btf dump file /sys/kernel/btf/vmlinux format c); %v", xdp.Hint{To: xdp.HintLibbpfLog})
 	}
 	e := &xdp.Error{Kind: xdp.ErrKernel, Err: err,
 		Msg:    fmt.Sprintf("%s calls %s, which this kernel doesn't have", o.Called, strings.Join(missing, ", ")),

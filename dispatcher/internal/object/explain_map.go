@@ -24,10 +24,10 @@ func ExplainPinnedMaps(o *Program, err error) error {
 		if infoErr != nil || layoutOf(m) == layoutOfInfo(info) {
 			continue
 		}
-		return &xdp.Error{Kind: xdp.ErrObject, Err: err,
-			Msg: fmt.Sprintf("the map pinned at %s is not like the map %q of %s", path, m.Name(), o.Called),
-			Remedy: fmt.Sprintf("remove the pin if nothing needs it, or choose another --pin-path; pinned: %s; needed: %s",
-				layoutOfInfo(info), layoutOf(m))}
+		return (&xdp.Error{Kind: xdp.ErrObject, Err: err,
+			Msg: fmt.Sprintf("the map pinned at %s is not like the map %q of %s", path, m.Name(), o.Called)}).
+			Advise("remove the pin if nothing needs it, or choose another %v; pinned: %s; needed: %s",
+				xdp.Hint{To: xdp.HintPinPath}, layoutOfInfo(info), layoutOf(m))
 	}
 	return nil
 }

@@ -18,8 +18,7 @@ func explainObject(file string, err error) error {
 	var refused *objectfile.Error
 	if !errors.As(err, &refused) {
 		e.Msg = fmt.Sprintf("libbpf can't read %s: %s", file, native.Cause(err))
-		e.Remedy = "-vv shows libbpf's own words"
-		return e
+		return e.Advise("%v", xdp.Hint{To: xdp.HintLibbpfLog})
 	}
 	switch refused.Fault {
 	case objectfile.ErrNotELF:

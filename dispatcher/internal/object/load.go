@@ -97,9 +97,9 @@ func (o *Program) explainLoad(err error) error {
 	if log := o.Obj.VerifierLog(); log != "" && !errors.Is(err, syscall.EPERM) {
 		explained = ExplainVerifier(o, log, err)
 	} else {
-		explained = &xdp.Error{Kind: xdp.ErrSystem, Err: err,
-			Msg:    fmt.Sprintf("can't load program %q of %s: %s", o.Bpf.Name(), o.Called, native.Cause(err)),
-			Remedy: "-vv shows libbpf's own words"}
+		explained = (&xdp.Error{Kind: xdp.ErrSystem, Err: err,
+			Msg: fmt.Sprintf("can't load program %q of %s: %s", o.Bpf.Name(), o.Called, native.Cause(err))}).
+			Advise("%v", xdp.Hint{To: xdp.HintLibbpfLog})
 	}
 	if errors.Is(err, syscall.EINVAL) {
 		return CantHost{Err: explained}

@@ -43,7 +43,8 @@ const unnamed = "the object in memory"
 // Open opens the object, picks the program and sets it up as p says.
 func Open(ctx context.Context, p xdp.Program) (_ *Program, err error) {
 	if p.Section != "" && p.Name != "" {
-		return nil, &xdp.Error{Kind: xdp.ErrInvalid, Msg: "both a section and a program name are given", Remedy: "give only one of --section and --prog-name"}
+		return nil, (&xdp.Error{Kind: xdp.ErrInvalid, Msg: "both a section and a program name are given"}).
+			Advise("give only one of %v and %v", xdp.Hint{To: xdp.HintSection}, xdp.Hint{To: xdp.HintName})
 	}
 	if p.File == "" && p.Data == nil {
 		return nil, &xdp.Error{Kind: xdp.ErrInvalid, Msg: "a program without an object", Remedy: "give its File or its Data"}

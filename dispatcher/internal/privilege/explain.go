@@ -14,12 +14,10 @@ func Explain(err error) error {
 	if !errors.Is(err, syscall.EPERM) && !errors.Is(err, syscall.EACCES) {
 		return err
 	}
-	e := &xdp.Error{Kind: xdp.ErrPermission, Err: err, Msg: "the kernel refused permission", Remedy: "-v shows what was refused"}
 	if missing := Missing(); len(missing) > 0 {
-		e.Msg = "permission denied: " + strings.Join(missing, ", ") + " missing"
-		e.Remedy = Remedy()
+		return &xdp.Error{Kind: xdp.ErrPermission, Err: err, Msg: "permission denied: " + strings.Join(missing, ", ") + " missing", Remedy: Remedy()}
 	}
-	return e
+	return (&xdp.Error{Kind: xdp.ErrPermission, Err: err, Msg: "the kernel refused permission"}).Advise("%v", xdp.Hint{To: xdp.HintCause})
 }
 
 // Denied is what [Explain] says of err if a capability is missing, and nil otherwise.
