@@ -33,10 +33,9 @@ type captureFile struct {
 // maxSpool is how much of a pipe is kept in a temporary file, to be read twice.
 const maxSpool = 1 << 30
 
-// openCapture looks at every packet of a capture, and only then returns it: the programs'
-// maps change with each packet that runs, so a fault in the middle would leave half a
-// replay behind. Packets that run have observe.MinLen to maxLen bytes. The name - is
-// standard input.
+// openCapture looks at every packet of a capture before it returns. Each packet that runs
+// changes the programs' maps, so a fault in the middle would leave half a replay behind.
+// Packets that run have observe.MinLen to maxLen bytes. The name - is standard input.
 func openCapture(ctx context.Context, name string, maxLen int) (*captureFile, error) {
 	return cmdline.Interruptible(ctx, func() (*captureFile, error) { return lookAtCapture(ctx, name, maxLen) })
 }
@@ -161,8 +160,8 @@ func (c *captureFile) warn(out *output.Printer) {
 	}
 }
 
-// each calls f with every Ethernet frame and its number in the file, from 1. The data is
-// f's until it returns.
+// each calls f with every Ethernet frame and its number in the file, from 1. f may use the
+// data until it returns.
 func (c *captureFile) each(ctx context.Context, f func(n int, p capture.Packet) error) error {
 	return c.read(ctx, c.part, func(n int, p capture.Packet) error {
 		if p.LinkType != capture.Ethernet {

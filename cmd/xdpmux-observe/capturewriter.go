@@ -17,7 +17,7 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
-// captureWriter writes a pcapng file. It has its name only when all is written.
+// captureWriter writes a pcapng file. The file gets its name when all is written.
 type captureWriter struct {
 	name  string
 	part  string // what it is called until then; empty: a pipe or device, written as it is
@@ -115,8 +115,8 @@ type verdictFiles struct {
 	files map[string]*captureWriter
 }
 
-// newVerdictFiles looks before the first packet whether its files can be written: over
-// none that is there, and never over the input, which --force doesn't mean.
+// newVerdictFiles finds out before the first packet whether the files can be written. It
+// refuses to replace a file that is there, unless by force, and the input in any case.
 func newVerdictFiles(dir string, force bool, input *os.File) (*verdictFiles, error) {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return nil, &xdp.Error{Kind: xdp.ErrInvalid, Err: err, Msg: fmt.Sprintf("can't make directory %s: %v", dir, errors.Unwrap(err))}
@@ -155,8 +155,8 @@ func (v *verdictFiles) write(verdict string, at time.Time, data []byte, length i
 	return w.write(at, data, length)
 }
 
-// finish leaves the files of the verdicts that were given, and none of an earlier trace
-// for the others.
+// finish gives their names to the files of the verdicts that were given. It removes those
+// that an earlier trace has left for the others.
 func (v *verdictFiles) finish() error {
 	var errs []error
 	for _, verdict := range observe.VerdictNames() {

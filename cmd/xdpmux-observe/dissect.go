@@ -13,7 +13,7 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
 )
 
-// dissector describes packets. What it needs for one, it uses for the next again.
+// dissector describes packets. It uses the same memory for each of them.
 type dissector struct {
 	decoders gopacket.DecodingLayerSparse
 	words    []byte
@@ -35,7 +35,7 @@ func newDissector() *dissector {
 func (d *dissector) SetTruncated() { d.cut = true }
 
 // summary describes a packet in a few words, such as
-// "VLAN 5 IPv4 TCP 192.0.2.1:10000 > 192.0.2.2:443". They are good until the next.
+// "VLAN 5 IPv4 TCP 192.0.2.1:10000 > 192.0.2.2:443". The result is good until the next call.
 func (d *dissector) summary(data []byte) []byte {
 	d.words, d.cut = d.words[:0], false
 	var src, dst netip.Addr
@@ -147,7 +147,8 @@ func (d *dissector) portEnds(src, dst netip.Addr, srcPort, dstPort uint16) []byt
 	return d.words
 }
 
-// address is invalid for what is no IP address, such as ARP's of other protocols.
+// address is the IP address that b holds. It is invalid if that is none, as in ARP for
+// another protocol.
 func address(ip net.IP) netip.Addr {
 	a, _ := netip.AddrFromSlice(ip)
 	return a

@@ -1,4 +1,5 @@
-// Command xdpmux-observe is stats, top and trace of xdpmux, which starts it for them.
+// Command xdpmux-observe has the commands stats, top and trace of xdpmux, which starts it
+// for them.
 package main
 
 import (

@@ -68,8 +68,8 @@ func (m metrics) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-// scrape adds up what has the same labels, such as those of an interface that is gone
-// and of another one that got its name: Prometheus takes no series twice.
+// scrape adds up what has the same labels, as Prometheus takes no series twice. So it is
+// where an interface is gone and another one has got its name.
 type scrape struct {
 	counters   map[string]*counter
 	order      []string // of the counters
@@ -89,8 +89,8 @@ func (s *scrape) send(metric prometheus.Metric, err error) {
 	}
 }
 
-// valid makes labels of names, in which the kernel allows any byte. People read scrapes
-// too, so that nothing is in them that a terminal can't print.
+// valid makes labels of names. The kernel allows any byte in a name. People read scrapes
+// too, so a label has nothing that a terminal can't print.
 func valid(names []string) []string {
 	labels := make([]string, len(names))
 	for i, name := range names {
@@ -128,8 +128,8 @@ func (s *scrape) times(d *prometheus.Desc, t *observe.Times, names ...string) {
 	s.send(prometheus.NewConstHistogram(d, t.Packets, t.Total.Seconds(), buckets, labels...))
 }
 
-// chain takes in what one interface's programs have done. What became of its packets is
-// known if what is on it now can be observed.
+// chain takes in what one interface's programs have done. It tells what became of the
+// packets only if the program that is on the interface now can be observed.
 func (s *scrape) chain(c observe.Chain) {
 	known, ends := true, false
 	for _, p := range c.Programs {
@@ -216,7 +216,8 @@ const indexPage = `<!DOCTYPE html>
 <p>What the XDP programs of this host do to packets: <a href="metrics">metrics</a> for Prometheus.</p>
 `
 
-// newMetricsServer has an end for whoever reads or writes slowly, or not at all.
+// newMetricsServer is a server that gives up on clients that read or write slowly, or not
+// at all.
 func newMetricsServer(registry *prometheus.Registry) *http.Server {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError}))

@@ -119,8 +119,8 @@ func statsOf(before, now *observe.Snapshot) statsJSON {
 	return s
 }
 
-// findProgram is what p was in an earlier snapshot: nothing yet, if it is new. The
-// dispatcher stays the same row, whatever its id.
+// findProgram is what p was in an earlier snapshot. It is the zero Program if p is new. A
+// dispatcher is the same row as the one before it, whatever its id.
 func findProgram(chains []observe.Chain, on xdp.Interface, p observe.Program) observe.Program {
 	for _, c := range chains {
 		if c.Interface.Index != on.Index {
@@ -181,7 +181,7 @@ func renderStats(w io.Writer, s statsJSON, opts observe.Options) error {
 }
 
 func renderChainStats(w io.Writer, c chainStats, opts observe.Options) error {
-	// Numbers stand to the right, and so would names: they are filled up first.
+	// The columns are aligned to the right, which is for numbers. Names are filled up.
 	width := len("  XDP_REDIRECT")
 	for _, p := range c.Programs {
 		width = max(width, utf8.RuneCountInString(shownName(p)))

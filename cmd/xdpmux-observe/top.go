@@ -95,8 +95,8 @@ func (s *topScreen) run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("top: %w", err)
 	}
-	// tcell leaves the terminal so that nobody who reads from it waits, a shell's script
-	// included, and can't go on itself with that.
+	// tcell leaves the terminal non-blocking: whoever reads from it next, such as a shell's
+	// script, fails, and so does tcell after a suspend.
 	defer setFlags(flags)
 	setFlags(flags &^ unix.O_NONBLOCK)
 	tcell.SetEncodingFallback(tcell.EncodingFallbackASCII) // of character sets that it doesn't have
@@ -158,8 +158,8 @@ func (s *topScreen) run(ctx context.Context) error {
 	}
 }
 
-// suspend gives the terminal back and stops the process, with whom it was started, until
-// a shell continues it. flags are those that its standard input had.
+// suspend gives the terminal back and stops the process group until a shell continues it.
+// flags are those that standard input had at the start.
 func suspend(terminal tcell.Screen, flags int) error {
 	if err := terminal.Suspend(); err != nil {
 		return err
@@ -173,7 +173,7 @@ func suspend(terminal tcell.Screen, flags int) error {
 	}
 	select {
 	case <-continued:
-	case <-time.After(stopLimit): // the kernel stops nobody whom no shell could continue
+	case <-time.After(stopLimit): // the kernel doesn't stop a group that no shell could continue
 	}
 	setFlags(flags &^ unix.O_NONBLOCK)
 	return terminal.Resume()
@@ -183,8 +183,7 @@ func suspend(terminal tcell.Screen, flags int) error {
 // others use too (F_SETFL of fcntl(2), which can't fail for these).
 func setFlags(flags int) { _, _ = unix.FcntlInt(os.Stdin.Fd(), unix.F_SETFL, flags) }
 
-// stopLimit is longer than it takes until a process is stopped that has sent itself the
-// signal.
+// stopLimit is longer than it takes a process to stop after it has sent itself the signal.
 const stopLimit = 500 * time.Millisecond
 
 func (s *topScreen) tooSmall() bool { return s.width < topMinWidth || s.height < topMinHeight }

@@ -163,8 +163,8 @@ func (s *topScreen) rows(columns []topColumn) []topRow {
 // needs them.
 const minName, maxName = 12, 24
 
-// table is the table's head and lines. Columns that don't fit are left out: the keys left
-// and right say which is the first.
+// table is the table's head and lines. It leaves out columns that don't fit; the keys left
+// and right choose the first one.
 func (s *topScreen) table() (head string, lines []string) {
 	columns := s.columns()
 	rows := s.rows(columns)

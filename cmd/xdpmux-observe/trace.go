@@ -99,7 +99,7 @@ func tracePcap(c *cli.Context, out *output.Printer) (err error) {
 	return p.totals()
 }
 
-// verdictName is the name of what may be no verdict.
+// verdictName is the name of a number that may be no verdict.
 func verdictName(v xdp.Verdict) string {
 	return observe.VerdictNames()[min(int(v), observe.Other)]
 }
@@ -136,8 +136,8 @@ type tracePrinter struct {
 	line     []byte
 }
 
-// way is what packets with the same verdicts have in common, of which there are
-// few: the end of their line, and where they count.
+// way is what packets with the same verdicts have in common: the end of their line, and
+// the totals that they count in. There are few ways.
 type way struct {
 	line     []byte
 	verdicts []*uint64
@@ -170,8 +170,8 @@ func (p *tracePrinter) total(l xdp.Loaded) *traceTotal {
 	return p.programs[len(p.programs)-1]
 }
 
-// print prints packet n, which had that length when it came, or was cut to it from its
-// whole one.
+// print prints packet n. whole is its length on the wire, and length that of what there is
+// of it.
 func (p *tracePrinter) print(n int, t *observe.Trace, summary []byte, length, whole int) error {
 	way, err := p.wayOf(t)
 	if err != nil {
@@ -190,8 +190,8 @@ func (p *tracePrinter) print(n int, t *observe.Trace, summary []byte, length, wh
 	return err
 }
 
-// appendJSON begins a line: encoding/json would take as long for it as the packet for
-// its way. The words of a summary are plain ASCII.
+// appendJSON begins a line. It doesn't use encoding/json, which would take as long for the
+// line as the packet for its way. The words of a summary are plain ASCII.
 func appendJSON(line []byte, n int, at time.Time, summary []byte, length, whole int) []byte {
 	line = strconv.AppendInt(append(line, `{"packet":`...), int64(n), 10)
 	line = at.AppendFormat(append(line, `,"time":"`...), time.RFC3339Nano)

@@ -42,7 +42,7 @@ func traceLive(c *cli.Context, out *output.Printer) (err error) {
 		if file, err = createCapture(c.String("write"), c.Bool("force")); err != nil {
 			return err
 		}
-		// What has been on the wire doesn't come again: it stays whatever ends the trace.
+		// What was on the wire doesn't come again. So the file stays, whatever ends the trace.
 		defer func() { err = errors.Join(err, file.finish()) }()
 	}
 	d := newDissector()

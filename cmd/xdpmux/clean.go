@@ -60,7 +60,7 @@ func clean(c *cli.Context, out *output.Printer) error {
 
 // cleanedJSON is the shape of clean --json.
 type cleanedJSON struct {
-	Removed []string   `json:"removed"` // or to be removed
+	Removed []string   `json:"removed"` // with --dry-run: what would be
 	Kept    []keptJSON `json:"kept"`
 }
 

@@ -22,12 +22,12 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
-// completeWord is what the shells' scripts call xdpmux with, followed by the words
-// of the command line up to the cursor, the last of which is to be completed.
+// completeWord is the word that the shells' scripts call xdpmux with. The words of the
+// command line up to the cursor follow, of which the last one is to be completed.
 const completeWord = "__complete"
 
-// statusFile tells a shell to complete the name of a file, behind the last = in an
-// option or in the settings of a file.
+// statusFile is the exit status that tells a shell to complete the name of a file. In an
+// option, and in the settings of a file, the name begins behind the last =.
 const statusFile = 1
 
 // placeholder stands for the word to be completed; no argument can have it.
@@ -53,8 +53,8 @@ func complete(ctx context.Context, app *cli.App, words []string, w io.Writer) in
 	return 0
 }
 
-// candidates are what the last word could be, whether or not they begin as it does,
-// or it is the name of a file.
+// candidates are what the last word could be, whether or not they begin as it does. file
+// says that it is the name of a file instead.
 func candidates(ctx context.Context, app *cli.App, before []string, last string) (found []string, file bool) {
 	command := &cli.Command{Flags: app.Flags, Subcommands: app.Commands}
 	for at := cmdline.CommandAt(command, before); at >= 0 && len(command.Subcommands) > 0; at = cmdline.CommandAt(command, before) {
@@ -73,7 +73,7 @@ func candidates(ctx context.Context, app *cli.App, before []string, last string)
 		}
 		return found, false
 	}
-	// What the word is shows by how a word in its place is understood.
+	// To find out what the word is, a placeholder is read in its place.
 	place := placeholder
 	option, value, isOption := strings.Cut(last, "=")
 	if isOption = isOption && strings.HasPrefix(option, "--"); isOption {
@@ -117,8 +117,8 @@ func givenNetns(options []string) string {
 	return ""
 }
 
-// argumentValues are what the argument after those in before can be, by what the
-// command's usage says.
+// argumentValues are what the argument after those in before can be. The command's usage
+// tells.
 func argumentValues(app *cli.App, command *cli.Command, before []string, last string) (found []string, file bool) {
 	usage := strings.Fields(command.ArgsUsage)
 	usage = slices.DeleteFunc(usage, func(word string) bool { return strings.HasPrefix(word, "-") })
@@ -255,7 +255,8 @@ func listed(args []string, what func(inspect.ObjectProgram) string) (found []str
 	return found
 }
 
-// isFile says whether a path is one of a file that can be read at once: the shell waits.
+// isFile says whether path is a regular file, which can be read without waiting for
+// anybody: the shell waits for the completion.
 func isFile(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && info.Mode().IsRegular()
@@ -280,8 +281,8 @@ func objectMaps(args []string) (found []string) {
 	return found
 }
 
-// programValues are the programs that run on the interfaces of the first argument,
-// or, before it is there, on all.
+// programValues are the programs that run on the interfaces of the first argument. Without
+// an argument they are those of all interfaces.
 func programValues(ctx context.Context, args []string, what func(xdp.Loaded) string) (found []string) {
 	var names []string
 	if len(args) > 0 {
@@ -342,8 +343,8 @@ func cutLast(s, sep string) (before, after string, found bool) {
 	return s, "", false
 }
 
-// home resolves a path that begins with ~/, which a shell does only when it runs
-// the command.
+// home resolves a path that begins with ~/. The shell hasn't done that yet: it does when it
+// runs the command.
 func home(path string) string {
 	if below, ok := strings.CutPrefix(path, "~/"); ok {
 		return filepath.Join(os.Getenv("HOME"), below)

@@ -20,7 +20,7 @@ var fileSettings = []string{"prio", "actions", "name", "section", "pin"}
 //
 //	filter.o@prio=10,actions=XDP_PASS+XDP_DROP
 //
-// A file whose name has an @ in it is taken as it is if it is there.
+// If there is a file of that whole name, an @ in it belongs to the name.
 func parseFileSpec(arg string, p xdp.Program) (xdp.Program, error) {
 	p.File = arg
 	at := strings.LastIndex(arg, "@")

@@ -19,7 +19,8 @@ var (
 	pinPathFlag  = &cli.StringFlag{Name: "pin-path", Aliases: []string{"p"}, Usage: "pin maps that ask for it below `PATH`, on a bpffs"}
 )
 
-// nativeFlag keeps a chain one that the installed native tools can change.
+// nativeFlag refuses a change after which the installed native tools couldn't change the
+// chain.
 var nativeFlag = &cli.BoolFlag{Name: "native-compatible", Usage: "fail where tools of the installed libxdp could not change the chain afterwards; without it there is a warning"}
 
 func prioFlag(otherwise string) cli.Flag {
@@ -48,7 +49,7 @@ func target(c *cli.Context, ifname, usage string) (uint32, error) {
 	return targetOn(c, ifname)
 }
 
-// targetOn is target where one of the flags is known to be given.
+// targetOn is target for a call that has just one of the flags.
 func targetOn(c *cli.Context, ifname string) (uint32, error) {
 	if c.IsSet("id") {
 		return cmdline.ParseID(c.String("id"), ifname)
@@ -70,8 +71,8 @@ func parseNumber(s string) (uint32, error) {
 	return uint32(n), nil
 }
 
-// settings reads the flags for a priority, 0 included, and for actions; nil where
-// they aren't given.
+// settings reads the flags for a priority, which may be 0, and for actions. What isn't
+// given is nil.
 func settings(c *cli.Context) (prio *uint32, actions *xdp.Actions, err error) {
 	if c.IsSet("prio") {
 		n, err := parseNumber(c.String("prio"))

@@ -29,7 +29,7 @@ func inspectFiles(c *cli.Context, out *output.Printer) error {
 		return cmdline.UsageError("inspect needs at least one file", "xdpmux inspect <file>...")
 	}
 	objects := []*inspect.Object{}
-	var errs []error // what is good is shown all the same
+	var errs []error // the good files are shown all the same
 	for _, file := range c.Args().Slice() {
 		o, err := inspectFile(c.Context, file)
 		if err != nil {
@@ -62,7 +62,7 @@ func noteNames(o *inspect.Object) {
 	}
 }
 
-// inspectFile takes - for standard input.
+// inspectFile reads an object file. "-" stands for standard input.
 func inspectFile(ctx context.Context, file string) (*inspect.Object, error) {
 	if file == "-" {
 		data, err := cmdline.ReadStdin(ctx, maxObject)

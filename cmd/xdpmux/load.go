@@ -39,7 +39,7 @@ func loadFlags() []cli.Flag {
 	}
 }
 
-// loadOptions reads them; the program lacks its file.
+// loadOptions reads loadFlags. The program that it returns has no file yet.
 func loadOptions(c *cli.Context) (xdp.Program, dispatcher.AttachOptions, error) {
 	program := xdp.Program{Section: c.String("section"), Name: c.String("prog-name"), PinPath: c.String("pin-path")}
 	opts := dispatcher.AttachOptions{RequireDispatcher: c.Bool("require-dispatcher"), NativeCompatible: c.Bool("native-compatible")}
@@ -142,7 +142,7 @@ func warnFallback(out *output.Printer, done *dispatcher.Attachment) {
 	}
 }
 
-// parsePrio reads a priority as xdp-loader does, to which 0 means "not set".
+// parsePrio reads a priority as xdp-loader does. 0 means "not set".
 func parsePrio(s string) (*uint32, error) {
 	if s == "" {
 		return nil, nil

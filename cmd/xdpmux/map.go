@@ -93,7 +93,7 @@ func mapList(c *cli.Context, out *output.Printer) error {
 // mapUsage are the arguments of the commands on one map.
 const mapUsage = "<ifname> (<map> | --id ID | --name NAME)"
 
-// mapFlags are the options that say which map is meant, as an argument can too.
+// mapFlags are the options that say which map is meant. An argument can say it too.
 func mapFlags(verb string) []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "id", Aliases: []string{"i"}, Usage: verb + " the map with this `ID`; map list shows it"},
@@ -101,7 +101,7 @@ func mapFlags(verb string) []cli.Flag {
 	}
 }
 
-// keyFlag takes what state files take, in one word.
+// keyFlag is the option for a key. It takes what state files take, in one word.
 func keyFlag(use string) cli.Flag {
 	return &cli.StringFlag{Name: "key", Usage: use + " of this `KEY`: a number, an address, a prefix, a MAC address, or bytes such as \"0a 00 ff\""}
 }

@@ -8,15 +8,15 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
-// chooseMap picks a map of an interface's programs by its name, or by its id with
-// an empty name. Errors: [xdp.ErrNoMap], which lists the maps there are, and
-// [xdp.ErrInvalid] if several have the name.
+// chooseMap picks a map of an interface's programs by its name, or, if that is empty, by its
+// id. Errors: [xdp.ErrNoMap], which lists the maps there are, and [xdp.ErrInvalid] if
+// several have the name.
 func chooseMap(used []maps.Used, ifname, name string, id uint32) (*maps.Used, error) {
 	var there []string
 	var found, exact []*maps.Used
 	for i, m := range used {
 		there = append(there, fmt.Sprintf("%s (id %d)", m.Name, m.ID))
-		// Either name may be as the kernel has cut it.
+		// The kernel may have cut either of the two names.
 		cut := len(m.Name) <= keptName || len(name) <= keptName
 		switch {
 		case name == "" && m.ID == id, name != "" && m.Name == name:

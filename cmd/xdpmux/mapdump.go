@@ -22,8 +22,8 @@ type dump struct {
 	w      *bufio.Writer
 	m      *maps.Map
 	json   bool
-	key    *string                // of the only entry to print; nil: all
-	limit  uint                   // of entries; 0: none
+	key    *string                // of the only entry to print; nil: print all
+	limit  uint                   // print no more entries than these; 0: print all
 	before map[string]value.Value // values of the last round by key; nil: not watching
 	at     time.Time              // of the last round
 }
@@ -96,14 +96,14 @@ func (d *dump) entries(ctx context.Context) iter.Seq2[maps.Entry, error] {
 	return func(yield func(maps.Entry, error) bool) {
 		e, err := d.m.LookupText(*d.key)
 		if d.before != nil && errors.Is(err, xdp.ErrNoEntry) {
-			return // it may come
+			return // the entry may come later
 		}
 		yield(e, err)
 	}
 }
 
-// change is what an entry's numbers change by in a second; nil: there are none, or
-// nothing to compare with.
+// change is what an entry's numbers change by in a second. It is nil if the entry has no
+// numbers, or was not there before.
 func (d *dump) change(e maps.Entry, seconds float64) value.Value {
 	if d.before == nil {
 		return nil

@@ -16,7 +16,7 @@ import (
 
 var mapSizeFlag = &cli.StringSliceFlag{Name: "map-size", Usage: "make the map of this name with N entries, whatever the file says, as `NAME=N`; repeatable"}
 
-// mapSizes reads the flag; nil: it isn't given.
+// mapSizes reads mapSizeFlag. It returns nil if the flag isn't given.
 func mapSizes(c *cli.Context) (map[string]uint32, error) {
 	var sizes map[string]uint32
 	for _, arg := range c.StringSlice("map-size") {
@@ -33,9 +33,9 @@ func mapSizes(c *cli.Context) (map[string]uint32, error) {
 	return sizes, nil
 }
 
-// shareMapSizes gives each of several files the sizes of the maps that it has. Those
-// that no file has stay with all, of which the first will be refused for it. The files are
-// read for that, and what was read is loaded.
+// shareMapSizes gives each of several files the sizes of the maps that it has. A size for
+// a map that no file has goes to the first one, whose load then fails and says so. The files
+// are read for that, and what was read is what will be loaded.
 func shareMapSizes(ctx context.Context, programs []xdp.Program) (err error) {
 	if len(programs) < 2 || programs[0].MapSizes == nil {
 		return nil

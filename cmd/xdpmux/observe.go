@@ -16,7 +16,7 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
-// startObserver makes the observer of this process, with the same arguments. It returns
+// startObserver replaces this process by xdpmux-observe with the same arguments. It returns
 // only if that fails.
 func startObserver(c *cli.Context) error {
 	command := c.Command.Name

@@ -14,7 +14,7 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/desired"
 )
 
-// statusChanges is how plan ends when something is to be done.
+// statusChanges is the exit status of plan if something is to be done.
 const statusChanges cmdline.ExitStatus = 2
 
 func planCommand(out *output.Printer) *cli.Command {
@@ -76,8 +76,8 @@ func readState(c *cli.Context, out *output.Printer) (*desired.State, desired.Opt
 	return state, opts, nil
 }
 
-// readStateFile takes - for standard input, whose objects are found from the working
-// directory on.
+// readStateFile reads a state file. "-" stands for standard input, whose paths begin at the
+// working directory.
 func readStateFile(ctx context.Context, file string) (*desired.State, error) {
 	if file != "-" {
 		return desired.Read(ctx, file)

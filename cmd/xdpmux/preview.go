@@ -27,8 +27,8 @@ func checkPreview(c *cli.Context) error {
 	return nil
 }
 
-// change makes a change, or with --dry-run prints what it would make; tell, if there is
-// one, says what was done.
+// change makes a change, and then calls tell, which may be nil. With --dry-run it prints
+// what the change would make of the chain instead.
 func change(c *cli.Context, out *output.Printer, ifname string, tx dispatcher.Transaction, tell func(*dispatcher.Committed)) error {
 	if c.Bool("dry-run") {
 		preview, err := tx.Preview(c.Context, ifname)

@@ -105,8 +105,8 @@ func runForeground(c *cli.Context, out *output.Printer) (err error) {
 	return printRates(ctx, out.Stdout, counter, interval, count, stillThere, line)
 }
 
-// chooseCounter picks the map of an object file to print: the one with that name,
-// or the only one with numbers for an empty name.
+// chooseCounter picks the map of an object file to print: the one with that name, or, if
+// the name is empty, the only one with numbers.
 func chooseCounter(o *inspect.Object, name string) (string, error) {
 	var all, numeric []string
 	for _, m := range o.Maps {
@@ -140,13 +140,14 @@ func chooseCounter(o *inspect.Object, name string) (string, error) {
 	return "", cmdline.UsageError(fmt.Sprintf("%s has %d maps of numbers", o.File, len(numeric)), "choose one with --map: "+strings.Join(numeric, ", "))
 }
 
-// patience is how long run waits for others after a signal before another one counts: who
-// presses Ctrl-C twice means no more than once.
+// patience is how long after a signal run takes no notice of further ones. Somebody who
+// presses Ctrl-C twice at once means no more than once.
 const patience = time.Second
 
-// holdSignals keeps signals from ending the process, whose program would stay loaded.
-// With the first one ctx ends; a lost terminal says SIGHUP twice. With a later one again
-// ends. A while after that, or with release, signals do again what they did.
+// holdSignals keeps signals from ending the process, as its program would stay loaded. The
+// first signal ends ctx, and with it the run. A later one ends again; a SIGHUP doesn't
+// count, as a lost terminal sends two. A while after that, or after release, signals do
+// again what they did.
 func holdSignals(parent context.Context) (ctx, again context.Context, release func()) {
 	ctx, stop := context.WithCancel(parent)
 	again, giveUp := context.WithCancel(context.Background())
@@ -181,7 +182,7 @@ func holdSignals(parent context.Context) (ctx, again context.Context, release fu
 	}
 }
 
-// everySignal is all signals that end a process that doesn't catch them.
+// everySignal is all signals that end a process which doesn't catch them.
 func everySignal() []os.Signal {
 	var signals []os.Signal
 	for s := syscall.Signal(1); s <= lastSignal; s++ {
@@ -198,11 +199,11 @@ func everySignal() []os.Signal {
 // lastSignal is SIGRTMAX of signal(7).
 const lastSignal = 64
 
-// detachTries is how often a chain that others change is tried to be left.
+// detachTries is how often run tries to unload from a chain that others change.
 const detachTries = 10
 
-// takeBack unloads the program that run has loaded from the interface, whatever that is
-// called by now. ErrNoProgram says that it isn't there any more.
+// takeBack unloads the program that run has loaded. The interface may have another name by
+// now. [xdp.ErrNoProgram] says that the program isn't there any more.
 func takeBack(ctx context.Context, where xdp.Interface, id uint32) error {
 	for try := 1; ; try++ {
 		now, err := nowCalled(where, id)
@@ -226,7 +227,7 @@ func takeBack(ctx context.Context, where xdp.Interface, id uint32) error {
 	}
 }
 
-// isAnother says whether an interface's name has become that of another one, or of none.
+// isAnother says whether the name of an interface is now that of another one, or of none.
 func isAnother(ctx context.Context, was xdp.Interface) bool {
 	chain, err := dispatcher.Status(ctx, was.Name)
 	return chain != nil && chain.Interface.Index != was.Index || errors.Is(err, xdp.ErrNoInterface)
@@ -243,8 +244,8 @@ func nowCalled(where xdp.Interface, id uint32) (xdp.Interface, error) {
 	return now, err
 }
 
-// printRates prints a line each interval until ctx ends, count lines are printed (0: no
-// limit), or stillThere has an error.
+// printRates prints a line each interval. It ends with ctx, after count lines unless count
+// is 0, and when stillThere returns an error.
 func printRates(ctx context.Context, w io.Writer, m *maps.Map, interval time.Duration, count uint, stillThere func() error, line func(rate) (string, error)) error {
 	before, err := m.Total(ctx)
 	if err != nil {
@@ -304,7 +305,7 @@ func (r rate) json(where xdp.Interface, program xdp.Loaded, m *maps.Map) (string
 	return b.String(), err
 }
 
-// ignoreEnd leaves out errors that are only ctx's.
+// ignoreEnd is err, and nil after the end of ctx.
 func ignoreEnd(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return nil

@@ -58,7 +58,7 @@ func noteNative(out *output.Printer, chains []*dispatcher.Chain) {
 }
 
 func status(c *cli.Context, out *output.Printer, w io.Writer) error {
-	// Interfaces that aren't there keep none of the others from being shown.
+	// Where some interfaces aren't there the others are shown all the same.
 	chains, missing := dispatcher.StatusAll(c.Context, cmdline.InterfaceArgs(c.Args().Slice())...)
 	var err error
 	switch {
@@ -72,7 +72,7 @@ func status(c *cli.Context, out *output.Printer, w io.Writer) error {
 			noteNative(out, chains)
 		}
 	}
-	if !c.Bool("watch") { // which goes on: the rows say what can't be read
+	if !c.Bool("watch") { // --watch goes on, and its rows say what can't be read
 		err = errors.Join(err, unread(chains))
 	}
 	return errors.Join(err, missing)
@@ -98,7 +98,7 @@ func unread(chains []*dispatcher.Chain) error {
 	return e
 }
 
-// The columns of xdp-loader's table, whose text this is byte for byte.
+// The columns of xdp-loader's table. The text is the same, byte for byte.
 const (
 	statusHead = "%-16s %-5s %-17s Mode     ID   %-17s %s\n"
 	statusMain = "%s %-5s %s %-8s %-4d %-17s\n"
@@ -106,7 +106,7 @@ const (
 	statusNone = "%s %-5s %s\n"
 )
 
-// column is a name in a column of so many bytes, which is how C counts.
+// column is a name, filled up to so many bytes. C counts bytes, and not characters.
 func column(name string, width int) string {
 	name = output.Shown(name)
 	return name + strings.Repeat(" ", max(width-len(name), 0))

@@ -70,7 +70,7 @@ func unload(c *cli.Context, out *output.Printer) error {
 	if c.Bool("dry-run") {
 		return previewUnload(c, out, ifnames, preview)
 	}
-	// What can't be done on one keeps none of the others from being done.
+	// Where one interface fails the others are unloaded all the same.
 	each, end := progress(out.Stderr, ifnames)
 	defer end()
 	var errs []error

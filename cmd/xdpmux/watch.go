@@ -15,9 +15,9 @@ import (
 	"github.com/xdpmux/xdpmux/cmd/internal/terminal"
 )
 
-// watch has print write a block again and again until ctx ends, or q is typed: in
-// place on a terminal, one below the other elsewhere. With a heading each begins with
-// the time.
+// watch has print write a block again and again until ctx ends, or q is typed. On a
+// terminal each block takes the place of the one before; elsewhere it stands below. With a
+// heading each begins with the time.
 func watch(ctx context.Context, w io.Writer, every time.Duration, heading bool, print func(io.Writer) error) error {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
@@ -69,7 +69,7 @@ func waitTick(ctx context.Context, tick *time.Ticker, keys <-chan byte) bool {
 	}
 }
 
-// watchInterval is the interval of a command with --watch; 0: that isn't given.
+// watchInterval is the interval of a command with --watch. It is 0 without --watch.
 func watchInterval(c *cli.Context) (time.Duration, error) {
 	if c.Bool("watch") {
 		return cmdline.ParseInterval(c.String("interval"))

@@ -116,8 +116,8 @@ func FillCPUMap(m *Map, cpus []int, queueSize int) error {
 	return nil
 }
 
-// CheckCPUMap says whether packets of programs that are attached in that mode can
-// be redirected through a CPUMAP on the running kernel. Errors: [xdp.ErrKernel].
+// CheckCPUMap returns an error of kind [xdp.ErrKernel] if the running kernel can't redirect
+// the packets of programs that are attached in that mode to CPUs.
 func CheckCPUMap(mode xdp.Mode) error {
 	var name unix.Utsname
 	if err := unix.Uname(&name); err != nil {

@@ -20,10 +20,9 @@ type Entry struct {
 	Values []value.Value
 }
 
-// Entries reads the map, many entries with one call where the kernel can. Entries
-// that come or go meanwhile may be seen or not. An error ends the sequence. It
-// stands for bpf_map_lookup_batch, else bpf_map_get_next_key and
-// bpf_map_lookup_elem.
+// Entries reads the map. Entries that come or go meanwhile may be seen or not. An error is
+// the last of the sequence. It stands for bpf_map_lookup_batch where the kernel can do
+// that, otherwise for bpf_map_get_next_key and bpf_map_lookup_elem.
 //
 // Errors: [xdp.ErrInvalid] for a type of map whose entries nobody can read, such as a ring
 // buffer.

@@ -42,8 +42,8 @@ func holdsSockets(mapType string) bool {
 	return mapType == "sockmap" || mapType == "sockhash" || mapType == "reuseport_sockarray"
 }
 
-// Readable is an error of kind [xdp.ErrInvalid] for a map whose entries nobody can read, such
-// as a ring buffer.
+// Readable is nil for a map whose entries can be read. For any other map, such as a ring
+// buffer, it is an error of kind [xdp.ErrInvalid] that says why.
 func (m *Map) Readable() error {
 	if why, remedy := m.unreadable(); why != "" {
 		return &xdp.Error{Kind: xdp.ErrInvalid, Msg: fmt.Sprintf("map %s is a %s, which %s", m.Name, m.Type, why), Remedy: remedy}
@@ -51,7 +51,8 @@ func (m *Map) Readable() error {
 	return nil
 }
 
-// Target is what a value stands for in a map of interfaces, CPUs, programs or maps.
+// Target is what a value stands for in a map of interfaces, CPUs, programs or maps. What
+// the type of map doesn't have is nil.
 type Target struct {
 	Interface *xdp.Interface `json:"interface,omitempty"` // of a device map; its name is empty if this network namespace has none of that index
 	QueueSize *uint32        `json:"queue_size,omitempty"`

@@ -19,9 +19,9 @@ type Tracing struct {
 	link *libbpf.FD
 }
 
-// AttachTracing attaches a tracing program (a section such as tp_btf/...) that
-// observes for an XDP program of the same file: it shares the maps of the loaded
-// program progID. It runs until Close.
+// AttachTracing attaches the tracing program of that name (its section is one such as
+// tp_btf/...). It shares maps with the XDP program of the same file that is loaded as progID,
+// so that each sees what the other one writes. It runs until Close.
 //
 // Errors: [xdp.ErrObject], [xdp.ErrNoProgram], [xdp.ErrVerifier], [xdp.ErrPermission], [xdp.ErrSystem].
 // It stands for bpf_raw_tracepoint_open.

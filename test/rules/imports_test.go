@@ -22,6 +22,7 @@ var layers = []string{
 	"dispatcher/internal/native", "dispatcher/internal/privilege", "dispatcher/internal/loaded",
 	"dispatcher/internal/device", "dispatcher/internal/protocol", "dispatcher/internal/object",
 	"dispatcher/inspect", "dispatcher", "dispatcher/maps", "dispatcher/check", "dispatcher/desired", "dispatcher/observe",
+	"cmd/internal/capture", "cmd/internal/terminal", "cmd/internal/output", "cmd/internal/help", "cmd/internal/cmdline", "cmd/internal/observer",
 	"cmd",
 }
 
@@ -99,6 +100,8 @@ func TestBreaks(t *testing.T) {
 		{"cgo/libbpf", "C", false},
 		{"cmd/xdpmux", module + "cgo/libbpf", true},
 		{"cmd/xdpmux", module + "dispatcher", false},
+		{"cmd/xdpmux", module + "cmd/internal/cmdline", false},
+		{"cmd/internal/output", module + "cmd/internal/cmdline", true},
 		{"cgo/libxdp", module + "dispatcher", true},
 		{"cgo/libxdp", module + "cgo/libbpf", false},
 		{"cgo/libbpf", module + "cgo/libxdp", true},

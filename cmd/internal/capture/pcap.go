@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// ErrFormat is of a file that begins like no capture.
+// ErrFormat is the error of a file that begins like no capture.
 var ErrFormat = errors.New("it begins like no capture")
 
 // The numbers that pcap files begin with. Their order of bytes is that of the machine

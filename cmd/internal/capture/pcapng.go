@@ -43,8 +43,8 @@ func (c *Reader) firstSection() error {
 	return c.look(typ, body)
 }
 
-// block returns the next block, without its frame. Of a type that isn't looked into, the
-// body is nil.
+// block returns the next block, without its frame. body is nil if the reader doesn't look
+// into blocks of that type.
 func (c *Reader) block() (typ uint32, body []byte, err error) {
 	head, err := c.begins(blockFrame)
 	if err != nil {
@@ -177,8 +177,8 @@ func (c *Reader) iface(body []byte) (iface, error) {
 	return i, nil
 }
 
-// unitsOf reads if_tsresol: the negative power of two, with the highest bit, or of ten.
-// It is 0 for what 64 bits can't hold.
+// unitsOf reads if_tsresol: a negative power of two if the highest bit is set, otherwise
+// of ten. It returns 0 if 64 bits can't hold the number.
 func unitsOf(resolution byte) uint64 {
 	exponent := int(resolution & 0x7f)
 	if resolution&0x80 != 0 {
@@ -194,8 +194,8 @@ func unitsOf(resolution byte) uint64 {
 	return units
 }
 
-// packet reads the body of an enhanced packet block, or of the block before it in
-// history, whose interface has 16 bits and a number of drops behind it.
+// packet reads the body of an enhanced packet block. It reads that of the older packet
+// block too, whose interface has 16 bits and is followed by a number of drops.
 func (c *Reader) packet(typ uint32, body []byte) (Packet, error) {
 	if len(body) < epbSize {
 		return Packet{}, fmt.Errorf("a packet block of %d bytes", len(body))
@@ -215,8 +215,8 @@ func (c *Reader) packet(typ uint32, body []byte) (Packet, error) {
 	return dataOf(body[epbSize:], c.order.Uint32(body[12:]), c.order.Uint32(body[16:]), at, i.link)
 }
 
-// simple reads a simple packet block: the first interface's, cut at its limit, without a
-// time.
+// simple reads a simple packet block. Its packet came in on the first interface, is cut at
+// that one's limit, and has no time.
 func (c *Reader) simple(body []byte) (Packet, error) {
 	switch {
 	case len(body) < spbSize:

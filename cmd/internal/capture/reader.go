@@ -1,10 +1,10 @@
 // Package capture reads the files of tcpdump and Wireshark: pcap and pcapng, also
 // compressed with gzip.
 //
-// It takes a file for what it may be, the work of somebody who means harm: every length
-// is checked before it is used, memory is that of one packet whatever the file says, and
-// a file that ends too soon is no whole file. The reader of gopacket, which has none of
-// these, can't be made safe from outside: that takes reading every block before it.
+// A file may be the work of somebody who means harm. So the reader checks every length
+// before it uses it, takes no more memory than one packet needs, and refuses a file that
+// ends too soon. gopacket's reader does none of that, and can't be made safe from outside:
+// that would take reading every block before it does.
 package capture
 
 import (
@@ -47,8 +47,8 @@ type Reader struct {
 	ifaces []iface // of the pcapng section
 }
 
-// NewReader reads the beginning of a capture. Its error says what is wrong with it,
-// without a file's name.
+// NewReader reads the beginning of a capture. Its error says what is wrong, and doesn't
+// name the file.
 func NewReader(r io.Reader) (*Reader, error) {
 	c := &Reader{r: bufio.NewReaderSize(r, maxBlock)}
 	magic, err := c.r.Peek(4)
@@ -73,7 +73,7 @@ func NewReader(r io.Reader) (*Reader, error) {
 	return c, c.pcapHeader(magic)
 }
 
-// Next returns the next packet, whose Data is good until the one after it. The error is
+// Next returns the next packet. Its Data is good until the following call. The error is
 // io.EOF at the end of a whole file, and only there.
 func (c *Reader) Next() (Packet, error) {
 	if err := c.skip(c.unread); err != nil {
@@ -104,8 +104,8 @@ func (c *Reader) begins(n int) ([]byte, error) {
 	return b, nil
 }
 
-// record returns the first n bytes of a record that has begun, all of which have to be
-// there. They stay for its packet.
+// record returns the first n bytes of a record that has begun. The file must have them
+// all. They stay until the next packet is read.
 func (c *Reader) record(n int) ([]byte, error) {
 	b, err := c.r.Peek(n)
 	if err != nil {
@@ -115,7 +115,8 @@ func (c *Reader) record(n int) ([]byte, error) {
 	return b, nil
 }
 
-// cutOff says of an end of file where it came. Other errors stay as they are.
+// cutOff turns an end of file into an error that says where it came. Other errors stay as
+// they are.
 func cutOff(err error, where string) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return fmt.Errorf("it ends %s: %w", where, io.ErrUnexpectedEOF)

@@ -1,5 +1,5 @@
-// Package cmdline reads a command line and runs the command that it names. It is what
-// the programs under cmd share: how options are written and what goes wrong with them.
+// Package cmdline reads a command line and runs the command that it names. The programs
+// under cmd share it, so that options are written the same way in all of them.
 package cmdline
 
 import (
@@ -9,9 +9,10 @@ import (
 	"github.com/xdpmux/xdpmux/cmd/internal/output"
 )
 
-// NewApp is a program with these commands and help.
+// NewApp is a program with these commands and the command help. What a command prints goes
+// to out.
 func NewApp(out *output.Printer, commands ...*cli.Command) *cli.App {
-	cli.HelpFlag = nil // prepare adds one, whose errors aren't lost
+	cli.HelpFlag = nil // prepare adds one: cli's own loses errors
 	app := &cli.App{
 		Name:  "xdpmux",
 		Usage: "many XDP programs on one interface",
@@ -21,7 +22,7 @@ func NewApp(out *output.Printer, commands ...*cli.Command) *cli.App {
 		Commands:       append(commands, helpCommand(out)),
 		Writer:         out.Stdout,
 		ErrWriter:      out.Stderr,
-		ExitErrHandler: func(*cli.Context, error) {}, // Run prints and maps errors, cli would exit
+		ExitErrHandler: func(*cli.Context, error) {}, // Run prints errors and returns the status; cli would exit
 		// A comma can be part of a file's name.
 		DisableSliceFlagSeparator: true,
 	}
@@ -36,8 +37,8 @@ func NewApp(out *output.Printer, commands ...*cli.Command) *cli.App {
 	return app
 }
 
-// prepare gives a command what all have: the common options, and errors that are
-// returned, not printed by cli.
+// prepare gives a command the common options. It has cli return the errors of the command
+// instead of printing them.
 func prepare(command *cli.Command, out *output.Printer) {
 	command.HideHelp = true // cli's own
 	command.Flags = append(command.Flags, help.CommonFlags()...)

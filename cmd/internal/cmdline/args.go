@@ -10,10 +10,10 @@ import (
 	"github.com/xdpmux/xdpmux/cmd/internal/help"
 )
 
-// harmless are the commands of xdp-loader that change nothing, or nothing unless an
-// option says what, as unload. A prefix that means one of them there means it here too,
-// whatever else begins with it. A prefix of the others has to be clear: who means check
-// must not get clean.
+// harmless are the commands of xdp-loader that change nothing, or, as unload, nothing
+// unless an option says what. A prefix that means one of them to xdp-loader means it here
+// too, although other commands of ours begin with it. A prefix of any other command has to
+// be clear: whoever means check must not get clean.
 var harmless = []string{"status", "features", "help", "unload"}
 
 // Normalize rewrites a command line as getopt_long(3) would understand it to one
@@ -26,8 +26,8 @@ func Normalize(app *cli.App, args []string) ([]string, error) {
 	return normalizeIn(&cli.Command{Flags: app.Flags, Subcommands: app.Commands}, nil, args)
 }
 
-// normalizeIn normalizes what follows a command, whose name and those before it are
-// path.
+// normalizeIn normalizes args, which follow a command. path holds the command's name and
+// those before it.
 func normalizeIn(command *cli.Command, path, args []string) ([]string, error) {
 	at := CommandAt(command, args)
 	if len(command.Subcommands) == 0 || at < 0 {
@@ -52,8 +52,8 @@ func normalizeIn(command *cli.Command, path, args []string) ([]string, error) {
 	return normalizeIn(sub, append(path, sub.Name), slices.Delete(slices.Clone(args), at, at+1))
 }
 
-// CommandAt is the place of the first word of args that is neither an option nor the
-// value of one, and so is to be one of the command's commands; -1: there is none.
+// CommandAt is the index of the word in args that names one of the command's commands: the
+// first one that is neither an option nor an option's value. -1 means that there is none.
 func CommandAt(command *cli.Command, args []string) int {
 	for at := 0; at < len(args); at++ {
 		switch arg := args[at]; {
@@ -68,7 +68,7 @@ func CommandAt(command *cli.Command, args []string) int {
 	return -1
 }
 
-// valueFollows says whether next is the value of an option that stands before the
+// valueFollows says whether next is the value of the option arg, which stands before the
 // command that it belongs to.
 func valueFollows(of *cli.Command, arg, next string) bool {
 	long, isLong := strings.CutPrefix(arg, "--")
@@ -87,8 +87,8 @@ func valueFollows(of *cli.Command, arg, next string) bool {
 			takes, all = takes || found.takesValue, all && found.takesValue
 		}
 	}
-	// The beginning of an option's name can be that of a switch in one command, and of
-	// an option with a value in another.
+	// The beginning of a name may mean a switch of one command and an option with a value
+	// of another. Then next is a value unless it is a command.
 	if takes && !all {
 		_, err := FindCommand(of.Subcommands, "", next)
 		return err != nil
@@ -96,8 +96,8 @@ func valueFollows(of *cli.Command, arg, next string) bool {
 	return takes
 }
 
-// valueOf is the option of joined short options that takes the next argument for its
-// value, or the last one.
+// valueOf finds the one of joined short options that takes the next argument for its
+// value. If none does it is the last one.
 func valueOf(command *cli.Command, letters string) *option {
 	var found *option
 	for i := range letters {
@@ -120,8 +120,8 @@ func withSubcommands(command *cli.Command) []*cli.Command {
 	return all
 }
 
-// countVerbose says how often a normalized command line has --verbose, which cli
-// counts once more for each alias and command.
+// countVerbose says how often a normalized command line has --verbose. cli can't: it counts
+// the option once more for each alias and command.
 func countVerbose(args []string) int {
 	n := 0
 	for _, arg := range args {
@@ -135,8 +135,8 @@ func countVerbose(args []string) int {
 	return n
 }
 
-// FindCommand resolves a command's name or unambiguous prefix; of is what comes
-// before it on the command line.
+// FindCommand resolves a command's name or its unambiguous prefix. of is what comes before
+// it on the command line, for the error.
 func FindCommand(commands []*cli.Command, of, name string) (*cli.Command, error) {
 	var matches []*cli.Command
 	for _, c := range commands {
@@ -202,8 +202,8 @@ func SplitOptions(command *cli.Command, args []string) (options, rest []string, 
 	return options, rest, nil
 }
 
-// splitShort takes joined short options apart; the first that takes a value has
-// the rest of the word, or the next argument, for it.
+// splitShort takes joined short options apart. The value of the first one that takes a
+// value is the rest of the word, or the next argument if the word ends there.
 func splitShort(command *cli.Command, arg string, args []string) (options, rest []string, err error) {
 	for letters := arg[1:]; letters != ""; {
 		flag := findFlag(command, letters[:1])
@@ -226,15 +226,15 @@ func splitShort(command *cli.Command, arg string, args []string) (options, rest 
 	return options, args, nil
 }
 
-// option is what normalize has to know of a cli flag.
+// option is what [Normalize] has to know of a cli flag.
 type option struct {
 	name       string
 	takesValue bool
 	help       string // what to call to learn more
 }
 
-// write makes the one form that cli is given, with the value from the next
-// argument where it isn't in the option itself.
+// write returns the option in the one form that cli is given. It takes the value from args
+// if arg doesn't have it.
 func (o *option) write(arg, value string, hasValue bool, args []string) (string, []string, error) {
 	switch {
 	case !o.takesValue && hasValue:

@@ -21,7 +21,8 @@ func UsageError(msg, remedy string) error {
 // JSONUsage is the usage of --json.
 func JSONUsage(what string) string { return "print " + what + " as JSON" }
 
-// InterfaceArgs are the interfaces that arguments name, joined by commas or not.
+// InterfaceArgs are the interfaces that arguments name. An argument may name several,
+// joined by commas.
 func InterfaceArgs(args []string) []string {
 	var names []string
 	for _, arg := range args {
@@ -74,7 +75,7 @@ func ParseInterval(s string) (time.Duration, error) {
 	return d, nil
 }
 
-// CountFlag is the option on how many of what goes on without end are wanted.
+// CountFlag is the option that ends a command after so many of what it prints.
 func CountFlag(what string) cli.Flag {
 	return &cli.StringFlag{Name: "count", Aliases: []string{"c"}, Usage: "end after `N` " + what + " (default: when interrupted)"}
 }

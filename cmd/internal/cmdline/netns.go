@@ -10,9 +10,9 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher"
 )
 
-// EnterNetns has the whole process act in a network namespace. A namespace belongs to a thread, and a goroutine may run
-// on any: so xdpmux starts anew from the thread that was moved, and then finds
-// itself there.
+// EnterNetns has the whole process act in a network namespace. A namespace belongs to a
+// thread, and a goroutine may run on any thread. So EnterNetns moves one thread and starts
+// the program anew from it. The new one finds itself in the namespace and goes on.
 func EnterNetns(name string) error {
 	runtime.LockOSThread()
 	moved, err := dispatcher.EnterNetns(name)

@@ -18,11 +18,11 @@ import (
 
 // Main runs a program until it ends or a signal ends it, and exits with its status.
 func Main(run func(ctx context.Context, args []string, stdout, stderr io.Writer) int) {
-	// A change of a chain is not interrupted half way: the first signal only keeps
-	// it from starting. The second one kills, for whoever waits for another's lock.
+	// The first signal doesn't interrupt a change of a chain half way, but keeps one from
+	// starting. The second one kills: a process may hang that has what this one waits for.
 	ctx, stop := signal.NotifyContext(context.Background(), endSignals()...)
 	context.AfterFunc(ctx, stop)
-	signal.Ignore(syscall.SIGPIPE) // a reader that goes away is no reason to leave a chain half way
+	signal.Ignore(syscall.SIGPIPE) // else a reader that goes away would end a change half way
 	os.Exit(run(ctx, os.Args[1:], output.NewStream(ctx, os.Stdout), output.NewStream(ctx, os.Stderr)))
 }
 
@@ -49,7 +49,8 @@ func Run(ctx context.Context, app *cli.App, out *output.Printer, args []string) 
 	return 1
 }
 
-// ExitStatus is how a command ends that has said all that is to be said.
+// ExitStatus is the error of a command that has printed everything itself. Only its exit
+// status is left.
 type ExitStatus int
 
 func (s ExitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
@@ -60,8 +61,8 @@ func endSignals() []os.Signal {
 	return Heeded(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT)
 }
 
-// Heeded leaves out the signals that are ignored: nohup and a shell's & have SIGHUP or
-// SIGINT ignored, and then it stays so.
+// Heeded leaves out the signals that are ignored already, as SIGHUP under nohup or SIGINT
+// behind a shell's &. They stay ignored.
 func Heeded(signals ...os.Signal) []os.Signal {
 	return slices.DeleteFunc(signals, signal.Ignored)
 }

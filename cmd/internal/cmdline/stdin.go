@@ -10,8 +10,8 @@ import (
 // StdinName is what errors call standard input.
 const StdinName = "standard input"
 
-// ReadStdin reads standard input whole, if it has no more than limit bytes. It ends with
-// ctx, whoever writes.
+// ReadStdin reads standard input whole. More than limit bytes are an error. It ends with
+// ctx, also where whoever writes goes on.
 func ReadStdin(ctx context.Context, limit int) ([]byte, error) {
 	data, err := Interruptible(ctx, func() ([]byte, error) {
 		return io.ReadAll(io.LimitReader(os.Stdin, int64(limit)+1))
@@ -22,8 +22,8 @@ func ReadStdin(ctx context.Context, limit int) ([]byte, error) {
 	return data, err
 }
 
-// Interruptible does what can wait for others for ever, such as reading from a pipe: it
-// returns when ctx ends, and leaves f behind, which ends with the process.
+// Interruptible calls f, which may wait for others for ever, such as for the writer of a
+// pipe. If ctx ends first it returns, and f goes on until the process ends.
 func Interruptible[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	type result struct {
 		value T

@@ -5,7 +5,8 @@ import "github.com/urfave/cli/v2"
 // Example is a call, and what it is for.
 type Example struct{ Call, What string }
 
-// Examples are those of each command's help and of the man page.
+// Examples are the examples of each command, by its name. --help and the man page show
+// them.
 var Examples = map[string][]Example{
 	"load": {
 		{"xdpmux load eth0 filter.o", "add a program to what runs on eth0"},

@@ -12,12 +12,11 @@ import (
 	"github.com/xdpmux/xdpmux/cmd/internal/terminal"
 )
 
-// The widths that help is written for: what isn't a terminal gets 80 columns, and a
-// wide one no lines that are hard to read.
+// Help is written for the width of the terminal, up to maxWidth: longer lines are hard to
+// read. Where there is no terminal it has usualWidth columns.
 const usualWidth, maxWidth = 80, 100
 
-// Print prints what there is to know of a command, or of all for one without a
-// name.
+// Print prints the help of a command. That of a command without a name is the program's.
 func Print(w io.Writer, app *cli.App, command *cli.Command) error {
 	width := usualWidth
 	if _, columns := terminal.Size(w); columns > 0 {
@@ -111,8 +110,8 @@ func (h *writer) options(title string, flags []cli.Flag) {
 	h.list(terms, texts)
 }
 
-// list writes terms with what each is, beside it or, where that gets too narrow,
-// below it.
+// list writes terms, each with its text beside it. Where that gets too narrow the text
+// stands below.
 func (h *writer) list(terms, texts []string) {
 	column := 0
 	for _, term := range terms {
@@ -133,14 +132,14 @@ func (h *writer) list(terms, texts []string) {
 	}
 }
 
-// wrapped writes a text in lines, the first of which is indented by first columns and
-// the others by rest.
+// wrapped writes a text in lines. It indents the first one by first columns and the others
+// by rest.
 func (h *writer) wrapped(first, rest int, text string) {
 	h.WriteString(strings.Repeat(" ", first))
 	h.fill(first, rest, text)
 }
 
-// fill is wrapped where the first line has begun already.
+// fill is wrapped for a first line that has first columns already.
 func (h *writer) fill(first, rest int, text string) {
 	at := first
 	for i, word := range strings.Fields(text) {

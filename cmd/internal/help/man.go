@@ -132,7 +132,7 @@ func (m *manPage) examples(all []Example) {
 	}
 }
 
-// roff has text taken literally.
+// roff escapes what man(7) wouldn't take literally.
 func roff(text string) string {
 	text = strings.NewReplacer(`\`, `\e`, "-", `\-`, "'", `\(aq`, "`", `\(ga`, "^", `\(ha`, "~", `\(ti`).Replace(text)
 	if strings.HasPrefix(text, ".") {

@@ -59,7 +59,8 @@ func CommonFlags() []cli.Flag {
 	}
 }
 
-// FullName is how a command is called; a command of a command says it itself.
+// FullName is a command's name with those of the commands that it belongs to, such as
+// "map dump".
 func FullName(command *cli.Command) string {
 	if command.HelpName == "" {
 		return command.Name

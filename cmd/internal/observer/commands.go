@@ -1,4 +1,5 @@
-// Package observer defines the commands of xdpmux-observe, and none of what they do.
+// Package observer defines how the commands of xdpmux-observe are called. What they do is
+// in cmd/xdpmux-observe.
 package observer
 
 import (
@@ -10,10 +11,11 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
 )
 
-// Commands are stats, top and trace, as they are called. What they do stands on
-// libraries that cost every start of a program tens of milliseconds of an emulated
-// processor: packet dissection, Prometheus, a terminal. So xdpmux has these definitions
-// for help and completion, and starts xdpmux-observe for what they do.
+// Commands are stats, top and trace with what each of them does.
+//
+// xdpmux has these definitions too, for help and completion, and starts xdpmux-observe for
+// what they do. That takes libraries for packets, for Prometheus and for the screen, which
+// cost every start of a program tens of milliseconds of an emulated processor.
 func Commands(stats, top, trace cli.ActionFunc) []*cli.Command {
 	return []*cli.Command{statsCommand(stats), topCommand(top), traceCommand(trace)}
 }
@@ -75,6 +77,6 @@ func traceCommand(action cli.ActionFunc) *cli.Command {
 	}
 }
 
-// Name is the program that does what they do. It lies beside xdpmux, or where make
-// install puts it, seen from there.
+// Name is the program that does what they do. It lies beside xdpmux, or in
+// ../libexec/xdpmux as seen from there, where make install puts it.
 const Name = "xdpmux-observe"

@@ -19,20 +19,19 @@ func PrintJSON(w io.Writer, v any) error {
 	return enc.Encode(v)
 }
 
-// NewJSON writes a document a line, with < and > as they are, and what a terminal can't
-// print escaped.
+// NewJSON writes each document in one line. It escapes what a terminal can't print, and
+// not < and >, which encoding/json does.
 func NewJSON(w io.Writer) *json.Encoder {
 	enc := json.NewEncoder(jsonWriter{w})
 	enc.SetEscapeHTML(false)
 	return enc
 }
 
-// JSONWriter writes JSON to w with what a terminal can't print escaped. It takes whole
-// documents, or parts that end outside of a character.
+// JSONWriter escapes what a terminal can't print, and writes to w. It takes whole
+// documents, or parts that don't end within a character.
 func JSONWriter(w io.Writer) io.Writer { return jsonWriter{w} }
 
-// jsonWriter takes whole JSON documents, or parts that end outside of a character. It
-// escapes what shown does and encoding/json leaves as it is.
+// jsonWriter escapes what [Shown] does and encoding/json leaves as it is.
 type jsonWriter struct{ w io.Writer }
 
 func (j jsonWriter) Write(document []byte) (int, error) {

@@ -17,10 +17,10 @@ import (
 type Printer struct {
 	Stdout, Stderr io.Writer
 	Verbosity      int  // how often -v was given
-	InFull         bool // remedies name other commands with the program's name before
+	InFull         bool // remedies say "xdpmux unload", not "unload"
 }
 
-// New prints there, and keeps the first error of writing to stdout.
+// New is a Printer that keeps the first error of writing to stdout.
 func New(stdout, stderr io.Writer) *Printer {
 	return &Printer{Stdout: &firstError{Writer: stdout}, Stderr: stderr}
 }
@@ -48,7 +48,7 @@ func (w *firstError) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Unwrap is what is written to, to ask about a terminal.
+// Unwrap is what w writes to, so that package terminal can ask it.
 func (w *firstError) Unwrap() io.Writer { return w.Writer }
 
 // ConnectLog shows what the C libraries say, as far as -v asks for it.
@@ -68,8 +68,7 @@ func (o *Printer) ConnectLog() {
 	}
 }
 
-// prefixed names the library, which most but not all of its messages do
-// themselves.
+// prefixed puts the library's name before a line, unless the line has it. Most have.
 func prefixed(library, line string) string {
 	if strings.HasPrefix(strings.TrimSpace(line), library+":") {
 		return line
@@ -99,12 +98,12 @@ func (o *Printer) Advise(err error) {
 	}
 }
 
-// verifierLines is how much of a verifier's log is shown without -v: the reason
-// stands at its end.
+// verifierLines is how many lines of a verifier's log are shown without -v: the last ones,
+// where the reason stands.
 const verifierLines = 8
 
-// PrintError prints one line of what went wrong, then the end of the verifier's
-// log if there is one, then what to do; for each error of several.
+// PrintError prints a line that says what went wrong, the end of the verifier's log if
+// there is one, and what to do. Of several errors it does so for each.
 func (o *Printer) PrintError(err error) {
 	if several, ok := err.(interface{ Unwrap() []error }); ok {
 		if _, ok := err.(*xdp.Error); !ok {

@@ -7,10 +7,10 @@ import (
 	"unicode/utf8"
 )
 
-// Shown is text from outside as a terminal may show it: what can't be printed, such as
-// an escape sequence, a line's end, a change of the writing direction or a byte that is
-// no UTF-8, is escaped as in a Go string. Names come from whoever loads a program,
-// makes an interface or hands over a file.
+// Shown is text from outside as a terminal may show it. It escapes, as in a Go string, what
+// can't be printed: escape sequences, line ends, changes of the writing direction, bytes
+// that are no UTF-8. Names come from whoever loads a program, makes an interface or hands
+// over a file.
 func Shown(text string) string {
 	if Printable(text) {
 		return text
@@ -36,7 +36,7 @@ func Printable(text string) bool {
 	return utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool { return !strconv.IsPrint(r) })
 }
 
-// ShownAll is shown for each of several.
+// ShownAll is [Shown] for each text.
 func ShownAll(texts []string) []string {
 	all := make([]string, len(texts))
 	for i, text := range texts {

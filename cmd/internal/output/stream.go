@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// grace is how long a reader may take after a signal to read what is being written.
+// grace is how long a reader has after a signal to take what is being written.
 const grace = 500 * time.Millisecond
 
-// Stream is standard output or standard error. A reader that doesn't read, such as the
-// other end of a full pipe, keeps it waiting only until ctx ends.
+// Stream is standard output or standard error. Writing may wait for a reader, such as the
+// other end of a full pipe. A Stream waits only until ctx ends.
 type Stream struct {
 	ctx  context.Context
 	file *os.File
@@ -24,7 +24,8 @@ type Stream struct {
 // NewStream writes to file.
 func NewStream(ctx context.Context, file *os.File) *Stream { return &Stream{ctx: ctx, file: file} }
 
-// Write is that of the file, or fails a little after ctx has ended.
+// Write writes to the file. If that takes longer than a little after the end of ctx, it
+// fails.
 func (s *Stream) Write(b []byte) (int, error) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
@@ -55,5 +56,5 @@ func (s *Stream) Write(b []byte) (int, error) {
 	}
 }
 
-// Fd is the file's, to ask about a terminal.
+// Fd is the file's, so that package terminal can ask it.
 func (s *Stream) Fd() uintptr { return s.file.Fd() }

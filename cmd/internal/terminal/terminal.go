@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Size is the size of the terminal that w is, and 0, 0 for anything else.
+// Size is the size of the terminal that w writes to. It is 0, 0 if that is no terminal.
 func Size(w io.Writer) (rows, columns int) {
 	f, ok := File(w)
 	if !ok {
@@ -22,13 +22,13 @@ func Size(w io.Writer) (rows, columns int) {
 	return int(size.Row), int(size.Col)
 }
 
-// Drawable says whether w is a terminal that can do more than print lines.
+// Drawable says whether w writes to a terminal that can do more than print lines.
 func Drawable(w io.Writer) bool {
 	rows, _ := Size(w)
 	return rows > 0 && os.Getenv("TERM") != "dumb"
 }
 
-// File is the file that is written to.
+// File is the file that w writes to. ok is false if it is none.
 func File(w io.Writer) (f interface{ Fd() uintptr }, ok bool) {
 	if wrapped, isWrapped := w.(interface{ Unwrap() io.Writer }); isWrapped {
 		w = wrapped.Unwrap()
@@ -37,9 +37,9 @@ func File(w io.Writer) (f interface{ Fd() uintptr }, ok bool) {
 	return f, ok
 }
 
-// ReadKeys reads what is typed on the terminal of standard input, a key at a time and
-// without showing it, until end is called. keys is nil where there is no terminal, or
-// another process has it.
+// ReadKeys reads what is typed on the terminal of standard input until end is called. It
+// reads a key at a time, and the terminal doesn't show it. keys is nil where standard input
+// is no terminal, and where another process has the terminal.
 func ReadKeys() (keys <-chan byte, end func()) {
 	const stdin = 0
 	before, err := unix.IoctlGetTermios(stdin, unix.TCGETS)
@@ -84,7 +84,7 @@ func ReadKeys() (keys <-chan byte, end func()) {
 	}
 }
 
-// inForeground says whether the terminal is this process's to read.
+// inForeground says whether this process may read from the terminal.
 func inForeground(fd int) bool {
 	group, err := unix.IoctlGetInt(fd, unix.TIOCGPGRP)
 	return err == nil && group == unix.Getpgrp()
