@@ -40,6 +40,6 @@
 //
 // A change of a chain needs CAP_NET_ADMIN and CAP_SYS_ADMIN. CAP_BPF and CAP_PERFMON don't
 // replace CAP_SYS_ADMIN. To read a chain, CAP_SYS_ADMIN is enough. [Clean] needs
-// CAP_SYS_PTRACE too.
-// Package check tells which of them are missing.
+// CAP_SYS_PTRACE too. Package inspect needs none of them. Package check tells which of them
+// are missing.
 package dispatcher
