@@ -28,7 +28,7 @@ func checkLibraries() Check {
 			Detail: fmt.Sprintf("%s, and those of the installed libxdp of version %d: its native tools can't change the same chains", text, theirs),
 			Remedy: "a libxdp from 1.3 to 1.6 shares them"}
 	}
-	for _, file := range protocol.HostDispatchers() {
+	for file := range protocol.HostDispatchers() {
 		if other, err := protocol.VersionOf(file); err == nil && other != ours {
 			return Check{Name: name, State: Limited,
 				Detail: fmt.Sprintf("%s, and that in %s is of version %d: native tools that use it can't change the same chains", text, file, other),

@@ -3,6 +3,7 @@ package protocol
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -22,26 +23,32 @@ const DispatcherObject = "xdp-dispatcher.o"
 var hostLibraries = []string{"/usr/local/lib*", "/usr/local/lib/*-linux-*", "/usr/lib*", "/usr/lib/*-linux-*"}
 
 // HostDispatchers are the files with a dispatcher of the host's libxdp, the one that is
-// in use first.
-func HostDispatchers() []string {
-	if dir := privilege.Getenv(privilege.EnvObjectPath); dir != "" {
-		return []string{filepath.Join(dir, DispatcherObject)}
-	}
-	var files []string
-	if file := filepath.Join(libxdp.ObjectDir, DispatcherObject); libxdp.ObjectDir != "" {
-		if _, err := os.Stat(file); err == nil {
-			files = append(files, file)
+// in use first. Who needs no more than that one searches no more directories for it.
+func HostDispatchers() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		if dir := privilege.Getenv(privilege.EnvObjectPath); dir != "" {
+			yield(filepath.Join(dir, DispatcherObject))
+			return
 		}
-	}
-	for _, dir := range hostLibraries {
-		found, _ := filepath.Glob(filepath.Join(dir, "bpf", DispatcherObject))
-		for _, file := range found {
-			if len(files) == 0 || file != files[0] {
-				files = append(files, file)
+		first := ""
+		if libxdp.ObjectDir != "" {
+			file := filepath.Join(libxdp.ObjectDir, DispatcherObject)
+			if _, err := os.Stat(file); err == nil {
+				first = file
+				if !yield(file) {
+					return
+				}
+			}
+		}
+		for _, dir := range hostLibraries {
+			found, _ := filepath.Glob(filepath.Join(dir, "bpf", DispatcherObject))
+			for _, file := range found {
+				if file != first && !yield(file) {
+					return
+				}
 			}
 		}
 	}
-	return files
 }
 
 // ErrNoHostDispatcher says that the host's libxdp has no dispatcher that can be used.
@@ -50,15 +57,14 @@ var ErrNoHostDispatcher = errors.New("the host's libxdp has no dispatcher that c
 // OpenHostDispatcher opens the dispatcher of the host's libxdp. The error is
 // [ErrNoHostDispatcher] where xdpmux has to use its own.
 func OpenHostDispatcher() (*libbpf.Program, *Object, error) {
-	files := HostDispatchers()
-	if len(files) == 0 {
-		return nil, nil, ErrNoHostDispatcher
+	for file := range HostDispatchers() {
+		prog, obj, err := openHost(file)
+		if err != nil {
+			return nil, nil, errors.Join(ErrNoHostDispatcher, err)
+		}
+		return prog, obj, nil
 	}
-	prog, obj, err := openHost(files[0])
-	if err != nil {
-		return nil, nil, errors.Join(ErrNoHostDispatcher, err)
-	}
-	return prog, obj, nil
+	return nil, nil, ErrNoHostDispatcher
 }
 
 // openHost opens a dispatcher whose layout is known.
@@ -82,7 +88,7 @@ func openHost(file string) (*libbpf.Program, *Object, error) {
 // its object, or else what the version of its library says. It is 0 where none is
 // installed, and an error where LIBXDP_OBJECT_PATH names a directory without one.
 func HostVersion() (int, error) {
-	for _, file := range HostDispatchers() {
+	for file := range HostDispatchers() {
 		version, err := VersionOf(file)
 		if err == nil {
 			return version, nil
