@@ -121,21 +121,7 @@ func Program(t testing.TB, action Action) (fd int) {
 		0xb7 | uint64(action)<<32, // r0 = action
 		0x95,                      // exit
 	}
-	license := []byte("GPL\x00")
-	var pin runtime.Pinner
-	pin.Pin(&insns[0])
-	pin.Pin(&license[0])
-	defer pin.Unpin()
-	attr := struct {
-		progType, insnCnt uint32
-		insns, license    uint64
-	}{unix.BPF_PROG_TYPE_XDP, uint32(len(insns)), uint64(uintptr(unsafe.Pointer(&insns[0]))), uint64(uintptr(unsafe.Pointer(&license[0])))}
-	fd, err := bpf(unix.BPF_PROG_LOAD, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
-	if err != nil {
-		t.Fatalf("load an XDP program: %v", err)
-	}
-	t.Cleanup(func() { unix.Close(fd) })
-	return fd
+	return loadXDP(t, "", insns[:])
 }
 
 // OddDispatcher loads an XDP program that passes everything and has the name of libxdp's
@@ -155,6 +141,13 @@ func OddDispatcher(t testing.TB, value []byte) (fd int) {
 		0xb7 | uint64(Pass)<<32, // r0 = XDP_PASS
 		0x95,                    // exit
 	}
+	return loadXDP(t, "xdp_dispatcher", insns[:])
+}
+
+// loadXDP loads an XDP program of that name, without BTF. It returns the descriptor, which is
+// closed at the end of the test.
+func loadXDP(t testing.TB, name string, insns []uint64) (fd int) {
+	t.Helper()
 	license := []byte("GPL\x00")
 	var pin runtime.Pinner
 	pin.Pin(&insns[0])
@@ -169,10 +162,10 @@ func OddDispatcher(t testing.TB, value []byte) (fd int) {
 		name               [unix.BPF_OBJ_NAME_LEN]byte
 	}{progType: unix.BPF_PROG_TYPE_XDP, insnCnt: uint32(len(insns)),
 		insns: uint64(uintptr(unsafe.Pointer(&insns[0]))), license: uint64(uintptr(unsafe.Pointer(&license[0])))}
-	copy(attr.name[:], "xdp_dispatcher")
-	fd, err = bpf(unix.BPF_PROG_LOAD, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+	copy(attr.name[:], name)
+	fd, err := bpf(unix.BPF_PROG_LOAD, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
 	if err != nil {
-		t.Fatalf("load an odd dispatcher: %v", err)
+		t.Fatalf("load an XDP program: %v", err)
 	}
 	t.Cleanup(func() { unix.Close(fd) })
 	return fd
