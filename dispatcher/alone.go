@@ -51,7 +51,10 @@ func attachAlone(ctx context.Context, ifname string, program xdp.Program, mode x
 		if _, err := l.Again(); err != nil {
 			return err
 		}
-		return attachXDP(l.Index, o.Bpf, nil, mode)
+		if err := attachXDP(l.Index, o.Bpf, nil, mode); err != nil {
+			return err
+		}
+		return takenForAnother(l, o.Bpf, mode)
 	})
 	if err != nil {
 		o.Pins.Undo()
@@ -59,6 +62,8 @@ func attachAlone(ctx context.Context, ifname string, program xdp.Program, mode x
 	}
 	p, err := loaded.ByFD(o.Bpf.FD())
 	if err != nil {
+		err = errors.Join(err, takeOff(l, o.Bpf, mode))
+		o.Pins.Undo()
 		return nil, err
 	}
 	return &Attachment{Interface: l.Interface, Fallback: fallbackReason(why),
@@ -159,9 +164,14 @@ func detachAlone(ctx context.Context, l device.Device, id uint32) error {
 // of a dispatcher.
 func alone(l device.Device) (all []xdp.Loaded) {
 	for _, id := range []uint32{l.ProgID, l.HwID} {
-		if p, err := loaded.ByID(id); err == nil {
-			all = append(all, p.Loaded)
+		if id == 0 {
+			continue
 		}
+		known := xdp.Loaded{ID: id} // it is there, even if no more can be read of it
+		if p, err := loaded.ByID(id); err == nil {
+			known = p.Loaded
+		}
+		all = append(all, known)
 	}
 	return all
 }

@@ -106,8 +106,8 @@ func (s *swap) pinAndAttach(ctx context.Context) error {
 		return errors.Join(protocol.ExplainPins(fmt.Errorf("pin the chain below %s: %w", protocol.PinDir(s.iface.Index, s.next.ID), err)), root.Remove(name))
 	}
 	err = s.outcome(s.next.ID, attachXDP(s.iface.Index, s.next.main, s.old.main, s.mode))
-	if err == nil {
-		err = s.notAnother()
+	if err == nil && s.old.main == nil { // a swap names the program that it replaces
+		err = takenForAnother(s.iface, s.next.main, s.mode)
 	}
 	if err != nil && !errors.Is(err, errUnclear) {
 		return errors.Join(err, root.Remove(name))
@@ -115,19 +115,20 @@ func (s *swap) pinAndAttach(ctx context.Context) error {
 	return err
 }
 
-// notAnother looks whether the chain is on another interface, which has got the index of ours
-// just before the swap. If so, it takes the chain off again. That can only happen where ours
-// had no program, as a swap names the program that it replaces.
-func (s *swap) notAnother() error {
-	if s.old.main != nil {
-		return nil
-	}
-	_, err := s.iface.Again()
+// takenForAnother looks whether a program that was put on an interface without one is on
+// another interface, which has got the index of l just before. If so, it takes the program off
+// again, and the error says what happened.
+func takenForAnother(l device.Device, main *libbpf.Program, mode xdp.Mode) error {
+	_, err := l.Again()
 	if !errors.Is(err, device.ErrAnother) {
-		return nil // ours may have moved to another namespace, and taken the chain along
+		return nil // l may have moved to another namespace, and taken the program along
 	}
-	_ = libbpf.XDPAttach(s.iface.Index, -1, xdpFlag(s.mode)|libbpf.XDPReplace, s.next.main.FD())
-	return err
+	return errors.Join(err, takeOff(l, main, mode))
+}
+
+// takeOff takes a program off that was attached just before.
+func takeOff(l device.Device, main *libbpf.Program, mode xdp.Mode) error {
+	return libbpf.XDPAttach(l.Index, -1, xdpFlag(mode)|libbpf.XDPReplace, main.FD())
 }
 
 // errUnclear says that nobody knows whether a swap was made: its pins have to stay.
