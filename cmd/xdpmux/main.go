@@ -13,7 +13,7 @@ import (
 	"github.com/xdpmux/xdpmux/cmd/internal/output"
 )
 
-func main() { cmdline.Main(run) }
+func main() { cmdline.Main(cmdline.UsualSignals(), run) }
 
 // run is main without the process around it. It returns the exit status.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {

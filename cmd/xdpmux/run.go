@@ -153,7 +153,7 @@ func holdSignals(parent context.Context) (ctx, again context.Context, release fu
 	again, giveUp := context.WithCancel(context.Background())
 	released, end := context.WithCancel(context.Background())
 	signals, done := make(chan os.Signal, 1), make(chan struct{})
-	signal.Notify(signals, everySignal()...)
+	signal.Notify(signals, cmdline.EverySignal()...)
 	go func() {
 		defer close(done)
 		defer signal.Stop(signals)
@@ -181,23 +181,6 @@ func holdSignals(parent context.Context) (ctx, again context.Context, release fu
 		giveUp()
 	}
 }
-
-// everySignal is all signals that end a process which doesn't catch them.
-func everySignal() []os.Signal {
-	var signals []os.Signal
-	for s := syscall.Signal(1); s <= lastSignal; s++ {
-		switch s {
-		case syscall.SIGKILL, syscall.SIGSTOP, syscall.SIGPIPE,
-			syscall.SIGCHLD, syscall.SIGCONT, syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGURG, syscall.SIGWINCH:
-			continue
-		}
-		signals = append(signals, s)
-	}
-	return cmdline.Heeded(signals...)
-}
-
-// lastSignal is SIGRTMAX of signal(7).
-const lastSignal = 64
 
 // detachTries is how often run tries to unload from a chain that others change.
 const detachTries = 10

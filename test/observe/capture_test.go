@@ -165,16 +165,18 @@ func TestTraceBrokenCaptures(t *testing.T) {
 	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p := harness.Start(t, xdpmux, "trace", v.Name, "--pcap", fifo)
-	silent, err := os.OpenFile(fifo, os.O_WRONLY, 0) // when there is a reader
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer silent.Close()
-	p.Signal(t, syscall.SIGINT)
-	p.End(t, 1)
-	if said := p.Stderr.String(); said != "xdpmux: interrupted\n" {
-		t.Errorf("a silent pipe: %s", said)
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGUSR1} {
+		p := harness.Start(t, xdpmux, "trace", v.Name, "--pcap", fifo)
+		silent, err := os.OpenFile(fifo, os.O_WRONLY, 0) // when there is a reader
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Signal(t, sig)
+		p.End(t, 1)
+		silent.Close()
+		if said := p.Stderr.String(); said != "xdpmux: interrupted\n" {
+			t.Errorf("%v at a silent pipe: %s", sig, said)
+		}
 	}
 }
 
