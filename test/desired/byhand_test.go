@@ -127,6 +127,22 @@ func TestRecordsOfGone(t *testing.T) {
 	if err != nil || len(files) != 1 || files[0] != fmt.Sprintf("/run/xdpmux/%d.json", only(t, v)) {
 		t.Errorf("records: %q, %v", files, err)
 	}
+
+	// A load looks at four records at most, its own included, however many there are.
+	const more = 20
+	for i := range more {
+		gone := fmt.Sprintf("/run/xdpmux/%d.json", 1<<31+i)
+		if err := os.WriteFile(gone, []byte("{}"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	other := harness.NewVeth(t)
+	mustExit(t, 0, "load", other.Name, object(t, "xdp_pass"))
+	left, err := filepath.Glob("/run/xdpmux/*.json")
+	if kept := len(left) - 2; err != nil || kept > more-1 || kept < more-4 {
+		t.Errorf("of %d records of programs that are gone %d are left: %v", more, kept, err)
+	}
+	mustExit(t, 0, "unload", "-a", other.Name)
 	info, err := os.Stat(files[0])
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v, %v", info.Mode(), err)
