@@ -109,7 +109,7 @@ var faults = map[string]fault{
 	"no-offload":    {prepare: plain("-m", "hw", pass), remedy: "-m native"},
 	"queues":        {prepare: fewQueues, remedy: "ethtool -l"},
 	"driver-words":  {prepare: bondOfOtherMode, remedy: "change what it names"},
-	"locked":        {prepare: plain(pass), during: locked, wrap: []string{"timeout", "--preserve-status", "1"}},
+	"locked":        {prepare: plain(pass), during: locked, wrap: []string{"sh", "-c", endedInLine, "sh"}},
 	"lost-race": {prepare: func(t *testing.T, v *harness.Veth) []string {
 		must(t, os.MkdirAll("/sys/fs/bpf/xdp", 0o700))
 		return load(v, pass)
@@ -289,6 +289,16 @@ func TestErrors(t *testing.T) {
 		}
 	}
 }
+
+// endedInLine ends a command by a signal, once it waits for a lock of flock(2).
+const endedInLine = `
+"$@" &
+while kill -0 $! && ! grep -q -- "-> FLOCK .* $! " /proc/locks; do
+	sleep 0.01
+done
+kill $!
+wait $!
+`
 
 func locked(t *testing.T, _ *harness.Veth) (stop func()) { return harness.LockPins(t) }
 
