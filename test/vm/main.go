@@ -61,6 +61,7 @@ type options struct {
 	count   int           // -test.count
 	add     []addition    // further files
 	native  string        // Debian suites whose native tools the VM gets beside this host's
+	cards   string        // network cards, by the names of allCards
 
 	patterns []string // packages to test
 	command  []string // what to run instead of tests
@@ -80,6 +81,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&o.kernel, "kernel", "6.12", "kernel `series` to fetch through apt, or the path of an image; several, as in \"6.1 6.12\", run side by side")
 	flags.StringVar(&o.modules, "modules", "", "`directory` with the modules of an image given by path (default: /lib/modules/RELEASE beside it or on this host)")
 	flags.StringVar(&o.native, "native", "trixie sid", "Debian `suites` whose native tools are in the VM too, as xdp-loader-SUITE")
+	flags.StringVar(&o.cards, "cards", "", "network `cards` of the VM, two of each: "+strings.Join(cardNames(), ", ")+" (default: all for tests, none for a command)")
 	flags.IntVar(&o.smp, "smp", 2, "`processors` of the VM")
 	flags.StringVar(&o.mem, "mem", "2G", "`memory` of the VM")
 	flags.StringVar(&o.args, "append", "", "further `arguments` for the kernel, such as nohz_full=1")
@@ -119,6 +121,11 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 		return o, exitStatus(2) // flag has said what is wrong
 	}
 	o.patterns = flags.Args()
+	named := false
+	flags.Visit(func(f *flag.Flag) { named = named || f.Name == "cards" })
+	if o.command == nil && !named {
+		o.cards = strings.Join(cardNames(), " ")
+	}
 	switch {
 	case o.command != nil && len(o.patterns) > 0:
 		return o, fmt.Errorf("packages %q and a command after --: give one of them", o.patterns)
@@ -162,6 +169,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		}
 		native = append(native, root)
 	}
+	cards, err := chooseCards(ctx, strings.Fields(o.cards), stderr)
+	if err != nil {
+		return err
+	}
 	tmp, err := os.MkdirTemp("", "xdpmux-vm-")
 	if err != nil {
 		return err
@@ -189,10 +200,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		}
 		initrd := filepath.Join(dir, "initrd")
 		jobs = append(jobs, func(out, complaints io.Writer) error {
-			if err := writeInitramfs(ctx, initrd, root, kernel, native, o, suites, payloadScript(o, suites, nonce), complaints); err != nil {
+			if err := writeInitramfs(ctx, initrd, root, kernel, native, o, suites, payloadScript(o, cards, suites, nonce), complaints); err != nil {
 				return err
 			}
-			vm := machine{kernel: kernel.image, initrd: initrd, smp: o.smp, mem: o.mem, kernelArgs: o.args, dir: dir, nonce: nonce}
+			vm := machine{kernel: kernel.image, initrd: initrd, smp: o.smp, mem: o.mem, kernelArgs: o.args, cards: cards, dir: dir, nonce: nonce}
 			ctx, cancel := context.WithTimeoutCause(ctx, o.timeout, fmt.Errorf("no end within %v (-timeout)", o.timeout))
 			defer cancel()
 			if o.command != nil {

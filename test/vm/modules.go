@@ -15,7 +15,8 @@ import (
 // wantModules are the kernel modules that the VM gets where the kernel has them
 // as modules. Only veth is loaded at the start; the others wait for modprobe, or
 // for `ip link add type ...`, which has the kernel call it.
-var wantModules = []string{"veth", "tun", "dummy", "bonding", "netdevsim", "8021q", "macvlan", "bridge", "ifb", "nf_conntrack"}
+var wantModules = []string{"veth", "tun", "dummy", "bonding", "netdevsim", "8021q", "macvlan", "bridge", "ifb", "nf_conntrack",
+	"virtio_pci", "virtio_net", "vmxnet3"}
 
 // addModules unpacks wantModules and what they depend on to /lib/modules/RELEASE,
 // with the two index files that busybox's modprobe reads. The kernel packages hold

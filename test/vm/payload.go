@@ -38,7 +38,7 @@ func newNonce() (string, error) {
 }
 
 // payloadScript is the shell script that the VM's init runs.
-func payloadScript(o options, suites []suite, nonce string) string {
+func payloadScript(o options, cards []cards, suites []suite, nonce string) string {
 	var s strings.Builder
 	fmt.Fprintf(&s, "mark() { printf '\\036%s %%s\\n' \"$*\"; }\n", nonce)
 	fmt.Fprintln(&s, "export XDPMUX_KERNEL_TESTS=1 XDPMUX=/usr/bin/xdpmux")
@@ -47,6 +47,7 @@ func payloadScript(o options, suites []suite, nonce string) string {
 			fmt.Fprintf(&s, "export %s=%s\n", name, quote(value))
 		}
 	}
+	s.WriteString(loadCards(cards, o.command != nil))
 	fmt.Fprintln(&s, "cd /repo; mark", markBoot)
 	if o.command != nil {
 		fmt.Fprintln(&s, "mark", markStart, 0)

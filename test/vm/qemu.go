@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -21,6 +22,7 @@ type machine struct {
 	smp            int
 	mem            string
 	kernelArgs     string
+	cards          []cards
 	dir            string // for the console's log
 	nonce          string // of the payload's marks
 }
@@ -38,6 +40,11 @@ func (vm machine) run(ctx context.Context, text io.Writer, marked func(mark)) er
 		// terminal comes to this process alone, which then tidies up.
 		Pdeathsig: syscall.SIGKILL,
 		Setpgid:   true,
+	}
+	if slices.ContainsFunc(vm.cards, func(c cards) bool { return c.taps }) {
+		if err := inTaps(cmd); err != nil {
+			return err
+		}
 	}
 	cmd.WaitDelay = 5 * time.Second
 	var complaint bytes.Buffer
@@ -76,7 +83,7 @@ func (vm machine) args() []string {
 	if haveKVM() {
 		accel = "kvm"
 	}
-	return []string{
+	args := []string{
 		"-accel", accel, "-cpu", "max", "-smp", strconv.Itoa(vm.smp), "-m", vm.mem,
 		"-nodefaults", "-no-reboot", "-display", "none", "-net", "none",
 		"-serial", "file:" + vm.console(), // ttyS0: kernel and init
@@ -86,6 +93,10 @@ func (vm machine) args() []string {
 		// host the emulated timer comes so late that the kernel takes it for missing.
 		"-append", "console=ttyS0 quiet panic=-1 oops=panic mitigations=off no_timer_check " + vm.kernelArgs,
 	}
+	for i, c := range vm.cards {
+		args = append(args, c.args(i)...)
+	}
+	return args
 }
 
 // haveKVM says whether the processor offers virtualisation: where it doesn't,

@@ -58,6 +58,14 @@ func TestParseOptions(t *testing.T) {
 			t.Errorf("%q: got %q, %q, %v", c.args, o.patterns, o.command, err)
 		}
 	}
+	// Tests get all cards, a command those that are asked for.
+	for args, want := range map[string]string{
+		"./x": strings.Join(cardNames(), " "), "-- x": "", "-cards vmxnet3 ./x": "vmxnet3", "-cards vmxnet3 -- x": "vmxnet3", "-cards= ./x": "",
+	} {
+		if o, err := parseOptions(strings.Fields(args), io.Discard); err != nil || o.cards != want {
+			t.Errorf("%q: cards %q, %v; want %q", args, o.cards, err, want)
+		}
+	}
 	o, err := parseOptions(strings.Fields("-add a -add b:/etc/c -add d:e -- x"), io.Discard)
 	want := []addition{{"a", "/repo/a"}, {"b", "/etc/c"}, {"d", "/repo/e"}}
 	if err != nil || !slices.Equal(o.add, want) {
@@ -103,7 +111,7 @@ func TestReadPayloadFailures(t *testing.T) {
 func TestPayloadScript(t *testing.T) {
 	o := options{command: []string{"sh", "-c", `echo "it's $0"; echo err >&2; exit 3`, "a  b"}}
 	t.Setenv("XDPMUX_TEST_SEED", "it's 4")
-	script := strings.Replace(payloadScript(o, nil, "N"), "cd /repo", "cd /", 1)
+	script := strings.Replace(payloadScript(o, nil, nil, "N"), "cd /repo", "cd /", 1)
 	out, err := exec.Command("sh", "-c", script).Output()
 	if err != nil {
 		t.Fatal(err)
@@ -118,6 +126,30 @@ func TestPayloadScript(t *testing.T) {
 	}
 	if !strings.Contains(script, `export XDPMUX_TEST_SEED='it'\''s 4'`) {
 		t.Errorf("no seed in:\n%s", script)
+	}
+}
+
+func TestCards(t *testing.T) {
+	if _, err := chooseCards(t.Context(), []string{"vmxnet3", "ne2000"}, io.Discard); err == nil || !strings.Contains(err.Error(), `no cards "ne2000"; there are virtio_net, `) {
+		t.Errorf("got %v", err)
+	}
+	chosen, err := chooseCards(t.Context(), []string{"vmxnet3"}, io.Discard)
+	if err != nil || len(chosen) != 1 {
+		t.Fatal(chosen, err)
+	}
+	machine := strings.Join(machine{cards: chosen}.args(), " ")
+	script := payloadScript(options{}, chosen, nil, "N")
+	for end := range 2 {
+		mac := chosen[0].mac(end)
+		if !strings.Contains(machine, "hubport,id=cards0-"+fmt.Sprint(end)+",hubid=0 -device vmxnet3,netdev=cards0-"+fmt.Sprint(end)+",mac="+mac) {
+			t.Errorf("no card %s in %s", mac, machine)
+		}
+		if !strings.Contains(script, mac) || strings.Contains(script, "modprobe") {
+			t.Errorf("no card %s, or a driver, in:\n%s", mac, script)
+		}
+	}
+	if script := payloadScript(options{command: []string{"x"}}, chosen, nil, "N"); !strings.Contains(script, "in virtio_pci vmxnet3; do modprobe") {
+		t.Errorf("no driver in:\n%s", script)
 	}
 }
 
