@@ -7,7 +7,8 @@ CONFDIR ?= /etc/xdpmux
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 GO      ?= go
 CLANG   ?= clang
-KERNEL  ?= 6.1 6.12
+# Series, paths of images, or the words of test/vm: newest, all.
+KERNEL  ?=
 MUTANTS ?= 20000
 SEEDS   ?= 1 2 3
 # A count: on a busy machine the fuzzer fails with "context deadline exceeded" when a time is up.
@@ -86,17 +87,17 @@ demo: ## several programs on one interface, with real packets
 	@$(MAKE) --no-print-directory --silent build
 	@test/demo.sh
 
-test: test-unit test-vm ## unit tests here, integration tests in a VM for each KERNEL, side by side
+test: test-unit test-vm ## unit tests here, integration tests in a VM for each KERNEL (all of the distribution), side by side
 
 test-unit: build $(FIXTURES)
 	$(GO) test ./...
 
 test-vm: build $(FIXTURES)
-	$(GO) run ./test/vm -kernel '$(KERNEL)'
-	$(GO) run ./test/vm -kernel '$(KERNEL)' -smp 4 -run 'CPUMap|TestBusy' ./test/foreground ./test/observe
+	$(GO) run ./test/vm -kernel '$(or $(KERNEL),all)'
+	$(GO) run ./test/vm -kernel '$(or $(KERNEL),all)' -smp 4 -run 'CPUMap|TestBusy' ./test/foreground ./test/observe
 
-test-matrix: build $(FIXTURES) build/xdpmux-shared ## native tools of each libxdp beside ours, on each KERNEL; writes docs/compatibility.md
-	$(GO) run ./test/matrix '$(KERNEL)' docs/compatibility.md
+test-matrix: build $(FIXTURES) build/xdpmux-shared ## native tools of each libxdp beside ours, on each KERNEL (6.1 6.12 7.2); writes docs/compatibility.md
+	$(GO) run ./test/matrix '$(or $(KERNEL),6.1 6.12 7.2)' docs/compatibility.md
 	rm build/xdpmux-shared
 
 # For the tests: with the libraries of whichever system it runs on.
@@ -104,7 +105,7 @@ build/xdpmux-shared: $(GOSRC)
 	$(GO) build -tags '$(TAGS)' -ldflags '$(LDFLAGS)' -o $@ ./cmd/xdpmux
 
 test-race: build $(FIXTURES) ## observers come and go 500 times under the race detector, in a VM
-	GOFLAGS=-race XDPMUX_TEST_SCALE=1 $(GO) run ./test/vm -kernel 6.12 -run TestOpenClose ./test/observe
+	GOFLAGS=-race XDPMUX_TEST_SCALE=1 $(GO) run ./test/vm -run TestOpenClose ./test/observe
 
 test-native: build $(FIXTURES) ## the integration tests on the running kernel, as root, without a VM
 	XDPMUX_KERNEL_TESTS=1 XDPMUX=$(CURDIR)/build/xdpmux $(GO) test -count=1 -p 1 ./...

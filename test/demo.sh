@@ -88,4 +88,4 @@ cleanup
 echo "demo: chains can't run on this kernel ($why), so here they run in a VM" >&2
 mkdir -p build
 go build -o build/vm ./test/vm
-exec build/vm -add test/demo.sh:/repo/test/demo.sh -- env XDPMUX_DEMO_IN_VM=1 bash /repo/test/demo.sh
+exec build/vm -native "" -add test/demo.sh:/repo/test/demo.sh -- env XDPMUX_DEMO_IN_VM=1 bash /repo/test/demo.sh

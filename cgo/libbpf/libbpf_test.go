@@ -235,7 +235,7 @@ func TestVerifierLog(t *testing.T) {
 	defer libbpf.SetLog(0, nil)
 	err := o.Load()
 	var e *libbpf.Error
-	if !errors.As(err, &e) || e.Op != "bpf_object__load" || !errors.Is(err, syscall.EACCES) || !strings.Contains(e.Log, "invalid mem access 'map_value_or_null'") {
+	if !errors.As(err, &e) || e.Op != "bpf_object__load" || !errors.Is(err, syscall.EACCES) || !strings.Contains(e.Log, "invalid access to map value") {
 		t.Errorf("got %#v", err)
 	}
 	if !strings.Contains(said.String(), "refused") {

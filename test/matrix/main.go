@@ -1,7 +1,7 @@
 // Command matrix runs TestCompatibility on several kernels, in VMs, and writes what it
 // found to docs/compatibility.md:
 //
-//	go run ./test/matrix '6.1 6.12' docs/compatibility.md
+//	go run ./test/matrix '6.1 6.12 7.2' docs/compatibility.md
 package main
 
 import (

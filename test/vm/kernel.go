@@ -26,24 +26,83 @@ type kernelFiles struct {
 
 var seriesRE = regexp.MustCompile(`^[0-9]+\.[0-9]+$`)
 
+// What -kernel takes beside series and paths.
+const (
+	newestKernel = "newest" // the newest series that this distribution has
+	allKernels   = "all"    // every series that it has
+)
+
+// kernelNames puts series in the place of the words newest and all: those that this
+// distribution has or, where apt knows none, those in the cache.
+func kernelNames(ctx context.Context, names []string) ([]string, error) {
+	var out []string
+	for _, name := range names {
+		if name != newestKernel && name != allKernels {
+			out = append(out, name)
+			continue
+		}
+		found, err := seriesHere(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if name == newestKernel {
+			found = found[len(found)-1:]
+		}
+		out = append(out, found...)
+	}
+	if out == nil {
+		return nil, errors.New("-kernel names none")
+	}
+	return out, nil
+}
+
+func seriesHere(ctx context.Context) ([]string, error) {
+	var names []string
+	aptErr := haveApt()
+	if aptErr == nil {
+		if names, aptErr = (apt{}).names(ctx, imagePrefix); aptErr == nil {
+			aptErr = errors.New("apt knows no kernel for a VM (is its index old? apt-get update)")
+		}
+	}
+	found := seriesIn(names)
+	if found == nil {
+		dir, err := kernelsDir()
+		if err != nil {
+			return nil, err
+		}
+		found = seriesIn(dirNames(dir))
+	}
+	if found == nil {
+		return nil, fmt.Errorf("%w: %s", aptErr, kernelRemedy)
+	}
+	return found, nil
+}
+
+const kernelRemedy = "name an image of your own with -kernel PATH"
+
 // findKernel takes a series ("6.12") from the cache or through apt, and anything
 // else as the path of an image.
 func findKernel(ctx context.Context, name, modules string, stderr io.Writer) (kernelFiles, error) {
 	if !seriesRE.MatchString(name) {
 		return kernelAt(name, modules)
 	}
-	cache, err := cacheDir()
+	dir, err := kernelsDir()
 	if err != nil {
 		return kernelFiles{}, err
 	}
-	dir := filepath.Join(cache, "kernels")
 	pkg := newestPackage(name, dirNames(dir))
 	if pkg == "" {
 		if pkg, err = fetchKernel(ctx, name, dir, stderr); err != nil {
-			return kernelFiles{}, err
+			return kernelFiles{}, fmt.Errorf("kernel %s: %w\n%s", name, err, kernelRemedy)
 		}
 	}
 	return kernelIn(filepath.Join(dir, pkg), modules)
+}
+
+// kernelsDir is where unpacked kernels stay, each under the name of its package.
+func kernelsDir() (string, error) {
+	cache, err := cacheDir()
+	return filepath.Join(cache, "kernels"), err
 }
 
 // cacheDir is where kernels stay between runs.
@@ -67,20 +126,49 @@ func dirNames(dir string) []string {
 	return names
 }
 
-// newestPackage picks, of package names such as linux-image-6.1.0-56-cloud-amd64
-// and linux-image-6.12.117+deb12-cloud-amd64, the newest bootable one of a series,
-// or "" if there is none. The meta package linux-image-6.12-cloud-amd64, debug
-// symbols and unsigned images don't count.
+const imagePrefix = "linux-image-"
+
+// imageRE is the name of a bootable package of Debian or, with another flavour, of Ubuntu,
+// such as linux-image-6.1.0-56-cloud-amd64 and linux-image-6.12.117+deb12-cloud-amd64. The
+// meta package linux-image-6.12-cloud-amd64, debug symbols and unsigned images are none.
+var imageRE = regexp.MustCompile(`^` + imagePrefix + `([0-9]+\.[0-9]+)\.[0-9]+[^ ]*-(?:cloud-amd64|generic)$`)
+
+// newestPackage picks the newest bootable package of a series, or "" if there is none.
 func newestPackage(series string, names []string) string {
-	re := regexp.MustCompile(`^linux-image-` + regexp.QuoteMeta(series) + `\.([0-9]+)([^ ]*)-cloud-amd64$`)
 	newest := ""
 	for _, name := range names {
-		if re.MatchString(name) && (newest == "" || slices.Compare(numbersIn(newest), numbersIn(name)) < 0) {
+		if m := imageRE.FindStringSubmatch(name); m != nil && m[1] == series && (newest == "" || older(newest, name)) {
 			newest = name
 		}
 	}
 	return newest
 }
+
+// seriesIn lists the series of the bootable packages among names, the oldest first.
+func seriesIn(names []string) []string {
+	var series []string
+	for _, name := range names {
+		if m := imageRE.FindStringSubmatch(name); m != nil && !slices.Contains(series, m[1]) {
+			series = append(series, m[1])
+		}
+	}
+	slices.SortFunc(series, func(a, b string) int { return slices.Compare(numbersIn(a), numbersIn(b)) })
+	return series
+}
+
+// packagesOf lists what is to be unpacked for an image's package. Debian sid and Ubuntu have
+// parts of the kernel in further packages.
+func packagesOf(image string, names []string) []string {
+	packages := []string{image}
+	for _, prefix := range []string{"linux-binary-", "linux-modules-"} {
+		if part := prefix + strings.TrimPrefix(image, imagePrefix); slices.Contains(names, part) {
+			packages = append(packages, part)
+		}
+	}
+	return packages
+}
+
+func older(a, b string) bool { return slices.Compare(numbersIn(a), numbersIn(b)) < 0 }
 
 var numberRE = regexp.MustCompile(`[0-9]+`)
 
@@ -94,22 +182,15 @@ func numbersIn(s string) []int {
 	return numbers
 }
 
-// fetchKernel downloads and unpacks the newest kernel package of a series into
-// dir and returns its name.
+// otherSuites are the Debian suites that are asked for a kernel which this host's apt
+// doesn't know.
+var otherSuites = []string{"bookworm", "trixie", "sid"}
+
+// fetchKernel downloads and unpacks the newest kernel of a series into dir and returns the
+// name of its package.
 func fetchKernel(ctx context.Context, series, dir string, stderr io.Writer) (string, error) {
-	const remedy = "name an image of your own with -kernel PATH"
-	for _, tool := range []string{"apt-cache", "apt-get", "dpkg"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			return "", fmt.Errorf("kernel %s is fetched through apt, and there is no %s here: %s", series, tool, remedy)
-		}
-	}
-	out, err := output(ctx, "", "apt-cache", "pkgnames", "linux-image-"+series)
-	if err != nil {
+	if err := haveApt(); err != nil {
 		return "", err
-	}
-	pkg := newestPackage(series, strings.Fields(out))
-	if pkg == "" {
-		return "", fmt.Errorf("apt knows no linux-image-%s*-cloud-amd64 (is its index old? apt-get update): %s", series, remedy)
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
@@ -122,23 +203,27 @@ func fetchKernel(ctx context.Context, series, dir string, stderr io.Writer) (str
 		return "", err
 	}
 	defer os.RemoveAll(tmp)
-	fmt.Fprintf(stderr, "vm: fetching %s into %s, once\n", pkg, dir)
-	// As root apt would drop to _apt, who can't write here, and complain.
-	if _, err := output(ctx, tmp, "apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", pkg); err != nil {
-		if ctx.Err() != nil {
-			return "", err
-		}
-		return "", fmt.Errorf("%w\n%s", err, remedy)
-	}
-	debs, _ := filepath.Glob(filepath.Join(tmp, "*.deb"))
-	if len(debs) != 1 {
-		return "", fmt.Errorf("apt-get download %s left %d packages", pkg, len(debs))
-	}
-	tree := filepath.Join(tmp, "tree")
-	if _, err := output(ctx, tmp, "dpkg", "-x", debs[0], tree); err != nil {
+	source := apt{}
+	names, err := source.names(ctx, "linux-")
+	if err != nil {
 		return "", err
 	}
-	if err := os.Chmod(tree, 0o755); err != nil {
+	pkg := newestPackage(series, names)
+	if pkg == "" {
+		fmt.Fprintf(stderr, "vm: apt knows no kernel %s here, so Debian %s are asked, once\n", series, strings.Join(otherSuites, ", "))
+		if source, err = debianSuites(ctx, tmp, otherSuites...); err != nil {
+			return "", err
+		}
+		if names, err = source.names(ctx, "linux-"); err != nil {
+			return "", err
+		}
+		if pkg = newestPackage(series, names); pkg == "" {
+			return "", fmt.Errorf("not in Debian %s, which have %s", strings.Join(otherSuites, ", "), strings.Join(seriesIn(names), ", "))
+		}
+	}
+	fmt.Fprintf(stderr, "vm: fetching %s into %s, once\n", pkg, dir)
+	tree := filepath.Join(tmp, "tree")
+	if err := source.unpack(ctx, tree, packagesOf(pkg, names)); err != nil {
 		return "", err
 	}
 	if err := os.Rename(tree, filepath.Join(dir, pkg)); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -150,6 +235,9 @@ func fetchKernel(ctx context.Context, series, dir string, stderr io.Writer) (str
 // kernelIn finds the kernel in an unpacked package.
 func kernelIn(tree, modules string) (kernelFiles, error) {
 	images, _ := filepath.Glob(filepath.Join(tree, "boot", "vmlinuz-*"))
+	if images == nil { // Debian sid
+		images, _ = filepath.Glob(filepath.Join(tree, "usr", "lib", "modules", "*", "vmlinuz"))
+	}
 	if len(images) != 1 {
 		return kernelFiles{}, fmt.Errorf("%s holds %d kernels, not one: remove it to fetch it anew", tree, len(images))
 	}
@@ -177,6 +265,7 @@ func kernelAt(image, modules string) (kernelFiles, error) {
 	}
 	tree := filepath.Dir(filepath.Dir(image))
 	for _, dir := range []string{
+		filepath.Join(tree, release), // .../lib/modules/RELEASE/vmlinuz
 		filepath.Join(tree, "lib", "modules", release),
 		filepath.Join(tree, "usr", "lib", "modules", release),
 		filepath.Join("/lib/modules", release),

@@ -50,7 +50,7 @@ func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)
 
 // options is what the command line says.
 type options struct {
-	kernel  string        // series such as 6.12, or paths of images; several run side by side
+	kernel  string        // series such as 6.12, newest, all, or paths of images; several run side by side
 	modules string        // directory with the image's modules
 	smp     int           // processors
 	mem     string        // memory, as qemu writes it
@@ -78,7 +78,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 		fmt.Fprintln(stderr, "usage: vm [flags] [package patterns...]\n       vm [flags] -- command [arguments...]")
 		flags.PrintDefaults()
 	}
-	flags.StringVar(&o.kernel, "kernel", "6.12", "kernel `series` to fetch through apt, or the path of an image; several, as in \"6.1 6.12\", run side by side")
+	flags.StringVar(&o.kernel, "kernel", newestKernel, "kernel `series` to fetch through apt, \"newest\" or \"all\" of this distribution, or the path of an image; several, as in \"6.1 6.12\", run side by side")
 	flags.StringVar(&o.modules, "modules", "", "`directory` with the modules of an image given by path (default: /lib/modules/RELEASE beside it or on this host)")
 	flags.StringVar(&o.native, "native", "trixie sid", "Debian `suites` whose native tools are in the VM too, as xdp-loader-SUITE")
 	flags.StringVar(&o.cards, "cards", "", "network `cards` of the VM, two of each: "+strings.Join(cardNames(), ", ")+" (default: all for tests, none for a command)")
@@ -150,16 +150,17 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	names, err := kernelNames(ctx, strings.Fields(o.kernel))
+	if err != nil {
+		return err
+	}
 	var kernels []kernelFiles
-	for _, name := range strings.Fields(o.kernel) {
+	for _, name := range names {
 		kernel, err := findKernel(ctx, name, o.modules, stderr)
 		if err != nil {
 			return err
 		}
 		kernels = append(kernels, kernel)
-	}
-	if len(kernels) == 0 {
-		return errors.New("-kernel names none")
 	}
 	var native []string
 	for _, suite := range strings.Fields(o.native) {
@@ -215,7 +216,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if len(jobs) == 1 {
 		return jobs[0](stdout, stderr)
 	}
-	return runJobs(strings.Fields(o.kernel), jobs, stdout)
+	return runJobs(names, jobs, stdout)
 }
 
 // runCommand runs the VM with a command as its payload and ends with its status.

@@ -7,10 +7,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strings"
 )
 
 // nativePackages are the native tools, with the libraries that they need.
@@ -42,13 +40,8 @@ func findNative(ctx context.Context, suite string, stderr io.Writer) (string, er
 	return root, nil
 }
 
-// fetchNative downloads the native tools of a suite with lists of packages of their own,
-// so that nothing of this host's apt changes, and unpacks them into dir/suite.
+// fetchNative downloads the native tools of a suite and unpacks them into dir/suite.
 func fetchNative(ctx context.Context, suite, dir string, stderr io.Writer) error {
-	mirror, err := mirror(ctx)
-	if err != nil {
-		return err
-	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
@@ -57,41 +50,14 @@ func fetchNative(ctx context.Context, suite, dir string, stderr io.Writer) error
 		return err
 	}
 	defer os.RemoveAll(tmp)
-	source := fmt.Sprintf("Types: deb\nURIs: %s\nSuites: %s\nComponents: main\n", mirror, suite)
-	if keys := "/usr/share/keyrings/debian-archive-keyring.gpg"; exists(keys) {
-		source += "Signed-By: " + keys + "\n"
-	}
-	for _, sub := range []string{"parts", "lists/partial", "debs", "tree"} {
-		if err := os.MkdirAll(filepath.Join(tmp, sub), 0o755); err != nil {
-			return err
-		}
-	}
-	if err := os.WriteFile(filepath.Join(tmp, "parts", suite+".sources"), []byte(source), 0o644); err != nil {
-		return err
-	}
 	fmt.Fprintf(stderr, "vm: fetching xdp-tools of Debian %s into %s, once\n", suite, dir)
-	apt := func(args ...string) error {
-		options := []string{"-q", "-o", "APT::Sandbox::User=root", "-o", "Dir::Etc::SourceList=/dev/null",
-			"-o", "Dir::Etc::SourceParts=" + filepath.Join(tmp, "parts"), "-o", "Dir::State::Lists=" + filepath.Join(tmp, "lists"),
-			"-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache="}
-		_, err := output(ctx, filepath.Join(tmp, "debs"), "apt-get", append(options, args...)...)
-		return err
-	}
-	if err := apt("update"); err != nil {
-		return err
-	}
-	if err := apt(append([]string{"download"}, nativePackages...)...); err != nil {
+	debian, err := debianSuites(ctx, tmp, suite)
+	if err != nil {
 		return err
 	}
 	tree := filepath.Join(tmp, "tree")
-	debs, _ := filepath.Glob(filepath.Join(tmp, "debs", "*.deb"))
-	if len(debs) != len(nativePackages) {
-		return fmt.Errorf("apt-get download left %d packages of %d", len(debs), len(nativePackages))
-	}
-	for _, deb := range debs {
-		if _, err := output(ctx, tmp, "dpkg", "-x", deb, tree); err != nil {
-			return err
-		}
+	if err := debian.unpack(ctx, tree, nativePackages); err != nil {
+		return err
 	}
 	for _, name := range []string{"bin", "sbin", "lib", "lib64"} {
 		if err := os.MkdirAll(filepath.Join(tree, "usr", name), 0o755); err != nil {
@@ -116,29 +82,6 @@ func fetchNative(ctx context.Context, suite, dir string, stderr io.Writer) error
 		return nil // another run was as fast
 	}
 	return err
-}
-
-// mirror is where this host gets Debian's packages from.
-func mirror(ctx context.Context) (string, error) {
-	for _, tool := range []string{"apt-get", "dpkg"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			return "", fmt.Errorf("they are fetched through apt, and there is no %s here", tool)
-		}
-	}
-	out, err := output(ctx, "", "apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Label: Debian")
-	if err != nil {
-		return "", err
-	}
-	first, _, _ := strings.Cut(out, "\n")
-	if first == "" {
-		return "", errors.New("apt here has no source of Debian's packages (apt-get update?)")
-	}
-	return first, nil
-}
-
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
 }
 
 // sharedXdpmux is an xdpmux without libraries in it, if make test-matrix has built one.

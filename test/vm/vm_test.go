@@ -21,15 +21,48 @@ func TestNewestPackage(t *testing.T) {
 		linux-image-6.1.0-9-cloud-amd64 linux-image-6.1.0-56-cloud-amd64
 		linux-image-6.1.0-57-cloud-amd64-dbg linux-image-6.1.0-57-cloud-amd64-unsigned linux-image-6.1.0-57-amd64
 		linux-image-6.12-cloud-amd64 linux-image-6.12.9+deb12-cloud-amd64 linux-image-6.12.117+deb12-cloud-amd64
+		linux-image-6.8.0-31-generic linux-image-unsigned-6.8.0-32-generic
 		linux-image-6.12.63+deb13+1-cloud-amd64 .fetch-1234`)
 	for series, want := range map[string]string{
 		"6.1":  "linux-image-6.1.0-56-cloud-amd64",
 		"6.12": "linux-image-6.12.117+deb12-cloud-amd64",
+		"6.8":  "linux-image-6.8.0-31-generic",
 		"6.2":  "",
 	} {
 		if got := newestPackage(series, names); got != want {
 			t.Errorf("%s: got %q, want %q", series, got, want)
 		}
+	}
+	if got, want := seriesIn(names), []string{"6.1", "6.8", "6.12"}; !slices.Equal(got, want) {
+		t.Errorf("series: got %q, want %q", got, want)
+	}
+	sid := strings.Fields("linux-modules-7.2.13+deb14-cloud-amd64 linux-base-7.2.13+deb14-cloud-amd64 linux-binary-unsigned-7.2.13+deb14-cloud-amd64 linux-binary-7.2.13+deb14-cloud-amd64")
+	if got, want := packagesOf("linux-image-7.2.13+deb14-cloud-amd64", sid), []string{"linux-image-7.2.13+deb14-cloud-amd64", sid[3], sid[0]}; !slices.Equal(got, want) {
+		t.Errorf("parts: got %q, want %q", got, want)
+	}
+}
+
+// TestKernelNames takes the words newest and all from the cache where apt isn't there.
+func TestKernelNames(t *testing.T) {
+	cache := t.TempDir()
+	t.Setenv("XDPMUX_CACHE", cache)
+	t.Setenv("PATH", t.TempDir())
+	if _, err := kernelNames(t.Context(), []string{"newest"}); err == nil || !strings.Contains(err.Error(), "no apt-cache here") {
+		t.Errorf("without any kernel: %v", err)
+	}
+	for _, pkg := range []string{"linux-image-6.12.117+deb12-cloud-amd64", "linux-image-6.1.0-56-cloud-amd64"} {
+		if err := os.MkdirAll(filepath.Join(cache, "kernels", pkg), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for names, want := range map[string]string{"newest": "6.12", "all": "6.1 6.12", "7.2 newest /boot/vmlinuz": "7.2 6.12 /boot/vmlinuz"} {
+		got, err := kernelNames(t.Context(), strings.Fields(names))
+		if err != nil || strings.Join(got, " ") != want {
+			t.Errorf("%s: got %q, %v; want %s", names, got, err, want)
+		}
+	}
+	if _, err := kernelNames(t.Context(), nil); err == nil {
+		t.Error("no name at all was taken")
 	}
 }
 
