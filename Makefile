@@ -36,7 +36,7 @@ GOSRC  := $(shell find bpf cgo cmd dispatcher -name '*.go' -o -name '*.[ch]' -o 
 MULTIARCH := $(shell gcc -print-multiarch 2>/dev/null)
 BPFFLAGS   = -O2 -g -Wall -Werror -target bpf $(if $(MULTIARCH),-I/usr/include/$(MULTIARCH))
 BPFOBJ    := $(patsubst bpf/samples/%.bpf.c,build/bpf/%.o,$(wildcard bpf/samples/*.bpf.c))
-FIXTURES  := $(patsubst bpf/%.bpf.c,build/bpf/%.o,$(wildcard bpf/fixtures/*.bpf.c)) build/bpf/fixtures/bigendian.o \
+FIXTURES  := $(patsubst bpf/%.bpf.c,build/bpf/%.o,$(wildcard bpf/fixtures/*.bpf.c)) build/bpf/fixtures/bigendian.o build/bpf/fixtures/noext.o \
 	$(foreach v,1 4,build/bpf/fixtures/dispatcher-$(v).o) build/module/watch
 EXAMPLES  := $(patsubst examples/%/main.go,build/examples/%,$(wildcard examples/*/main.go))
 UNIT      := xdpmux-apply.service
@@ -66,7 +66,13 @@ build/bpf/fixtures/bigendian.o: bpf/samples/xdp_pass.bpf.c
 	@mkdir -p $(@D)
 	$(CLANG) $(subst -target bpf,-target bpfeb,$(BPFFLAGS)) -c $< -o $@
 
-build/bpf/fixtures/nobtf.o: BPFFLAGS := $(filter-out -g,$(BPFFLAGS))
+build/bpf/fixtures/nobtf.o build/bpf/fixtures/nobtf_calls.o: BPFFLAGS := $(filter-out -g,$(BPFFLAGS))
+
+# For the tests: types, of which none is said to be a function's.
+build/bpf/fixtures/noext.o: bpf/fixtures/nobtf_calls.bpf.c
+	@mkdir -p $(@D)
+	$(CLANG) $(BPFFLAGS) -c $< -o $@
+	llvm-objcopy --remove-section .BTF.ext --remove-section .rel.BTF.ext $@
 
 build/examples/%: examples/%/main.go $(GOSRC)
 	$(GO) build -tags '$(TAGS)' -o $@ ./$(<D)

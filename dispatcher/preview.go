@@ -152,9 +152,6 @@ func (s *swap) checkUnloaded() error {
 // unloadedFault finds what keeps a program from being loaded into a chain, as far as
 // its object tells.
 func unloadedFault(o *object.Program) error {
-	if !o.Obj.HasBTF() {
-		return protocol.NoDispatcher(object.WithoutBTF(o), nil)
-	}
 	if fault := object.ChainFault(o.Obj, o.Bpf); fault != "" {
 		return &xdp.Error{Kind: xdp.ErrObject, Msg: fmt.Sprintf("program %q of %s can't join a chain: %s", o.Bpf.Name(), o.Called, fault)}
 	}

@@ -14,7 +14,7 @@ import (
 type Object struct {
 	File     string          `json:"file"`
 	License  string          `json:"license"` // empty: none is given
-	BTF      bool            `json:"btf"`     // type information, without which no program joins a chain
+	BTF      bool            `json:"btf"`     // type information; what it lacks for a chain is made up when it is loaded
 	Programs []ObjectProgram `json:"programs"`
 	Maps     []ObjectMap     `json:"maps"`
 }
@@ -74,7 +74,7 @@ func Read(file string, data []byte) (*Object, error) {
 	}
 	defer obj.Close()
 	btf := obj.BTF()
-	o := &Object{File: file, License: obj.File.License(), BTF: btf != nil, Programs: []ObjectProgram{}, Maps: []ObjectMap{}}
+	o := &Object{File: file, License: obj.File.License(), BTF: obj.HadBTF, Programs: []ObjectProgram{}, Maps: []ObjectMap{}}
 	sizes := ""
 	for _, m := range obj.Maps() {
 		if fault := object.SizeFault(m); fault != "" && sizes == "" {

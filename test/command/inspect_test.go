@@ -128,7 +128,7 @@ func TestInspectText(t *testing.T) {
 		"xdp/second second unspec 12 7 XDP_DROP,XDP_PASS no yes, with -n second",
 		"xdp.frags third xdp 2 50 XDP_PASS yes yes, with -n third",
 		"xdp_drop section_of_its_own unspec 2 50 XDP_PASS no yes, with -n section_of_its_own",
-		"xdp/enum returns_enum unspec 2 50 XDP_PASS no no, the function has to be: int returns_enum(struct xdp_md *ctx)",
+		"xdp/enum returns_enum unspec 2 50 XDP_PASS no yes, with -n returns_enum",
 		"tc classifier sched_cls 2 - - no no, not an XDP program but sched_cls",
 		"Map Type Key Value Max entries Pinning",
 		"kept hash 4 8 16 by name",

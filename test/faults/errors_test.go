@@ -89,11 +89,6 @@ var faults = map[string]fault{
 		return load(v, pass)
 	}, remedy: `SEC("xdp.frags")`},
 	"verifier": {prepare: plain("-s", "xdp/refused", object("pinned"))},
-	"no-btf-join": {prepare: func(t *testing.T, v *harness.Veth) []string {
-		chain(t, v, pass)
-		return load(v, object("nobtf"))
-	}},
-	"no-btf":   {prepare: plain("--require-dispatcher", object("nobtf"))},
 	"no-bpffs": {prepare: plain(pass, pass), wrap: withoutBPFFS, remedy: "mount -t bpf -o mode=0700 bpf "},
 	"pins-of-others": {prepare: func(t *testing.T, v *harness.Veth) []string {
 		const dir = "/sys/fs/bpf/xdp"

@@ -108,10 +108,6 @@ func TestPreview(t *testing.T) {
 	}{
 		{"nothing to unload", func() error { _, err := dispatcher.PreviewDetachAll(t.Context(), v.Name); return err }, xdp.ErrNoProgram},
 		{"no such id", func() error { _, err := dispatcher.PreviewDetach(t.Context(), v.Name, 999999); return err }, xdp.ErrNoProgram},
-		{"no type information", func() error {
-			_, err := dispatcher.PreviewAttach(t.Context(), []string{v.Name}, []xdp.Program{fixture("nobtf", "")}, dispatcher.AttachOptions{})
-			return err
-		}, xdp.ErrNoDispatcher},
 		{"a map without a size", func() error {
 			_, err := dispatcher.Transaction{Add: []xdp.Program{fixture("unsized", "")}}.Preview(t.Context(), v.Name)
 			return err

@@ -36,8 +36,8 @@ func TestOneProcess(t *testing.T) {
 				done <- err
 				return
 			}
-			without := []xdp.Program{fixture("nobtf", "")}
-			if _, err := dispatcher.Attach(t.Context(), b.Name, without, dispatcher.AttachOptions{}); !errors.Is(err, xdp.ErrNoDispatcher) {
+			without := []xdp.Program{fixture("unsized", "")}
+			if _, err := dispatcher.Attach(t.Context(), b.Name, without, dispatcher.AttachOptions{}); !errors.Is(err, xdp.ErrMapSize) {
 				done <- err
 				return
 			}

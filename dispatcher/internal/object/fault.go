@@ -32,7 +32,3 @@ type CantHost struct{ Err error }
 func (e CantHost) Error() string { return e.Err.Error() }
 
 func (e CantHost) Unwrap() error { return e.Err }
-
-func WithoutBTF(o *Program) string {
-	return o.Called + " has no type information (BTF); compile it with -g"
-}

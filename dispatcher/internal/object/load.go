@@ -19,9 +19,6 @@ func (o *Program) Load(dispatcherFD int, function string) error {
 	if o.Loaded {
 		return nil
 	}
-	if !o.Obj.HasBTF() {
-		return protocol.NoDispatcher(WithoutBTF(o), nil)
-	}
 	for _, step := range []func() error{
 		func() error { return o.Bpf.SetType(libbpf.ProgTypeExt) },
 		func() error { return o.Bpf.SetExpectedAttachType(0) },

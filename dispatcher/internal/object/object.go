@@ -33,12 +33,14 @@ func ReadFile(ctx context.Context, file string) ([]byte, error) {
 // File is an object file that is open.
 type File struct {
 	*libbpf.Object
-	File *objectfile.File
+	File   *objectfile.File
+	HadBTF bool // in the file; what was opened has it, unless it has no function
 }
 
 // OpenFile opens an object file that has been read and looked through. Its maps of
-// global variables get the names that they would have from the file. It stands for
-// bpf_object__open_mem.
+// global variables get the names that they would have from the file. Where the file lacks the
+// types without which the kernel takes no program into a chain, they are added to what is
+// opened. It stands for bpf_object__open_mem.
 func OpenFile(file string, data []byte, opts libbpf.OpenOptions) (*File, error) {
 	parsed, err := objectfile.Parse(data)
 	if err != nil {
@@ -47,11 +49,64 @@ func OpenFile(file string, data []byte, opts libbpf.OpenOptions) (*File, error) 
 	if opts.Name, _, _ = strings.Cut(filepath.Base(file), "."); file == unnamed {
 		opts.Name = "memory"
 	}
+	f, err := openParsed(file, data, parsed, opts)
+	if err != nil {
+		return nil, err
+	}
+	f.HadBTF = parsed.BTF != nil
+	programs := f.untypedPrograms()
+	if len(programs) == 0 && !parsed.Untyped() {
+		return f, nil
+	}
+	f.Close()
+	data = parsed.Typed(programs)
+	if parsed, err = objectfile.Parse(data); err != nil {
+		return nil, explainObject(file, err)
+	}
+	typed, err := openParsed(file, data, parsed, opts)
+	if err != nil {
+		return nil, err
+	}
+	typed.HadBTF = f.HadBTF
+	return typed, nil
+}
+
+func openParsed(file string, data []byte, parsed *objectfile.File, opts libbpf.OpenOptions) (*File, error) {
 	obj, err := libbpf.OpenMem(data, opts)
 	if err != nil {
 		return nil, explainObject(file, err)
 	}
-	return &File{obj, parsed}, nil
+	return &File{Object: obj, File: parsed}, nil
+}
+
+// untypedPrograms are the XDP programs of which the type information doesn't say, in the
+// kernel's eyes, that they are functions as those of a dispatcher.
+func (o *File) untypedPrograms() map[string]bool {
+	untyped, types := map[string]bool{}, o.File.FunctionTypes()
+	for _, p := range o.Programs() {
+		if CanBeXDP(p) && !isContextFunction(o.BTF(), types[p.Name()]) {
+			untyped[p.Name()] = true
+		}
+	}
+	return untyped
+}
+
+// isContextFunction says whether a function's type is that of the functions of a dispatcher:
+// int prog(struct xdp_md *). The kernel compares them by kind and name.
+func isContextFunction(btf *libbpf.BTF, id uint32) bool {
+	if btf == nil || id == 0 {
+		return false
+	}
+	proto := Follow(btf, id)
+	if proto == nil || proto.Kind != libbpf.KindFuncProto || len(proto.Members) != 1 {
+		return false
+	}
+	result, arg := Follow(btf, proto.Ref), Follow(btf, proto.Members[0].Type)
+	if result == nil || result.Kind != libbpf.KindInt || arg == nil || arg.Kind != libbpf.KindPtr {
+		return false
+	}
+	ctx := Follow(btf, arg.Ref)
+	return ctx != nil && ctx.Kind == libbpf.KindStruct && ctx.Name == "xdp_md"
 }
 
 // Place is where the object wants a program of that function to run in a chain.

@@ -21,9 +21,6 @@ func setVariables(file string, wanted map[string]any, obj *File) error {
 	if len(wanted) == 0 {
 		return nil
 	}
-	if !obj.HasBTF() {
-		return &xdp.Error{Kind: xdp.ErrObject, Msg: file + " has no type information (BTF) that tells its variables", Remedy: "compile it with -g"}
-	}
 	all, err := variablesOf(obj)
 	if err != nil {
 		return explainObject(file, err)

@@ -1,24 +1,18 @@
 package objectfile
 
-// FunctionType is the id of the type of a function in section .BTF, as section .BTF.ext
-// says it of the function's first instruction: by that, and not by its name, the kernel
-// knows what the function takes and returns. 0: nothing is said of it.
-func (f *File) FunctionType(function string) uint32 {
-	sym, code := f.function(function)
-	if sym == nil || f.BTF == nil {
-		return 0
-	}
-	for section, infos := range f.functionInfos {
-		if section != code.name {
-			continue
-		}
-		for instruction, id := range infos {
-			if instruction == uint32(sym.value/instructionSize) && f.BTF.has(id) && f.BTF.typeOf(id).kind == kindFunc {
-				return id
-			}
+// FunctionTypes are the ids of the types of functions in section .BTF, by their names, as
+// section .BTF.ext says it of their first instructions: by that, and not by its name, the
+// kernel knows what a function takes and returns. A function of which nothing is said is left
+// out.
+func (f *File) FunctionTypes() map[string]uint32 {
+	types := map[string]uint32{}
+	typed := f.typedFunctions()
+	for _, fn := range f.functions() {
+		if id := typed[fn.section][fn.at]; id != 0 {
+			types[fn.name] = id
 		}
 	}
-	return 0
+	return types
 }
 
 // functionInfos yields what section .BTF.ext says of the functions (struct
