@@ -17,17 +17,30 @@ FUZZTIME ?= 50000x
 # Without cli's own writer of man pages, whose parser costs each start a millisecond.
 TAGS = urfave_cli_no_docs
 
-# Without shared libraries the command starts in half the time, and runs anywhere.
-# LINK=dynamic is for distributions; without a word static is tried first, and build/link
-# keeps what came out. Asked where something is linked, not each time that make is started.
-LINK      ?= $(or $(shell cgo/link.sh build/link),$(error cgo/link.sh failed))
-STATIC     = $(filter static,$(LINK))
-BUILDTAGS  = $(TAGS) $(if $(STATIC),static netgo osusergo)
-EXTLD      = $(if $(STATIC),-extldflags -static)
+# make GOARCH=arm64 builds for another architecture than this machine's, with libraries and a
+# compiler that need no installation: build/cross fetches them.
+ifneq ($(filter-out $(shell env -u GOARCH $(GO) env GOARCH),$(GOARCH)),)
+BUILD    := build/$(GOARCH)
+CROSS    := $(CURDIR)/build/cross
+CROSSRUN := $(CROSS) $(GOARCH)
+LINK     := static
+else
+BUILD    := build
+endif
 
-LIBXDP_VERSION = $(shell pkg-config --modversion libxdp)
+# Without shared libraries the command starts in half the time, and runs anywhere.
+# LINK=dynamic is for distributions; Fedora has static libraries in packages of their own.
+LINK ?= $(if $(wildcard $(foreach l,xdp bpf,$(shell pkg-config --variable=libdir lib$l)/lib$l.a)),static,dynamic)
+ifeq ($(LINK),static)
+BUILDTAGS = $(TAGS) static netgo osusergo
+EXTLD     = -extldflags -static
+else
+BUILDTAGS = $(TAGS)
+endif
+
+LIBXDP_VERSION = $(shell $(CROSSRUN) pkg-config --modversion libxdp)
 LDFLAGS = -X github.com/xdpmux/xdpmux/cmd/internal/output.version=$(VERSION) -X github.com/xdpmux/xdpmux/cgo/libxdp.BuildVersion=$(LIBXDP_VERSION) \
-	-X github.com/xdpmux/xdpmux/cgo/libxdp.ObjectDir=$(shell pkg-config --variable=libdir libxdp)/bpf
+	-X github.com/xdpmux/xdpmux/cgo/libxdp.ObjectDir=$(shell $(CROSSRUN) pkg-config --variable=libdir libxdp)/bpf
 GOSRC  := $(shell find bpf cgo cmd dispatcher -name '*.go' -o -name '*.[ch]' -o -name '*.json' -o -path '*/completion/*' -o -path 'bpf/objects/*.o') go.mod go.sum
 
 # Debian and Ubuntu keep asm/types.h in a directory of the architecture.
@@ -35,19 +48,25 @@ MULTIARCH := $(shell gcc -print-multiarch 2>/dev/null)
 BPFFLAGS   = -O2 -g -Wall -Werror -target bpf $(if $(MULTIARCH),-I/usr/include/$(MULTIARCH))
 BPFOBJ    := $(patsubst bpf/samples/%.bpf.c,build/bpf/%.o,$(wildcard bpf/samples/*.bpf.c))
 FIXTURES  := $(patsubst bpf/%.bpf.c,build/bpf/%.o,$(wildcard bpf/fixtures/*.bpf.c)) build/bpf/fixtures/bigendian.o build/bpf/fixtures/noext.o \
-	$(foreach v,1 4,build/bpf/fixtures/dispatcher-$(v).o) build/module/watch
-EXAMPLES  := $(patsubst examples/%/main.go,build/examples/%,$(wildcard examples/*/main.go))
+	$(foreach v,1 4,build/bpf/fixtures/dispatcher-$(v).o) $(BUILD)/module/watch
+EXAMPLES  := $(patsubst examples/%/main.go,$(BUILD)/examples/%,$(wildcard examples/*/main.go))
 UNIT      := xdpmux-apply.service
 
 .DELETE_ON_ERROR:
-.PHONY: build deps demo test test-unit test-vm test-matrix test-race test-native test-mutants fuzz bench generate lint man install uninstall clean help
+.PHONY: build fixtures static deps demo test test-unit test-vm test-arm64 test-matrix test-race test-native test-mutants fuzz bench generate lint man install uninstall clean help
 
-build: build/xdpmux build/xdpmux-observe build/man/xdpmux.8 $(BPFOBJ) $(EXAMPLES) ## build build/xdpmux, its man page, build/bpf/*.o and build/examples/*
+# The man page is what the built command says, which runs on its own architecture alone.
+build: $(BUILD)/xdpmux $(BUILD)/xdpmux-observe $(if $(CROSS),,build/man/xdpmux.8) $(BPFOBJ) $(EXAMPLES) ## build build/xdpmux, its man page, build/bpf/*.o and build/examples/*; GOARCH=arm64: into build/arm64
+
+fixtures: $(FIXTURES)
+
+static: ## build, and fail where no static link succeeds
+	@$(MAKE) --no-print-directory LINK=static build
 
 # The command that everybody starts goes without the libraries of stats, top and
 # trace, for which it runs xdpmux-observe.
-build/xdpmux build/xdpmux-observe: build/%: $(GOSRC)
-	$(GO) build -tags '$(BUILDTAGS)' -ldflags '$(LDFLAGS) $(EXTLD)' -o $@ ./cmd/$*
+$(BUILD)/xdpmux $(BUILD)/xdpmux-observe: $(BUILD)/%: $(GOSRC) $(CROSS)
+	$(CROSSRUN) $(GO) build -tags '$(BUILDTAGS)' -ldflags '$(LDFLAGS) $(EXTLD)' -o $@ ./cmd/$*
 
 build/bpf/%.o: bpf/samples/%.bpf.c
 	@mkdir -p $(@D)
@@ -72,11 +91,14 @@ build/bpf/fixtures/noext.o: bpf/fixtures/nobtf_calls.bpf.c
 	$(CLANG) $(BPFFLAGS) -c $< -o $@
 	llvm-objcopy --remove-section .BTF.ext --remove-section .rel.BTF.ext $@
 
-build/examples/%: examples/%/main.go $(GOSRC)
-	$(GO) build -tags '$(TAGS)' -o $@ ./$(<D)
+$(BUILD)/examples/%: examples/%/main.go $(GOSRC) $(CROSS)
+	$(CROSSRUN) $(GO) build -tags '$(TAGS)' -o $@ ./$(<D)
 
-build/module/%: examples/%/main.go test/module.sh $(GOSRC)
-	GO='$(GO)' test/module.sh $@
+$(BUILD)/module/%: examples/%/main.go test/module.sh $(GOSRC) $(CROSS)
+	GO='$(CROSSRUN) $(GO)' test/module.sh $@
+
+$(CURDIR)/build/cross: $(wildcard test/cross/*.go test/debian/*.go)
+	env -u GOARCH $(GO) build -o $@ ./test/cross
 
 # Chains of versions of which no distribution has the libxdp.
 build/bpf/fixtures/dispatcher-%.o: bpf/fixtures/dispatcher.c
@@ -99,6 +121,10 @@ test-unit: build $(FIXTURES)
 test-vm: build $(FIXTURES)
 	$(GO) run ./test/vm -kernel '$(or $(KERNEL),all)'
 	$(GO) run ./test/vm -kernel '$(or $(KERNEL),all)' -smp 4 -run 'CPUMap|TestBusy' ./test/foreground ./test/observe
+
+test-arm64: ## the integration tests on emulated arm64 machines, for each KERNEL (6.1 6.12)
+	$(MAKE) GOARCH=arm64 build fixtures
+	$(GO) run ./test/vm -arch arm64 -kernel '$(or $(KERNEL),all)' -timeout 2h
 
 test-matrix: build $(FIXTURES) build/xdpmux-shared ## native tools of each libxdp beside ours, on each KERNEL (6.1 6.12 7.2); writes docs/compatibility.md
 	$(GO) run ./test/matrix '$(or $(KERNEL),6.1 6.12 7.2)' docs/compatibility.md

@@ -21,9 +21,9 @@ ulimit -l unlimited
 [ -d /sys/module/veth ] || modprobe veth
 ip link set lo up
 # Raw: the payload's bytes reach the host as they are. The pipe keeps the payload
-# from taking the port for a terminal.
-stty -F /dev/ttyS1 raw -echo
-/usr/bin/sh /payload </dev/null 2>&1 | cat >/dev/ttyS1
+# from taking the port for a terminal. The kernel's command line names the port.
+stty -F "/dev/$payload" raw -echo
+/usr/bin/sh /payload </dev/null 2>&1 | cat >"/dev/$payload"
 # The host ends the VM when it has read the payload's last mark, so this is only
 # reached at once when it has not.
 sync

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"debug/elf"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -11,7 +10,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
+
+	"github.com/xdpmux/xdpmux/test/debian"
 )
 
 //go:embed init.sh
@@ -28,17 +30,16 @@ var (
 		"tc", "tcpdump", "ss", "xdp-monitor", "xdp-bench", "xdp-trafficgen", "strace", "perf", "jq", "systemctl",
 	}
 	guestDirs      = []string{"/dev", "/proc", "/sys", "/tmp", "/run", "/root", "/etc", "/var/lib", "/var/tmp", "/repo", "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib64"}
-	repoParts      = []string{"go.mod", "README.md", "LICENSE", "Makefile", "docs", "bpf", "examples", "build", "systemd", "test/demo.sh"}
+	repoParts      = []string{"go.mod", "README.md", "LICENSE", "Makefile", "docs", "bpf", "examples", "systemd", "test/demo.sh"}
 	requiredOnHost = []struct{ program, pkg string }{
-		{"qemu-system-x86_64", "qemu-system-x86"}, {"busybox", "busybox-static"}, {"zstd", "zstd"},
-		{"ip", "iproute2"}, {"xz", "xz-utils"}, {"ldd", "libc-bin"}, {"go", "golang"},
+		{"busybox", "busybox-static"}, {"zstd", "zstd"}, {"ip", "iproute2"}, {"xz", "xz-utils"}, {"go", "golang"},
 	}
 )
 
 // needPrograms names everything that is missing on this host at once.
-func needPrograms() error {
+func needPrograms(p processor) error {
 	var missing, pkgs []string
-	for _, r := range requiredOnHost {
+	for _, r := range append(requiredOnHost, struct{ program, pkg string }{p.qemu, p.pkg}) {
 		if lookPath(r.program) == "" {
 			missing = append(missing, r.program)
 			pkgs = append(pkgs, r.pkg)
@@ -49,6 +50,42 @@ func needPrograms() error {
 	}
 	return fmt.Errorf("not installed: %s; make deps, or apt-get install %s", strings.Join(missing, ", "), strings.Join(pkgs, " "))
 }
+
+// system is where the VM's programs and libraries come from.
+type system struct {
+	arch string
+	root string // a directory with all of it, or "" for this host
+}
+
+// findSystem is this host or, for another architecture, what Debian has for that.
+func findSystem(ctx context.Context, arch string, stderr io.Writer) (system, error) {
+	if arch == runtime.GOARCH {
+		return system{arch: arch}, nil
+	}
+	root, err := debian.Root(ctx, arch, stderr)
+	return system{arch, root}, err
+}
+
+// lookPath finds a program of the system.
+func (s system) lookPath(name string) string {
+	if s.root == "" {
+		return lookPath(name)
+	}
+	for _, dir := range []string{"usr/sbin", "usr/bin", "sbin", "bin"} {
+		if path := filepath.Join(s.root, dir, name); isFile(path) {
+			return path
+		}
+	}
+	return ""
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
+}
+
+// guestPath is where the VM has a file of the system.
+func (s system) guestPath(path string) string { return strings.TrimPrefix(path, s.root) }
 
 // lookPath finds a program also where an unprivileged user's PATH doesn't look.
 func lookPath(name string) string {
@@ -64,7 +101,7 @@ func lookPath(name string) string {
 }
 
 // writeInitramfs packs the whole system of the VM into one compressed file.
-func writeInitramfs(ctx context.Context, file, root string, k kernelFiles, native []string, o options, suites []suite, payload string, stderr io.Writer) error {
+func writeInitramfs(ctx context.Context, file, root string, sys system, k kernelFiles, native []string, o options, suites []suite, payload string, stderr io.Writer) error {
 	a := archive{}
 	a.mkdir(guestDirs...)
 	a.link("/var/run", "/run")
@@ -80,16 +117,16 @@ func writeInitramfs(ctx context.Context, file, root string, k kernelFiles, nativ
 	a.text("/etc/modprobe.d/vm.conf", "options dummy numdummies=0\noptions bonding max_bonds=0\noptions ifb numifbs=0\n", 0o644)
 	a.text("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n", 0o644)
 
-	if err := addPrograms(ctx, a, stderr); err != nil {
+	if err := addPrograms(ctx, a, sys, stderr); err != nil {
 		return err
 	}
-	if err := addRepo(a, root, o, suites); err != nil {
+	if err := addRepo(a, root, sys, o, suites); err != nil {
 		return err
 	}
 	if err := addModules(ctx, a, k, stderr); err != nil {
 		return err
 	}
-	if err := addLibraries(ctx, a); err != nil {
+	if err := addLibraries(a, sys); err != nil {
 		return err
 	}
 	// Their programs have libraries of their own.
@@ -101,14 +138,13 @@ func writeInitramfs(ctx context.Context, file, root string, k kernelFiles, nativ
 
 // addPrograms puts in the real tools first, and busybox for every name that is
 // left: its ip, for one, knows nothing of XDP.
-func addPrograms(ctx context.Context, a archive, stderr io.Writer) error {
-	busybox := lookPath("busybox")
-	if err := a.file("/usr/bin/busybox", busybox); err != nil {
+func addPrograms(ctx context.Context, a archive, sys system, stderr io.Writer) error {
+	if err := a.file("/usr/bin/busybox", sys.lookPath("busybox")); err != nil {
 		return err
 	}
 	var missing []string
 	for i, name := range append(append([]string(nil), guestPrograms...), guestExtras...) {
-		path := lookPath(name)
+		path := sys.lookPath(name)
 		if path == "" {
 			if i < len(guestPrograms) {
 				missing = append(missing, name)
@@ -131,7 +167,8 @@ func addPrograms(ctx context.Context, a archive, stderr io.Writer) error {
 			a.link("/usr/bin/sh", shell)
 		}
 	}
-	applets, err := output(ctx, "", busybox, "--list")
+	// That of this host names the applets: another architecture's doesn't run here.
+	applets, err := output(ctx, "", lookPath("busybox"), "--list")
 	if err != nil {
 		return err
 	}
@@ -146,17 +183,19 @@ func addPrograms(ctx context.Context, a archive, stderr io.Writer) error {
 	}
 	// The BPF objects of xdp-tools; where they are depends on the distribution.
 	for _, pattern := range []string{"/usr/lib/*/bpf/*.o", "/usr/lib64/bpf/*.o", "/usr/lib/bpf/*.o"} {
-		objects, _ := filepath.Glob(pattern)
+		objects, _ := filepath.Glob(sys.root + pattern)
 		for _, object := range objects {
-			if err := a.file(object, object); err != nil {
+			if err := a.file(sys.guestPath(object), object); err != nil {
 				return err
 			}
 		}
 	}
 	// systemd, for the test of the unit. It doesn't start in the VM by itself.
-	for _, path := range []string{"/usr/lib/systemd/systemd", "/usr/lib/systemd/systemd-executor", "/usr/lib/systemd/system"} {
-		if err := addTree(a, path, path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
+	for _, dir := range []string{"/lib/systemd/", "/usr/lib/systemd/"} { // one of them, or the same
+		for _, name := range []string{"systemd", "systemd-executor", "system"} {
+			if err := addTree(a, dir+name, sys.root+dir+name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
 		}
 	}
 	return nil
@@ -164,10 +203,32 @@ func addPrograms(ctx context.Context, a archive, stderr io.Writer) error {
 
 // addRepo puts in what make has built, what tests of the documentation read, the
 // test binaries with their testdata, and what -add asks for.
-func addRepo(a archive, root string, o options, suites []suite) error {
+func addRepo(a archive, root string, sys system, o options, suites []suite) error {
+	add := func(name, part string) error {
+		err := addTree(a, "/repo/"+name, filepath.Join(root, part))
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	}
 	for _, part := range repoParts {
-		err := addTree(a, "/repo/"+part, filepath.Join(root, part))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := add(part, part); err != nil {
+			return err
+		}
+	}
+	// What make GOARCH=... has built stands where the tests look.
+	build := "build"
+	if sys.root != "" {
+		build = "build/" + sys.arch
+		if err := add("build/bpf", "build/bpf"); err != nil {
+			return err
+		}
+	}
+	for _, name := range dirNames(filepath.Join(root, build)) {
+		if _, other := processors[name]; other || name == "cross" { // for or of another machine
+			continue
+		}
+		if err := add("build/"+name, build+"/"+name); err != nil {
 			return err
 		}
 	}
@@ -224,59 +285,6 @@ func addTree(a archive, name, src string) error {
 		}
 		return nil
 	})
-}
-
-// addLibraries puts in the shared libraries, loader included, of every program in
-// the tree.
-func addLibraries(ctx context.Context, a archive) error {
-	args := []string{}
-	seen := map[string]bool{}
-	for _, e := range a {
-		if e.src != "" && e.mode&0o111 != 0 && !seen[e.src] && isDynamic(e.src) {
-			seen[e.src] = true
-			args = append(args, e.src)
-		}
-	}
-	if len(args) == 0 {
-		return nil
-	}
-	out, err := output(ctx, "", "ldd", args...)
-	if err != nil {
-		return err
-	}
-	for _, line := range strings.Split(out, "\n") {
-		// "\tlibc.so.6 => /lib/.../libc.so.6 (0x...)", "\t/lib64/ld-linux-x86-64.so.2 (0x...)"
-		line = strings.TrimSpace(line)
-		if strings.HasSuffix(line, "=> not found") {
-			return fmt.Errorf("a program for the VM lacks a library on this host: %s", line)
-		}
-		if _, right, ok := strings.Cut(line, "=> "); ok {
-			line = right
-		}
-		lib, _, ok := strings.Cut(line, " (0x")
-		if !ok || !filepath.IsAbs(lib) {
-			continue
-		}
-		if err := a.file(lib, lib); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// isDynamic says whether a file is an ELF program that asks for a loader.
-func isDynamic(path string) bool {
-	f, err := elf.Open(path)
-	if err != nil {
-		return false
-	}
-	defer f.Close()
-	for _, p := range f.Progs {
-		if p.Type == elf.PT_INTERP {
-			return true
-		}
-	}
-	return false
 }
 
 // compress writes the archive through zstd, at the level where packing and

@@ -3,18 +3,19 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/xdpmux/xdpmux/test/debian"
 )
 
 // kernelFiles is a kernel that qemu can boot.
@@ -34,14 +35,14 @@ const (
 
 // kernelNames puts series in the place of the words newest and all: those that this
 // distribution has or, where apt knows none, those in the cache.
-func kernelNames(ctx context.Context, names []string) ([]string, error) {
+func kernelNames(ctx context.Context, arch string, names []string) ([]string, error) {
 	var out []string
 	for _, name := range names {
 		if name != newestKernel && name != allKernels {
 			out = append(out, name)
 			continue
 		}
-		found, err := seriesHere(ctx)
+		found, err := seriesHere(ctx, arch)
 		if err != nil {
 			return nil, err
 		}
@@ -56,21 +57,24 @@ func kernelNames(ctx context.Context, names []string) ([]string, error) {
 	return out, nil
 }
 
-func seriesHere(ctx context.Context) ([]string, error) {
+func seriesHere(ctx context.Context, arch string) ([]string, error) {
+	if arch != runtime.GOARCH {
+		return foreignSeries, nil
+	}
 	var names []string
-	aptErr := haveApt()
+	aptErr := debian.HaveApt()
 	if aptErr == nil {
-		if names, aptErr = (apt{}).names(ctx, imagePrefix); aptErr == nil {
+		if names, aptErr = new(debian.Packages).Names(ctx, imagePrefix); aptErr == nil {
 			aptErr = errors.New("apt knows no kernel for a VM (is its index old? apt-get update)")
 		}
 	}
-	found := seriesIn(names)
+	found := seriesIn(arch, names)
 	if found == nil {
 		dir, err := kernelsDir()
 		if err != nil {
 			return nil, err
 		}
-		found = seriesIn(dirNames(dir))
+		found = seriesIn(arch, dirNames(dir))
 	}
 	if found == nil {
 		return nil, fmt.Errorf("%w: %s", aptErr, kernelRemedy)
@@ -82,39 +86,27 @@ const kernelRemedy = "name an image of your own with -kernel PATH"
 
 // findKernel takes a series ("6.12") from the cache or through apt, and anything
 // else as the path of an image.
-func findKernel(ctx context.Context, name, modules string, stderr io.Writer) (kernelFiles, error) {
+func findKernel(ctx context.Context, name, modules, arch string, stderr io.Writer) (kernelFiles, error) {
 	if !seriesRE.MatchString(name) {
-		return kernelAt(name, modules)
+		return kernelAt(name, modules, arch)
 	}
 	dir, err := kernelsDir()
 	if err != nil {
 		return kernelFiles{}, err
 	}
-	pkg := newestPackage(name, dirNames(dir))
+	pkg := newestPackage(name, arch, dirNames(dir))
 	if pkg == "" {
-		if pkg, err = fetchKernel(ctx, name, dir, stderr); err != nil {
+		if pkg, err = fetchKernel(ctx, name, arch, dir, stderr); err != nil {
 			return kernelFiles{}, fmt.Errorf("kernel %s: %w\n%s", name, err, kernelRemedy)
 		}
 	}
-	return kernelIn(filepath.Join(dir, pkg), modules)
+	return kernelIn(filepath.Join(dir, pkg), modules, arch)
 }
 
 // kernelsDir is where unpacked kernels stay, each under the name of its package.
 func kernelsDir() (string, error) {
-	cache, err := cacheDir()
+	cache, err := debian.Cache()
 	return filepath.Join(cache, "kernels"), err
-}
-
-// cacheDir is where kernels stay between runs.
-func cacheDir() (string, error) {
-	if dir := os.Getenv("XDPMUX_CACHE"); dir != "" {
-		return filepath.Abs(dir)
-	}
-	dir, err := os.UserCacheDir() // XDG_CACHE_HOME, or ~/.cache
-	if err != nil {
-		return "", fmt.Errorf("no directory to cache kernels in: %w; set XDPMUX_CACHE", err)
-	}
-	return filepath.Join(dir, "xdpmux"), nil
 }
 
 func dirNames(dir string) []string {
@@ -131,13 +123,16 @@ const imagePrefix = "linux-image-"
 // imageRE is the name of a bootable package of Debian or, with another flavour, of Ubuntu,
 // such as linux-image-6.1.0-56-cloud-amd64 and linux-image-6.12.117+deb12-cloud-amd64. The
 // meta package linux-image-6.12-cloud-amd64, debug symbols and unsigned images are none.
-var imageRE = regexp.MustCompile(`^` + imagePrefix + `([0-9]+\.[0-9]+)\.[0-9]+[^ ]*-(?:cloud-amd64|generic)$`)
+var imageRE = map[string]*regexp.Regexp{
+	"amd64": regexp.MustCompile(`^` + imagePrefix + `([0-9]+\.[0-9]+)\.[0-9]+[^ ]*-(?:cloud-amd64|generic)$`),
+	"arm64": regexp.MustCompile(`^` + imagePrefix + `([0-9]+\.[0-9]+)\.[0-9]+[^ ]*-cloud-arm64$`),
+}
 
 // newestPackage picks the newest bootable package of a series, or "" if there is none.
-func newestPackage(series string, names []string) string {
+func newestPackage(series, arch string, names []string) string {
 	newest := ""
 	for _, name := range names {
-		if m := imageRE.FindStringSubmatch(name); m != nil && m[1] == series && (newest == "" || older(newest, name)) {
+		if m := imageRE[arch].FindStringSubmatch(name); m != nil && m[1] == series && (newest == "" || older(newest, name)) {
 			newest = name
 		}
 	}
@@ -145,10 +140,10 @@ func newestPackage(series string, names []string) string {
 }
 
 // seriesIn lists the series of the bootable packages among names, the oldest first.
-func seriesIn(names []string) []string {
+func seriesIn(arch string, names []string) []string {
 	var series []string
 	for _, name := range names {
-		if m := imageRE.FindStringSubmatch(name); m != nil && !slices.Contains(series, m[1]) {
+		if m := imageRE[arch].FindStringSubmatch(name); m != nil && !slices.Contains(series, m[1]) {
 			series = append(series, m[1])
 		}
 	}
@@ -183,57 +178,53 @@ func numbersIn(s string) []int {
 }
 
 // otherSuites are the Debian suites that are asked for a kernel which this host's apt
-// doesn't know.
-var otherSuites = []string{"bookworm", "trixie", "sid"}
+// doesn't know; foreignSuites, for another architecture, come first and have foreignSeries.
+var (
+	otherSuites   = []string{"bookworm", "trixie", "sid"}
+	foreignSuites = []string{"bookworm", "bookworm-security"}
+	foreignSeries = []string{"6.1", "6.12"}
+)
 
 // fetchKernel downloads and unpacks the newest kernel of a series into dir and returns the
 // name of its package.
-func fetchKernel(ctx context.Context, series, dir string, stderr io.Writer) (string, error) {
-	if err := haveApt(); err != nil {
+func fetchKernel(ctx context.Context, series, arch, dir string, stderr io.Writer) (string, error) {
+	if err := debian.HaveApt(); err != nil {
 		return "", err
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", err
+	packages := new(debian.Packages)
+	if arch != runtime.GOARCH {
+		var err error
+		if packages, err = debian.Open(ctx, arch, foreignSuites...); err != nil {
+			return "", err
+		}
+		defer packages.Close()
 	}
-	// Unpacked beside its place and renamed into it, so that an interrupted
-	// fetch leaves nothing that looks whole. The name starts with a dot: it
-	// never matches a package.
-	tmp, err := os.MkdirTemp(dir, ".fetch-")
+	names, err := packages.Names(ctx, "linux-")
 	if err != nil {
 		return "", err
 	}
-	defer os.RemoveAll(tmp)
-	source := apt{}
-	names, err := source.names(ctx, "linux-")
-	if err != nil {
-		return "", err
-	}
-	pkg := newestPackage(series, names)
+	pkg := newestPackage(series, arch, names)
 	if pkg == "" {
 		fmt.Fprintf(stderr, "vm: apt knows no kernel %s here, so Debian %s are asked, once\n", series, strings.Join(otherSuites, ", "))
-		if source, err = debianSuites(ctx, tmp, otherSuites...); err != nil {
+		if packages, err = debian.Open(ctx, arch, otherSuites...); err != nil {
 			return "", err
 		}
-		if names, err = source.names(ctx, "linux-"); err != nil {
+		defer packages.Close()
+		if names, err = packages.Names(ctx, "linux-"); err != nil {
 			return "", err
 		}
-		if pkg = newestPackage(series, names); pkg == "" {
-			return "", fmt.Errorf("not in Debian %s, which have %s", strings.Join(otherSuites, ", "), strings.Join(seriesIn(names), ", "))
+		if pkg = newestPackage(series, arch, names); pkg == "" {
+			return "", fmt.Errorf("not in Debian %s, which have %s", strings.Join(otherSuites, ", "), strings.Join(seriesIn(arch, names), ", "))
 		}
 	}
-	fmt.Fprintf(stderr, "vm: fetching %s into %s, once\n", pkg, dir)
-	tree := filepath.Join(tmp, "tree")
-	if err := source.unpack(ctx, tree, packagesOf(pkg, names)); err != nil {
-		return "", err
-	}
-	if err := os.Rename(tree, filepath.Join(dir, pkg)); err != nil && !errors.Is(err, fs.ErrExist) {
-		return "", err // ErrExist: another run was as fast
-	}
-	return pkg, nil
+	return pkg, debian.Once(filepath.Join(dir, pkg), func(tmp string) error {
+		fmt.Fprintf(stderr, "vm: fetching %s into %s, once\n", pkg, dir)
+		return packages.Unpack(ctx, tmp, packagesOf(pkg, names)...)
+	})
 }
 
 // kernelIn finds the kernel in an unpacked package.
-func kernelIn(tree, modules string) (kernelFiles, error) {
+func kernelIn(tree, modules, arch string) (kernelFiles, error) {
 	images, _ := filepath.Glob(filepath.Join(tree, "boot", "vmlinuz-*"))
 	if images == nil { // Debian sid
 		images, _ = filepath.Glob(filepath.Join(tree, "usr", "lib", "modules", "*", "vmlinuz"))
@@ -241,13 +232,13 @@ func kernelIn(tree, modules string) (kernelFiles, error) {
 	if len(images) != 1 {
 		return kernelFiles{}, fmt.Errorf("%s holds %d kernels, not one: remove it to fetch it anew", tree, len(images))
 	}
-	return kernelAt(images[0], modules)
+	return kernelAt(images[0], modules, arch)
 }
 
 // kernelAt takes an image by path, with its modules: those named, or those that
 // lie in the same tree or on this host.
-func kernelAt(image, modules string) (kernelFiles, error) {
-	release, err := imageRelease(image)
+func kernelAt(image, modules, arch string) (kernelFiles, error) {
+	release, err := processors[arch].release(image)
 	if err != nil {
 		return kernelFiles{}, fmt.Errorf("kernel %s: %w", image, err)
 	}
@@ -281,32 +272,6 @@ func kernelAt(image, modules string) (kernelFiles, error) {
 func isDir(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && info.IsDir()
-}
-
-// imageRelease reads the release from the header of a bzImage; see "The Linux/x86
-// Boot Protocol", fields header and kernel_version.
-func imageRelease(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	head := make([]byte, 64<<10)
-	n, err := io.ReadFull(f, head)
-	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
-		return "", err
-	}
-	head = head[:n]
-	if len(head) < 0x210 || string(head[0x202:0x206]) != "HdrS" {
-		return "", errors.New("not a bootable x86 kernel image (bzImage)")
-	}
-	at := int(binary.LittleEndian.Uint16(head[0x20e:])) + 0x200
-	if at >= len(head) {
-		return "", errors.New("its header names no release")
-	}
-	version, _, _ := bytes.Cut(head[at:], []byte{0})
-	release, _, _ := strings.Cut(string(version), " ")
-	return release, nil
 }
 
 // output runs a program in dir and returns its standard output; the error of a

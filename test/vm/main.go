@@ -6,7 +6,8 @@
 //
 // The VM holds nothing but an initramfs made on the spot: busybox, the network
 // and BPF tools of this host, the test binaries and what make has built. It has
-// no disk and no network, and needs no root.
+// no disk and no network, and needs no root. With -arch it is a machine of another
+// architecture, with the tools that Debian has for that.
 package main
 
 import (
@@ -51,6 +52,7 @@ func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)
 // options is what the command line says.
 type options struct {
 	kernel  string        // series such as 6.12, newest, all, or paths of images; several run side by side
+	arch    string        // of the VM, as Go calls it
 	modules string        // directory with the image's modules
 	smp     int           // processors
 	mem     string        // memory, as qemu writes it
@@ -79,6 +81,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 		flags.PrintDefaults()
 	}
 	flags.StringVar(&o.kernel, "kernel", newestKernel, "kernel `series` to fetch through apt, \"newest\" or \"all\" of this distribution, or the path of an image; several, as in \"6.1 6.12\", run side by side")
+	flags.StringVar(&o.arch, "arch", runtime.GOARCH, "`architecture` of the VM: amd64 or arm64; if not this host's, its tools are fetched and make GOARCH=... has to have built for it")
 	flags.StringVar(&o.modules, "modules", "", "`directory` with the modules of an image given by path (default: /lib/modules/RELEASE beside it or on this host)")
 	flags.StringVar(&o.native, "native", "trixie sid", "Debian `suites` whose native tools are in the VM too, as xdp-loader-SUITE")
 	flags.StringVar(&o.cards, "cards", "", "network `cards` of the VM, two of each: "+strings.Join(cardNames(), ", ")+" (default: all for tests, none for a command)")
@@ -123,7 +126,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	o.patterns = flags.Args()
 	named := false
 	flags.Visit(func(f *flag.Flag) { named = named || f.Name == "cards" })
-	if o.command == nil && !named {
+	if o.command == nil && !named && o.arch == "amd64" { // not every machine has these cards
 		o.cards = strings.Join(cardNames(), " ")
 	}
 	switch {
@@ -140,23 +143,28 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if runtime.GOARCH != "amd64" {
-		return fmt.Errorf("the VM is an x86-64 machine, and this is %s: run the tests with make test-native", runtime.GOARCH)
+	p, ok := processors[o.arch]
+	if !ok {
+		return fmt.Errorf("there is no VM of architecture %s: run the tests with make test-native", o.arch)
 	}
-	if err := needPrograms(); err != nil {
+	if err := needPrograms(p); err != nil {
+		return err
+	}
+	sys, err := findSystem(ctx, o.arch, stderr)
+	if err != nil {
 		return err
 	}
 	root, err := repoRoot()
 	if err != nil {
 		return err
 	}
-	names, err := kernelNames(ctx, strings.Fields(o.kernel))
+	names, err := kernelNames(ctx, o.arch, strings.Fields(o.kernel))
 	if err != nil {
 		return err
 	}
 	var kernels []kernelFiles
 	for _, name := range names {
-		kernel, err := findKernel(ctx, name, o.modules, stderr)
+		kernel, err := findKernel(ctx, name, o.modules, o.arch, stderr)
 		if err != nil {
 			return err
 		}
@@ -164,7 +172,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	var native []string
 	for _, suite := range strings.Fields(o.native) {
-		root, err := findNative(ctx, suite, stderr)
+		root, err := findNative(ctx, suite, o.arch, stderr)
 		if err != nil {
 			return err
 		}
@@ -182,7 +190,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 
 	var suites []suite
 	if o.command == nil {
-		if suites, err = buildSuites(ctx, root, tmp, o.patterns, stderr); err != nil {
+		if suites, err = buildSuites(ctx, sys, root, tmp, o.patterns, stderr); err != nil {
 			return err
 		}
 		if len(suites) == 0 {
@@ -201,10 +209,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		}
 		initrd := filepath.Join(dir, "initrd")
 		jobs = append(jobs, func(out, complaints io.Writer) error {
-			if err := writeInitramfs(ctx, initrd, root, kernel, native, o, suites, payloadScript(o, cards, suites, nonce), complaints); err != nil {
+			if err := writeInitramfs(ctx, initrd, root, sys, kernel, native, o, suites, payloadScript(o, cards, suites, nonce), complaints); err != nil {
 				return err
 			}
-			vm := machine{kernel: kernel.image, initrd: initrd, smp: o.smp, mem: o.mem, kernelArgs: o.args, cards: cards, dir: dir, nonce: nonce}
+			vm := machine{arch: o.arch, kernel: kernel.image, initrd: initrd, smp: o.smp, mem: o.mem, kernelArgs: o.args, cards: cards, dir: dir, nonce: nonce}
 			ctx, cancel := context.WithTimeoutCause(ctx, o.timeout, fmt.Errorf("no end within %v (-timeout)", o.timeout))
 			defer cancel()
 			if o.command != nil {

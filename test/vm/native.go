@@ -9,6 +9,9 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
+
+	"github.com/xdpmux/xdpmux/test/debian"
 )
 
 // nativePackages are the native tools, with the libraries that they need.
@@ -21,67 +24,58 @@ var suiteRE = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
 
 // findNative takes the native tools of a Debian suite from the cache or through apt: the
 // directory that is a root for them.
-func findNative(ctx context.Context, suite string, stderr io.Writer) (string, error) {
+func findNative(ctx context.Context, suite, arch string, stderr io.Writer) (string, error) {
 	if !suiteRE.MatchString(suite) {
 		return "", fmt.Errorf("-native %s: not the name of a Debian suite", suite)
 	}
-	cache, err := cacheDir()
+	cache, err := debian.Cache()
 	if err != nil {
 		return "", err
 	}
-	dir := filepath.Join(cache, "native")
-	root := filepath.Join(dir, suite)
-	if isDir(root) {
-		return root, nil
+	dir := "native"
+	if arch != runtime.GOARCH {
+		dir += "-" + arch
 	}
-	if err := fetchNative(ctx, suite, dir, stderr); err != nil {
+	root := filepath.Join(cache, dir, suite)
+	err = debian.Once(root, func(tmp string) error {
+		fmt.Fprintf(stderr, "vm: fetching xdp-tools of Debian %s into %s, once\n", suite, root)
+		packages, err := debian.Open(ctx, arch, suite)
+		if err != nil {
+			return err
+		}
+		defer packages.Close()
+		if err := packages.Unpack(ctx, tmp, nativePackages...); err != nil {
+			return err
+		}
+		return prepareNative(tmp)
+	})
+	if err != nil {
 		return "", fmt.Errorf("the native tools of Debian %s: %w\n-native '' does without, and the tests that need them fail", suite, err)
 	}
 	return root, nil
 }
 
-// fetchNative downloads the native tools of a suite and unpacks them into dir/suite.
-func fetchNative(ctx context.Context, suite, dir string, stderr io.Writer) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	tmp, err := os.MkdirTemp(dir, ".fetch-") // renamed when it is whole
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(tmp)
-	fmt.Fprintf(stderr, "vm: fetching xdp-tools of Debian %s into %s, once\n", suite, dir)
-	debian, err := debianSuites(ctx, tmp, suite)
-	if err != nil {
-		return err
-	}
-	tree := filepath.Join(tmp, "tree")
-	if err := debian.unpack(ctx, tree, nativePackages); err != nil {
-		return err
-	}
+// prepareNative makes a root of what was unpacked.
+func prepareNative(root string) error {
 	for _, name := range []string{"bin", "sbin", "lib", "lib64"} {
-		if err := os.MkdirAll(filepath.Join(tree, "usr", name), 0o755); err != nil {
+		if err := os.MkdirAll(filepath.Join(root, "usr", name), 0o755); err != nil {
 			return err
 		}
-		if err := os.Symlink("usr/"+name, filepath.Join(tree, name)); err != nil && !errors.Is(err, fs.ErrExist) {
+		if err := os.Symlink("usr/"+name, filepath.Join(root, name)); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
 	}
 	for _, name := range []string{"usr/share", "etc"} { // documentation
-		if err := os.RemoveAll(filepath.Join(tree, name)); err != nil {
+		if err := os.RemoveAll(filepath.Join(root, name)); err != nil {
 			return err
 		}
 	}
 	for _, name := range []string{"dev", "proc", "sys", "repo", "tmp"} { // where the VM's are bound
-		if err := os.MkdirAll(filepath.Join(tree, name), 0o755); err != nil {
+		if err := os.MkdirAll(filepath.Join(root, name), 0o755); err != nil {
 			return err
 		}
 	}
-	err = os.Rename(tree, filepath.Join(dir, suite))
-	if errors.Is(err, fs.ErrExist) {
-		return nil // another run was as fast
-	}
-	return err
+	return nil
 }
 
 // sharedXdpmux is an xdpmux without libraries in it, if make test-matrix has built one.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,6 +19,7 @@ import (
 
 // machine is one VM: booted, run to its payload's end, and gone.
 type machine struct {
+	arch           string
 	kernel, initrd string
 	smp            int
 	mem            string
@@ -34,7 +36,7 @@ func (vm machine) console() string { return filepath.Join(vm.dir, "console.log")
 func (vm machine) run(ctx context.Context, text io.Writer, marked func(mark)) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	cmd := exec.CommandContext(ctx, "qemu-system-x86_64", vm.args()...)
+	cmd := exec.CommandContext(ctx, processors[vm.arch].qemu, vm.args()...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		// qemu dies with this process whatever ends it, and a Ctrl-C of the
 		// terminal comes to this process alone, which then tidies up.
@@ -79,20 +81,22 @@ func (vm machine) args() []string {
 	// One thread for all processors: the kernel changes its own code while others
 	// run it, for each trampoline and each swap of a dispatcher, and emulated
 	// processors that really run at once trap or hang on that now and then.
-	accel := "tcg,thread=single"
-	if haveKVM() {
-		accel = "kvm"
+	p := processors[vm.arch]
+	accel, model := "tcg,thread=single", p.model
+	if vm.arch == runtime.GOARCH && haveKVM() {
+		accel, model = "kvm", "max"
 	}
-	args := []string{
-		"-accel", accel, "-cpu", "max", "-smp", strconv.Itoa(vm.smp), "-m", vm.mem,
+	args := append([]string{
+		"-accel", accel, "-cpu", model, "-smp", strconv.Itoa(vm.smp), "-m", vm.mem,
 		"-nodefaults", "-no-reboot", "-display", "none", "-net", "none",
-		"-serial", "file:" + vm.console(), // ttyS0: kernel and init
-		"-serial", "stdio", // ttyS1: the payload
+		"-serial", "file:" + vm.console(), // the kernel and init
 		"-kernel", vm.kernel, "-initrd", vm.initrd,
 		// panic=-1 with -no-reboot: a panic ends qemu at once. no_timer_check: on a busy
-		// host the emulated timer comes so late that the kernel takes it for missing.
-		"-append", "console=ttyS0 quiet panic=-1 oops=panic mitigations=off no_timer_check " + vm.kernelArgs,
-	}
+		// host the emulated timer comes so late that the kernel takes it for missing. The
+		// kernel gives what it doesn't know, payload, to init.
+		"-append", "console=" + p.console + " payload=" + p.tty + " quiet panic=-1 oops=panic mitigations=off no_timer_check " + vm.kernelArgs,
+	}, p.machine...)
+	args = append(args, p.payload...)
 	for i, c := range vm.cards {
 		args = append(args, c.args(i)...)
 	}

@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/xdpmux/xdpmux/test/debian"
 )
 
 // kernelPackage marks, by being imported, the tests that need a kernel of their own.
@@ -29,7 +31,7 @@ func (s suite) guestDir() string    { return path.Join("/repo", s.rel) }
 func (s suite) guestBinary() string { return "/tests/" + s.rel + "/" + path.Base(s.pkg) + ".test" }
 
 // buildSuites compiles the tests of the packages that need a kernel into tmp.
-func buildSuites(ctx context.Context, root, tmp string, patterns []string, stderr io.Writer) ([]suite, error) {
+func buildSuites(ctx context.Context, sys system, root, tmp string, patterns []string, stderr io.Writer) ([]suite, error) {
 	// -e: a pattern that matches no folder yet is no reason not to test the others.
 	out, err := output(ctx, "", "go", append([]string{"list", "-e", "-json=ImportPath,Dir,TestGoFiles,XTestGoFiles,TestImports,XTestImports"}, patterns...)...)
 	if err != nil {
@@ -78,6 +80,9 @@ func buildSuites(ctx context.Context, root, tmp string, patterns []string, stder
 		}
 		cmd := exec.CommandContext(ctx, "go", args...)
 		cmd.Stdout, cmd.Stderr = stderr, stderr
+		if sys.root != "" {
+			cmd.Env = append(os.Environ(), debian.CrossEnv(sys.root, sys.arch)...)
+		}
 		if err := cmd.Run(); err != nil {
 			if ctx.Err() != nil {
 				return nil, context.Cause(ctx)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -29,11 +30,11 @@ func TestNewestPackage(t *testing.T) {
 		"6.8":  "linux-image-6.8.0-31-generic",
 		"6.2":  "",
 	} {
-		if got := newestPackage(series, names); got != want {
+		if got := newestPackage(series, "amd64", names); got != want {
 			t.Errorf("%s: got %q, want %q", series, got, want)
 		}
 	}
-	if got, want := seriesIn(names), []string{"6.1", "6.8", "6.12"}; !slices.Equal(got, want) {
+	if got, want := seriesIn("amd64", names), []string{"6.1", "6.8", "6.12"}; !slices.Equal(got, want) {
 		t.Errorf("series: got %q, want %q", got, want)
 	}
 	sid := strings.Fields("linux-modules-7.2.13+deb14-cloud-amd64 linux-base-7.2.13+deb14-cloud-amd64 linux-binary-unsigned-7.2.13+deb14-cloud-amd64 linux-binary-7.2.13+deb14-cloud-amd64")
@@ -47,7 +48,7 @@ func TestKernelNames(t *testing.T) {
 	cache := t.TempDir()
 	t.Setenv("XDPMUX_CACHE", cache)
 	t.Setenv("PATH", t.TempDir())
-	if _, err := kernelNames(t.Context(), []string{"newest"}); err == nil || !strings.Contains(err.Error(), "no apt-cache here") {
+	if _, err := kernelNames(t.Context(), "amd64", []string{"newest"}); err == nil || !strings.Contains(err.Error(), "no apt-cache here") {
 		t.Errorf("without any kernel: %v", err)
 	}
 	for _, pkg := range []string{"linux-image-6.12.117+deb12-cloud-amd64", "linux-image-6.1.0-56-cloud-amd64"} {
@@ -56,12 +57,17 @@ func TestKernelNames(t *testing.T) {
 		}
 	}
 	for names, want := range map[string]string{"newest": "6.12", "all": "6.1 6.12", "7.2 newest /boot/vmlinuz": "7.2 6.12 /boot/vmlinuz"} {
-		got, err := kernelNames(t.Context(), strings.Fields(names))
+		got, err := kernelNames(t.Context(), "amd64", strings.Fields(names))
 		if err != nil || strings.Join(got, " ") != want {
 			t.Errorf("%s: got %q, %v; want %s", names, got, err, want)
 		}
 	}
-	if _, err := kernelNames(t.Context(), nil); err == nil {
+	for arch, want := range map[string]string{"amd64": "6.1 6.12", "arm64": "6.1 6.12"} {
+		if got, err := kernelNames(t.Context(), arch, []string{"all"}); err != nil || strings.Join(got, " ") != want {
+			t.Errorf("%s: got %q, %v", arch, got, err)
+		}
+	}
+	if _, err := kernelNames(t.Context(), "amd64", nil); err == nil {
 		t.Error("no name at all was taken")
 	}
 }
@@ -170,7 +176,7 @@ func TestCards(t *testing.T) {
 	if err != nil || len(chosen) != 1 {
 		t.Fatal(chosen, err)
 	}
-	machine := strings.Join(machine{cards: chosen}.args(), " ")
+	machine := strings.Join(machine{arch: "amd64", cards: chosen}.args(), " ")
 	script := payloadScript(options{}, chosen, nil, "N")
 	for end := range 2 {
 		mac := chosen[0].mac(end)
@@ -256,10 +262,65 @@ func TestImageRelease(t *testing.T) {
 		if err := os.WriteFile(file, c.contents, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		got, err := imageRelease(file)
+		got, err := bzImageRelease(file)
 		if got != c.want || (err == nil) != (c.wantErr == "") || err != nil && !strings.Contains(err.Error(), c.wantErr) {
 			t.Errorf("got %q, %v; want %q, %q", got, err, c.want, c.wantErr)
 		}
+	}
+}
+
+func TestArm64Release(t *testing.T) {
+	image := make([]byte, 0x100)
+	copy(image[0x38:], "ARM\x64")
+	named := append(slices.Clone(image), "Linux version %s\x00Linux version 6.1.0-56-cloud-arm64 (debian-kernel@lists.debian.org) #1"...)
+	file := filepath.Join(t.TempDir(), "vmlinuz")
+	for _, c := range []struct {
+		contents []byte
+		want     string
+		wantErr  string
+	}{
+		{named, "6.1.0-56-cloud-arm64", ""},
+		{image, "", "names no release"},
+		{[]byte("MZ"), "", "not a bootable arm64"},
+	} {
+		if err := os.WriteFile(file, c.contents, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got, err := arm64Release(file)
+		if got != c.want || (err == nil) != (c.wantErr == "") || err != nil && !strings.Contains(err.Error(), c.wantErr) {
+			t.Errorf("got %q, %v; want %q, %q", got, err, c.want, c.wantErr)
+		}
+	}
+}
+
+// TestLibraries looks at libraries that need each other, in the folder that a program names.
+func TestLibraries(t *testing.T) {
+	sys := system{arch: runtime.GOARCH}
+	a := archive{}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{self, lookPath("ip")} {
+		if err := a.file("/tests/"+filepath.Base(file), file); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := addLibraries(a, sys); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command("ldd", lookPath("ip")).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range strings.Split(string(out), "\n") {
+		if lib, _, ok := strings.Cut(line[strings.LastIndex(line, "> ")+1:], " (0x"); ok && strings.Contains(lib, "/") && !a.has(strings.TrimSpace(lib)) {
+			t.Errorf("%s is missing, of:\n%s", lib, out)
+		}
+	}
+	elsewhere := system{arch: runtime.GOARCH, root: t.TempDir()}
+	if err := addLibraries(a, elsewhere); err == nil || !strings.Contains(err.Error(), "for the VM") {
+		t.Errorf("from an empty root: %v", err)
 	}
 }
 
