@@ -29,14 +29,12 @@ BUILD    := build
 endif
 
 # Without shared libraries the command starts in half the time, and runs anywhere.
-# LINK=dynamic is for distributions; Fedora has static libraries in packages of their own.
-LINK ?= $(if $(wildcard $(foreach l,xdp bpf,$(shell pkg-config --variable=libdir lib$l)/lib$l.a)),static,dynamic)
-ifeq ($(LINK),static)
-BUILDTAGS = $(TAGS) static netgo osusergo
-EXTLD     = -extldflags -static
-else
-BUILDTAGS = $(TAGS)
-endif
+# LINK=dynamic is for distributions; without a word static is tried first, and build/link
+# keeps what came out. Asked where something is linked, not each time that make is started.
+LINK      ?= $(or $(shell cgo/link.sh build/link),$(error cgo/link.sh failed))
+STATIC     = $(filter static,$(LINK))
+BUILDTAGS  = $(TAGS) $(if $(STATIC),static netgo osusergo)
+EXTLD      = $(if $(STATIC),-extldflags -static)
 
 LIBXDP_VERSION = $(shell $(CROSSRUN) pkg-config --modversion libxdp)
 LDFLAGS = -X github.com/xdpmux/xdpmux/cmd/internal/output.version=$(VERSION) -X github.com/xdpmux/xdpmux/cgo/libxdp.BuildVersion=$(LIBXDP_VERSION) \
