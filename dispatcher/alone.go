@@ -25,7 +25,7 @@ import (
 
 // attachAlone attaches a program without a dispatcher, to the interface or in hw mode to
 // its device. why is the error that says why no dispatcher can be; nil: none was wanted.
-func attachAlone(ctx context.Context, ifname string, program xdp.Program, mode xdp.Mode, why error) (*Attachment, error) {
+func attachAlone(ctx context.Context, ifname string, program xdp.Program, opts AttachOptions, why error) (*Attachment, error) {
 	l, err := device.ByName(ifname)
 	if err != nil {
 		return nil, err
@@ -35,7 +35,8 @@ func attachAlone(ctx context.Context, ifname string, program xdp.Program, mode x
 		return nil, err
 	}
 	defer o.Close()
-	if mode, err = chooseMode(l, mode); err != nil {
+	mode, err := Transaction{Mode: opts.Mode}.chooseMode(l)
+	if err != nil {
 		return nil, err
 	}
 	if err := ctx.Err(); err != nil {
@@ -46,6 +47,9 @@ func attachAlone(ctx context.Context, ifname string, program xdp.Program, mode x
 			return offload(ctx, l, o)
 		}
 		if err := o.LoadAlone(); err != nil {
+			return err
+		}
+		if err := tellAlone(o, opts.BeforeSwap); err != nil {
 			return err
 		}
 		if _, err := l.Again(); err != nil {
@@ -68,6 +72,18 @@ func attachAlone(ctx context.Context, ifname string, program xdp.Program, mode x
 	}
 	return &Attachment{Interface: l.Interface, Fallback: fallbackReason(why),
 		Programs: []Component{{Loaded: p.Loaded, Priority: o.Priority, Actions: o.Actions, Frags: o.Frags}}}, nil
+}
+
+// tellAlone tells beforeSwap, if there is one, of a program that is about to be attached.
+func tellAlone(o *object.Program, beforeSwap func([]Coming) error) error {
+	if beforeSwap == nil {
+		return nil
+	}
+	p, err := loaded.ByFD(o.Bpf.FD())
+	if err != nil {
+		return err
+	}
+	return beforeSwap([]Coming{{Loaded: p.Loaded, LoadTime: p.LoadTime, Program: o.Spec}})
 }
 
 // offload attaches a program to the interface's device. It stands for

@@ -17,6 +17,7 @@ import (
 type slot struct {
 	protocol.Slot
 	comes *object.Program // nil: it runs
+	lone  bool            // it runs without a dispatcher, so it can't stay as it is
 }
 
 // newSlot is the slot that an opened program asks for.
@@ -35,8 +36,9 @@ func (s slot) progFD() int {
 }
 
 // arrange works out the chain that the transaction makes of the programs there, in the order
-// it will run. adds and replaces are the opened programs of Add and Replace.
-func (t Transaction) arrange(l device.Device, there []slot, adds, replaces []*object.Program) ([]slot, error) {
+// it will run. adds and replaces are the opened programs of Add and Replace, adopted is the
+// program that comes for the one that runs without a dispatcher.
+func (t Transaction) arrange(l device.Device, there []slot, adds, replaces []*object.Program, adopted *object.Program) ([]slot, error) {
 	wanted := slices.Clone(there)
 	index := func(id uint32) (int, error) {
 		i := slices.IndexFunc(wanted, func(m slot) bool { return m.comes == nil && m.ID == id })
@@ -58,10 +60,10 @@ func (t Transaction) arrange(l device.Device, there []slot, adds, replaces []*ob
 			return nil, err
 		}
 		m := newSlot(replaces[n])
-		if r.Program.Priority == nil {
+		if r.Program.Priority == nil && !wanted[i].lone {
 			m.Priority = wanted[i].Priority
 		}
-		if r.Program.Actions == nil {
+		if r.Program.Actions == nil && !wanted[i].lone {
 			m.Actions = wanted[i].Actions
 		}
 		wanted[i] = m
@@ -72,6 +74,14 @@ func (t Transaction) arrange(l device.Device, there []slot, adds, replaces []*ob
 			return nil, err
 		}
 		wanted = slices.Delete(wanted, i, i+1)
+	}
+	if i := slices.IndexFunc(wanted, func(m slot) bool { return m.lone }); i >= 0 {
+		if adopted == nil {
+			return nil, legacyInTheWay(l.Name, wanted[i].Loaded)
+		}
+		wanted[i] = newSlot(adopted)
+	} else if adopted != nil {
+		return nil, &xdp.Error{Kind: xdp.ErrInvalid, Msg: "a program is to be adopted, and to be replaced or removed too", Remedy: "say once what is to become of it"}
 	}
 	for _, o := range adds {
 		wanted = append(wanted, newSlot(o))

@@ -21,16 +21,22 @@ type AttachOptions struct {
 	// single program without a dispatcher.
 	RequireDispatcher bool
 
-	// NativeCompatible, Warn and BeforeSwap are those of a [Transaction].
+	// Adopt, NativeCompatible, Warn and BeforeSwap are those of a [Transaction].
+	Adopt            func(xdp.Loaded) (xdp.Program, error)
 	NativeCompatible bool
 	Warn             func(error)
 	BeforeSwap       func([]Coming) error
+}
+
+func (o AttachOptions) transaction(programs []xdp.Program) Transaction {
+	return Transaction{Mode: o.Mode, Add: programs, Adopt: o.Adopt, NativeCompatible: o.NativeCompatible, Warn: o.Warn, BeforeSwap: o.BeforeSwap}
 }
 
 // Attachment is what Attach has done.
 type Attachment struct {
 	Interface xdp.Interface
 	Programs  []Component // in the order of the call
+	Adopted   *Replaced   // what was attached without a dispatcher; nil: nothing, or Adopt wasn't asked for
 
 	// Fallback says why the program runs without a dispatcher, as a legacy program. It is
 	// empty if the program is in a chain, or offloaded as was asked for.
@@ -58,23 +64,23 @@ func Attach(ctx context.Context, ifname string, programs []xdp.Program, opts Att
 		return nil, err
 	}
 	if opts.Mode == xdp.ModeHW {
-		return attachAlone(ctx, ifname, programs[0], opts.Mode, nil)
+		return attachAlone(ctx, ifname, programs[0], opts, nil)
 	}
 	if len(programs) == 1 && privilege.Getenv(privilege.EnvSkipDispatcher) == "1" {
 		skipped := protocol.NoDispatcher(privilege.EnvSkipDispatcher+" is set", nil)
-		if opts.RequireDispatcher {
+		if opts.RequireDispatcher || opts.Adopt != nil {
 			return nil, skipped
 		}
-		return attachAlone(ctx, ifname, programs[0], opts.Mode, skipped)
+		return attachAlone(ctx, ifname, programs[0], opts, skipped)
 	}
-	done, err := Transaction{Mode: opts.Mode, Add: programs, NativeCompatible: opts.NativeCompatible, Warn: opts.Warn, BeforeSwap: opts.BeforeSwap}.Commit(ctx, ifname)
-	if errors.Is(err, xdp.ErrNoDispatcher) && len(programs) == 1 && !opts.RequireDispatcher && nothingAttached(ifname) {
-		return attachAlone(ctx, ifname, programs[0], opts.Mode, err)
+	done, err := opts.transaction(programs).Commit(ctx, ifname)
+	if errors.Is(err, xdp.ErrNoDispatcher) && len(programs) == 1 && !opts.RequireDispatcher && opts.Adopt == nil && nothingAttached(ifname) {
+		return attachAlone(ctx, ifname, programs[0], opts, err)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return &Attachment{Interface: done.Chain.Interface, Programs: done.Added}, nil
+	return &Attachment{Interface: done.Chain.Interface, Programs: done.Added, Adopted: done.Adopted}, nil
 }
 
 // nothingAttached says whether an interface can take a program without a dispatcher.
@@ -86,7 +92,7 @@ func nothingAttached(ifname string) bool {
 // checkCall finds what is wrong with a call without looking at the system.
 func checkCall(programs []xdp.Program, opts AttachOptions) error {
 	switch {
-	case len(programs) == 0:
+	case len(programs) == 0 && opts.Adopt == nil:
 		return &xdp.Error{Kind: xdp.ErrInvalid, Msg: "no program to load", Remedy: "name at least one object file"}
 	case len(programs) > xdp.MaxPrograms:
 		return &xdp.Error{Kind: xdp.ErrChainFull, Msg: fmt.Sprintf("%d programs in one call, and a chain takes %d", len(programs), xdp.MaxPrograms)}
@@ -94,6 +100,8 @@ func checkCall(programs []xdp.Program, opts AttachOptions) error {
 		return &xdp.Error{Kind: xdp.ErrInvalid, Msg: "several programs in hw mode, and a device takes only one", Remedy: "load one program, or use native or skb mode"}
 	case opts.Mode == xdp.ModeHW && opts.RequireDispatcher:
 		return &xdp.Error{Kind: xdp.ErrInvalid, Msg: "a dispatcher is required in hw mode, where there is none", Remedy: "use native or skb mode"}
+	case opts.Mode == xdp.ModeHW && opts.Adopt != nil:
+		return &xdp.Error{Kind: xdp.ErrInvalid, Msg: "a program is to be adopted in hw mode, where there is no chain", Remedy: "use native or skb mode"}
 	}
 	return nil
 }

@@ -41,7 +41,7 @@ func AttachAll(ctx context.Context, ifnames []string, programs []xdp.Program, op
 	if opts.Progress == nil {
 		opts.Progress = func(Step, int) {}
 	}
-	c := &commit{Transaction: Transaction{Mode: opts.Mode, Add: programs, NativeCompatible: opts.NativeCompatible, Warn: opts.Warn, BeforeSwap: opts.BeforeSwap}}
+	c := &commit{Transaction: opts.transaction(programs)}
 	if err := c.check(); err != nil {
 		return nil, err
 	}
@@ -105,7 +105,7 @@ func (c *commit) tryAll(ctx context.Context, all []device.Device, progress func(
 		}
 		swaps = append(swaps, s)
 	}
-	if err := c.beforeSwap(swaps[0]); err != nil {
+	if err := c.beforeSwap(swaps...); err != nil {
 		return nil, err
 	}
 	c.warnMixed(swaps)
@@ -121,7 +121,7 @@ func (c *commit) tryAll(ctx context.Context, all []device.Device, progress func(
 	var done []*Attachment
 	finish(c.Warn, swaps...)
 	for _, s := range swaps {
-		a := &Attachment{Interface: s.iface.Interface}
+		a := &Attachment{Interface: s.iface.Interface, Adopted: c.adoption(s)}
 		for _, o := range c.adds {
 			a.Programs = append(a.Programs, s.component(o))
 		}

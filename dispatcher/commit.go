@@ -53,6 +53,7 @@ type commit struct {
 	toldMixed bool              // Warn was told of programs that run on some interfaces only
 	adds      []*object.Program // of Add
 	replaces  []*object.Program // of Replace
+	adopted   map[int]adopted   // of Adopt, by the index of the interface
 }
 
 // open opens all objects, before anything is looked at or touched.
@@ -71,7 +72,11 @@ func (c *commit) open(ctx context.Context) (err error) {
 }
 
 func (c *commit) coming() []*object.Program {
-	return append(c.adds[:len(c.adds):len(c.adds)], c.replaces...)
+	all := append(c.adds[:len(c.adds):len(c.adds)], c.replaces...)
+	for _, a := range c.adopted {
+		all = append(all, a.comes)
+	}
+	return all
 }
 
 func (c *commit) close() { object.CloseAll(c.coming()) }
@@ -102,19 +107,27 @@ func (c *commit) try(ctx context.Context, l device.Device) (*Committed, error) {
 	return c.committed(s), nil
 }
 
-// beforeSwap calls BeforeSwap once the programs are loaded.
-func (c *commit) beforeSwap(s *swap) error {
+// beforeSwap calls BeforeSwap once the programs are loaded. All swaps share the programs of
+// Add and Replace.
+func (c *commit) beforeSwap(swaps ...*swap) error {
 	if c.BeforeSwap == nil {
 		return nil
 	}
 	var all []Coming
-	for i, o := range c.coming() {
+	tell := func(s *swap, o *object.Program, old uint32) {
 		slot := s.slot(o)
-		next := Coming{Loaded: slot.Loaded, LoadTime: slot.LoadTime, Program: o.Spec}
-		if i >= len(c.adds) {
-			next.Old = c.Replace[i-len(c.adds)].ID
+		all = append(all, Coming{Loaded: slot.Loaded, LoadTime: slot.LoadTime, Program: o.Spec, Old: old})
+	}
+	for _, o := range c.adds {
+		tell(swaps[0], o, 0)
+	}
+	for i, o := range c.replaces {
+		tell(swaps[0], o, c.Replace[i].ID)
+	}
+	for _, s := range swaps {
+		if a, ok := c.adopted[s.iface.Index]; ok {
+			tell(s, a.comes, a.lone.ID)
 		}
-		all = append(all, next)
 	}
 	return c.BeforeSwap(all)
 }
@@ -122,7 +135,7 @@ func (c *commit) beforeSwap(s *swap) error {
 // prepare loads all that the changes to the chain, as it is now, take. The swap is then ready
 // to be applied.
 func (c *commit) prepare(ctx context.Context, l device.Device) (_ *swap, err error) {
-	mode, err := chooseMode(l, c.Mode)
+	mode, err := c.chooseMode(l)
 	if err != nil {
 		return nil, err
 	}
@@ -143,6 +156,9 @@ func (c *commit) prepare(ctx context.Context, l device.Device) (_ *swap, err err
 			return s, err
 		}
 	}
+	if err := c.goOnForAdopted(s); err != nil {
+		return s, err
+	}
 	if err := s.prepare(); err != nil {
 		return s, err
 	}
@@ -151,7 +167,7 @@ func (c *commit) prepare(ctx context.Context, l device.Device) (_ *swap, err err
 
 // outline plans the swap that makes the changes to the chain as it is now. It loads nothing.
 func (c *commit) outline(ctx context.Context, l device.Device, mode xdp.Mode) (_ *swap, err error) {
-	old, err := openChainOn(ctx, l)
+	old, err := openOn(ctx, l, c.takesLone(l))
 	if err != nil {
 		return nil, err
 	}
@@ -164,7 +180,11 @@ func (c *commit) outline(ctx context.Context, l device.Device, mode xdp.Mode) (_
 	if err := c.keepMaps(old); err != nil {
 		return nil, err
 	}
-	if s.slots, err = c.arrange(l, old.slots(), c.adds, c.replaces); err != nil {
+	comes, err := c.openAdopted(ctx, l, old)
+	if err != nil {
+		return nil, err
+	}
+	if s.slots, err = c.arrange(l, old.slots(), c.adds, c.replaces, comes); err != nil {
 		return nil, err
 	}
 	s.needed = !sameSlots(sorted(old.slots()), s.slots)
@@ -242,5 +262,6 @@ func (c *commit) committed(s *swap) *Committed {
 	for i, o := range c.replaces {
 		done.Replaced = append(done.Replaced, Replaced{Old: c.Replace[i].ID, New: s.component(o), KeptMaps: o.KeptMaps, NewMaps: o.NewMaps})
 	}
+	done.Adopted = c.adoption(s)
 	return done
 }

@@ -2,6 +2,7 @@ package dispatcher
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -83,7 +84,8 @@ func checkLegacy(l device.Device) error {
 func legacyInTheWay(ifname string, program xdp.Loaded) error {
 	return (&xdp.Error{Kind: xdp.ErrLegacy,
 		Msg: fmt.Sprintf("%s has %s, attached without a dispatcher, and nothing can join that", ifname, program)}).
-		Advise("to remove it: %v", xdp.Hint{To: xdp.HintDetachAll, Interface: ifname})
+		Advise("to take it into a chain: %v; to remove it: %v",
+			xdp.Hint{To: xdp.HintAdopt, Interface: ifname}, xdp.Hint{To: xdp.HintDetachAll, Interface: ifname})
 }
 
 func modeMismatch(l device.Device, mode xdp.Mode) error {
@@ -92,17 +94,28 @@ func modeMismatch(l device.Device, mode xdp.Mode) error {
 		Advise("use %v, or unload the chain first: %v", xdp.Hint{To: xdp.HintMode, Mode: l.Mode}, xdp.Hint{To: xdp.HintDetachAll, Interface: l.Name})
 }
 
+// loneMismatch is modeMismatch for a program that is to be taken into a chain.
+func loneMismatch(l device.Device, mode xdp.Mode) error {
+	return (&xdp.Error{Kind: xdp.ErrModeMismatch,
+		Msg: fmt.Sprintf("program %d on %s is attached in %s mode, so it can't be in a chain in %s mode", l.ProgID, l.Name, l.Mode, mode)}).
+		Advise("use %v, or unload it first: %v", xdp.Hint{To: xdp.HintMode, Mode: l.Mode}, xdp.Hint{To: xdp.HintDetachAll, Interface: l.Name})
+}
+
 // chooseMode compares the mode asked for with what is attached. The kernel refuses a second
 // mode on an interface, with an errno that would look like a lost race.
-func chooseMode(l device.Device, mode xdp.Mode) (xdp.Mode, error) {
-	if !l.Attached || mode == xdp.ModeHW || l.Mode == xdp.ModeHW || l.Mode == xdp.ModeUnspecified {
-		return mode, nil
+func (t Transaction) chooseMode(l device.Device) (xdp.Mode, error) {
+	if !l.Attached || t.Mode == xdp.ModeHW || l.Mode == xdp.ModeHW || l.Mode == xdp.ModeUnspecified {
+		return t.Mode, nil
 	}
-	if err := checkLegacy(l); err != nil {
-		return mode, err
+	err := checkLegacy(l)
+	lone := t.takesLone(l) && errors.Is(err, xdp.ErrLegacy)
+	switch {
+	case err != nil && !lone:
+		return t.Mode, err
+	case t.Mode == xdp.ModeUnspecified || t.Mode == l.Mode:
+		return l.Mode, nil
+	case lone:
+		return t.Mode, loneMismatch(l, t.Mode)
 	}
-	if mode != xdp.ModeUnspecified && mode != l.Mode {
-		return mode, modeMismatch(l, mode)
-	}
-	return l.Mode, nil
+	return t.Mode, modeMismatch(l, t.Mode)
 }

@@ -19,12 +19,18 @@ import (
 // it can go while it is being replaced, whoever removes its pins.
 type openChain struct {
 	*protocol.Dispatcher            // nil: no chain
-	main                 *libbpf.FD // the dispatcher
+	main                 *libbpf.FD // the dispatcher, or the lone program
+	lone                 *slot      // the program that runs without a dispatcher; nil: none does
 }
 
 // openChainOn opens the chain of an interface. The interface's main program must be
 // a dispatcher or none.
-func openChainOn(ctx context.Context, l device.Device) (_ *openChain, err error) {
+func openChainOn(ctx context.Context, l device.Device) (*openChain, error) {
+	return openOn(ctx, l, false)
+}
+
+// openOn does the same. With takesLone the main program may be one without a dispatcher, too.
+func openOn(ctx context.Context, l device.Device, takesLone bool) (_ *openChain, err error) {
 	r := &openChain{}
 	if l.ProgID == 0 || l.Mode == xdp.ModeHW {
 		return r, nil
@@ -43,7 +49,11 @@ func openChainOn(ctx context.Context, l device.Device) (_ *openChain, err error)
 	}
 	defer root.Close()
 	if r.Dispatcher, err = protocol.Read(l.Index, l.ProgID); err != nil {
-		return nil, explainReading(l, err)
+		err = explainReading(l, err)
+		if takesLone && errors.Is(err, xdp.ErrLegacy) {
+			err = r.isLone()
+		}
+		return r, err
 	}
 	for i := range r.Slots {
 		if err := r.Hold(i); err != nil {
@@ -78,6 +88,16 @@ func explainReading(l device.Device, err error) error {
 	return explainStatus(l, err)
 }
 
+// isLone makes the program that is held open as the main one a lone one.
+func (r *openChain) isLone() error {
+	p, err := loaded.ByFD(r.main.Int())
+	if err != nil {
+		return err
+	}
+	r.lone = &slot{lone: true, Slot: protocol.Slot{Program: p, Prog: r.main}}
+	return nil
+}
+
 func (r *openChain) close() {
 	r.main.Close()
 	r.Dispatcher.Close()
@@ -86,6 +106,9 @@ func (r *openChain) close() {
 // slots are the programs of the chain that are still there.
 func (r *openChain) slots() []slot {
 	var all []slot
+	if r.lone != nil {
+		all = append(all, *r.lone)
+	}
 	if r.Dispatcher != nil {
 		for _, s := range r.Slots {
 			if s.Prog != nil {

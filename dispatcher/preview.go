@@ -36,7 +36,8 @@ type PreviewedProgram struct {
 
 // Preview tells what Commit would make of the chain. It loads and pins nothing, and locks the
 // pins only while it reads the chain. So it can't know what the verifier or the driver would
-// say, nor whether others change the chain meanwhile.
+// say, whether an object is that of the program to be adopted, nor whether others change the
+// chain meanwhile.
 //
 // Errors: those of [Transaction.Commit], as far as they can be found without a load.
 func (t Transaction) Preview(ctx context.Context, ifname string) (*Preview, error) {
@@ -57,7 +58,7 @@ func PreviewAttach(ctx context.Context, ifnames []string, programs []xdp.Program
 	if len(ifnames) == 1 && len(programs) == 1 && privilege.Getenv(privilege.EnvSkipDispatcher) == "1" {
 		return nil, protocol.NoDispatcher(privilege.EnvSkipDispatcher+" is set", nil)
 	}
-	return Transaction{Mode: opts.Mode, Add: programs}.previewAll(ctx, ifnames)
+	return opts.transaction(programs).previewAll(ctx, ifnames)
 }
 
 func (t Transaction) previewAll(ctx context.Context, ifnames []string) ([]*Preview, error) {
@@ -90,7 +91,7 @@ func (t Transaction) previewAll(ctx context.Context, ifnames []string) ([]*Previ
 }
 
 func (c *commit) preview(ctx context.Context, l device.Device) (*Preview, error) {
-	mode, err := chooseMode(l, c.Mode)
+	mode, err := c.chooseMode(l)
 	if err != nil {
 		return nil, err
 	}

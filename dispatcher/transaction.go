@@ -2,8 +2,10 @@ package dispatcher
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
+	"github.com/xdpmux/xdpmux/dispatcher/internal/device"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/protocol"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
@@ -22,6 +24,14 @@ type Transaction struct {
 	Replace []Replacement // programs that take another's place
 	Set     []Setting     // new settings of programs that stay
 
+	// Adopt takes a program that is attached without a dispatcher into the chain. It is asked
+	// what the program was loaded from, and which place it is to have. The program is loaded
+	// anew from that, with another id, and goes on with all its maps, those of its global
+	// variables and constants included. Another object is refused ([xdp.ErrNotSource]), and an
+	// interface without such a program ([xdp.ErrNoProgram]). nil: such a program is in the
+	// way ([xdp.ErrLegacy]), unless Replace names it.
+	Adopt func(xdp.Loaded) (xdp.Program, error)
+
 	// Version is that of the dispatcher that the chain is to have: 2, which libxdp 1.3 to
 	// 1.5 write, or 3 of libxdp 1.6. 0 keeps the version of a chain that is there, and gives
 	// a new chain that of the host's libxdp; see [NativeVersion]. Another version alone is a
@@ -39,7 +49,7 @@ type Transaction struct {
 	Warn func(error)
 
 	// BeforeSwap, if there is one, is called right before the chain is changed, with the
-	// programs that are loaded: those of Add and then those of Replace. If it returns an
+	// programs that are loaded: those of Add, those of Replace, and then what is adopted. If it returns an
 	// error, the chain is not changed. Where a lost race is started over, it is called again.
 	BeforeSwap func([]Coming) error
 }
@@ -77,10 +87,11 @@ type Committed struct {
 	Chain    *Chain      // as it is now
 	Added    []Component // in the order of Transaction.Add
 	Replaced []Replaced  // in the order of Transaction.Replace
+	Adopted  *Replaced   // nil: no program was
 	Changed  bool        // false: nothing was to be done, and no swap was made
 }
 
-// Replaced is what became of a [Replacement].
+// Replaced is what became of a [Replacement], or of a program that was adopted.
 type Replaced struct {
 	Old      uint32
 	New      Component
@@ -93,7 +104,11 @@ func (t Transaction) check() error {
 	if t.Mode == xdp.ModeHW {
 		return &xdp.Error{Kind: xdp.ErrInvalid, Msg: "a chain can't be in hw mode: a device takes one program", Remedy: "use native or skb mode"}
 	}
-	if n := len(t.Add) + len(t.Replace); n > xdp.MaxPrograms {
+	n := len(t.Add) + len(t.Replace)
+	if t.Adopt != nil {
+		n++
+	}
+	if n > xdp.MaxPrograms {
 		return &xdp.Error{Kind: xdp.ErrChainFull, Msg: fmt.Sprintf("%d programs in one call, and a chain takes %d", n, xdp.MaxPrograms)}
 	}
 	if t.Version != 0 && !protocol.Writes(t.Version) {
@@ -119,4 +134,10 @@ func (t Transaction) ids() []uint32 {
 		ids = append(ids, s.ID)
 	}
 	return ids
+}
+
+// takesLone says whether a lone program may be on the interface, as the transaction has
+// another one come for it.
+func (t Transaction) takesLone(l device.Device) bool {
+	return t.Adopt != nil || slices.ContainsFunc(t.Replace, func(r Replacement) bool { return r.ID == l.ProgID })
 }

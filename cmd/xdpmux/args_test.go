@@ -70,6 +70,16 @@ func TestNormalize(t *testing.T) {
 		{in: "r v a.o", err: `command "r" is ambiguous`},
 		{in: "sta", want: "status"},
 		{in: "load --prog f v a.o", want: "load --prog-name=f -- v a.o"},
+		{in: "load --m skb v a.o", want: "load --mode=skb -- v a.o"},
+
+		// A value that can be left out.
+		{in: "load --adopt old.o v a.o", want: "load --adopt=old.o -- v a.o"},
+		{in: "load --adopt dir/old@prio=3 v", want: "load --adopt=dir/old@prio=3 -- v"},
+		{in: "load --adopt v a.o", want: "load --adopt= -- v a.o"},
+		{in: "load --adopt=old v a.o", want: "load --adopt=old -- v a.o"},
+		{in: "load v a.o --adopt", want: "load --adopt= -- v a.o"},
+		{in: "load --adopt -m skb v a.o", want: "load --adopt= --mode=skb -- v a.o"},
+		{in: "--adopt apply -f s", want: "apply --adopt --file=s"},
 		{in: "load --verb v a.o", want: "load --verbose -- v a.o"},
 
 		// What is no option.
@@ -194,6 +204,9 @@ func TestOptionsMeanTheSame(t *testing.T) {
 	kinds := map[string]map[bool][]string{}
 	for _, command := range commandsOf(newApp(&output.Printer{}).Commands) {
 		for _, flag := range command.Flags {
+			if _, optional := flag.(*cmdline.OptionalFlag); optional {
+				continue // it goes with either
+			}
 			for _, name := range flag.Names() {
 				if kinds[name] == nil {
 					kinds[name] = map[bool][]string{}

@@ -20,9 +20,12 @@ func loadCommand(out *output.Printer) *cli.Command {
 		Description: "A file can carry settings of its own, which win over the options: prio=N, " +
 			"actions=XDP_PASS+XDP_DROP, name=FUNCTION, section=SECTION, pin=PATH.\n\n" +
 			"On several interfaces the programs are loaded once and share their maps: on all, or on none.\n\n" +
+			"With --adopt a program that runs there without a dispatcher joins the chain, in the same step. It is " +
+			"loaded anew from FILE, which can carry settings too, and goes on with its maps and variables; it has " +
+			"to be what runs. Without FILE it is loaded from what xdpmux has loaded it from before.\n\n" +
 			"Nothing is printed if all went well; --json and -v tell the ids.",
 		ArgsUsage: "<ifname>[,...] <file>[@setting,...]...",
-		Flags:     append(loadFlags(), dryRunFlag, &cli.BoolFlag{Name: "json", Usage: cmdline.JSONUsage("what was loaded")}),
+		Flags:     append(loadFlags(), adoptFlag, dryRunFlag, &cli.BoolFlag{Name: "json", Usage: cmdline.JSONUsage("what was loaded")}),
 		Action:    func(c *cli.Context) error { return withMapSize(load(c, out)) },
 	}
 }
@@ -64,7 +67,7 @@ func loadOptions(c *cli.Context) (xdp.Program, dispatcher.AttachOptions, error) 
 }
 
 func load(c *cli.Context, out *output.Printer) error {
-	if c.NArg() < 2 {
+	if c.NArg() < 2 && !(c.NArg() == 1 && c.IsSet("adopt")) {
 		return cmdline.UsageError("load needs an interface and at least one file", "xdpmux load [options] <ifname> <file>...")
 	}
 	common, opts, err := loadOptions(c)
@@ -80,6 +83,9 @@ func load(c *cli.Context, out *output.Printer) error {
 		programs = append(programs, p)
 	}
 	if err := shareMapSizes(c.Context, programs); err != nil {
+		return err
+	}
+	if opts.Adopt, err = adopt(c, common); err != nil {
 		return err
 	}
 	opts.Warn, opts.BeforeSwap = out.WarnOf, record(out)
@@ -99,7 +105,8 @@ func load(c *cli.Context, out *output.Printer) error {
 	for i, d := range done {
 		warnFallback(out, d)
 		tellLoaded(out, d.Interface.Name, d.Programs...)
-		loaded[i] = loadedJSON{d.Interface, d.Programs, d.Fallback}
+		tellAdopted(out, d)
+		loaded[i] = loadedJSON{d.Interface, d.Programs, adoptedOf(d), d.Fallback}
 	}
 	if c.Bool("json") {
 		return out.PrintJSON(loaded)
@@ -111,6 +118,7 @@ func load(c *cli.Context, out *output.Printer) error {
 type loadedJSON struct {
 	Interface xdp.Interface          `json:"interface"`
 	Programs  []dispatcher.Component `json:"programs"`           // in the order of the call
+	Adopted   *adoptedJSON           `json:"adopted,omitempty"`  // what ran without a dispatcher before
 	Fallback  string                 `json:"fallback,omitempty"` // why the program runs without a dispatcher
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/object"
@@ -68,24 +69,14 @@ func (p *Plan) swap(ctx context.Context, r records) error {
 	defer end()
 	t := transaction(p.mode, p.Steps)
 	t.BeforeSwap = func(coming []dispatcher.Coming) error {
-		var added, replaced []dispatcher.Coming
-		for _, c := range coming {
-			if c.Old == 0 {
-				added = append(added, c)
-			} else {
-				replaced = append(replaced, c)
-			}
-		}
 		for _, s := range p.Steps {
-			var c dispatcher.Coming
-			switch s.Action {
-			case Add:
-				c, added = added[0], added[1:]
-			case Replace:
-				c, replaced = replaced[0], replaced[1:]
-			default:
+			if !s.loads() {
 				continue
 			}
+			// Of several that are added, they come in the order of the steps.
+			i := slices.IndexFunc(coming, func(c dispatcher.Coming) bool { return c.Old == s.ID })
+			c := coming[i]
+			coming = slices.Delete(slices.Clone(coming), i, i+1)
 			if err := r.apply(c.Loaded, s.want, p.Interface.Index); err != nil {
 				return fmt.Errorf("%s is as it was, as the record of what should run can't be written: %w", p.Interface.Name, err)
 			}
@@ -120,7 +111,11 @@ func (p *Plan) do(ctx context.Context, r records) error {
 			}
 			errs = append(errs, r.forget(s.ID, p.Interface.Index))
 		case Adopt:
-			record(s.there, s.want)
+			if s.joins {
+				errs = append(errs, r.forget(s.ID, p.Interface.Index))
+			} else {
+				record(s.there, s.want)
+			}
 		case Pin:
 			if err := object.Repin(s.ID, p.pins(s.want.entry)); err != nil {
 				return err

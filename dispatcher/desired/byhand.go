@@ -1,7 +1,9 @@
 package desired
 
 import (
+	"context"
 	"encoding/hex"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -45,10 +47,36 @@ func recordByHand(r records, coming []dispatcher.Coming) error {
 	return r.cleanSome()
 }
 
-// entryOf is what a state file says of a program, but for its place in the chain, and the
-// program's digest.
+// Source is what a running program was loaded from, by its record, with the place that was
+// asked for then. Use it as Adopt of [dispatcher.Transaction]. Errors: [xdp.ErrNotSource]
+// without a record, and those of reading the object.
+func Source(ctx context.Context, p xdp.Loaded) (xdp.Program, error) {
+	return source(ctx, defaultRecords, p)
+}
+
+func source(ctx context.Context, r records, p xdp.Loaded) (xdp.Program, error) {
+	rec, err := r.read(p.ID, p.Tag)
+	if err != nil {
+		return xdp.Program{}, err
+	}
+	if rec == nil {
+		return xdp.Program{}, (&xdp.Error{Kind: xdp.ErrNotSource, Msg: fmt.Sprintf("nobody has recorded what %s was loaded from", p)}).
+			Advise("name its object: %v", xdp.Hint{To: xdp.HintAdopt})
+	}
+	o := newObjects()
+	defer o.close()
+	w, err := o.resolve(ctx, rec.Program)
+	if err != nil {
+		return xdp.Program{}, err
+	}
+	return w.load(), nil
+}
+
+// entryOf is what a state file says of a program, with the place in the chain that was asked
+// for, and the program's digest.
 func entryOf(c dispatcher.Coming) (Program, string, error) {
-	p := Program{Name: c.Name, Object: c.Program.File, Program: c.Name, PinPath: c.Program.PinPath, MapSizes: c.Program.MapSizes}
+	p := Program{Name: c.Name, Object: c.Program.File, Program: c.Name, PinPath: c.Program.PinPath, MapSizes: c.Program.MapSizes,
+		Priority: c.Program.Priority, Actions: c.Program.Actions, Frags: c.Program.Frags}
 	for _, path := range []*string{&p.Object, &p.PinPath} {
 		if *path == "" {
 			continue

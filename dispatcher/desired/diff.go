@@ -33,13 +33,20 @@ func diff(want []*wanted, runs []*running, opts Options) (steps []Step, correcti
 		from := r.place()
 		step := func(action Action, reason string) {
 			s := Step{Action: action, Name: w.entry.Name, ID: r.ID, From: &from, To: &w.place, Reason: reason, want: w, there: r.Loaded}
-			if action == Replace {
+			if s.joins = action == Adopt && r.lone; s.loads() {
 				s.Object = w.entry.Object
+			}
+			if r.lone {
+				s.From = nil
 			}
 			steps = append(steps, s)
 		}
 		if reason := differs(w, r); reason != "" {
 			step(Replace, reason)
+			continue
+		}
+		if r.lone {
+			step(Adopt, "it runs without a dispatcher, and joins the chain with its maps")
 			continue
 		}
 		if !r.applied() {
@@ -58,7 +65,7 @@ func diff(want []*wanted, runs []*running, opts Options) (steps []Step, correcti
 		}
 	}
 	for _, r := range runs {
-		if kept[r] || !r.applied() && !opts.Prune {
+		if kept[r] || r.lone || !r.applied() && !opts.Prune {
 			continue
 		}
 		from := r.place()
@@ -104,7 +111,7 @@ func besides(w *wanted, runs []*running, kept map[*running]bool, prune bool) str
 // where the file says.
 func pinnable(steps []Step) error {
 	for _, s := range steps {
-		if path := s.want.pinPath(); path != "" && (s.Action == Add || s.Action == Replace) {
+		if path := s.want.pinPath(); path != "" && s.loads() {
 			if err := object.CheckPinPath(path); err != nil {
 				return locate(s.want.entry.where, err)
 			}
@@ -116,14 +123,17 @@ func pinnable(steps []Step) error {
 // possible returns an error if the steps can't be done to the chain.
 func possible(chain *dispatcher.Chain, mode xdp.Mode, want []*wanted, steps []Step) error {
 	name := chain.Interface.Name
-	blocked := chain.Legacy != nil && len(want) > 0
+	taken := takesLone(chain, steps)
+	blocked := chain.Legacy != nil && len(want) > 0 && !taken
 	switch {
 	case chain.Link != 0 && (blocked || len(steps) > 0):
 		return chain.Held()
 	case blocked:
-		return (&xdp.Error{Kind: xdp.ErrLegacy,
-			Msg: fmt.Sprintf("%s has %v, attached without a dispatcher, and nothing can join that", name, chain.Legacy)}).
-			Advise("to remove it: %v", xdp.Hint{To: xdp.HintDetachAll, Interface: name})
+		return chain.InTheWay()
+	case taken && mode != xdp.ModeUnspecified && *chain.Mode != mode:
+		return (&xdp.Error{Kind: xdp.ErrModeMismatch,
+			Msg: fmt.Sprintf("%v on %s is attached in %s mode, and the file wants %s", chain.Legacy, name, *chain.Mode, mode)}).
+			Advise("say mode: %s in the file, or unload it first: %v", *chain.Mode, xdp.Hint{To: xdp.HintDetachAll, Interface: name})
 	case chain.Dispatcher != nil && len(want) > 0 && mode != xdp.ModeUnspecified && *chain.Mode != mode:
 		return (&xdp.Error{Kind: xdp.ErrModeMismatch,
 			Msg: fmt.Sprintf("the chain on %s is attached in %s mode, and the file wants %s", name, *chain.Mode, mode)}).

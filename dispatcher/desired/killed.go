@@ -42,7 +42,7 @@ func (p *Plan) begin(r records) (end func(), err error) {
 	u := underWay{Interface: p.Interface.Name}
 	for _, s := range p.Steps {
 		path := s.want.pinPath()
-		if path == "" || s.Action != Add && s.Action != Replace {
+		if path == "" || !s.loads() {
 			continue
 		}
 		if absent(path) {

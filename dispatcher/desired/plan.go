@@ -22,6 +22,8 @@ type Options struct {
 	// of the state, but other code, if each is the only one of that name. Without it,
 	// such a program stays, and the state's runs beside it. If the content is the same,
 	// the state takes the program for its own in any case; that is a step of the plan.
+	// A program without a dispatcher is only with Adopt replaced, or taken into the chain with
+	// its maps if it has the same content.
 	Adopt bool
 }
 
@@ -87,6 +89,11 @@ func (t *target) compare(ctx context.Context, o *objects, r records, opts Option
 		return err
 	}
 	plan.Interface = chain.Interface
+	if lone, err := loneOn(r, chain); err != nil {
+		return err
+	} else if opts.Adopt && lone != nil {
+		runs = append(runs, lone)
+	}
 	var want []*wanted
 	for _, p := range t.programs {
 		w, err := o.resolve(ctx, p)

@@ -13,6 +13,7 @@ type running struct {
 	dispatcher.Component
 	ifindex int     // of the interface
 	record  *record // nil: nobody knows what it was made from
+	lone    bool    // it has no dispatcher, so it has no place in a chain yet
 
 	unpinned []string // its maps that have lost their pin
 	otherPin string   // one whose pin is another map's by now; empty: none
@@ -36,6 +37,18 @@ func runningOn(ctx context.Context, r records, ifname string) (*dispatcher.Chain
 		runs = append(runs, &running{Component: c, ifindex: chain.Interface.Index, record: rec})
 	}
 	return chain, runs, nil
+}
+
+// loneOn is the program of an interface that has no dispatcher; nil: there is none.
+func loneOn(r records, chain *dispatcher.Chain) (*running, error) {
+	if chain.Legacy == nil {
+		return nil, nil
+	}
+	rec, err := r.read(chain.Legacy.ID, chain.Legacy.Tag)
+	if err != nil {
+		return nil, fmt.Errorf("the record of program %d: %w", chain.Legacy.ID, err)
+	}
+	return &running{Component: dispatcher.Component{Loaded: *chain.Legacy}, ifindex: chain.Interface.Index, record: rec, lone: true}, nil
 }
 
 func (r *running) place() Place {

@@ -33,16 +33,31 @@ type Step struct {
 	want   *wanted    // nil if the program is to be removed
 	there  xdp.Loaded // the program that runs now
 	alone  bool       // not one of a chain: a legacy or an offloaded program
+	joins  bool       // of Adopt: a legacy program is loaded anew, as one of the chain
 }
+
+// loads says whether a program is loaded for the step.
+func (s Step) loads() bool { return s.Action == Add || s.Action == Replace || s.joins }
 
 // swaps says whether steps change the chain.
 func swaps(steps []Step) bool {
-	return slices.ContainsFunc(steps, func(s Step) bool { return s.Action != Adopt && s.Action != Pin && !s.alone })
+	return slices.ContainsFunc(steps, func(s Step) bool {
+		return s.joins || s.Action != Adopt && s.Action != Pin && !s.alone
+	})
+}
+
+// takesLone says whether a step takes the program that has no dispatcher into the chain, or
+// replaces it.
+func takesLone(chain *dispatcher.Chain, steps []Step) bool {
+	return chain.Legacy != nil && slices.ContainsFunc(steps, func(s Step) bool { return s.ID == chain.Legacy.ID && s.loads() })
 }
 
 // programsAfter is how many programs the chain has when the steps are done.
 func programsAfter(chain *dispatcher.Chain, steps []Step) int {
 	n := len(chain.Programs)
+	if takesLone(chain, steps) {
+		n++
+	}
 	for _, s := range steps {
 		switch s.Action {
 		case Add:
@@ -66,6 +81,10 @@ func transaction(mode xdp.Mode, steps []Step) dispatcher.Transaction {
 		case Remove:
 			if !s.alone {
 				t.Remove = append(t.Remove, s.ID)
+			}
+		case Adopt:
+			if s.joins {
+				t.Adopt = func(xdp.Loaded) (xdp.Program, error) { return s.want.load(), nil }
 			}
 		case Replace:
 			t.Replace = append(t.Replace, dispatcher.Replacement{ID: s.ID, Program: s.want.load()})

@@ -36,6 +36,7 @@ var (
 	ErrModeMismatch     = errors.New("chain is attached in another mode") // two modes on one interface don't mix
 	ErrVersion          = errors.New("chain of another version")          // of a dispatcher that xdpmux doesn't write
 	ErrLegacy           = errors.New("legacy program in the way")         // attached without a dispatcher
+	ErrNotSource        = errors.New("not the object of the program")     // that is to be loaded anew
 	ErrLinkHeld         = errors.New("program held by a bpf_link")        // which alone can change it
 	ErrNoDispatcher     = errors.New("no dispatcher possible")            // the kernel or the system can't run chains
 	ErrModeNotSupported = errors.New("attach mode not supported")         // by the driver

@@ -10,7 +10,7 @@ import (
 // [RemedyWith].
 type Hint struct {
 	To        HintTo
-	Interface string // of HintAttach, HintDetach, HintDetachAll and HintUpgrade; empty: whichever is meant
+	Interface string // of HintAttach, HintAdopt, HintDetach, HintDetachAll and HintUpgrade; empty: whichever is meant
 	Mode      Mode   // of HintMode
 }
 
@@ -24,6 +24,7 @@ const (
 	HintName                      // Program.Name
 	HintPinPath                   // Program.PinPath
 	HintAttach                    // dispatcher.Attach
+	HintAdopt                     // dispatcher.Transaction.Adopt
 	HintDetach                    // dispatcher.Detach
 	HintDetachAll                 // dispatcher.DetachAll
 	HintUpgrade                   // dispatcher.Transaction.Version
@@ -43,6 +44,7 @@ var hintWords = [...]string{
 	HintName:        "the name",
 	HintPinPath:     "pin path",
 	HintAttach:      "attach it",
+	HintAdopt:       "adopt it",
 	HintDetach:      "detach it by its id",
 	HintDetachAll:   "detach everything",
 	HintUpgrade:     "give it a dispatcher of another version",

@@ -37,6 +37,14 @@ func chain(t *testing.T, v *harness.Veth, args ...string) {
 	t.Cleanup(func() { harness.MustRun(t, ours(), "unload", "-a", v.Name) })
 }
 
+// lone has a program run without a dispatcher, and loads with these arguments.
+func lone(object, name string, mode harness.Mode, args ...string) func(*testing.T, *harness.Veth) []string {
+	return func(t *testing.T, v *harness.Veth) []string {
+		v.Attach(t, harness.Lone(t, sample(object), name, nil).FD(), mode)
+		return load(v, args...)
+	}
+}
+
 func foreignChain(version int, args ...string) func(*testing.T, *harness.Veth) []string {
 	return func(t *testing.T, v *harness.Veth) []string {
 		v.Attach(t, harness.NewForeign(t, version).FD, harness.SKB)
@@ -64,7 +72,12 @@ var faults = map[string]fault{
 	"legacy": {prepare: func(t *testing.T, v *harness.Veth) []string {
 		v.Attach(t, harness.Program(t, harness.Pass), harness.Native)
 		return load(v, pass)
-	}, remedy: "unload -a"},
+	}, remedy: "load --adopt FILE "},
+	"not-source":   {prepare: lone("xdp_drop", "xdp_drop", harness.Native, "--adopt", pass), remedy: "the section or the name of its program"},
+	"not-recorded": {prepare: lone("xdp_drop", "xdp_drop", harness.Native, "--adopt"), remedy: "load --adopt FILE "},
+	"adopt-mode":   {prepare: lone("xdp_drop", "xdp_drop", harness.SKB, "--adopt", sample("xdp_drop")), remedy: "-m skb"},
+	"adopt-tail-calls": {prepare: lone("fixtures/adopt_calls", "calls_next", harness.Native, "--adopt", object("adopt_calls")),
+		remedy: "with new maps"},
 	"link-held": {prepare: func(t *testing.T, v *harness.Veth) []string {
 		link := linkTo(t, harness.Program(t, harness.Pass), v.Index)
 		must(t, pinLink(t, link.Int()))

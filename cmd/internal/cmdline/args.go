@@ -16,6 +16,10 @@ import (
 // be clear: whoever means check must not get clean.
 var harmless = []string{"status", "features", "help", "unload"}
 
+// nativeOptions are the options of xdp-loader. A prefix that means one of them to xdp-loader
+// means it here too, although other options of ours begin with it.
+var nativeOptions = []string{"mode", "pin-path", "section", "prog-name", "prio", "actions", "id", "all", "verbose", "version", "help"}
+
 // Normalize rewrites a command line as getopt_long(3) would understand it to one
 // that cli understands, which stops looking for options at the first argument:
 //
@@ -230,7 +234,8 @@ func splitShort(command *cli.Command, arg string, args []string) (options, rest 
 type option struct {
 	name       string
 	takesValue bool
-	help       string // what to call to learn more
+	isValue    func(next string) bool // whether the next argument is its value; nil: it always is
+	help       string                 // what to call to learn more
 }
 
 // write returns the option in the one form that cli is given. It takes the value from args
@@ -241,6 +246,7 @@ func (o *option) write(arg, value string, hasValue bool, args []string) (string,
 		return "", nil, UsageError(fmt.Sprintf("option %s takes no value", arg), o.help)
 	case !o.takesValue:
 		return "--" + o.name, args, nil
+	case !hasValue && o.isValue != nil && (len(args) == 0 || !o.isValue(args[0])):
 	case !hasValue && len(args) == 0:
 		return "", nil, UsageError(fmt.Sprintf("option %s needs a value", arg), o.help)
 	case !hasValue:
@@ -254,7 +260,11 @@ func newOption(command *cli.Command, flag cli.Flag) *option {
 	if f, ok := flag.(cli.DocGenerationFlag); ok {
 		takesValue = f.TakesValue()
 	}
-	return &option{flag.Names()[0], takesValue, listsOptions(command)}
+	o := &option{name: flag.Names()[0], takesValue: takesValue, help: listsOptions(command)}
+	if f, ok := flag.(*OptionalFlag); ok {
+		o.isValue = f.IsValue
+	}
+	return o
 }
 
 // findFlag looks for an option by its whole name or letter.
@@ -280,6 +290,10 @@ func findLong(command *cli.Command, name string) (*option, error) {
 		}
 	}
 	if len(found) > 1 {
+		native := slices.DeleteFunc(slices.Clone(found), func(o *option) bool { return !slices.Contains(nativeOptions, o.name) })
+		if len(native) == 1 {
+			return native[0], nil
+		}
 		var names []string
 		for _, o := range found {
 			names = append(names, "--"+o.name)

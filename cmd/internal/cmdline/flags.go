@@ -101,3 +101,10 @@ func Wait(ctx context.Context, until <-chan time.Time) bool {
 		return true
 	}
 }
+
+// OptionalFlag is an option whose value may be left out. IsValue says whether the argument
+// behind it is the value.
+type OptionalFlag struct {
+	cli.StringFlag
+	IsValue func(next string) bool
+}

@@ -12,6 +12,7 @@ var Examples = map[string][]Example{
 		{"xdpmux load eth0 filter.o", "add a program to what runs on eth0"},
 		{"xdpmux load eth0 count.o filter.o@prio=10,name=xdp_main", "two in one step, the second with settings of its own"},
 		{"xdpmux load eth0,eth1 filter.o -P 5 -A PASS,DROP", "on two interfaces, with one set of maps"},
+		{"xdpmux load --adopt old.o@prio=90 eth0 filter.o", "beside what runs there without a dispatcher, and was loaded from old.o"},
 	},
 	"unload": {
 		{"xdpmux unload eth0 --name xdp_main", "take one program out of the chain"},

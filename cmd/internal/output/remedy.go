@@ -24,6 +24,11 @@ func (o *Printer) called(h xdp.Hint) string {
 		return "--pin-path"
 	case xdp.HintAttach:
 		return "xdpmux load " + h.Interface + " <file>"
+	case xdp.HintAdopt:
+		if o.InFull {
+			return "name its program in the file, and use --adopt"
+		}
+		return "load --adopt FILE " + h.Interface + " <file>"
 	case xdp.HintDetach:
 		if h.Interface == "" {
 			h.Interface = "IFNAME"

@@ -56,6 +56,9 @@ func (o *Program) load(explain func(error) error) error {
 	if err := o.nameMaps(); err != nil {
 		return err
 	}
+	if err := o.checkAnew(); err != nil {
+		return err
+	}
 	if err := o.fill(); err != nil {
 		return err
 	}
@@ -69,7 +72,7 @@ func (o *Program) Reopen() error {
 	if err != nil {
 		return err
 	}
-	again.Kept = o.Kept
+	again.Kept, again.uses = o.Kept, o.uses
 	o.Close()
 	*o = *again
 	return o.reuseMaps()
@@ -97,6 +100,9 @@ func (o *Program) explainLoad(err error) error {
 		explained = (&xdp.Error{Kind: xdp.ErrSystem, Err: err,
 			Msg: fmt.Sprintf("can't load program %q of %s: %s", o.Bpf.Name(), o.Called, native.Cause(err))}).
 			Advise("%v", xdp.Hint{To: xdp.HintLibbpfLog})
+	}
+	if fault := explainProgramMaps(o, err); fault != nil {
+		explained = fault
 	}
 	if errors.Is(err, syscall.EINVAL) {
 		return CantHost{Err: explained}

@@ -33,6 +33,7 @@ type Program struct {
 
 	Loaded bool     // as a program of chains
 	Kept   []uint32 // for each map the id of the loaded one to use instead, 0 for a new one; nil: all are new
+	uses   []uint32 // of one that is loaded anew, the maps of the program that runs
 
 	KeptMaps, NewMaps []string // names, once loaded as a program of chains
 }

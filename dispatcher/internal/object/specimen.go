@@ -105,18 +105,30 @@ func (s *Specimen) Difference(progID uint32) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		if !slices.Contains(used.MapIDs, ours.ID) {
+		at := slices.Index(used.MapIDs, ours.ID)
+		if at < 0 {
 			continue
 		}
-		if difference, err := s.compareMap(s.o.names[i], m, ours, theirs); difference != "" || err != nil {
+		if difference, err := s.compareMap(s.o.names[i], m, ours, theirs, theirs.counterpart(info.MapIDs, at)); difference != "" || err != nil {
 			return difference, err
 		}
 	}
 	return "", nil
 }
 
-// compareMap compares a map that the specimen uses with its counterpart.
-func (s *Specimen) compareMap(name string, m *libbpf.Map, ours *libbpf.MapInfo, theirs runningMaps) (string, error) {
+// counterpart is the map that a program with those maps uses where one with the same tag uses its
+// map of that index; nil: there is none. The kernel lists a program's maps in the order in which
+// its instructions name them, and the instructions are the same.
+func (all runningMaps) counterpart(ids []uint32, at int) *RunningMap {
+	i := slices.IndexFunc(all, func(m *RunningMap) bool { return at < len(ids) && m.ID == ids[at] })
+	if i < 0 {
+		return nil
+	}
+	return all[i]
+}
+
+// compareMap compares a map that the specimen uses with its counterpart there, one of theirs.
+func (s *Specimen) compareMap(name string, m *libbpf.Map, ours *libbpf.MapInfo, theirs runningMaps, there *RunningMap) (string, error) {
 	if isConstant(name) || m.Internal() && ours.BTFValueTypeID == 0 { // or literals, such as .rodata.str1.1
 		same, err := theirs.holdConstants(m, ours)
 		if same || err != nil {
@@ -124,10 +136,9 @@ func (s *Specimen) compareMap(name string, m *libbpf.Map, ours *libbpf.MapInfo, 
 		}
 		return fmt.Sprintf("its constants (%s) are others", name), nil
 	}
-	there, err := theirs.find(name, m.Internal())
 	switch {
-	case err != nil || there == nil:
-		return fmt.Sprintf("it has no map that is surely %s", name), nil
+	case there == nil:
+		return fmt.Sprintf("it has no map that could be %s", name), nil
 	case layoutOfInfo(there.MapInfo) != layoutOfInfo(ours):
 		return fmt.Sprintf("its map %s has another layout", name), nil
 	}
