@@ -9,6 +9,7 @@ GO      ?= go
 CLANG   ?= clang
 # Series, paths of images, or the words of test/vm: newest, all.
 KERNEL  ?=
+SUITES  ?= bookworm trixie sid
 MUTANTS ?= 20000
 SEEDS   ?= 1 2 3
 # A count: on a busy machine the fuzzer fails with "context deadline exceeded" when a time is up.
@@ -51,7 +52,7 @@ EXAMPLES  := $(patsubst examples/%/main.go,$(BUILD)/examples/%,$(wildcard exampl
 UNIT      := xdpmux-apply.service
 
 .DELETE_ON_ERROR:
-.PHONY: build fixtures static deps demo test test-unit test-vm test-arm64 test-matrix test-race test-native test-mutants fuzz bench generate lint man install uninstall clean help
+.PHONY: build fixtures static deps demo test test-unit test-vm test-arm64 test-matrix test-distributions test-race test-native test-mutants fuzz bench generate lint man install uninstall clean help
 
 # The man page is what the built command says, which runs on its own architecture alone.
 build: $(BUILD)/xdpmux $(BUILD)/xdpmux-observe $(if $(CROSS),,build/man/xdpmux.8) $(BPFOBJ) $(EXAMPLES) ## build build/xdpmux, its man page, build/bpf/*.o and build/examples/*; GOARCH=arm64: into build/arm64
@@ -132,6 +133,9 @@ test-matrix: build $(FIXTURES) build/xdpmux-shared ## native tools of each libxd
 build/xdpmux-shared: $(GOSRC)
 	$(GO) build -tags '$(TAGS)' -ldflags '$(LDFLAGS)' -o $@ ./cmd/xdpmux
 
+test-distributions: ## build, demo and test-unit in a fresh root of each Debian suite of SUITES, as root
+	test/distributions.sh $(SUITES)
+
 test-race: build $(FIXTURES) ## observers come and go 500 times under the race detector, in a VM
 	GOFLAGS=-race XDPMUX_TEST_SCALE=1 $(GO) run ./test/vm -run TestOpenClose ./test/observe
 
@@ -190,4 +194,4 @@ clean: ## remove what make has built
 	rm -rf build
 
 help:
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 20
