@@ -32,6 +32,7 @@ func FuzzObject(f *testing.F) {
 				continue
 			}
 			if opened, err := object.Open(t.Context(), xdp.Program{File: "fuzzed.o", Data: data, Name: p.Name}); err == nil {
+				opened.Obj.File.Calls(p.Name)
 				opened.Close()
 			} else if p.Chain {
 				t.Errorf("inspect says that %q loads: %v", p.Name, err)

@@ -32,6 +32,10 @@ type PreviewedProgram struct {
 	Priority uint32      `json:"priority"`
 	Actions  xdp.Actions `json:"actions"`
 	Frags    bool        `json:"frags"`
+
+	// Of one that would be loaded.
+	Program *xdp.Program `json:"-"` // what it would be loaded from, with its Data
+	Old     uint32       `json:"-"` // the program whose place it would take; 0: it is added
 }
 
 // Preview tells what Commit would make of the chain. It loads and pins nothing, and locks the
@@ -124,7 +128,10 @@ func (c *commit) preview(ctx context.Context, l device.Device) (*Preview, error)
 	for _, m := range s.slots {
 		next := PreviewedProgram{ID: m.ID, Name: m.Name, Tag: m.Tag, Priority: m.Priority, Actions: m.Actions, Frags: m.HasFrags()}
 		if m.comes != nil {
-			next.File = m.comes.Spec.File
+			next.File, next.Program = m.comes.Spec.File, &m.comes.Spec
+			if i := slices.Index(c.replaces, m.comes); i >= 0 {
+				next.Old = c.Replace[i].ID
+			}
 		}
 		p.Programs = append(p.Programs, next)
 	}

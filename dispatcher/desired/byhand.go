@@ -23,7 +23,7 @@ func recordByHand(r records, coming []dispatcher.Coming) error {
 		return err
 	}
 	for _, c := range coming {
-		if c.Program.File == "" || len(c.Program.Variables) > 0 {
+		if c.Program.File == "" || len(c.Program.Variables) > 0 || len(c.Program.UseMaps) > 0 {
 			continue // no state file can name what it is loaded from
 		}
 		p, digest, err := entryOf(c)

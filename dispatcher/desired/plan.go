@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
@@ -36,6 +37,22 @@ type Plan struct {
 	mode        xdp.Mode
 	corrections []correction
 	pins        func(Program) map[string]string
+}
+
+// Transaction is what makes the plan's changes to the chain. Steps that leave the chain as it
+// is, such as to adopt a program, have no part in it.
+func (p *Plan) Transaction() dispatcher.Transaction { return transaction(p.mode, p.Steps) }
+
+// Adopted are the programs that the state takes for its own as they run, by their ids, and
+// what each would be loaded from.
+func (p *Plan) Adopted() map[uint32]xdp.Program {
+	all := map[uint32]xdp.Program{}
+	for _, s := range p.Steps {
+		if s.Action == Adopt {
+			all[s.ID] = s.want.load()
+		}
+	}
+	return all
 }
 
 // Plan tells what Apply would do, for each interface that the state names. What is wrong

@@ -29,7 +29,7 @@ type Entry struct {
 func (m *Map) Entries(ctx context.Context) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		decode := m.decoder()
-		err := m.scan(ctx, func(key, values []byte) bool { return yield(decode(key, values), nil) })
+		err := m.Scan(ctx, func(key, values []byte) bool { return yield(decode(key, values), nil) })
 		if err != nil {
 			yield(Entry{}, err)
 		}
@@ -81,9 +81,10 @@ const batchBytes = 256 << 10
 // it all the same.
 const errNotSupported = syscall.Errno(524)
 
-// scan calls yield with the raw bytes of each entry until it returns false. They
-// are good until it returns.
-func (m *Map) scan(ctx context.Context, yield func(key, values []byte) bool) error {
+// Scan calls yield with the bytes of each entry until that returns false. They are good until
+// it returns. values are those of all possible CPUs, each rounded up to 8 bytes, in a per-CPU
+// map. Errors are those of [Map.Entries].
+func (m *Map) Scan(ctx context.Context, yield func(key, values []byte) bool) error {
 	if err := m.Readable(); err != nil {
 		return err
 	}
@@ -124,7 +125,7 @@ func noBatch(err error) bool {
 	return errors.Is(err, errNotSupported) || errors.Is(err, syscall.EOPNOTSUPP) || errors.Is(err, syscall.EINVAL)
 }
 
-// step is scan, key by key.
+// step is Scan, key by key.
 func (m *Map) step(ctx context.Context, yield func(key, values []byte) bool) error {
 	var key []byte
 	next, values := make([]byte, m.KeySize), make([]byte, m.valueBytes())

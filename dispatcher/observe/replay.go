@@ -33,7 +33,7 @@ type Replay struct {
 // thread until Close, and it alone may use the Replay.
 //
 // Errors: as [Open].
-func OpenReplay(ctx context.Context, ifname string) (_ *Replay, err error) {
+func OpenReplay(ctx context.Context, ifname string) (*Replay, error) {
 	c, err := dispatcher.Status(ctx, ifname)
 	if err != nil {
 		return nil, err
@@ -41,6 +41,13 @@ func OpenReplay(ctx context.Context, ifname string) (_ *Replay, err error) {
 	if err := notEmpty(c); err != nil {
 		return nil, err
 	}
+	return OpenReplayOf(c, nil)
+}
+
+// OpenReplayOf is OpenReplay for a chain that may be on no interface
+// ([dispatcher.Assemble]). Packets come in on its Interface, and if that has no index on the
+// loopback interface. A Trace calls the programs as as does; nil: what they are.
+func OpenReplayOf(c *dispatcher.Chain, as []xdp.Loaded) (_ *Replay, err error) {
 	fd, err := libbpf.ProgByID(main(c).ID)
 	if err != nil {
 		return nil, explain(*main(c), err)
@@ -69,6 +76,9 @@ func OpenReplay(ctx context.Context, ifname string) (_ *Replay, err error) {
 	r.out = make([]byte, r.MaxLen()+os.Getpagesize())
 	r.md = make([]byte, mdSize)
 	binary.NativeEndian.PutUint32(r.md[mdIngressIfindex:], uint32(c.Interface.Index))
+	if as != nil {
+		r.tracer.programs = as
+	}
 	return r, nil
 }
 

@@ -26,6 +26,11 @@ type Program struct {
 	// object, by the names of the maps. A map that others use already keeps its size.
 	MapSizes map[string]uint32
 
+	// UseMaps are ids of loaded maps that the program uses instead of maps of its own, by the
+	// names of the maps: ".data" and the like are global variables. They have to be made as
+	// the object says, and keep what they hold.
+	UseMaps map[string]uint32
+
 	// Variables are values that global variables get instead of those of the object, by the
 	// names of the variables. They are set before the load: of a constant (const volatile)
 	// the verifier knows the value. Each is one of

@@ -37,7 +37,7 @@ func (o *Program) fill() error {
 			return &xdp.Error{Kind: xdp.ErrInvalid, Msg: fmt.Sprintf("map %q has keys of %d bytes and values of %d, not of %d and %d",
 				e.Map, m.KeySize(), m.ValueSize(), len(e.Key), len(e.Value))}
 		}
-		if o.keeps(i) || m.PinPath() != "" { // new ones have no pin yet
+		if o.keeps(i) || o.filled != nil && o.filled[i] || m.PinPath() != "" { // new ones have no pin yet
 			continue
 		}
 		value := e.Value

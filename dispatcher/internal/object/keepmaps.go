@@ -102,28 +102,6 @@ func (o *Program) compareVariables(there *RunningMap, m *libbpf.Map) (variable s
 	return variable, differ, nil
 }
 
-// reuseMaps makes the load use the maps that were chosen.
-func (o *Program) reuseMaps() error {
-	for i, m := range o.Obj.Maps() {
-		if !o.keeps(i) {
-			continue
-		}
-		fd, err := libbpf.MapByID(o.Kept[i])
-		if err != nil {
-			return fmt.Errorf("map %s: %w", m.Name(), err)
-		}
-		err = m.ReuseFD(fd.Int())
-		fd.Close()
-		if err != nil {
-			return fmt.Errorf("map %s: %w", m.Name(), err)
-		}
-	}
-	return nil
-}
-
-// keeps says whether the object's map of that index is to be one that is loaded.
-func (o *Program) keeps(i int) bool { return o.Kept != nil && o.Kept[i] != 0 }
-
 // nameMaps notes, after the load, which maps were kept and which are new. A map that the load
 // has found at its pin counts as kept only if the old program used it too.
 func (o *Program) nameMaps() error {

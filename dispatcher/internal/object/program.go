@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
@@ -34,6 +35,8 @@ type Program struct {
 	Loaded bool     // as a program of chains
 	Kept   []uint32 // for each map the id of the loaded one to use instead, 0 for a new one; nil: all are new
 	uses   []uint32 // of one that is loaded anew, the maps of the program that runs
+	filled []bool   // for each map: LoadMaps fills it with more than Spec.Contents; nil: none
+	pins   []bool   // for each map: the object asks for its pin
 
 	KeptMaps, NewMaps []string // names, once loaded as a program of chains
 }
@@ -71,6 +74,7 @@ func Open(ctx context.Context, p xdp.Program) (_ *Program, err error) {
 	}()
 	for _, m := range obj.Maps() {
 		o.names = append(o.names, obj.mapName(m))
+		o.pins = append(o.pins, m.PinPath() != "")
 	}
 	all := obj.Programs()
 	if o.Bpf, err = Pick(p, all); err != nil {
@@ -97,7 +101,10 @@ func Open(ctx context.Context, p xdp.Program) (_ *Program, err error) {
 	if o.Pins, err = preparePins(obj.Object, p.PinPath); err != nil {
 		return nil, err
 	}
-	return o, o.configure()
+	if err := o.configure(); err != nil {
+		return nil, err
+	}
+	return o, o.useMaps()
 }
 
 // configure finds out how the program takes its place in a chain.
@@ -121,6 +128,44 @@ func (o *Program) configure() (err error) {
 	}
 	return o.Bpf.SetFlags(flags)
 }
+
+// useMaps has the load use the maps of Spec.UseMaps.
+func (o *Program) useMaps() error {
+	if len(o.Spec.UseMaps) == 0 {
+		return nil
+	}
+	o.Kept = make([]uint32, len(o.names))
+	for name, id := range o.Spec.UseMaps {
+		i := slices.Index(o.names, name)
+		if i < 0 {
+			return &xdp.Error{Kind: xdp.ErrInvalid, Msg: fmt.Sprintf("%s has no map %q", o.Called, name), Remedy: fmt.Sprintf("its maps: %q", o.names)}
+		}
+		o.Kept[i] = id
+	}
+	return o.reuseMaps()
+}
+
+// reuseMaps makes the load use the maps that were chosen.
+func (o *Program) reuseMaps() error {
+	for i, m := range o.Obj.Maps() {
+		if !o.keeps(i) {
+			continue
+		}
+		fd, err := libbpf.MapByID(o.Kept[i])
+		if err != nil {
+			return fmt.Errorf("map %s: %w", m.Name(), err)
+		}
+		err = m.ReuseFD(fd.Int())
+		fd.Close()
+		if err != nil {
+			return fmt.Errorf("map %s: %w", m.Name(), err)
+		}
+	}
+	return nil
+}
+
+// keeps says whether the object's map of that index is to be one that is loaded.
+func (o *Program) keeps(i int) bool { return o.Kept != nil && o.Kept[i] != 0 }
 
 // XdpProgram is the program as libxdp takes it.
 func (o *Program) XdpProgram() (*libxdp.Program, error) {

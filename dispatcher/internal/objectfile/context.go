@@ -33,13 +33,17 @@ func (f *File) code(function string) []insn {
 	bytes := f.content(s)[sym.value:][:sym.size]
 	var code []insn
 	for ; len(bytes) >= instructionSize; bytes = bytes[instructionSize:] {
-		i := insn{code: bytes[0], dst: bytes[1] & 0xf, src: bytes[1] >> 4, off: int16(order.Uint16(bytes[2:])), imm: int32(order.Uint32(bytes[4:]))}
-		if order.Uint16([]byte{1, 0}) != 1 { // the registers are bit fields
-			i.dst, i.src = i.src, i.dst
-		}
-		code = append(code, i)
+		code = append(code, decodeInsn(bytes))
 	}
 	return code
+}
+
+func decodeInsn(bytes []byte) insn {
+	i := insn{code: bytes[0], dst: bytes[1] & 0xf, src: bytes[1] >> 4, off: int16(order.Uint16(bytes[2:])), imm: int32(order.Uint32(bytes[4:]))}
+	if order.Uint16([]byte{1, 0}) != 1 { // the registers are bit fields
+		i.dst, i.src = i.src, i.dst
+	}
+	return i
 }
 
 // ReadsContext says whether a function surely reads the four bytes of its context that
