@@ -1,0 +1,138 @@
+package rehearse
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/desired"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/object"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
+)
+
+// source is what a program of a copied chain is made from.
+type source struct {
+	xdp.Program
+	shown   xdp.Loaded // what to call it: the program that runs, or that would be loaded
+	runs    bool       // the program runs: the copy has to have its tag
+	maps    uint32     // the running program whose maps it begins with; 0: none
+	changes bool       // its constants are its object's, and not that program's
+}
+
+// sourcesOf are the sources of the programs that run.
+func (c Change) sourcesOf(chain *dispatcher.Chain) ([]source, error) {
+	programs := chain.Programs
+	if chain.Legacy != nil {
+		programs = []dispatcher.Component{{Loaded: *chain.Legacy}}
+	}
+	var all []source
+	var unknown []error
+	for _, p := range programs {
+		if p.ID == 0 {
+			continue // gone: packets skip its slot
+		}
+		from, err := c.loadedFrom(p.Loaded)
+		if err != nil {
+			unknown = append(unknown, err)
+			continue
+		}
+		from.PinPath, from.Contents = "", nil // its maps are known by their ids
+		from.Priority, from.Actions, from.Frags = &p.Priority, &p.Actions, &p.Frags
+		all = append(all, source{Program: *from, shown: p.Loaded, runs: true, maps: p.ID})
+	}
+	return all, errors.Join(unknown...)
+}
+
+// loadedFrom finds what a program was loaded from.
+func (c Change) loadedFrom(p xdp.Loaded) (*xdp.Program, error) {
+	recorded, err := desired.LoadedFrom(p)
+	if err != nil {
+		return nil, err
+	}
+	var said error // why what the record says is of no use
+	if recorded != nil {
+		if said = isLoadedFrom(p, *recorded); said == nil {
+			return recorded, nil
+		}
+	}
+	var others []xdp.Program
+	if from, ok := c.LoadedFrom[p.ID]; ok {
+		others = append(others, from)
+	}
+	for _, r := range c.Replace {
+		others = append(others, r.Program)
+	}
+	for _, from := range append(others, c.Add...) {
+		from.Section, from.Name = "", p.Name
+		if isLoadedFrom(p, from) == nil {
+			return &from, nil
+		}
+	}
+	if said != nil {
+		return nil, said
+	}
+	return nil, &xdp.Error{Kind: xdp.ErrObject,
+		Msg:    fmt.Sprintf("nobody knows what %v was loaded from, so it can't be copied", p),
+		Remedy: "another tool has loaded it, or a program from memory: load it anew from a file, with xdpmux"}
+}
+
+// isLoadedFrom returns an error unless the object makes a program with the tag of p.
+func isLoadedFrom(p xdp.Loaded, from xdp.Program) error {
+	cant := func(why string, err error) error {
+		return &xdp.Error{Kind: xdp.ErrObject, Err: err, Msg: fmt.Sprintf("%v can't be copied: %s", p, why),
+			Remedy: "put the file back that it was loaded from, or load it anew"}
+	}
+	from.PinPath, from.Contents = "", nil
+	s, err := object.NewSpecimen(from)
+	if err != nil {
+		return cant(err.Error(), err)
+	}
+	defer s.Close()
+	if s.Tag != p.Tag {
+		return cant(fmt.Sprintf("%s has changed since it was loaded from it, and makes a program with tag %s instead of %s", from.File, s.Tag, p.Tag), nil)
+	}
+	return nil
+}
+
+// sourcesAfter are the sources of the programs of the chain to be. before are those of the
+// programs that run.
+func (c Change) sourcesAfter(preview *dispatcher.Preview, before []source) ([]source, error) {
+	var all []source
+	for _, p := range preview.Programs {
+		s, err := c.sourceAfter(p, before)
+		if err != nil {
+			return nil, err
+		}
+		s.Priority, s.Actions, s.Frags = &p.Priority, &p.Actions, &p.Frags
+		all = append(all, s)
+	}
+	return all, nil
+}
+
+func (c Change) sourceAfter(p dispatcher.PreviewedProgram, before []source) (source, error) {
+	if p.ID != 0 {
+		for _, s := range before {
+			if s.shown.ID == p.ID {
+				return s, nil
+			}
+		}
+		return source{}, &xdp.Error{Kind: xdp.ErrBusy, Msg: "the chain was changed while it was read", Remedy: "try again"}
+	}
+	s := source{Program: *p.Program, shown: xdp.Loaded{Name: p.Name}}
+	s.Section, s.Name = "", p.Name
+	for _, r := range c.Replace {
+		if r.KeepMaps && r.ID == p.Old {
+			s.maps, s.changes = p.Old, true
+		}
+	}
+	return s, nil
+}
+
+// file is what to call the object.
+func (s source) file() string {
+	if strings.TrimSpace(s.File) == "" {
+		return "memory"
+	}
+	return s.File
+}

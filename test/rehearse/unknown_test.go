@@ -1,0 +1,142 @@
+package rehearse
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/rehearse"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
+	"github.com/xdpmux/xdpmux/test/harness"
+)
+
+// TestUnknown names the programs that can't be copied.
+func TestUnknown(t *testing.T) {
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
+	copied := filepath.Join(t.TempDir(), "pass.o")
+	data, err := os.ReadFile(harness.Sample("xdp_pass"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(data []byte) {
+		t.Helper()
+		if err := os.WriteFile(copied, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(data)
+	pass := attach(t, v.Name, xdp.Program{File: copied})[0]
+	harness.MustRun(t, "xdp-loader", "load", v.Name, object(harness.Sample("xdp_drop")))
+	foreign, err := harness.Status(t, v.Name).Find("xdp_drop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	remove := rehearse.Change{Transaction: dispatcher.Transaction{Mode: xdp.ModeUnspecified, Remove: []uint32{pass.ID}}}
+	refused := func(want ...string) {
+		t.Helper()
+		state := harness.Snapshot(t)
+		r, err := rehearse.Open(t.Context(), v.Name, remove)
+		if err == nil {
+			r.Close()
+		}
+		for _, want := range want {
+			if err == nil || !strings.Contains(err.Error(), want) || !errors.Is(err, xdp.ErrObject) {
+				t.Errorf("%v, want: %s", err, want)
+			}
+		}
+		state.Check(t)
+	}
+	unknown := "nobody knows what " + foreign.Loaded.String() + " was loaded from"
+	refused(unknown)
+	other, err := os.ReadFile(harness.Fixture("policy"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(other)
+	refused(unknown, pass.Loaded.String()+" can't be copied")
+	remove.LoadedFrom = map[uint32]xdp.Program{foreign.ID: {File: object(harness.Sample("xdp_drop"))}}
+	refused(pass.Loaded.String() + " can't be copied")
+	if err := os.Remove(copied); err != nil {
+		t.Fatal(err)
+	}
+	refused("can't open " + copied)
+	write(data)
+	r := open(t, v.Name, remove)
+	if got := say(t, r, packet(0, 0)); got != "XDP_DROP by xdp_drop, XDP_DROP by xdp_drop" {
+		t.Error(got)
+	}
+}
+
+// TestObjectOfChange copies a program of another tool from the object that the change loads.
+func TestObjectOfChange(t *testing.T) {
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
+	harness.MustRun(t, "xdp-loader", "load", v.Name, object(harness.Sample("xdp_drop_ipv6")))
+	r := open(t, v.Name, rehearse.Change{Transaction: dispatcher.Transaction{Add: []xdp.Program{{File: object(harness.Sample("xdp_drop_ipv6")), Priority: xdp.Prio(99)}}}})
+	if got := say(t, r, harness.UDP6(harness.Flow{})); got != "XDP_DROP by xdp_drop_ipv6, XDP_DROP by xdp_drop_ipv6" {
+		t.Error(got)
+	}
+}
+
+// TestNothingChanges runs nothing where the chain is as it would be.
+func TestNothingChanges(t *testing.T) {
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
+	id := attach(t, v.Name, fixture("policy"))[0].ID
+	for name, tx := range map[string]dispatcher.Transaction{
+		"empty":        {},
+		"as it is now": {Set: []dispatcher.Setting{{ID: id, Priority: xdp.Prio(50)}}},
+	} {
+		if r := open(t, v.Name, rehearse.Change{Transaction: tx}); r.Changed {
+			t.Errorf("%s: something would change", name)
+		}
+	}
+}
+
+// TestLegacyAndLone rehearses what has no dispatcher, and chains of one.
+func TestLegacyAndLone(t *testing.T) {
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
+	policy := rehearse.Change{Transaction: dispatcher.Transaction{Add: []xdp.Program{fixture("policy")}}}
+	r := open(t, v.Name, policy)
+	if got := say(t, r, packet(inArray, 1)); got != "XDP_PASS by nobody, XDP_ABORTED by policy" {
+		t.Error(got)
+	}
+	if len(r.Before) != 0 || len(r.After) != 1 || r.After[0].ID != 0 || r.After[0].Name != "policy" {
+		t.Errorf("before %+v, after %+v", r.Before, r.After)
+	}
+	if _, stderr, status := harness.RunEnv(t, []string{"LIBXDP_SKIP_DISPATCHER=1"}, harness.Xdpmux(), "load", v.Name, object(harness.Sample("xdp_drop"))); status != 0 {
+		t.Fatal(stderr)
+	}
+	chain := harness.Status(t, v.Name)
+	if chain.Legacy == nil {
+		t.Fatalf("no legacy program: %+v", chain)
+	}
+	from := map[uint32]xdp.Program{chain.Legacy.ID: {File: object(harness.Sample("xdp_drop"))}}
+	for _, change := range []rehearse.Change{
+		{Empty: true, LoadedFrom: from},
+		{Transaction: dispatcher.Transaction{Mode: xdp.ModeUnspecified, Remove: []uint32{chain.Legacy.ID}}, LoadedFrom: from},
+	} {
+		if got := say(t, open(t, v.Name, change), packet(0, 0)); got != "XDP_DROP by xdp_drop, XDP_PASS by nobody" {
+			t.Error(got)
+		}
+	}
+	if _, err := rehearse.Open(t.Context(), v.Name, policy); !errors.Is(err, xdp.ErrLegacy) {
+		t.Errorf("beside a legacy program: %v", err)
+	}
+}
+
+// TestDeviceBound refuses a chain that can't be test-run.
+func TestDeviceBound(t *testing.T) {
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
+	v.Attach(t, harness.NewBound(t).FD, harness.SKB)
+	_, err := rehearse.Open(t.Context(), v.Name, rehearse.Change{Empty: true})
+	if !errors.Is(err, xdp.ErrModeNotSupported) || !strings.Contains(err.Error(), "is bound to its device") {
+		t.Error(err)
+	}
+}
