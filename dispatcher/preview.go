@@ -36,6 +36,7 @@ type PreviewedProgram struct {
 	// Of one that would be loaded.
 	Program *xdp.Program `json:"-"` // what it would be loaded from, with its Data
 	Old     uint32       `json:"-"` // the program whose place it would take; 0: it is added
+	GoesOn  bool         `json:"-"` // with all maps of Old, constants included: that one is adopted
 }
 
 // Preview tells what Commit would make of the chain. It loads and pins nothing, and locks the
@@ -131,6 +132,9 @@ func (c *commit) preview(ctx context.Context, l device.Device) (*Preview, error)
 			next.File, next.Program = m.comes.Spec.File, &m.comes.Spec
 			if i := slices.Index(c.replaces, m.comes); i >= 0 {
 				next.Old = c.Replace[i].ID
+			}
+			if a, ok := c.adopted[l.Index]; ok && a.comes == m.comes {
+				next.Old, next.GoesOn = a.lone.ID, true
 			}
 		}
 		p.Programs = append(p.Programs, next)

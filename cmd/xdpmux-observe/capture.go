@@ -28,19 +28,24 @@ type captureFile struct {
 	packets int
 	cut     int            // packets of which the capture has only the beginning
 	other   map[uint32]int // packets that are no Ethernet frames, by their link type
+
+	shortest, longest numbered // of the Ethernet frames
 }
+
+// numbered is a packet of a capture.
+type numbered struct{ n, length int }
 
 // maxSpool is how much of a pipe is kept in a temporary file, to be read twice.
 const maxSpool = 1 << 30
 
 // openCapture looks at every packet of a capture before it returns. Each packet that runs
 // changes the programs' maps, so a fault in the middle would leave half a replay behind.
-// Packets that run have observe.MinLen to maxLen bytes. The name - is standard input.
-func openCapture(ctx context.Context, name string, maxLen int) (*captureFile, error) {
-	return cmdline.Interruptible(ctx, func() (*captureFile, error) { return lookAtCapture(ctx, name, maxLen) })
+// The name - is standard input.
+func openCapture(ctx context.Context, name string) (*captureFile, error) {
+	return cmdline.Interruptible(ctx, func() (*captureFile, error) { return lookAtCapture(ctx, name) })
 }
 
-func lookAtCapture(ctx context.Context, name string, maxLen int) (_ *captureFile, err error) {
+func lookAtCapture(ctx context.Context, name string) (_ *captureFile, err error) {
 	c := &captureFile{name: name, other: map[uint32]int{}}
 	if name == "-" {
 		c.name, c.file = cmdline.StdinName, os.Stdin
@@ -66,7 +71,7 @@ func lookAtCapture(ctx context.Context, name string, maxLen int) (_ *captureFile
 			return nil, err
 		}
 		c.part = io.NewSectionReader(c.file, at, info.Size()-at)
-		return c, c.look(ctx, c.part, maxLen)
+		return c, c.look(ctx, c.part)
 	}
 	spool, err := newSpool()
 	if err != nil {
@@ -74,7 +79,7 @@ func lookAtCapture(ctx context.Context, name string, maxLen int) (_ *captureFile
 	}
 	input := c.file
 	c.file = spool.file
-	err = c.look(ctx, io.TeeReader(input, spool), maxLen)
+	err = c.look(ctx, io.TeeReader(input, spool))
 	c.part = io.NewSectionReader(spool.file, 0, spool.written)
 	return c, errors.Join(err, input.Close())
 }
@@ -103,19 +108,23 @@ func (s *spool) Write(b []byte) (int, error) {
 }
 
 // look counts what is in a capture, and says what is wrong with it.
-func (c *captureFile) look(ctx context.Context, r io.Reader, maxLen int) error {
+func (c *captureFile) look(ctx context.Context, r io.Reader) error {
 	err := c.read(ctx, r, func(n int, p capture.Packet) error {
-		switch {
-		case p.LinkType != capture.Ethernet:
+		c.packets = n
+		if p.LinkType != capture.Ethernet {
 			c.other[p.LinkType]++
-		case len(p.Data) < observe.MinLen || len(p.Data) > maxLen:
-			return &xdp.Error{Kind: xdp.ErrInvalid,
-				Msg:    fmt.Sprintf("packet %d of %s has %d bytes, and a test run of this chain takes %d to %d", n, c.name, len(p.Data), observe.MinLen, maxLen),
-				Remedy: "leave it out of the capture; a chain whose programs all have frags support takes longer ones"}
-		case len(p.Data) < p.Length:
+			return nil
+		}
+		this := numbered{n, len(p.Data)}
+		if c.shortest.n == 0 || this.length < c.shortest.length {
+			c.shortest = this
+		}
+		if this.length > c.longest.length {
+			c.longest = this
+		}
+		if len(p.Data) < p.Length {
 			c.cut++
 		}
-		c.packets = n
 		return nil
 	})
 	if err != nil {
@@ -125,6 +134,18 @@ func (c *captureFile) look(ctx context.Context, r io.Reader, maxLen int) error {
 		return &xdp.Error{Kind: xdp.ErrInvalid,
 			Msg:    fmt.Sprintf("%s has packets of link type %s, and XDP programs see Ethernet", c.name, c.linkTypes()),
 			Remedy: "capture on an Ethernet interface, not on any"}
+	}
+	return nil
+}
+
+// fits returns an error unless all packets have observe.MinLen to maxLen bytes.
+func (c *captureFile) fits(maxLen int) error {
+	for _, p := range []numbered{c.shortest, c.longest} {
+		if p.n > 0 && (p.length < observe.MinLen || p.length > maxLen) {
+			return &xdp.Error{Kind: xdp.ErrInvalid,
+				Msg:    fmt.Sprintf("packet %d of %s has %d bytes, and a test run of this chain takes %d to %d", p.n, c.name, p.length, observe.MinLen, maxLen),
+				Remedy: "leave it out of the capture; a chain whose programs all have frags support takes longer ones"}
+		}
 	}
 	return nil
 }

@@ -13,7 +13,6 @@ import (
 	"github.com/gopacket/gopacket/pcapgo"
 	"golang.org/x/sys/unix"
 
-	"github.com/xdpmux/xdpmux/dispatcher/observe"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
@@ -108,63 +107,64 @@ func rename(from, to string, force bool) error {
 	return os.Rename(from, to)
 }
 
-// verdictFiles writes packets into one file a verdict.
-type verdictFiles struct {
+// captureFiles writes packets into several files of one directory.
+type captureFiles struct {
 	dir   string
+	names []string // what there may be; the files' names go on with .pcapng
 	force bool
 	files map[string]*captureWriter
 }
 
-// newVerdictFiles finds out before the first packet whether the files can be written. It
+// newCaptureFiles finds out before the first packet whether the files can be written. It
 // refuses to replace a file that is there, unless by force, and the input in any case.
-func newVerdictFiles(dir string, force bool, input *os.File) (*verdictFiles, error) {
+func newCaptureFiles(dir string, names []string, force bool, input *os.File) (*captureFiles, error) {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return nil, &xdp.Error{Kind: xdp.ErrInvalid, Err: err, Msg: fmt.Sprintf("can't make directory %s: %v", dir, errors.Unwrap(err))}
 	}
-	v := &verdictFiles{dir, force, map[string]*captureWriter{}}
+	v := &captureFiles{dir, names, force, map[string]*captureWriter{}}
 	in, err := input.Stat()
 	if err != nil {
 		return nil, err
 	}
-	for _, verdict := range observe.VerdictNames() {
-		info, err := os.Stat(v.path(verdict))
+	for _, name := range v.names {
+		info, err := os.Stat(v.path(name))
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 		case err != nil:
-			return nil, cantWrite(v.path(verdict), err)
+			return nil, cantWrite(v.path(name), err)
 		case os.SameFile(in, info):
-			return nil, &xdp.Error{Kind: xdp.ErrInvalid, Msg: v.path(verdict) + " is the capture itself", Remedy: "choose another directory with --out"}
+			return nil, &xdp.Error{Kind: xdp.ErrInvalid, Msg: v.path(name) + " is the capture itself", Remedy: "choose another directory with --out"}
 		case !force:
-			return nil, alreadyThere(v.path(verdict))
+			return nil, alreadyThere(v.path(name))
 		}
 	}
 	return v, nil
 }
 
-func (v *verdictFiles) path(verdict string) string { return filepath.Join(v.dir, verdict+".pcapng") }
+func (v *captureFiles) path(name string) string { return filepath.Join(v.dir, name+".pcapng") }
 
-func (v *verdictFiles) write(verdict string, at time.Time, data []byte, length int) error {
-	w := v.files[verdict]
+func (v *captureFiles) write(name string, at time.Time, data []byte, length int) error {
+	w := v.files[name]
 	if w == nil {
 		var err error
-		if w, err = createCapture(v.path(verdict), v.force); err != nil {
+		if w, err = createCapture(v.path(name), v.force); err != nil {
 			return err
 		}
-		v.files[verdict] = w
+		v.files[name] = w
 	}
 	return w.write(at, data, length)
 }
 
-// finish gives their names to the files of the verdicts that were given. It removes those
-// that an earlier trace has left for the others.
-func (v *verdictFiles) finish() error {
+// finish gives their names to the files that got packets. It removes those that an earlier call has
+// left of the others.
+func (v *captureFiles) finish() error {
 	var errs []error
-	for _, verdict := range observe.VerdictNames() {
-		switch w := v.files[verdict]; {
+	for _, name := range v.names {
+		switch w := v.files[name]; {
 		case w != nil:
 			errs = append(errs, w.finish())
 		case v.force:
-			if err := os.Remove(v.path(verdict)); !errors.Is(err, fs.ErrNotExist) {
+			if err := os.Remove(v.path(name)); !errors.Is(err, fs.ErrNotExist) {
 				errs = append(errs, err)
 			}
 		}
@@ -172,7 +172,7 @@ func (v *verdictFiles) finish() error {
 	return errors.Join(errs...)
 }
 
-func (v *verdictFiles) discard() error {
+func (v *captureFiles) discard() error {
 	var errs []error
 	for _, w := range v.files {
 		errs = append(errs, w.discard())

@@ -12,5 +12,7 @@ func TestJSONIsDocumented(t *testing.T) {
 	jsondoc.Test(t, newApp(output.New(io.Discard, io.Discard)).Commands, map[string][]any{
 		"stats": {statsJSON{}},
 		"trace": {traceJSON{}, totalsJSON{}},
+		// As plan and the commands that change chains print it, with --pcap.
+		"rehearse": {[]rehearsalJSON{}},
 	})
 }

@@ -25,5 +25,6 @@ func newApp(out *output.Printer) *cli.App {
 	with := func(do func(*cli.Context, *output.Printer) error) cli.ActionFunc {
 		return func(c *cli.Context) error { return do(c, out) }
 	}
-	return cmdline.NewApp(out, observer.Commands(with(stats), with(top), with(trace))...)
+	commands := observer.Commands(with(stats), with(top), with(trace))
+	return cmdline.NewApp(out, append(commands, observer.RehearseCommand(with(rehearseChanges)))...)
 }

@@ -55,14 +55,17 @@ func tracePcap(c *cli.Context, out *output.Printer) (err error) {
 		return err
 	}
 	defer r.Close()
-	file, err := openCapture(c.Context, c.String("pcap"), r.MaxLen())
+	file, err := openCapture(c.Context, c.String("pcap"))
 	if err != nil {
 		return err
 	}
 	defer file.close()
-	var files *verdictFiles
+	if err := file.fits(r.MaxLen()); err != nil {
+		return err
+	}
+	var files *captureFiles
 	if c.IsSet("out") {
-		if files, err = newVerdictFiles(c.String("out"), c.Bool("force"), file.file); err != nil {
+		if files, err = newCaptureFiles(c.String("out"), observe.VerdictNames(), c.Bool("force"), file.file); err != nil {
 			return err
 		}
 		defer func() {
@@ -123,6 +126,44 @@ type wayJSON struct {
 type stepJSON struct {
 	xdp.Loaded
 	Verdict string `json:"verdict"`
+}
+
+func newWayJSON(t *observe.Trace) wayJSON {
+	way := wayJSON{Steps: []stepJSON{}, Verdict: t.Verdict.String()}
+	for _, s := range t.Steps {
+		way.Steps = append(way.Steps, stepJSON{s.Loaded, s.Verdict.String()})
+	}
+	if t.DecidedBy != nil {
+		way.DecidedBy = &way.Steps[len(way.Steps)-1]
+	}
+	return way
+}
+
+// wayWords are the way of a packet as people read it.
+func wayWords(t *observe.Trace) []byte {
+	var words []byte
+	for i, s := range t.Steps {
+		if i > 0 {
+			words = append(words, ", "...)
+		}
+		words = append(append(words, output.Shown(s.Name)...), ' ')
+		words = append(words, s.Verdict.String()...)
+	}
+	if len(t.Steps) == 0 {
+		return fmt.Appendf(words, "no program => %v", t.Verdict)
+	}
+	return fmt.Appendf(words, " => %v by %s", t.Verdict, decider(t))
+}
+
+// decider is what to call who has decided.
+func decider(t *observe.Trace) string {
+	switch {
+	case len(t.Steps) == 0:
+		return "no program"
+	case t.DecidedBy == nil:
+		return "the dispatcher"
+	}
+	return output.Shown(t.DecidedBy.Name)
 }
 
 // tracePrinter prints packets, and keeps the totals.
@@ -235,25 +276,20 @@ func (p *tracePrinter) wayOf(t *observe.Trace) (*way, error) {
 
 func (p *tracePrinter) newWay(t *observe.Trace) (*way, error) {
 	w := &way{verdicts: []*uint64{&p.chain.verdicts[min(int(t.Verdict), observe.Other)]}}
-	decided, by := &p.chain.decided, "the dispatcher"
-	var steps []string
-	line := wayJSON{Steps: []stepJSON{}, Verdict: t.Verdict.String()}
+	decided := &p.chain.decided
 	for _, s := range t.Steps {
 		w.verdicts = append(w.verdicts, &p.total(s.Loaded).verdicts[min(int(s.Verdict), observe.Other)])
-		steps = append(steps, output.Shown(s.Name)+" "+s.Verdict.String())
-		line.Steps = append(line.Steps, stepJSON{s.Loaded, s.Verdict.String()})
 	}
 	if t.DecidedBy != nil {
-		decided, by = &p.total(*t.DecidedBy).decided, t.DecidedBy.Name
-		line.DecidedBy = &line.Steps[len(line.Steps)-1]
+		decided = &p.total(*t.DecidedBy).decided
 	}
 	w.verdicts = append(w.verdicts, decided)
 	if !p.json {
-		w.line = fmt.Appendf(nil, "%s => %v by %s\n", strings.Join(steps, ", "), t.Verdict, output.Shown(by))
+		w.line = append(wayWords(t), '\n')
 		return w, nil
 	}
 	var object bytes.Buffer
-	if err := output.NewJSON(&object).Encode(line); err != nil {
+	if err := output.NewJSON(&object).Encode(newWayJSON(t)); err != nil {
 		return nil, err
 	}
 	w.line = object.Bytes()[1:] // what comes before has opened the object

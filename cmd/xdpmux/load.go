@@ -25,7 +25,7 @@ func loadCommand(out *output.Printer) *cli.Command {
 			"to be what runs. Without FILE it is loaded from what xdpmux has loaded it from before.\n\n" +
 			"Nothing is printed if all went well; --json and -v tell the ids.",
 		ArgsUsage: "<ifname>[,...] <file>[@setting,...]...",
-		Flags:     append(loadFlags(), adoptFlag, dryRunFlag, &cli.BoolFlag{Name: "json", Usage: cmdline.JSONUsage("what was loaded")}),
+		Flags:     append(append(loadFlags(), adoptFlag), append(dryRunFlags(), &cli.BoolFlag{Name: "json", Usage: cmdline.JSONUsage("what was loaded")})...),
 		Action:    func(c *cli.Context) error { return withMapSize(load(c, out)) },
 	}
 }
@@ -70,6 +70,9 @@ func load(c *cli.Context, out *output.Printer) error {
 	if c.NArg() < 2 && !(c.NArg() == 1 && c.IsSet("adopt")) {
 		return cmdline.UsageError("load needs an interface and at least one file", "xdpmux load [options] <ifname> <file>...")
 	}
+	if err := checkRehearsal(c, c.Bool("dry-run")); err != nil {
+		return err
+	}
 	common, opts, err := loadOptions(c)
 	if err != nil {
 		return err
@@ -95,7 +98,7 @@ func load(c *cli.Context, out *output.Printer) error {
 		if err != nil {
 			return err
 		}
-		return printPreviews(c, out, previews...)
+		return showPreviews(c, out, ifnames, dispatcher.Transaction{Mode: opts.Mode, Add: programs, Adopt: opts.Adopt}, previews...)
 	}
 	done, err := attach(c.Context, out, ifnames, programs, opts)
 	if err != nil {

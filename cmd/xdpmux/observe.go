@@ -18,8 +18,10 @@ import (
 
 // startObserver replaces this process by xdpmux-observe with the same arguments. It returns
 // only if that fails.
-func startObserver(c *cli.Context) error {
-	command := c.Command.Name
+func startObserver(c *cli.Context) error { return execObserver(c.Command.Name, os.Args) }
+
+// execObserver is startObserver with other arguments. Errors call it by what needs it.
+func execObserver(command string, args []string) error {
 	if dispatcher.MoreRights() {
 		// Whoever started it may have chosen what lies beside a link to it.
 		return &xdp.Error{Kind: xdp.ErrPermission, Msg: command + " needs " + observer.Name + ", which xdpmux doesn't start with more rights than its caller has",
@@ -31,7 +33,7 @@ func startObserver(c *cli.Context) error {
 	}
 	dir := filepath.Dir(self)
 	for _, path := range []string{filepath.Join(dir, observer.Name), filepath.Join(dir, "../libexec/xdpmux", observer.Name)} {
-		err = syscall.Exec(path, os.Args, os.Environ())
+		err = syscall.Exec(path, args, os.Environ())
 		if !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("%s: %w", path, err)
 		}

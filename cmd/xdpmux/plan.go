@@ -4,12 +4,15 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/xdpmux/xdpmux/cmd/internal/cmdline"
+	"github.com/xdpmux/xdpmux/cmd/internal/observer"
 	"github.com/xdpmux/xdpmux/cmd/internal/output"
 	"github.com/xdpmux/xdpmux/dispatcher/desired"
 )
@@ -22,7 +25,10 @@ func planCommand(out *output.Printer) *cli.Command {
 		Name:      "plan",
 		Usage:     "show what apply would change; exit status 0: nothing, 2: something",
 		ArgsUsage: "-f <file>...",
-		Flags:     append(stateFlags(), &cli.BoolFlag{Name: "json", Usage: cmdline.JSONUsage("the changes")}),
+		Description: "With --pcap packets are sent through copies of the chains, as they are and as apply would make them. " +
+			"What runs isn't touched. The exit status is then 0 if no packet would meet something else, and 2 if one would.",
+		Flags: append(append(stateFlags(), rehearseFlags("")...),
+			&cli.BoolFlag{Name: "json", Usage: cmdline.JSONUsage("the changes, or with --pcap what became of the packets")}),
 		Action: func(c *cli.Context) error {
 			changes, err := plan(c, out)
 			if err == nil && changes {
@@ -44,6 +50,9 @@ func stateFlags() []cli.Flag {
 
 // plan shows what is to be done and says whether that is anything.
 func plan(c *cli.Context, out *output.Printer) (changes bool, err error) {
+	if err := checkRehearsal(c, true); err != nil {
+		return false, err
+	}
 	state, opts, err := readState(c, out)
 	if err != nil {
 		return false, err
@@ -52,16 +61,51 @@ func plan(c *cli.Context, out *output.Printer) (changes bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	if c.IsSet("pcap") {
+		return false, rehearsePlans(c, out, plans)
+	}
 	for _, p := range plans {
 		changes = changes || len(p.Steps) > 0
 	}
 	return changes, printPlans(c, out, plans)
 }
 
+// rehearsePlans sends packets through chains as they are and as they would be. Where a plan
+// can't be carried out, it says so instead.
+func rehearsePlans(c *cli.Context, out *output.Printer, plans []*desired.Plan) error {
+	if c.String("pcap") == "-" && slices.Contains(stateFiles(c), "-") {
+		return cmdline.UsageError("both the state and the packets are to come from standard input", "give one of them as a file")
+	}
+	var changes []observer.Change
+	possible := true
+	for _, p := range plans {
+		if p.Err != nil {
+			possible = false
+			continue
+		}
+		change, err := observer.NewChange(c.Context, p.Interface.Name, p.Transaction())
+		if err != nil {
+			return err
+		}
+		maps.Copy(change.LoadedFrom, p.Adopted())
+		changes = append(changes, change)
+	}
+	if !possible || !c.Bool("json") {
+		if err := printPlans(c, out, plans); err != nil {
+			return err
+		}
+		fmt.Fprintln(out.Stdout)
+	}
+	return startRehearsal(c, out, changes...)
+}
+
+// stateFiles are the names of the state files.
+func stateFiles(c *cli.Context) []string { return append(c.StringSlice("file"), c.Args().Slice()...) }
+
 func readState(c *cli.Context, out *output.Printer) (*desired.State, desired.Options, error) {
 	out.InFull = true
 	opts := desired.Options{Prune: c.Bool("prune"), Adopt: c.Bool("adopt")}
-	files := append(c.StringSlice("file"), c.Args().Slice()...)
+	files := stateFiles(c)
 	if len(files) == 0 {
 		return nil, opts, cmdline.UsageError(c.Command.Name+" needs a state file", "xdpmux "+c.Command.Name+" -f <file>...")
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/xdpmux/xdpmux/cmd/internal/cmdline"
+	"github.com/xdpmux/xdpmux/cmd/internal/observer"
 	"github.com/xdpmux/xdpmux/cmd/internal/output"
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
@@ -24,7 +25,7 @@ func checkPreview(c *cli.Context) error {
 	if c.Bool("json") && !c.Bool("dry-run") {
 		return cmdline.UsageError("--json is for what --dry-run prints", "xdpmux status --json shows what runs afterwards")
 	}
-	return nil
+	return checkRehearsal(c, c.Bool("dry-run"))
 }
 
 // change makes a change, and then calls tell, which may be nil. With --dry-run it prints
@@ -35,13 +36,37 @@ func change(c *cli.Context, out *output.Printer, ifname string, tx dispatcher.Tr
 		if err != nil {
 			return err
 		}
-		return printPreviews(c, out, preview)
+		return showPreviews(c, out, []string{ifname}, tx, preview)
 	}
 	done, err := tx.Commit(c.Context, ifname)
 	if err == nil && tell != nil {
 		tell(done)
 	}
 	return err
+}
+
+// showPreviews prints chains as the change would make them. With --pcap it goes on to tell
+// what packets would meet.
+func showPreviews(c *cli.Context, out *output.Printer, ifnames []string, tx dispatcher.Transaction, previews ...*dispatcher.Preview) error {
+	if !c.IsSet("pcap") {
+		return printPreviews(c, out, previews...)
+	}
+	changes, err := changesOf(c, ifnames, tx)
+	if err != nil {
+		return err
+	}
+	return rehearsePreviews(c, out, changes, previews...)
+}
+
+// rehearsePreviews prints chains as the changes would make them, and tells what packets would
+// meet.
+func rehearsePreviews(c *cli.Context, out *output.Printer, changes []observer.Change, previews ...*dispatcher.Preview) error {
+	if !c.Bool("json") {
+		if err := printPreviews(c, out, previews...); err != nil {
+			return err
+		}
+	}
+	return startRehearsal(c, out, changes...)
 }
 
 // printPreviews prints chains as they would be.

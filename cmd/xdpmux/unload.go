@@ -7,8 +7,10 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/xdpmux/xdpmux/cmd/internal/cmdline"
+	"github.com/xdpmux/xdpmux/cmd/internal/observer"
 	"github.com/xdpmux/xdpmux/cmd/internal/output"
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 func unloadCommand(out *output.Printer) *cli.Command {
@@ -18,7 +20,7 @@ func unloadCommand(out *output.Printer) *cli.Command {
 		ArgsUsage: "<ifname>...",
 		Flags: append([]cli.Flag{
 			&cli.BoolFlag{Name: "all", Aliases: []string{"a"}, Usage: "unload everything, the dispatcher too"},
-		}, append(targetFlags("unload"), dryRunFlag, previewJSONFlag)...),
+		}, append(append(targetFlags("unload"), dryRunFlags()...), previewJSONFlag)...),
 		Action: func(c *cli.Context) error { return unload(c, out) },
 	}
 }
@@ -88,20 +90,40 @@ func unload(c *cli.Context, out *output.Printer) error {
 	return errors.Join(errs...)
 }
 
-// previewUnload prints what would be left, and at the end what couldn't be unloaded.
+// previewUnload prints what would be left, and at the end what couldn't be unloaded. Then no
+// packet is sent anywhere.
 func previewUnload(c *cli.Context, out *output.Printer, ifnames []string, preview func(context.Context, string) (*dispatcher.Preview, error)) error {
 	previews := []*dispatcher.Preview{}
+	var changes []observer.Change
 	var errs []error
 	for _, ifname := range ifnames {
 		p, err := preview(c.Context, ifname)
 		if err == nil {
-			previews = append(previews, p)
+			var change observer.Change
+			if change, err = unloading(c, ifname); err == nil {
+				previews, changes = append(previews, p), append(changes, change)
+			}
 		}
 		errs = append(errs, err)
 	}
 	err := errors.Join(errs...)
+	if err == nil && c.IsSet("pcap") {
+		return rehearsePreviews(c, out, changes, previews...)
+	}
 	if len(previews) > 0 || c.Bool("json") {
 		err = errors.Join(printPreviews(c, out, previews...), err)
 	}
 	return err
+}
+
+// unloading is what unload does to an interface.
+func unloading(c *cli.Context, ifname string) (observer.Change, error) {
+	if c.Bool("all") {
+		return observer.Change{Interface: ifname, Empty: true}, nil
+	}
+	id, err := targetOn(c, ifname)
+	if err != nil {
+		return observer.Change{}, err
+	}
+	return observer.NewChange(c.Context, ifname, dispatcher.Transaction{Mode: xdp.ModeUnspecified, Remove: []uint32{id}})
 }

@@ -115,17 +115,16 @@ func (s *mapSet) program(ctx context.Context, from source) (p xdp.Program, l lim
 func (s *mapSet) originals(o *object.Program, from source) (ids []uint32, pins []string, err error) {
 	ids, pins = make([]uint32, len(o.MapNames())), make([]string, len(o.MapNames()))
 	if from.maps != 0 {
-		there, err := o.Counterparts(from.maps, !from.changes)
+		if from.changes {
+			ids, err = o.MapsToKeep(from.maps)
+		} else {
+			ids, err = o.MapsOf(from.maps)
+		}
 		if errors.Is(err, syscall.ENOENT) {
 			return nil, nil, &xdp.Error{Kind: xdp.ErrBusy, Err: err, Msg: "the chain was changed while it was copied", Remedy: "try again"}
 		}
 		if err != nil {
 			return nil, nil, err
-		}
-		for i, m := range there {
-			if m != nil {
-				ids[i] = m.ID
-			}
 		}
 	}
 	for i := range ids {

@@ -82,7 +82,7 @@ func Open(ctx context.Context, ifname string, change Change) (_ *Rehearsal, err 
 	if !r.Changed {
 		return r, nil
 	}
-	before, err := change.sourcesOf(chain)
+	before, err := change.sourcesOf(ctx, chain)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package rehearse
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -21,7 +22,7 @@ type source struct {
 }
 
 // sourcesOf are the sources of the programs that run.
-func (c Change) sourcesOf(chain *dispatcher.Chain) ([]source, error) {
+func (c Change) sourcesOf(ctx context.Context, chain *dispatcher.Chain) ([]source, error) {
 	programs := chain.Programs
 	if chain.Legacy != nil {
 		programs = []dispatcher.Component{{Loaded: *chain.Legacy}}
@@ -32,7 +33,7 @@ func (c Change) sourcesOf(chain *dispatcher.Chain) ([]source, error) {
 		if p.ID == 0 {
 			continue // gone: packets skip its slot
 		}
-		from, err := c.loadedFrom(p.Loaded)
+		from, err := c.loadedFrom(ctx, p.Loaded)
 		if err != nil {
 			unknown = append(unknown, err)
 			continue
@@ -45,52 +46,60 @@ func (c Change) sourcesOf(chain *dispatcher.Chain) ([]source, error) {
 }
 
 // loadedFrom finds what a program was loaded from.
-func (c Change) loadedFrom(p xdp.Loaded) (*xdp.Program, error) {
-	recorded, err := desired.LoadedFrom(p)
-	if err != nil {
-		return nil, err
-	}
-	var said error // why what the record says is of no use
-	if recorded != nil {
-		if said = isLoadedFrom(p, *recorded); said == nil {
-			return recorded, nil
+func (c Change) loadedFrom(ctx context.Context, p xdp.Loaded) (*xdp.Program, error) {
+	recorded, said := desired.Source(ctx, p)
+	if said == nil {
+		if said = isLoadedFrom(p, recorded); said == nil {
+			return &recorded, nil
 		}
 	}
-	var others []xdp.Program
-	if from, ok := c.LoadedFrom[p.ID]; ok {
-		others = append(others, from)
-	}
-	for _, r := range c.Replace {
-		others = append(others, r.Program)
-	}
-	for _, from := range append(others, c.Add...) {
+	for _, from := range c.candidates(p) {
 		from.Section, from.Name = "", p.Name
 		if isLoadedFrom(p, from) == nil {
 			return &from, nil
 		}
 	}
-	if said != nil {
-		return nil, said
+	switch {
+	case errors.Is(said, xdp.ErrNotSource):
+		return nil, &xdp.Error{Kind: xdp.ErrObject, Err: said,
+			Msg:    fmt.Sprintf("nobody knows what %v was loaded from, so it can't be copied", p),
+			Remedy: "another tool has loaded it, or a program from memory: load it anew from a file, with xdpmux"}
+	case errors.Is(said, xdp.ErrObject):
+		return nil, cantCopy(p, said.Error(), said)
 	}
-	return nil, &xdp.Error{Kind: xdp.ErrObject,
-		Msg:    fmt.Sprintf("nobody knows what %v was loaded from, so it can't be copied", p),
-		Remedy: "another tool has loaded it, or a program from memory: load it anew from a file, with xdpmux"}
+	return nil, said
 }
+
+// candidates are other objects that a program may have been loaded from.
+func (c Change) candidates(p xdp.Loaded) (all []xdp.Program) {
+	if from, ok := c.LoadedFrom[p.ID]; ok {
+		all = append(all, from)
+	}
+	for _, r := range c.Replace {
+		all = append(all, r.Program)
+	}
+	return append(all, c.Add...)
+}
+
+func cantCopy(p xdp.Loaded, why string, err error) error {
+	if known := (*xdp.Error)(nil); errors.As(err, &known) && known.Remedy == putBack {
+		return err
+	}
+	return &xdp.Error{Kind: xdp.ErrObject, Err: err, Msg: fmt.Sprintf("%v can't be copied: %s", p, why), Remedy: putBack}
+}
+
+const putBack = "put the file back that it was loaded from, or load it anew"
 
 // isLoadedFrom returns an error unless the object makes a program with the tag of p.
 func isLoadedFrom(p xdp.Loaded, from xdp.Program) error {
-	cant := func(why string, err error) error {
-		return &xdp.Error{Kind: xdp.ErrObject, Err: err, Msg: fmt.Sprintf("%v can't be copied: %s", p, why),
-			Remedy: "put the file back that it was loaded from, or load it anew"}
-	}
 	from.PinPath, from.Contents = "", nil
 	s, err := object.NewSpecimen(from)
 	if err != nil {
-		return cant(err.Error(), err)
+		return cantCopy(p, err.Error(), err)
 	}
 	defer s.Close()
 	if s.Tag != p.Tag {
-		return cant(fmt.Sprintf("%s has changed since it was loaded from it, and makes a program with tag %s instead of %s", from.File, s.Tag, p.Tag), nil)
+		return cantCopy(p, fmt.Sprintf("%s has changed since it was loaded from it, and makes a program with tag %s instead of %s", from.File, s.Tag, p.Tag), nil)
 	}
 	return nil
 }
@@ -121,6 +130,9 @@ func (c Change) sourceAfter(p dispatcher.PreviewedProgram, before []source) (sou
 	}
 	s := source{Program: *p.Program, shown: xdp.Loaded{Name: p.Name}}
 	s.Section, s.Name = "", p.Name
+	if p.GoesOn {
+		s.maps = p.Old
+	}
 	for _, r := range c.Replace {
 		if r.KeepMaps && r.ID == p.Old {
 			s.maps, s.changes = p.Old, true

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -65,6 +66,27 @@ var (
 )
 
 var faults = map[string]fault{
+	"rehearse-unknown": {prepare: func(t *testing.T, v *harness.Veth) []string {
+		harness.MustRun(t, "xdp-loader", load(v, pass)...)
+		t.Cleanup(func() { harness.MustRun(t, ours(), "unload", "-a", v.Name) })
+		return rehearsal(v, capture(t, 60))
+	}, remedy: "load it anew"},
+	"rehearse-changed": {prepare: func(t *testing.T, v *harness.Veth) []string {
+		file := filepath.Join(t.TempDir(), "changing.o")
+		copyFile(t, pass, file)
+		chain(t, v, file)
+		// It returns another verdict now.
+		copyFile(t, harness.EditSection(t, pass, "xdp", func(code []byte) { code[4] = 1 }), file)
+		return rehearsal(v, capture(t, 60))
+	}, remedy: "put the file back"},
+	"rehearse-bound": {prepare: func(t *testing.T, v *harness.Veth) []string {
+		v.Attach(t, harness.NewBound(t).FD, harness.SKB)
+		return rehearsal(v, capture(t, 60))
+	}},
+	"rehearse-capture": {prepare: func(t *testing.T, v *harness.Veth) []string {
+		chain(t, v, pass)
+		return rehearsal(v, capture(t, 13))
+	}, remedy: "leave it out"},
 	"mode-mismatch": {prepare: func(t *testing.T, v *harness.Veth) []string {
 		chain(t, v, "-m", "skb", pass)
 		return load(v, pass)
@@ -314,4 +336,29 @@ func run(t *testing.T, wrap []string, program string, args []string) (stdout, st
 	all := append(append([]string{}, wrap...), program)
 	all = append(all, args...)
 	return harness.Run(t, all[0], all[1:]...)
+}
+
+// rehearsal is the arguments of one on an interface.
+func rehearsal(v *harness.Veth, pcap string) []string {
+	return []string{"unload", "-a", v.Name, "--dry-run", "--pcap", pcap}
+}
+
+// capture is a pcap file with one packet of that many bytes.
+func capture(t *testing.T, length uint32) string {
+	t.Helper()
+	var b bytes.Buffer
+	for _, words := range [][]uint32{{0xa1b2c3d4, 4<<16 | 2, 0, 0, 65535, 1}, {0, 0, length, length}} {
+		must(t, binary.Write(&b, binary.NativeEndian, words))
+	}
+	b.Write(make([]byte, length))
+	name := filepath.Join(t.TempDir(), "one.pcap")
+	must(t, os.WriteFile(name, b.Bytes(), 0o600))
+	return name
+}
+
+func copyFile(t *testing.T, from, to string) {
+	t.Helper()
+	data, err := os.ReadFile(from)
+	must(t, err)
+	must(t, os.WriteFile(to, data, 0o600))
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gopacket/gopacket/layers"
+
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/rehearse"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
@@ -138,5 +140,33 @@ func TestDeviceBound(t *testing.T) {
 	_, err := rehearse.Open(t.Context(), v.Name, rehearse.Change{Empty: true})
 	if !errors.Is(err, xdp.ErrModeNotSupported) || !strings.Contains(err.Error(), "is bound to its device") {
 		t.Error(err)
+	}
+}
+
+// TestAdopted rehearses that a program without a dispatcher is taken into a chain: it goes on
+// with its maps there.
+func TestAdopted(t *testing.T) {
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
+	policy := object(harness.Fixture("policy")) + "@name=policy"
+	if _, stderr, status := harness.RunEnv(t, []string{"LIBXDP_SKIP_DISPATCHER=1"}, harness.Xdpmux(), "load", v.Name, policy); status != 0 {
+		t.Fatal(stderr)
+	}
+	set(t, harness.Status(t, v.Name).Legacy.ID, "in_hash", uint32(5), uint32(xdp.Drop))
+	pcap := writePcap(t, layers.LinkTypeEthernet, packet(inHash, 5), packet(inHash, 6), packet(inLPM, 0))
+	for _, adopt := range []string{"--adopt", "--adopt=" + policy} {
+		stdout, _ := exits(t, 2, "load", v.Name, object(harness.Fixture("policy"))+"@name=note,prio=99", adopt, "--dry-run", "--pcap", pcap)
+		want := v.Name + `: 2 of 3 packets would meet something else
+
+Packets  Before              After               Bytes
+1        XDP_DROP by policy  XDP_DROP by policy  same
+2        XDP_PASS by policy  XDP_PASS by note    differ
+`
+		if !strings.Contains(stdout, want) {
+			t.Errorf("%s:\n%s\nwant:\n%s", adopt, stdout, want)
+		}
+	}
+	if harness.Status(t, v.Name).Legacy == nil {
+		t.Error("it was adopted")
 	}
 }

@@ -21,6 +21,7 @@ var Examples = map[string][]Example{
 	"replace": {
 		{"xdpmux replace eth0 --name xdp_main filter2.o --keep-maps", "a new version goes on with the counters of the old one"},
 		{"xdpmux replace eth0 -i 42 filter2.o@prio=7", "and moves to another place"},
+		{"xdpmux replace eth0 -i 42 filter2.o --dry-run --pcap traffic.pcapng", "what would it do to these packets?"},
 	},
 	"set": {
 		{"xdpmux set eth0 --name xdp_main -P 5", "have the program run earlier"},
@@ -64,6 +65,7 @@ var Examples = map[string][]Example{
 	},
 	"plan": {
 		{"xdpmux plan -f /etc/xdpmux", "what would apply change?"},
+		{"xdpmux plan -f /etc/xdpmux --pcap traffic.pcapng", "and which of these packets would meet something else?"},
 	},
 	"apply": {
 		{"xdpmux apply -f state.yaml", "make it so"},

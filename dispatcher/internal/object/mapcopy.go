@@ -7,29 +7,54 @@ import (
 	"syscall"
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/loaded"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 // MapNames are the names of the object's maps: ".data" and the like for global variables.
 func (o *Program) MapNames() []string { return o.names }
 
-// Counterparts are the maps of a loaded program that stand for the object's, in their order;
-// nil: it has none for that. Constants are the object's own, unless they are asked for.
-func (o *Program) Counterparts(progID uint32, constants bool) ([]*RunningMap, error) {
+// MapsOf are the ids of the maps of a running program that was loaded from this object, in the
+// order of the object's; 0: it doesn't use that map. Errors: ENOENT if the program is gone,
+// [xdp.ErrNotSource] if it was loaded from another object.
+func (o *Program) MapsOf(progID uint32) ([]uint32, error) {
+	fd, err := libbpf.ProgByID(progID)
+	if err != nil {
+		return nil, err
+	}
+	defer fd.Close()
+	runs, err := loaded.ByFD(fd.Int())
+	if err != nil {
+		return nil, err
+	}
+	info, err := libbpf.ProgInfoByFD(fd.Int())
+	if err != nil {
+		return nil, err
+	}
+	return o.mapsOfRunning(runs.Loaded, info.MapIDs)
+}
+
+// MapsToKeep are the ids of the maps of a running program that this one would keep in its
+// place ([Program.ChooseMaps]), in the order of the object's; 0: it keeps none for that.
+func (o *Program) MapsToKeep(progID uint32) ([]uint32, error) {
 	theirs, err := MapsOfID(progID)
 	if err != nil {
 		return nil, err
 	}
-	all := make([]*RunningMap, len(o.names))
+	kept := make([]uint32, len(o.names))
 	for i, m := range o.Obj.Maps() {
-		if isConstant(o.names[i]) && !constants {
+		if isConstant(o.names[i]) {
 			continue
 		}
-		if all[i], err = theirs.find(o.names[i], m.Internal()); err != nil {
+		there, err := theirs.find(o.names[i], m.Internal())
+		if err != nil {
 			return nil, cantKeep(o.names[i], err.Error(), "give maps names that differ in their first 15 characters")
 		}
+		if there != nil {
+			kept[i] = there.ID
+		}
 	}
-	return all, nil
+	return kept, nil
 }
 
 // PinOf is where the object's map of that index would be pinned below a directory; empty:
