@@ -113,7 +113,7 @@ func TestTerminalLost(t *testing.T) {
 		}
 		expect(t, v, "xdp_drop_ipv6_count")
 		master.Close()
-		if err := cmd.Wait(); session && err != nil || cmd.ProcessState.ExitCode() > 1 {
+		if err := cmd.Wait(); err != nil {
 			t.Errorf("session %v: %v", session, err)
 		}
 		expect(t, v, "")

@@ -2,9 +2,12 @@ package output
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -40,7 +43,7 @@ func (s *Stream) Write(b []byte) (int, error) {
 	b = slices.Clone(b) // it may outlive the call
 	go func() {
 		n, err := s.file.Write(b)
-		done <- result{n, err}
+		done <- result{n, s.readerGone(err)}
 	}()
 	select {
 	case r := <-done:
@@ -54,6 +57,18 @@ func (s *Stream) Write(b []byte) (int, error) {
 		s.stuck = true
 		return 0, s.ctx.Err()
 	}
+}
+
+// readerGone turns the EIO that a terminal answers once it is lost into EPIPE: SIGHUP, which a
+// lost terminal sends too, may come after it, or to another process.
+func (s *Stream) readerGone(err error) error {
+	if !errors.Is(err, syscall.EIO) {
+		return err
+	}
+	if info, statErr := s.file.Stat(); statErr != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return err
+	}
+	return fmt.Errorf("the terminal is lost: %w", syscall.EPIPE)
 }
 
 // Fd is the file's, so that package terminal can ask it.
