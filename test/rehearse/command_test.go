@@ -71,16 +71,6 @@ func exits(t testing.TB, want int, args ...string) (stdout, stderr string) {
 	return stdout, stderr
 }
 
-// after is what follows a line, without the blank line behind it.
-func after(t testing.TB, text, line string) string {
-	t.Helper()
-	_, rest, ok := strings.Cut(text, line+"\n")
-	if !ok {
-		t.Fatalf("no line %q in\n%s", line, text)
-	}
-	return strings.TrimLeft(rest, "\n")
-}
-
 // writeState writes a state file.
 func writeState(t testing.TB, format string, args ...any) string {
 	t.Helper()
