@@ -1,6 +1,7 @@
 package objectfile
 
 import (
+	"cmp"
 	"debug/elf"
 	"slices"
 	"strings"
@@ -99,10 +100,7 @@ func (f *File) typeVariables(t *newTypes, s *section) {
 		}
 	}
 	slices.SortStableFunc(variables, func(a, b symbol) int {
-		if a.value != b.value {
-			return cmpUint(a.value, b.value)
-		}
-		return cmpUint(b.size, a.size)
+		return cmp.Or(cmp.Compare(a.value, b.value), cmp.Compare(b.size, a.size))
 	})
 	var entries []uint32
 	end := uint64(0)
@@ -116,13 +114,6 @@ func (f *File) typeVariables(t *newTypes, s *section) {
 	if len(entries) > 0 {
 		t.add(s.name, kindDatasec, len(entries)/3, uint32(s.size), entries...)
 	}
-}
-
-func cmpUint(a, b uint64) int {
-	if a < b {
-		return -1
-	}
-	return 1
 }
 
 // newTypes are types that are added to those of the file.
