@@ -12,23 +12,24 @@ type MapType uint32
 
 // The types that XDP programs use most; any other number of the kernel's is as good.
 const (
-	MapTypeHash          MapType = C.BPF_MAP_TYPE_HASH
-	MapTypeArray         MapType = C.BPF_MAP_TYPE_ARRAY
-	MapTypePerCPUHash    MapType = C.BPF_MAP_TYPE_PERCPU_HASH
-	MapTypePerCPUArray   MapType = C.BPF_MAP_TYPE_PERCPU_ARRAY
-	MapTypeLRUHash       MapType = C.BPF_MAP_TYPE_LRU_HASH
-	MapTypeLRUPerCPUHash MapType = C.BPF_MAP_TYPE_LRU_PERCPU_HASH
-	MapTypeArrayOfMaps   MapType = C.BPF_MAP_TYPE_ARRAY_OF_MAPS
-	MapTypeHashOfMaps    MapType = C.BPF_MAP_TYPE_HASH_OF_MAPS
-	MapTypeProgArray     MapType = C.BPF_MAP_TYPE_PROG_ARRAY
-	MapTypeLPMTrie       MapType = C.BPF_MAP_TYPE_LPM_TRIE
-	MapTypeDevMap        MapType = C.BPF_MAP_TYPE_DEVMAP
-	MapTypeDevMapHash    MapType = C.BPF_MAP_TYPE_DEVMAP_HASH
-	MapTypeCPUMap        MapType = C.BPF_MAP_TYPE_CPUMAP
-	MapTypeXSKMap        MapType = C.BPF_MAP_TYPE_XSKMAP
-	MapTypeQueue         MapType = C.BPF_MAP_TYPE_QUEUE
-	MapTypeStack         MapType = C.BPF_MAP_TYPE_STACK
-	MapTypeRingBuf       MapType = C.BPF_MAP_TYPE_RINGBUF
+	MapTypeHash           MapType = C.BPF_MAP_TYPE_HASH
+	MapTypeArray          MapType = C.BPF_MAP_TYPE_ARRAY
+	MapTypePerCPUHash     MapType = C.BPF_MAP_TYPE_PERCPU_HASH
+	MapTypePerCPUArray    MapType = C.BPF_MAP_TYPE_PERCPU_ARRAY
+	MapTypeLRUHash        MapType = C.BPF_MAP_TYPE_LRU_HASH
+	MapTypeLRUPerCPUHash  MapType = C.BPF_MAP_TYPE_LRU_PERCPU_HASH
+	MapTypeArrayOfMaps    MapType = C.BPF_MAP_TYPE_ARRAY_OF_MAPS
+	MapTypeHashOfMaps     MapType = C.BPF_MAP_TYPE_HASH_OF_MAPS
+	MapTypeProgArray      MapType = C.BPF_MAP_TYPE_PROG_ARRAY
+	MapTypeLPMTrie        MapType = C.BPF_MAP_TYPE_LPM_TRIE
+	MapTypeDevMap         MapType = C.BPF_MAP_TYPE_DEVMAP
+	MapTypeDevMapHash     MapType = C.BPF_MAP_TYPE_DEVMAP_HASH
+	MapTypeCPUMap         MapType = C.BPF_MAP_TYPE_CPUMAP
+	MapTypeXSKMap         MapType = C.BPF_MAP_TYPE_XSKMAP
+	MapTypeQueue          MapType = C.BPF_MAP_TYPE_QUEUE
+	MapTypeStack          MapType = C.BPF_MAP_TYPE_STACK
+	MapTypeRingBuf        MapType = C.BPF_MAP_TYPE_RINGBUF
+	MapTypePerfEventArray MapType = C.BPF_MAP_TYPE_PERF_EVENT_ARRAY
 )
 
 // Flags of [CreateMap] and [Map.Flags].

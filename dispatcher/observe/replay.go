@@ -45,9 +45,10 @@ func OpenReplay(ctx context.Context, ifname string) (*Replay, error) {
 }
 
 // OpenReplayOf is OpenReplay for a chain that may be on no interface
-// ([dispatcher.Assemble]). Packets come in on its Interface, and if that has no index on the
-// loopback interface. A Trace calls the programs as as does; nil: what they are.
-func OpenReplayOf(c *dispatcher.Chain, as []xdp.Loaded) (_ *Replay, err error) {
+// ([dispatcher.Assemble]). Packets come in on its Interface. If that has no index, they come in
+// on the loopback interface. A Trace names the programs as shown does, in the order of the
+// chain; nil: as they are.
+func OpenReplayOf(c *dispatcher.Chain, shown []xdp.Loaded) (_ *Replay, err error) {
 	fd, err := libbpf.ProgByID(main(c).ID)
 	if err != nil {
 		return nil, explain(*main(c), err)
@@ -76,8 +77,8 @@ func OpenReplayOf(c *dispatcher.Chain, as []xdp.Loaded) (_ *Replay, err error) {
 	r.out = make([]byte, r.MaxLen()+os.Getpagesize())
 	r.md = make([]byte, mdSize)
 	binary.NativeEndian.PutUint32(r.md[mdIngressIfindex:], uint32(c.Interface.Index))
-	if as != nil {
-		r.tracer.programs = as
+	if shown != nil {
+		r.tracer.programs = shown
 	}
 	return r, nil
 }

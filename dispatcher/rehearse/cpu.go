@@ -35,10 +35,15 @@ func onOneCPU() (*oneCPU, error) {
 	return o, nil
 }
 
+// close gives the thread back. If it can't be put right, it stays the goroutine's, and ends with
+// it.
 func (o *oneCPU) close() error {
 	if o == nil {
 		return nil
 	}
-	defer runtime.UnlockOSThread()
-	return os.NewSyscallError("sched_setaffinity", unix.SchedSetaffinity(0, &o.before))
+	if err := unix.SchedSetaffinity(0, &o.before); err != nil {
+		return os.NewSyscallError("sched_setaffinity", err)
+	}
+	runtime.UnlockOSThread()
+	return nil
 }

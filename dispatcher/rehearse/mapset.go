@@ -168,13 +168,10 @@ func (s *mapSet) fill(ctx context.Context, id uint32, name string, to int, info 
 // copy copies the entries of a map. why says why not all of them could be copied.
 func (s *mapSet) copy(ctx context.Context, id uint32, to int, info *libbpf.MapInfo) (why string, err error) {
 	switch info.Type {
-	case libbpf.MapTypeRingBuf:
+	case libbpf.MapTypeRingBuf, libbpf.MapTypePerfEventArray:
 		return "", nil // what is written there is for others to read
 	case libbpf.MapTypeProgArray:
 		return "is empty in the copy: the programs that it calls aren't copied", nil
-	}
-	if info.Type.String() == "perf_event_array" {
-		return "", nil
 	}
 	from, err := maps.OpenID(id)
 	if err != nil {

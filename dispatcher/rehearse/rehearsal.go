@@ -28,7 +28,7 @@ type Change struct {
 // Rehearsal is a chain and what a change would make of it. It is for one goroutine at a time.
 type Rehearsal struct {
 	Interface xdp.Interface
-	Changed   bool      // false: the chain is so already, and nothing runs
+	Changed   bool      // false: the chain is so already, and Run refuses packets
 	CPU       int       // on which all packets run
 	Before    []Program // in the order they run
 	After     []Program
@@ -135,12 +135,21 @@ func (c Change) preview(ctx context.Context, chain *dispatcher.Chain) (*dispatch
 }
 
 // MaxLen is the longest packet that both chains take, in bytes; the shortest has
-// [observe.MinLen].
-func (r *Rehearsal) MaxLen() int { return min(r.before.maxLen(), r.after.maxLen()) }
+// [observe.MinLen]. It is 0 if Run refuses all packets.
+func (r *Rehearsal) MaxLen() int {
+	if r.before == nil {
+		return 0
+	}
+	return min(r.before.maxLen(), r.after.maxLen())
+}
 
 // Run sends a packet through both chains. What it returns is good until the next call. Errors
-// are those of [observe.Replay.Run].
+// are those of [observe.Replay.Run], and [xdp.ErrInvalid] if nothing has changed or the
+// Rehearsal is closed.
 func (r *Rehearsal) Run(packet []byte) (o Outcome, err error) {
+	if r.before == nil {
+		return o, &xdp.Error{Kind: xdp.ErrInvalid, Msg: "no packet runs in a rehearsal that changes nothing, or is closed"}
+	}
 	if o.Before, err = r.before.run(packet); err != nil {
 		return o, err
 	}

@@ -93,8 +93,12 @@ func TestNothingChanges(t *testing.T) {
 		"empty":        {},
 		"as it is now": {Set: []dispatcher.Setting{{ID: id, Priority: xdp.Prio(50)}}},
 	} {
-		if r := open(t, v.Name, rehearse.Change{Transaction: tx}); r.Changed {
+		r := open(t, v.Name, rehearse.Change{Transaction: tx})
+		if r.Changed || r.MaxLen() != 0 {
 			t.Errorf("%s: something would change", name)
+		}
+		if _, err := r.Run(packet(0, 0)); !errors.Is(err, xdp.ErrInvalid) {
+			t.Errorf("%s: a packet ran: %v", name, err)
 		}
 	}
 }
@@ -153,7 +157,7 @@ func TestAdopted(t *testing.T) {
 		t.Fatal(stderr)
 	}
 	set(t, harness.Status(t, v.Name).Legacy.ID, "in_hash", uint32(5), uint32(xdp.Drop))
-	pcap := writePcap(t, layers.LinkTypeEthernet, packet(inHash, 5), packet(inHash, 6), packet(inLPM, 0))
+	pcap := harness.WritePcap(t, layers.LinkTypeEthernet, packet(inHash, 5), packet(inHash, 6), packet(inLPM, 0))
 	for _, adopt := range []string{"--adopt", "--adopt=" + policy} {
 		stdout, _ := exits(t, 2, "load", v.Name, object(harness.Fixture("policy"))+"@name=note,prio=99", adopt, "--dry-run", "--pcap", pcap)
 		want := v.Name + `: 2 of 3 packets would meet something else
