@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gopacket/gopacket/layers"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
@@ -343,17 +344,9 @@ func rehearsal(v *harness.Veth, pcap string) []string {
 	return []string{"unload", "-a", v.Name, "--dry-run", "--pcap", pcap}
 }
 
-// capture is a pcap file with one packet of that many bytes.
-func capture(t *testing.T, length uint32) string {
-	t.Helper()
-	var b bytes.Buffer
-	for _, words := range [][]uint32{{0xa1b2c3d4, 4<<16 | 2, 0, 0, 65535, 1}, {0, 0, length, length}} {
-		must(t, binary.Write(&b, binary.NativeEndian, words))
-	}
-	b.Write(make([]byte, length))
-	name := filepath.Join(t.TempDir(), "one.pcap")
-	must(t, os.WriteFile(name, b.Bytes(), 0o600))
-	return name
+// capture is a file with one packet of that many bytes.
+func capture(t *testing.T, length int) string {
+	return harness.WritePcap(t, layers.LinkTypeEthernet, make([]byte, length))
 }
 
 func copyFile(t *testing.T, from, to string) {

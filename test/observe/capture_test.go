@@ -188,7 +188,7 @@ func TestTraceOutKeepsFiles(t *testing.T) {
 	dir := t.TempDir()
 	in := func(name string) string { return filepath.Join(dir, name) }
 	pass, drop := packet(), packet(xdp.Drop)
-	both := writePcap(t, layers.LinkTypeEthernet, pass, drop, pass)
+	both := harness.WritePcap(t, layers.LinkTypeEthernet, pass, drop, pass)
 	files := func() (names []string) {
 		entries, err := os.ReadDir(dir)
 		if err != nil {
@@ -244,10 +244,10 @@ func TestTraceOutKeepsFiles(t *testing.T) {
 	state.Check(t)
 
 	// With --force it does, and only files of this trace are there afterwards.
-	onlyPass := writePcap(t, layers.LinkTypeEthernet, pass)
+	onlyPass := harness.WritePcap(t, layers.LinkTypeEthernet, pass)
 	harness.MustRun(t, xdpmux, "trace", v.Name, "--pcap", onlyPass, "--out", dir, "--force")
 	expect("XDP_PASS.pcapng", "linked", "symlink")
-	if got := readPcapng(t, in("XDP_PASS.pcapng")); len(got) != 1 {
+	if got := harness.ReadPcapng(t, in("XDP_PASS.pcapng")); len(got) != 1 {
 		t.Errorf("%d packets, want 1", len(got))
 	}
 	if left, err := os.ReadFile(in("linked")); err != nil || !bytes.Equal(before, left) {

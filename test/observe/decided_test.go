@@ -68,7 +68,7 @@ func TestDecided(t *testing.T) {
 	same("metrics", got)
 	p.Stop(t, exitSignal)
 
-	lines := strings.Split(strings.TrimSpace(harness.MustRun(t, xdpmux, "trace", v.Name, "--json", "--pcap", writePcap(t, layers.LinkTypeEthernet, frames...))), "\n")
+	lines := strings.Split(strings.TrimSpace(harness.MustRun(t, xdpmux, "trace", v.Name, "--json", "--pcap", harness.WritePcap(t, layers.LinkTypeEthernet, frames...))), "\n")
 	var last struct {
 		Totals struct {
 			Programs []struct {

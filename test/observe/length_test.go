@@ -48,11 +48,11 @@ func testLengths(t *testing.T, programs []xdp.Program, way string) {
 	after := []int{142, 2000, 8000}
 
 	out := filepath.Join(t.TempDir(), "out")
-	stdout := harness.MustRun(t, xdpmux, "trace", v.Name, "--pcap", writePcap(t, layers.LinkTypeEthernet, frames...), "--out", out)
+	stdout := harness.MustRun(t, xdpmux, "trace", v.Name, "--pcap", harness.WritePcap(t, layers.LinkTypeEthernet, frames...), "--out", out)
 	if want := strings.Join(lines, "\n"); !strings.HasPrefix(stdout, want+"\n") {
 		t.Errorf("got\n%s\nwant\n%s", stdout, want)
 	}
-	left := readPcapng(t, filepath.Join(out, "XDP_PASS.pcapng"))
+	left := harness.ReadPcapng(t, filepath.Join(out, "XDP_PASS.pcapng"))
 	for i, want := range after {
 		if len(left) != len(after) || len(left[i]) != want {
 			t.Fatalf("packet %d of %d has %d bytes, want %d", i+1, len(left), len(left[i]), want)

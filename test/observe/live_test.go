@@ -145,7 +145,7 @@ func TestLiveFollows(t *testing.T) {
 	for !strings.Contains(line(), "step0 XDP_PASS, xdp_count XDP_PASS, xdp_drop_ipv6 XDP_DROP") {
 	}
 	p.Stop(t, exitSignal)
-	if n := len(readPcapng(t, out)); n < 2 {
+	if n := len(harness.ReadPcapng(t, out)); n < 2 {
 		t.Errorf("%d packets in the file", n)
 	}
 }

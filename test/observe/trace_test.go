@@ -16,9 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
-	"github.com/gopacket/gopacket/pcapgo"
 
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 	"github.com/xdpmux/xdpmux/test/harness"
@@ -111,49 +109,6 @@ func chainOfFive(t *testing.T, v *harness.Veth) {
 		xdp.Program{File: steps, Name: "edit", Priority: xdp.Prio(40)})
 }
 
-// writePcap writes frames to a file of the older format, with the given link type.
-func writePcap(t *testing.T, link layers.LinkType, frames ...[]byte) string {
-	t.Helper()
-	f, err := os.Create(filepath.Join(t.TempDir(), "test.pcap"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	w := pcapgo.NewWriter(f)
-	if err := w.WriteFileHeader(65535, link); err != nil {
-		t.Fatal(err)
-	}
-	for i, frame := range frames {
-		info := gopacket.CaptureInfo{Timestamp: time.Unix(int64(i), 0), CaptureLength: len(frame), Length: len(frame)}
-		if err := w.WritePacket(info, frame); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return f.Name()
-}
-
-// readPcapng returns the frames of a pcapng file.
-func readPcapng(t *testing.T, name string) [][]byte {
-	t.Helper()
-	f, err := os.Open(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	r, err := pcapgo.NewNgReader(f, pcapgo.DefaultNgReaderOptions)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var frames [][]byte
-	for {
-		data, _, err := r.ReadPacketData()
-		if err != nil {
-			return frames
-		}
-		frames = append(frames, data)
-	}
-}
-
 func TestTracePcap(t *testing.T) {
 	if len(handMade) != 30 {
 		t.Fatalf("%d packets", len(handMade))
@@ -171,7 +126,7 @@ func TestTracePcap(t *testing.T) {
 		want[regexp.MustCompile(`=> (\S+) by`).FindStringSubmatch(p.want)[1]]++
 	}
 	out := filepath.Join(t.TempDir(), "out")
-	stdout, stderr, status := harness.Run(t, xdpmux, "trace", v.Name, "--pcap", writePcap(t, layers.LinkTypeEthernet, frames...), "--out", out)
+	stdout, stderr, status := harness.Run(t, xdpmux, "trace", v.Name, "--pcap", harness.WritePcap(t, layers.LinkTypeEthernet, frames...), "--out", out)
 	if status != 0 || !strings.Contains(stderr, "receive queue 0") {
 		t.Fatalf("exit status %d\n%s", status, stderr)
 	}
@@ -185,7 +140,7 @@ func TestTracePcap(t *testing.T) {
 		if verdict == "9" {
 			verdict = "other"
 		}
-		left := readPcapng(t, filepath.Join(out, verdict+".pcapng"))
+		left := harness.ReadPcapng(t, filepath.Join(out, verdict+".pcapng"))
 		if len(left) != n {
 			t.Errorf("%s: %d packets in the file, want %d", verdict, len(left), n)
 		}
@@ -218,7 +173,7 @@ func TestTraceBadCapture(t *testing.T) {
 	v := harness.NewVeth(t)
 	chainOfFive(t, v)
 	state := harness.Snapshot(t)
-	good := writePcap(t, layers.LinkTypeEthernet, handMade[0].frame, handMade[1].frame)
+	good := harness.WritePcap(t, layers.LinkTypeEthernet, handMade[0].frame, handMade[1].frame)
 	data, err := os.ReadFile(good)
 	if err != nil {
 		t.Fatal(err)
@@ -236,9 +191,9 @@ func TestTraceBadCapture(t *testing.T) {
 		{"empty", file(nil), "is not a pcap or pcapng file"},
 		{"truncated", file(data[:len(data)-5]), "is truncated or broken after packet 1"},
 		{"truncated header", file(data[:20]), "is not a pcap or pcapng file"},
-		{"link type", writePcap(t, layers.LinkTypeRaw, handMade[0].frame), "XDP programs see Ethernet"},
-		{"long", writePcap(t, layers.LinkTypeEthernet, handMade[0].frame, make([]byte, 4000)), "packet 2 of"},
-		{"short", writePcap(t, layers.LinkTypeEthernet, make([]byte, 13)), "has 13 bytes, and a test run"},
+		{"link type", harness.WritePcap(t, layers.LinkTypeRaw, handMade[0].frame), "XDP programs see Ethernet"},
+		{"long", harness.WritePcap(t, layers.LinkTypeEthernet, handMade[0].frame, make([]byte, 4000)), "packet 2 of"},
+		{"short", harness.WritePcap(t, layers.LinkTypeEthernet, make([]byte, 13)), "has 13 bytes, and a test run"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			stdout, stderr, status := harness.Run(t, xdpmux, "trace", v.Name, "--pcap", c.file)
@@ -260,7 +215,7 @@ func TestTraceMany(t *testing.T) {
 	for i := range frames {
 		frames[i] = handMade[i%len(handMade)].frame
 	}
-	name := writePcap(t, layers.LinkTypeEthernet, frames...)
+	name := harness.WritePcap(t, layers.LinkTypeEthernet, frames...)
 	const wanted = 5000.
 	var best float64
 	for run := 0; run < 6 && best < wanted; run++ {

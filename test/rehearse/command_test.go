@@ -1,6 +1,7 @@
 package rehearse
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,57 +10,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
-	"github.com/gopacket/gopacket/pcapgo"
 
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 	"github.com/xdpmux/xdpmux/test/harness"
 )
-
-// writePcap writes frames to a pcap file.
-func writePcap(t testing.TB, link layers.LinkType, frames ...[]byte) string {
-	t.Helper()
-	f, err := os.Create(filepath.Join(t.TempDir(), "test.pcap"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	w := pcapgo.NewWriter(f)
-	if err := w.WriteFileHeader(65535, link); err != nil {
-		t.Fatal(err)
-	}
-	for i, frame := range frames {
-		info := gopacket.CaptureInfo{Timestamp: time.Unix(int64(i), 0), CaptureLength: len(frame), Length: len(frame)}
-		if err := w.WritePacket(info, frame); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return f.Name()
-}
-
-// readPcapng returns the frames of a pcapng file.
-func readPcapng(t testing.TB, name string) (frames [][]byte) {
-	t.Helper()
-	f, err := os.Open(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	r, err := pcapgo.NewNgReader(f, pcapgo.DefaultNgReaderOptions)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		data, _, err := r.ReadPacketData()
-		if err != nil {
-			return frames
-		}
-		frames = append(frames, data)
-	}
-}
 
 // exits runs xdpmux and checks its exit status.
 func exits(t testing.TB, want int, args ...string) (stdout, stderr string) {
@@ -92,7 +48,7 @@ func TestCommands(t *testing.T) {
 		frames = append(frames, harness.UDP6(harness.Flow{}))
 	}
 	frames = append(frames, harness.UDP4(harness.Flow{}))
-	pcap := writePcap(t, layers.LinkTypeEthernet, frames...)
+	pcap := harness.WritePcap(t, layers.LinkTypeEthernet, frames...)
 	length := object(harness.Sample("xdp_length"))
 	policy := object(harness.Fixture("policy"))
 	state := harness.Snapshot(t)
@@ -143,7 +99,7 @@ Packets  Before                     After                      Bytes
 1        XDP_PASS ` + both + `  XDP_PASS ` + both + `  same
 `},
 		{[]string{"set", v.Name, "-i", fmt.Sprint(id), "-P", "10", "--dry-run", "--pcap", pcap}, 0, v.Name + ": nothing would change\n"},
-		{[]string{"replace", v.Name, "-i", fmt.Sprint(id), policy + "@name=note", "--dry-run", "--pcap", writePcap(t, layers.LinkTypeEthernet, frames[4])}, 2, v.Name + `: 1 of 1 packets would meet something else
+		{[]string{"replace", v.Name, "-i", fmt.Sprint(id), policy + "@name=note", "--dry-run", "--pcap", harness.WritePcap(t, layers.LinkTypeEthernet, frames[4])}, 2, v.Name + `: 1 of 1 packets would meet something else
 
 Packets  Before                     After             Bytes
 1        XDP_PASS ` + both + `  XDP_PASS by note  differ
@@ -153,7 +109,7 @@ XDP_PASS ` + both + ` -> XDP_PASS by note, with other bytes:
     before: xdp_drop_ipv6 XDP_PASS => XDP_PASS ` + both + `
     after:  note XDP_PASS => XDP_PASS by note
 `},
-		{[]string{"load", v.Name, policy + "@name=moody,prio=5", "--dry-run", "--pcap", writePcap(t, layers.LinkTypeEthernet, frames[0])}, 0, v.Name + `: 0 of 1 packets would meet something else
+		{[]string{"load", v.Name, policy + "@name=moody,prio=5", "--dry-run", "--pcap", harness.WritePcap(t, layers.LinkTypeEthernet, frames[0])}, 0, v.Name + `: 0 of 1 packets would meet something else
 
 Packets  Before                     After                      Bytes
 1        XDP_DROP ` + both + `  XDP_DROP ` + both + `  same
@@ -196,7 +152,7 @@ func TestRehearsalJSON(t *testing.T) {
 	v := harness.NewVeth(t)
 	id := attach(t, v.Name, xdp.Program{File: object(harness.Sample("xdp_drop_ipv6"))})[0].ID
 	frames := [][]byte{harness.UDP6(harness.Flow{SrcPort: 1}), harness.UDP4(harness.Flow{}), harness.UDP6(harness.Flow{SrcPort: 3})}
-	pcap := writePcap(t, layers.LinkTypeEthernet, frames...)
+	pcap := harness.WritePcap(t, layers.LinkTypeEthernet, frames...)
 	out := filepath.Join(t.TempDir(), "out")
 	args := []string{"unload", v.Name, "-i", fmt.Sprint(id), "--dry-run", "--json", "--pcap", pcap, "--out", out}
 	stdout, _ := exits(t, 2, args...)
@@ -227,7 +183,7 @@ func TestRehearsalJSON(t *testing.T) {
 		t.Fatalf("%v, %v", written, err)
 	}
 	file := filepath.Join(out, written[0].Name())
-	if got := readPcapng(t, file); len(got) != 2 || string(got[0]) != string(frames[0]) || string(got[1]) != string(frames[2]) {
+	if got := harness.ReadPcapng(t, file); len(got) != 2 || string(got[0]) != string(frames[0]) || string(got[1]) != string(frames[2]) {
 		t.Errorf("% x", got)
 	}
 	// What is there stays, unless by force.
@@ -235,7 +191,7 @@ func TestRehearsalJSON(t *testing.T) {
 		t.Error(stderr)
 	}
 	exits(t, 2, append(args, "--force")...)
-	if got := readPcapng(t, file); len(got) != 2 {
+	if got := harness.ReadPcapng(t, file); len(got) != 2 {
 		t.Errorf("%d packets", len(got))
 	}
 }
@@ -246,12 +202,11 @@ func TestStdin(t *testing.T) {
 	v := harness.NewVeth(t)
 	attach(t, v.Name, xdp.Program{File: object(harness.Sample("xdp_drop_ipv6"))})
 	cmd := exec.Command(harness.Xdpmux(), "unload", "-a", v.Name, "--dry-run", "--pcap", "-")
-	f, err := os.Open(writePcap(t, layers.LinkTypeEthernet, harness.UDP6(harness.Flow{})))
+	data, err := os.ReadFile(harness.WritePcap(t, layers.LinkTypeEthernet, harness.UDP6(harness.Flow{})))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
-	cmd.Stdin = f
+	cmd.Stdin = bytes.NewReader(data)
 	out, err := cmd.Output()
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) || exit.ExitCode() != 2 || !strings.Contains(string(out), "1 of 1 packets") {
@@ -265,7 +220,7 @@ func TestBadRehearsals(t *testing.T) {
 	harness.NoLeak(t)
 	v := harness.NewVeth(t)
 	id := fmt.Sprint(attach(t, v.Name, fixture("policy"))[0].ID)
-	good := writePcap(t, layers.LinkTypeEthernet, packet(0, 0))
+	good := harness.WritePcap(t, layers.LinkTypeEthernet, packet(0, 0))
 	data, err := os.ReadFile(good)
 	if err != nil {
 		t.Fatal(err)
@@ -285,9 +240,9 @@ func TestBadRehearsals(t *testing.T) {
 		{"missing", "can't open /nowhere.pcap: no such file", []string{"--pcap", "/nowhere.pcap"}},
 		{"text", "is not a pcap or pcapng file", []string{"--pcap", bad([]byte("this is no capture at all"))}},
 		{"truncated", "is truncated or broken after packet 0", []string{"--pcap", bad(data[:len(data)-5])}},
-		{"link type", "XDP programs see Ethernet", []string{"--pcap", writePcap(t, layers.LinkTypeRaw, packet(0, 0))}},
-		{"long", "packet 2 of", []string{"--pcap", writePcap(t, layers.LinkTypeEthernet, packet(0, 0), make([]byte, 4000))}},
-		{"short", "has 13 bytes, and a test run", []string{"--pcap", writePcap(t, layers.LinkTypeEthernet, make([]byte, 13))}},
+		{"link type", "XDP programs see Ethernet", []string{"--pcap", harness.WritePcap(t, layers.LinkTypeRaw, packet(0, 0))}},
+		{"long", "packet 2 of", []string{"--pcap", harness.WritePcap(t, layers.LinkTypeEthernet, packet(0, 0), make([]byte, 4000))}},
+		{"short", "has 13 bytes, and a test run", []string{"--pcap", harness.WritePcap(t, layers.LinkTypeEthernet, make([]byte, 13))}},
 		{"no packets", "--out writes packets of --pcap, which isn't given", []string{"--out", "/tmp"}},
 		{"no files", "--force replaces files, and none is written", []string{"--pcap", good, "--force"}},
 		{"no directory", "can't make directory /proc/out", []string{"--pcap", good, "--out", "/proc/out"}},

@@ -30,7 +30,7 @@ func TestMany(t *testing.T) {
 			frames[i] = packet(inArray, byte(i))
 		}
 	}
-	pcap := writePcap(t, layers.LinkTypeEthernet, frames...)
+	pcap := harness.WritePcap(t, layers.LinkTypeEthernet, frames...)
 	took := func(status int, args ...string) time.Duration {
 		out, err := os.Create(filepath.Join(t.TempDir(), "out"))
 		if err != nil {
