@@ -90,7 +90,7 @@ build/bpf/fixtures/noext.o: bpf/fixtures/nobtf_calls.bpf.c
 	$(CLANG) $(BPFFLAGS) -c $< -o $@
 	llvm-objcopy --remove-section .BTF.ext --remove-section .rel.BTF.ext $@
 
-$(BUILD)/examples/%: examples/%/main.go $(GOSRC) $(CROSS)
+$(BUILD)/examples/%: examples/%/main.go $(wildcard examples/*/*.o) $(GOSRC) $(CROSS)
 	$(CROSSRUN) $(GO) build -tags '$(TAGS)' -o $@ ./$(<D)
 
 $(BUILD)/module/%: examples/%/main.go test/module.sh $(GOSRC) $(CROSS)

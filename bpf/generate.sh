@@ -16,7 +16,7 @@ compile() { # TARGET SOURCE OBJECT [FLAGS...]
 	"$strip" -g "$object" # DWARF, not BTF
 }
 
-generate() { # DIRECTORY EXAMPLE
+generate() { # DIRECTORY LENGTH SOCKET
 	for target in bpfel bpfeb; do
 		mkdir -p "$1/$target"
 		rm -f "$1/$target"/*.o
@@ -28,6 +28,7 @@ generate() { # DIRECTORY EXAMPLE
 		done
 	done
 	compile bpfel samples/xdp_length.bpf.c "$2"
+	compile bpfel samples/xdp_socket.bpf.c "$3"
 }
 
 # Debian and Ubuntu keep asm/types.h in a directory of the architecture.
@@ -37,19 +38,20 @@ headers=${multiarch:+-I/usr/include/$multiarch}
 cd "$root/bpf"
 wanted=$(cat objects/clang)
 here=$("$clang" --version | head -n 1)
-example=../dispatcher/testdata/xdp_length.o # embedded by an example of package dispatcher
+length=../dispatcher/testdata/xdp_length.o # embedded by an example of package dispatcher
+socket=../examples/af_xdp/xdp_socket.o     # and by a command
 
 if [ "${1-}" != --check ]; then
 	[ "$here" = "$wanted" ] || echo "generate: this is $here; CI compares with what $wanted makes" >&2
-	generate objects $example
+	generate objects $length $socket
 	exit
 fi
 
 fresh=$root/build/objects
 rm -rf "$fresh"
-generate "$fresh" "$fresh.example"
+generate "$fresh" "$fresh.length" "$fresh.socket"
 if [ "$here" != "$wanted" ]; then
 	echo "generate: the objects compile; they are not compared, for they are made by $wanted, and this is $here" >&2
 	exit
 fi
-diff -r -x clang objects "$fresh" && cmp $example "$fresh.example" || { echo "generate: bpf/objects or the example isn't what the sources give: run make generate, and commit" >&2; exit 1; }
+diff -r -x clang objects "$fresh" && cmp $length "$fresh.length" && cmp $socket "$fresh.socket" || { echo "generate: bpf/objects or the example isn't what the sources give: run make generate, and commit" >&2; exit 1; }

@@ -66,6 +66,8 @@ var masks = []struct {
 	// Programs that go on until they are stopped print as often as they come to it.
 	{regexp.MustCompile(`(?m)(^cpu [0-9]: [0-9]+ packets \([0-9]+%\), 0 dropped\n)+`), "cpu N: N packets (N%), 0 dropped\n"},
 	{regexp.MustCompile(`(?m)(^[1-9][0-9]* packets dropped, [0-9]+ in a second\n)+`), "N packets dropped, N in a second\n"},
+	{regexp.MustCompile(`(?m)(^[1-9][0-9]* packets, [0-9]+ in a second\n)+`), "N packets, N in a second\n"},
+	{regexp.MustCompile(`(?m)^[1-9][0-9]* packets, [0-9]+ bytes`), "N packets, N bytes"},
 	{regexp.MustCompile(`(?m)^[0-9]+(:? +[a-z])`), "ID$1"}, // bpftool prog, ip link, map list
 	{regexp.MustCompile(` +`), " "}, // numbers of another length move the columns
 	{regexp.MustCompile(`(?m) +$`), ""},

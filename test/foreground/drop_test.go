@@ -63,6 +63,10 @@ func TestExamplesRefuse(t *testing.T) {
 		{rssExample, "--queue-size 0 IF " + rssObject, "a queue of 0 packets is refused"},
 		{rssExample, "--queue-size 16385 IF " + rssObject, "a queue of 16385 packets is refused"},
 		{rssExample, "--mode fast IF " + rssObject, `unknown mode "fast"`},
+		{socketExample, "", "usage: af_xdp"},
+		{socketExample, "-mode fast IF", `unknown mode "fast"`},
+		{socketExample, "nowhere0", `no socket on queue 0 of "nowhere0": xsk_socket__create: no such device`},
+		{socketExample, "-queue 3 IF", "no socket on queue 3 of"},
 		{rssExample, "IF " + pass, fmt.Sprintf(`%s has no program "cpumap_enqueue"`, pass)},
 	} {
 		args := strings.Fields(strings.ReplaceAll(c.args, "IF", v.Name))
