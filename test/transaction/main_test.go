@@ -19,7 +19,16 @@ import (
 	"github.com/xdpmux/xdpmux/test/harness"
 )
 
-func TestMain(m *testing.M) { harness.Main(m) }
+func TestMain(m *testing.M) {
+	if ifname := os.Getenv(socketEnv); ifname != "" {
+		if err := receiveBySocket(ifname); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	harness.Main(m)
+}
 
 // native is the tool that shares the chains.
 const native = "xdp-loader"

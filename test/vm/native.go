@@ -90,7 +90,7 @@ func addNative(a archive, roots []string) error {
 		if err := addTree(a, there, root); err != nil {
 			return err
 		}
-		for _, tool := range []string{"xdp-loader", "xdp-filter"} {
+		for _, tool := range []string{"xdp-loader", "xdp-filter", "xdp-bench"} {
 			a.text("/usr/sbin/"+tool+"-"+suite, fmt.Sprintf(nativeScript, there, tool), 0o755)
 		}
 		if a.has(sharedXdpmux) {
