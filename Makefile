@@ -9,6 +9,10 @@ GO      ?= go
 CLANG   ?= clang
 # Series, paths of images, or the words of test/vm: newest, all.
 KERNEL  ?=
+# Of test-arm64-chosen: packets through chains of one, two and ten programs, status beside
+# xdp-loader, set, replace, unload, adoption, a program without types, one that changes packets,
+# stats, trace, maps, the demo, check, a socket of AF_XDP.
+CHOSEN  := TestPackets|TestSet|TestKeepMaps|TestAdoptMaps|TestUntypedStaysKnown|TestMoveHead|TestStatsTable|TestTracePcap|TestMapDumpIsWhatWasSent|TestReadmeDemo|TestCheckOfProbes|TestSocket
 SUITES  ?= bookworm trixie sid
 MUTANTS ?= 20000
 SEEDS   ?= 1 2 3
@@ -34,7 +38,8 @@ endif
 # keeps what came out. Asked where something is linked, not each time that make is started.
 LINK      ?= $(or $(shell cgo/link.sh build/link),$(error cgo/link.sh failed))
 STATIC     = $(filter static,$(LINK))
-BUILDTAGS  = $(TAGS) $(if $(STATIC),static netgo osusergo)
+STATICTAGS = $(TAGS),static,netgo,osusergo
+BUILDTAGS  = $(if $(STATIC),$(STATICTAGS),$(TAGS))
 EXTLD      = $(if $(STATIC),-extldflags -static)
 
 LIBXDP_VERSION = $(shell $(CROSSRUN) pkg-config --modversion libxdp)
@@ -52,7 +57,7 @@ EXAMPLES  := $(patsubst examples/%/main.go,$(BUILD)/examples/%,$(wildcard exampl
 UNIT      := xdpmux-apply.service
 
 .DELETE_ON_ERROR:
-.PHONY: build fixtures static deps demo test test-unit test-vm test-arm64 test-matrix test-distributions test-race test-native test-mutants fuzz bench generate lint man install uninstall clean help
+.PHONY: build fixtures static deps demo test test-unit test-vm test-arm64 test-arm64-chosen test-matrix test-distributions test-race test-native test-mutants fuzz bench generate lint man install uninstall clean help
 
 # The man page is what the built command says, which runs on its own architecture alone.
 build: $(BUILD)/xdpmux $(BUILD)/xdpmux-observe $(if $(CROSS),,build/man/xdpmux.8) $(BPFOBJ) $(EXAMPLES) ## build build/xdpmux, its man page, build/bpf/*.o and build/examples/*; GOARCH=arm64: into build/arm64
@@ -124,6 +129,13 @@ test-vm: build $(FIXTURES)
 test-arm64: ## the integration tests on emulated arm64 machines, for each KERNEL (6.1 6.12)
 	$(MAKE) GOARCH=arm64 build fixtures
 	$(GO) run ./test/vm -arch arm64 -kernel '$(or $(KERNEL),all)' -timeout 2h
+
+# Without the examples, without the native tools of other suites, and with the tags of the
+# commands, so that no package is compiled twice: a first run has to fetch and compile all.
+test-arm64-chosen: $(BPFOBJ) $(filter %.o,$(FIXTURES)) ## the twelve tests of CHOSEN on an emulated arm64 machine, in three minutes
+	$(MAKE) GOARCH=arm64 build/arm64/xdpmux build/arm64/xdpmux-observe
+	GOFLAGS='-tags=$(STATICTAGS)' $(GO) run ./test/vm -arch arm64 -kernel '$(or $(KERNEL),6.12)' -native '' -run '^($(CHOSEN))$$' \
+		./test/transaction ./test/observe ./test/command ./test/faults ./cgo/libxdp
 
 test-matrix: build $(FIXTURES) build/xdpmux-shared ## native tools of each libxdp beside ours, on each KERNEL (6.1 6.12 7.2); writes docs/compatibility.md
 	$(GO) run ./test/matrix '$(or $(KERNEL),6.1 6.12 7.2)' docs/compatibility.md

@@ -52,7 +52,8 @@ func main() {
 // document writes the whole document, once everything is measured.
 func document(ctx context.Context, path string) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# Benchmarks\n\nWritten by `make bench`: one run, xdpmux and the native tool in turn.\n\n%s", machine())
+	fmt.Fprintf(&b, "# Benchmarks\n\nWritten by `make bench`: one run, xdpmux and the native tool in turn.\n\n"+
+		"On arm64 xdpmux ran in emulation only (`make test-arm64`), whose times tell nothing, so none are here.\n\n%s", machine())
 	if err := inNetns(func() error { return statusOfMany(ctx, &b) }); err != nil {
 		return err
 	}
@@ -119,7 +120,7 @@ func machine() string {
 		}
 	}
 	versions, _ := exec.Command(ours, "--version").Output()
-	return fmt.Sprintf("%s, %d processors, Linux %s. %s", model, runtime.NumCPU(), unix.ByteSliceToString(uts.Release[:]), versions)
+	return fmt.Sprintf("%s, %d processors, Linux %s, %s. %s", model, runtime.NumCPU(), unix.ByteSliceToString(uts.Release[:]), runtime.GOARCH, versions)
 }
 
 // measure runs a program, and says how long it took and what it printed.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -176,7 +177,7 @@ func TestInspectBadInput(t *testing.T) {
 		{[]string{text}, text + " is not an ELF object"},
 		{[]string{empty}, empty + " is not an ELF object"},
 		{[]string{dir + "/nowhere.o"}, "can't open " + dir + "/nowhere.o: no such file or directory"},
-		{[]string{self}, self + " is compiled for x86_64, not for BPF"},
+		{[]string{self}, self + " is compiled for " + map[string]string{"amd64": "x86_64", "arm64": "aarch64"}[runtime.GOARCH] + ", not for BPF"},
 		{[]string{harness.Fixture("noprog")}, "../../build/bpf/fixtures/noprog.o holds no BPF program"},
 		{[]string{"-"}, "standard input is not an ELF object"}, // it is empty
 	} {
