@@ -42,16 +42,32 @@ func attachAlone(ctx context.Context, ifname string, program xdp.Program, opts A
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	trace, after := traceOf(ctx), readChain(l)
+	changing := func(p *xdp.Loaded) {
+		before := *after
+		if mode == xdp.ModeHW {
+			after.Hardware = p
+		} else {
+			after.Legacy, after.Mode = p, &mode
+		}
+		trace.Changing(&before, after, map[uint32]xdp.Program{p.ID: o.Spec})
+	}
 	said, err := native.Recorded(func() error {
 		if mode == xdp.ModeHW {
+			changing(&xdp.Loaded{Name: o.Bpf.Name()})
 			return offload(ctx, l, o)
 		}
 		if err := o.LoadAlone(); err != nil {
 			return err
 		}
-		if err := tellAlone(o, opts.BeforeSwap); err != nil {
+		p, err := loaded.ByFD(o.Bpf.FD())
+		if err != nil {
 			return err
 		}
+		if err := tellAlone(o, p, opts.BeforeSwap); err != nil {
+			return err
+		}
+		changing(&p.Loaded)
 		if _, err := l.Again(); err != nil {
 			return err
 		}
@@ -70,18 +86,18 @@ func attachAlone(ctx context.Context, ifname string, program xdp.Program, opts A
 		o.Pins.Undo()
 		return nil, err
 	}
+	if mode == xdp.ModeHW {
+		after.Hardware = &p.Loaded
+	}
+	trace.Changed(after)
 	return &Attachment{Interface: l.Interface, Fallback: fallbackReason(why),
 		Programs: []Component{{Loaded: p.Loaded, Priority: o.Priority, Actions: o.Actions, Frags: o.Frags}}}, nil
 }
 
 // tellAlone tells beforeSwap, if there is one, of a program that is about to be attached.
-func tellAlone(o *object.Program, beforeSwap func([]Coming) error) error {
+func tellAlone(o *object.Program, p loaded.Program, beforeSwap func([]Coming) error) error {
 	if beforeSwap == nil {
 		return nil
-	}
-	p, err := loaded.ByFD(o.Bpf.FD())
-	if err != nil {
-		return err
 	}
 	return beforeSwap([]Coming{{Loaded: p.Loaded, LoadTime: p.LoadTime, Program: o.Spec}})
 }
@@ -148,10 +164,16 @@ func detachAlone(ctx context.Context, l device.Device, id uint32) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	mode := l.Mode
+	trace, mode := traceOf(ctx), l.Mode
+	before := readChain(l)
+	after := *before
 	if id == l.HwID {
 		mode = xdp.ModeHW
+		after.Hardware = nil
+	} else {
+		after.Legacy, after.Mode = nil, nil
 	}
+	trace.Changing(before, &after, nil)
 	said, err := native.Recorded(func() error {
 		prog, err := libbpf.ProgByID(id)
 		if err != nil {
@@ -162,6 +184,7 @@ func detachAlone(ctx context.Context, l device.Device, id uint32) error {
 	})
 	switch {
 	case err == nil:
+		trace.Changed(&after)
 		return nil
 	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EACCES):
 		return privilege.Explain(err)

@@ -69,9 +69,13 @@ func (s *swap) revert(ctx context.Context) error {
 		}
 	}
 	flags := xdpFlag(s.mode) | libbpf.XDPReplace
-	return s.explained(func() error {
+	err = s.explained(func() error {
 		return s.outcome(s.iface.ProgID, libbpf.XDPAttach(s.iface.Index, s.old.main.Int(), flags, s.next.main.FD()))
 	})
+	if err == nil {
+		traceOf(ctx).TakenBack(s.iface.Interface)
+	}
+	return err
 }
 
 // pinAgain pins the chain where it was pinned, unless it still is.

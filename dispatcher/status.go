@@ -117,6 +117,12 @@ func readChain(l device.Device) *Chain {
 	return c
 }
 
+// withHardware adds the offloaded program of an interface, as far as it can be read.
+func (c *Chain) withHardware(l device.Device) *Chain {
+	c.Hardware, _ = readProgram(l.HwID)
+	return c
+}
+
 // readMain reads the interface's main program: a dispatcher, as far as it can be read, or
 // a legacy program.
 func readMain(l device.Device) (d *protocol.Dispatcher, legacy *xdp.Loaded, err error) {

@@ -71,7 +71,43 @@ func (s *swap) close() {
 // apply makes the swap if the interface still has the old dispatcher. While others hold
 // the lock on the pins, it waits as long as ctx lasts.
 func (s *swap) apply(ctx context.Context) error {
-	return s.explained(func() error { return s.pinAndAttach(ctx) })
+	trace := traceOf(ctx)
+	trace.Changing(s.before(), s.after(), s.sources())
+	err := s.explained(func() error { return s.pinAndAttach(ctx) })
+	if err == nil {
+		trace.Changed(s.after())
+	}
+	return err
+}
+
+// before is what the interface has before the swap.
+func (s *swap) before() *Chain {
+	c := newChain(s.iface, s.old.Dispatcher)
+	if s.old.lone != nil {
+		c.Legacy, c.Mode = &s.old.lone.Loaded, &s.iface.Mode
+	}
+	return c.withHardware(s.iface)
+}
+
+// after is what the swap puts there.
+func (s *swap) after() *Chain {
+	l := s.iface
+	l.Mode = s.mode
+	if s.next == nil {
+		return newChain(l, nil).withHardware(l)
+	}
+	return newChain(l, &s.next.Dispatcher).withHardware(l)
+}
+
+// sources are what the programs that come are loaded from, by their ids.
+func (s *swap) sources() map[uint32]xdp.Program {
+	all := map[uint32]xdp.Program{}
+	for _, m := range s.slots {
+		if m.comes != nil {
+			all[m.ID] = m.comes.Spec
+		}
+	}
+	return all
 }
 
 // explained calls f, which changes what is on the interface, and finds the fault

@@ -7,6 +7,7 @@ import (
 
 	"github.com/xdpmux/xdpmux/cmd/internal/cmdline"
 	"github.com/xdpmux/xdpmux/cmd/internal/output"
+	"github.com/xdpmux/xdpmux/dispatcher/history"
 )
 
 func applyCommand(out *output.Printer) *cli.Command {
@@ -31,9 +32,13 @@ func apply(c *cli.Context, out *output.Printer) error {
 		return err
 	}
 	opts.Waiting = func(holder string) { fmt.Fprintf(out.Stderr, "xdpmux: waiting for %s to finish\n", holder) }
-	done, err := state.Apply(c.Context, opts)
+	r := history.NewRecorder(history.Options{Warn: out.WarnOf})
+	done, err := state.Apply(r.Context(c.Context), opts)
 	if err != nil {
 		return err
+	}
+	for _, p := range done {
+		r.End(p.Err, p.Interface.Name)
 	}
 	return printPlans(c, out, done)
 }

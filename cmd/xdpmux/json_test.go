@@ -10,6 +10,7 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/check"
 	"github.com/xdpmux/xdpmux/dispatcher/desired"
+	"github.com/xdpmux/xdpmux/dispatcher/history"
 	"github.com/xdpmux/xdpmux/dispatcher/inspect"
 	"github.com/xdpmux/xdpmux/dispatcher/maps"
 	"github.com/xdpmux/xdpmux/test/jsondoc"
@@ -34,9 +35,10 @@ var documented = map[string][]any{
 		Map     maps.Info   `json:"map"`
 		Entries []entryJSON `json:"entries"`
 	}{}},
-	"plan":   {[]planJSON{}},
-	"apply":  {[]planJSON{}},
-	"export": {desired.State{}},
+	"plan":    {[]planJSON{}},
+	"apply":   {[]planJSON{}},
+	"export":  {desired.State{}},
+	"history": {[]history.Record{}},
 }
 
 // The rest of docs/json.md is the observer's.

@@ -126,14 +126,19 @@ type loadedJSON struct {
 }
 
 // attach loads programs on one interface, or on several.
-func attach(ctx context.Context, out *output.Printer, ifnames []string, programs []xdp.Program, opts dispatcher.AttachOptions) ([]*dispatcher.Attachment, error) {
-	if len(ifnames) > 1 {
-		each, end := progress(out.Stderr, ifnames)
-		defer end()
-		return dispatcher.AttachAll(ctx, ifnames, programs, dispatcher.AttachAllOptions{AttachOptions: opts, Progress: each})
-	}
-	done, err := dispatcher.Attach(ctx, ifnames[0], programs, opts)
-	return []*dispatcher.Attachment{done}, err
+func attach(ctx context.Context, out *output.Printer, ifnames []string, programs []xdp.Program, opts dispatcher.AttachOptions) (done []*dispatcher.Attachment, err error) {
+	err = recorded(ctx, out, func(ctx context.Context) (err error) {
+		if len(ifnames) > 1 {
+			each, end := progress(out.Stderr, ifnames)
+			defer end()
+			done, err = dispatcher.AttachAll(ctx, ifnames, programs, dispatcher.AttachAllOptions{AttachOptions: opts, Progress: each})
+			return err
+		}
+		one, err := dispatcher.Attach(ctx, ifnames[0], programs, opts)
+		done = []*dispatcher.Attachment{one}
+		return err
+	}, ifnames...)
+	return done, err
 }
 
 // tellLoaded says with -v what was loaded.

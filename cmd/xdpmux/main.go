@@ -41,6 +41,7 @@ func newApp(out *output.Printer) *cli.App {
 		planCommand(out),
 		applyCommand(out),
 		exportCommand(out),
+		historyCommand(out),
 		checkCommand(out),
 		completionCommand(out),
 	}

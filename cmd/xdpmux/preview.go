@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -38,7 +39,11 @@ func change(c *cli.Context, out *output.Printer, ifname string, tx dispatcher.Tr
 		}
 		return showPreviews(c, out, []string{ifname}, tx, preview)
 	}
-	done, err := tx.Commit(c.Context, ifname)
+	var done *dispatcher.Committed
+	err := recorded(c.Context, out, func(ctx context.Context) (err error) {
+		done, err = tx.Commit(ctx, ifname)
+		return err
+	}, ifname)
 	if err == nil && tell != nil {
 		tell(done)
 	}

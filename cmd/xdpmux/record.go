@@ -1,9 +1,12 @@
 package main
 
 import (
+	"context"
+
 	"github.com/xdpmux/xdpmux/cmd/internal/output"
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/desired"
+	"github.com/xdpmux/xdpmux/dispatcher/history"
 )
 
 // record keeps what programs are loaded from, right before the chain is changed, so that
@@ -15,4 +18,13 @@ func record(out *output.Printer) func([]dispatcher.Coming) error {
 		}
 		return nil
 	}
+}
+
+// recorded calls change, which changes the chains of these interfaces with the context that it
+// gets. The history gets a record of each.
+func recorded(ctx context.Context, out *output.Printer, change func(context.Context) error, ifnames ...string) error {
+	r := history.NewRecorder(history.Options{Warn: out.WarnOf})
+	err := change(r.Context(ctx))
+	r.End(err, ifnames...)
+	return err
 }

@@ -72,13 +72,14 @@ func runForeground(c *cli.Context, out *output.Printer) (err error) {
 	}
 	ctx, again, release := holdSignals(c.Context)
 	defer release()
-	done, err := dispatcher.Attach(ctx, ifname, []xdp.Program{program}, opts)
+	attached, err := attach(ctx, out, []string{ifname}, []xdp.Program{program}, opts)
 	if err != nil {
 		return err
 	}
+	done := attached[0]
 	where, id := done.Interface, done.Programs[0].ID
 	defer func() {
-		detachErr := takeBack(again, where, id)
+		detachErr := takeBack(again, out, where, id)
 		release()
 		switch {
 		case errors.Is(detachErr, xdp.ErrNoProgram):
@@ -187,13 +188,15 @@ const detachTries = 10
 
 // takeBack unloads the program that run has loaded. The interface may have another name by
 // now. [xdp.ErrNoProgram] says that the program isn't there any more.
-func takeBack(ctx context.Context, where xdp.Interface, id uint32) error {
+func takeBack(ctx context.Context, out *output.Printer, where xdp.Interface, id uint32) error {
 	for try := 1; ; try++ {
 		now, err := nowCalled(where, id)
 		if err != nil {
 			return err
 		}
-		err = dispatcher.Detach(ctx, now.Name, id, dispatcher.DetachOptions{})
+		err = recorded(ctx, out, func(ctx context.Context) error {
+			return dispatcher.Detach(ctx, now.Name, id, dispatcher.DetachOptions{})
+		}, now.Name)
 		switch {
 		case ctx.Err() != nil && err != nil:
 			// Without the cause, context.Canceled: that is no more than "interrupted".

@@ -80,7 +80,7 @@ func unload(c *cli.Context, out *output.Printer) error {
 		each("unload", i)
 		err := c.Context.Err()
 		if err == nil {
-			err = remove(c.Context, ifname)
+			err = recorded(c.Context, out, func(ctx context.Context) error { return remove(ctx, ifname) }, ifname)
 		}
 		errs = append(errs, err)
 		if errors.Is(err, context.Canceled) {

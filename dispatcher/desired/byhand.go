@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/private"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
@@ -19,7 +20,7 @@ import (
 func Record(coming []dispatcher.Coming) error { return recordByHand(defaultRecords, coming) }
 
 func recordByHand(r records, coming []dispatcher.Coming) error {
-	if err := r.make(); err != nil {
+	if err := private.MakeDir(string(r)); err != nil {
 		return err
 	}
 	for _, c := range coming {

@@ -21,6 +21,7 @@ import (
 
 	"github.com/xdpmux/xdpmux/dispatcher/internal/flock"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/loaded"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/private"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
@@ -89,46 +90,12 @@ func (r records) lock(ctx context.Context, limit time.Duration, waiting func(hol
 func holderOf(f *os.File) string { return cmp.Or(flock.Holder(int(f.Fd())), "another process") }
 
 // openLock opens the file that is locked. Only its owner can open it, or read the records:
-// else any user could keep apply waiting, and read what maps hold. An older xdpmux left
-// both open to all; make takes these rights away.
+// else any user could keep apply waiting, and read what maps hold.
 func (r records) openLock() (*os.File, error) {
-	if err := r.make(); err != nil {
+	if err := private.MakeDir(string(r)); err != nil {
 		return nil, err
 	}
 	return os.OpenFile(filepath.Join(string(r), "lock"), os.O_CREATE|os.O_RDWR|unix.O_NOFOLLOW, 0o600)
-}
-
-// make makes the directory if it isn't there, and keeps everybody but its owner out.
-func (r records) make() error {
-	err := r.restrict()
-	if errors.Is(err, fs.ErrNotExist) {
-		err = os.MkdirAll(string(r), 0o700)
-	}
-	return err
-}
-
-// restrict takes the rights of others away from the directory and what is in it.
-func (r records) restrict() error {
-	dir, err := os.Stat(string(r))
-	if err != nil || dir.Mode().Perm()&0o077 == 0 {
-		return err
-	}
-	if err := os.Chmod(string(r), 0o700); err != nil {
-		return err
-	}
-	files, err := os.ReadDir(string(r))
-	if err != nil {
-		return err
-	}
-	for _, f := range files {
-		if !f.Type().IsRegular() {
-			continue
-		}
-		if err := os.Chmod(filepath.Join(string(r), f.Name()), 0o600); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-	}
-	return nil
 }
 
 // unfinished is the end of the name of a record that is being written.

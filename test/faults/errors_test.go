@@ -67,6 +67,7 @@ var (
 )
 
 var faults = map[string]fault{
+	"history-rights": {prepare: func(*testing.T, *harness.Veth) []string { return []string{"history"} }, wrap: nobody, remedy: "run as root"},
 	"rehearse-unknown": {prepare: func(t *testing.T, v *harness.Veth) []string {
 		harness.MustRun(t, "xdp-loader", load(v, pass)...)
 		t.Cleanup(func() { harness.MustRun(t, ours(), "unload", "-a", v.Name) })

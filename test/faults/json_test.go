@@ -72,6 +72,7 @@ func TestJSON(t *testing.T) {
 		{"apply", []string{"-f", state}, 1},
 		{"apply", []string{"-f", state, "--dry-run"}, 1},
 		{"export", []string{target.Name}, 0},
+		{"history", nil, 0},
 		{"load", []string{target.Name, pass}, 0},
 		{"stats", []string{v.Name, legacy.Name, "--latency", "--count", "2", "--interval", "10ms"}, 0},
 		{"trace", []string{v.Name, "--pcap", packets}, 0},

@@ -73,6 +73,10 @@ var Examples = map[string][]Example{
 	"export": {
 		{"xdpmux export eth0 >state.yaml", "write down what apply has put there"},
 	},
+	"history": {
+		{"xdpmux history eth0", "who changed what on eth0, the newest first"},
+		{"xdpmux history --json | jq '.[] | select(.outcome == \"failed\")'", "for scripts"},
+	},
 	"check": {
 		{"xdpmux check eth0", "can this machine run a chain on eth0?"},
 	},

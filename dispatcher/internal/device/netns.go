@@ -46,3 +46,23 @@ func Enter(name string) (moved bool, err error) {
 	}
 	return err == nil, privilege.Explain(err)
 }
+
+// Netns identifies the network namespace of the calling thread. number is the one that lsns(8)
+// shows, which another namespace can have later. cookie is of this one alone until the next
+// boot (SO_NETNS_COOKIE of socket(7)); Linux before 5.14 has none, and it is 0.
+func Netns() (number, cookie uint64, err error) {
+	var own unix.Stat_t
+	if err := unix.Stat("/proc/thread-self/ns/net", &own); err != nil {
+		return 0, 0, fmt.Errorf("own network namespace: %w", err)
+	}
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return 0, 0, fmt.Errorf("own network namespace: %w", err)
+	}
+	defer unix.Close(fd)
+	cookie, err = unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_NETNS_COOKIE)
+	if err != nil {
+		cookie = 0
+	}
+	return own.Ino, cookie, nil
+}

@@ -1,0 +1,113 @@
+package history
+
+import (
+	"context"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
+)
+
+// change is one that a Recorder follows.
+type change struct {
+	Record
+	planned         *Chain
+	made, takenBack bool
+}
+
+func (r *Recorder) newChange(iface xdp.Interface) *change {
+	where, _ := r.locate() // without it, nothing is written
+	return &change{Record: Record{Time: time.Now(), Outcome: UnderWay, Interface: iface,
+		Boot: where.boot, Netns: where.netns, NetnsCookie: where.cookie,
+		User: who(), Process: process(os.Getpid()), Command: shortCommand(r.opts.Command)}}
+}
+
+// maxText is how much of a command line or of an error is written down, in bytes. A load on a
+// thousand interfaces has a record for each, and names all.
+const maxText = 2 << 10
+
+func shortCommand(words []string) []string {
+	left := maxText
+	for i, word := range words {
+		if left -= len(word) + 1; left < 0 {
+			return append(words[:i:i], "...")
+		}
+	}
+	return words
+}
+
+func shortError(err error) string {
+	text := err.Error()
+	if len(text) > maxText {
+		text = strings.ToValidUTF8(text[:maxText], "") + "..."
+	}
+	return text
+}
+
+// plan takes down what is there and what is to be there. last is the record before; nil: there
+// is none.
+func (c *change) plan(last *Record, before, after *dispatcher.Chain, comes map[uint32]xdp.Program) {
+	var known map[xdp.Loaded]Source
+	switch {
+	case c.made:
+		known = c.After.loaded()
+	case last != nil:
+		known = last.After.loaded()
+	}
+	sources := map[uint32]Source{} // each object is hashed once
+	source := func(p xdp.Loaded) Source {
+		program, isNew := comes[p.ID]
+		if !isNew {
+			return known[p]
+		}
+		if _, seen := sources[p.ID]; !seen {
+			sources[p.ID] = sourceOf(program)
+		}
+		return sources[p.ID]
+	}
+	if !c.made {
+		c.Before = chainOf(before, source)
+	}
+	c.planned = chainOf(after, source)
+	c.After = c.planned
+}
+
+// source is what a program of the change was loaded from.
+func (c *change) source(p xdp.Loaded) Source {
+	all := c.planned.loaded()
+	if s, known := all[p]; known {
+		return s
+	}
+	return all[xdp.Loaded{Name: p.Name}] // an offloaded program gets its id and tag with the change
+}
+
+// settle finds out how the change has ended, of which err tells; nil: all is well. After an
+// error it looks at what is there now.
+func (c *change) settle(err error) {
+	c.Outcome = Done
+	if err == nil && c.made {
+		return
+	}
+	c.Outcome = Failed
+	if c.takenBack {
+		c.Outcome = TakenBack
+	}
+	if err != nil {
+		c.Error = shortError(err)
+	}
+	now, lookErr := dispatcher.Status(context.Background(), c.Interface.Name)
+	if lookErr != nil || now.Interface.Index != c.Interface.Index {
+		return
+	}
+	there := chainOf(now, c.source)
+	switch {
+	case same(there, c.Before):
+		c.After = c.Before
+	case same(there, c.planned):
+		c.Outcome = Done
+	default:
+		c.After = there
+	}
+}

@@ -1,0 +1,110 @@
+package history
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+
+	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
+)
+
+// History is what is recorded.
+type History struct {
+	Records []*Record // the newest first
+	Damaged int       // lines that can't be read, such as half of one that was being written when the power went
+}
+
+// Read returns the records in dir; empty: in [DefaultDir]. ifnames chooses interfaces of the
+// calling thread's network namespace; without them it is all of all. Errors:
+// [xdp.ErrPermission], [xdp.ErrSystem].
+func Read(dir string, ifnames ...string) (*History, error) {
+	d := directory(cmp.Or(dir, DefaultDir))
+	where, err := here()
+	if err != nil {
+		return nil, err
+	}
+	log, _, err := d.read(2 * maxSize)
+	if err != nil {
+		return nil, unreadable(err)
+	}
+	h := &History{}
+	h.Records, h.Damaged = log.records()
+	h.Records = slices.DeleteFunc(h.Records, func(r *Record) bool {
+		return len(ifnames) > 0 && (r.Netns != where.netns || !slices.Contains(ifnames, r.Interface.Name))
+	})
+	for _, r := range h.Records {
+		if r.Outcome == UnderWay && (r.Boot != where.boot || !r.Process.runs()) {
+			r.Outcome = Interrupted
+		}
+	}
+	return h, nil
+}
+
+func unreadable(err error) error {
+	kind, remedy := xdp.ErrSystem, ""
+	if errors.Is(err, fs.ErrPermission) {
+		kind, remedy = xdp.ErrPermission, "it is root's alone: run as root"
+	}
+	return &xdp.Error{Kind: kind, Err: err, Msg: fmt.Sprintf("can't read the history: %v", err), Remedy: remedy}
+}
+
+// Look records what other tools have changed since the last record, on all interfaces of the
+// calling thread's network namespace. dir is as for [Read].
+func Look(ctx context.Context, dir string) error {
+	d := directory(cmp.Or(dir, DefaultDir))
+	where, err := here()
+	if err != nil {
+		return err
+	}
+	unlock, err := d.lock(ctx)
+	if err != nil {
+		return unreadable(err)
+	}
+	defer unlock()
+	chains, err := dispatcher.StatusAll(ctx)
+	if err != nil {
+		return err
+	}
+	log, _, err := d.read(2 * maxSize)
+	if err != nil {
+		return unreadable(err)
+	}
+	highest := log.highest()
+	newest := map[place]*Record{}
+	records, _ := log.records()
+	for _, r := range records {
+		if newest[r.place()] == nil && r.After != nil {
+			newest[r.place()] = r
+		}
+	}
+	var found []*Record
+	for _, c := range chains {
+		if c.Err != nil {
+			continue
+		}
+		where.index = c.Interface.Index
+		m := missed(ctx, newest[where], where, c)
+		if m == nil {
+			continue
+		}
+		if m.Number == 0 {
+			highest++
+			m.Number = highest
+		}
+		found = append(found, m)
+	}
+	if len(found) == 0 {
+		return nil
+	}
+	if err := d.append(highest, found...); err != nil {
+		return unreadable(err)
+	}
+	for _, r := range found {
+		journal(r)
+	}
+	return nil
+}

@@ -1,0 +1,206 @@
+package history
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+
+	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/device"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
+)
+
+// Options says what a [Recorder] writes, and where.
+type Options struct {
+	Dir     string   // of the records; empty: DefaultDir
+	Command []string // what makes the changes; nil: the command line of this process
+
+	// Warn, if there is one, is told of a change that was made and couldn't be recorded.
+	Warn func(error)
+}
+
+// Recorder records the changes that are made with its context, all in the network namespace
+// of the first. It can be used by several goroutines.
+type Recorder struct {
+	dir    directory
+	opts   Options
+	locate func() (place, error) // finds the boot and the network namespace, once
+
+	mu    sync.Mutex
+	begun map[int]*change // by the index of the interface
+}
+
+// NewRecorder is a Recorder for the changes of one call, such as of one command.
+func NewRecorder(opts Options) *Recorder {
+	if opts.Command == nil {
+		opts.Command = os.Args
+	}
+	return &Recorder{dir: directory(cmp.Or(opts.Dir, DefaultDir)), opts: opts, locate: sync.OnceValues(here), begun: map[int]*change{}}
+}
+
+// Context is a context for the changes that are to be recorded. After them, call End.
+func (r *Recorder) Context(ctx context.Context) context.Context {
+	return dispatcher.WithTrace(ctx, dispatcher.Trace{
+		Changing: func(before, after *dispatcher.Chain, sources map[uint32]xdp.Program) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			c := r.begun[before.Interface.Index]
+			if c == nil {
+				c = r.newChange(before.Interface)
+				r.begun[before.Interface.Index] = c
+			}
+			// Where it can't be recorded now, End tries again, and tells of it.
+			_ = r.begin(ctx, c, before, after, sources)
+		},
+		Changed: func(after *dispatcher.Chain) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			if c := r.begun[after.Interface.Index]; c != nil {
+				c.made, c.takenBack, c.After = true, false, chainOf(after, c.source)
+			}
+		},
+		TakenBack: func(iface xdp.Interface) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			if c := r.begun[iface.Index]; c != nil {
+				c.takenBack, c.After = true, c.Before
+			}
+		},
+	})
+}
+
+// begin records that a change is about to be made, and before it what was missed since the last
+// record. Where a lost race is started over, the record gets another number: others may have
+// made their changes meanwhile.
+func (r *Recorder) begin(ctx context.Context, c *change, before, after *dispatcher.Chain, comes map[uint32]xdp.Program) error {
+	if c.made { // the second part of a change that has a record
+		c.plan(nil, before, after, comes)
+		return nil
+	}
+	c.plan(nil, before, after, comes) // in case that no more can be found out
+	where, err := r.locate()
+	if err != nil {
+		return err
+	}
+	where.index = before.Interface.Index
+	unlock, err := r.dir.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	last, highest, err := r.dir.recent(where, c.Number)
+	if err != nil {
+		return err
+	}
+	var records []*Record
+	if c.Number != 0 {
+		records = append(records, &Record{Number: c.Number, Outcome: void, Interface: c.Interface, Boot: c.Boot})
+	}
+	missed := missed(ctx, last, where, before)
+	if missed != nil {
+		if missed.Number == 0 {
+			highest++
+			missed.Number = highest
+		}
+		records, last = append(records, missed), missed
+	}
+	c.plan(last, before, after, comes)
+	c.Number = highest + 1
+	if err := r.dir.append(highest, append(records, &c.Record)...); err != nil {
+		c.Number = 0
+		return err
+	}
+	if missed != nil {
+		journal(missed)
+	}
+	return nil
+}
+
+// End records how the changes of these interfaces have ended. err is what their call
+// returned; nil: all is well. Without an error, an interface that wasn't changed gets no
+// record.
+func (r *Recorder) End(err error, ifnames ...string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var ended []*Record
+	var changed *Record
+	for _, name := range ifnames {
+		c := r.take(name)
+		switch {
+		case c != nil:
+			c.settle(err)
+			changed = &c.Record
+		case err == nil:
+			continue
+		default:
+			iface := xdp.Interface{Name: name}
+			if l, err := device.ByName(name); err == nil {
+				iface = l.Interface
+			}
+			c = r.newChange(iface)
+			c.Outcome, c.Error = Failed, shortError(err)
+		}
+		ended = append(ended, &c.Record)
+	}
+	if len(ended) == 0 {
+		return
+	}
+	if err := r.write(ended); err != nil && changed != nil && r.opts.Warn != nil {
+		r.opts.Warn(&xdp.Error{Kind: xdp.ErrSystem, Err: err,
+			Msg:    fmt.Sprintf("the history will not have this change of %s: %v", changed.Interface.Name, err),
+			Remedy: fmt.Sprintf("see to it that %s can be written", r.dir)})
+	}
+	for _, e := range ended {
+		journal(e)
+	}
+}
+
+// take is the change of an interface that has begun, which is forgotten then; nil: there is
+// none.
+func (r *Recorder) take(name string) *change {
+	if len(r.begun) == 0 {
+		return nil
+	}
+	for index, c := range r.begun {
+		if c.Interface.Name == name {
+			delete(r.begun, index)
+			return c
+		}
+	}
+	l, err := device.ByName(name) // of an alternative name
+	if err != nil {
+		return nil
+	}
+	c := r.begun[l.Index]
+	delete(r.begun, l.Index)
+	return c
+}
+
+// write adds records that have ended. A failure that says no more than the record before it is
+// left out: a service that fails each second must not push out what did change.
+func (r *Recorder) write(ended []*Record) error {
+	if _, err := r.locate(); err != nil {
+		return err
+	}
+	unlock, err := r.dir.lock(context.Background())
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	log, err := r.dir.end()
+	if err != nil {
+		return err
+	}
+	ended = slices.DeleteFunc(slices.Clone(ended), func(e *Record) bool { return e.Before == nil && log.repeats(e) })
+	highest := log.highest()
+	for _, e := range ended {
+		if e.Number == 0 {
+			highest++
+			e.Number = highest
+		}
+	}
+	return r.dir.append(highest, ended...)
+}
