@@ -8,6 +8,7 @@ import (
 	"github.com/xdpmux/xdpmux/cmd/internal/cmdline"
 	"github.com/xdpmux/xdpmux/cmd/internal/output"
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/history"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
@@ -40,8 +41,14 @@ func clean(c *cli.Context, out *output.Printer) error {
 	if err != nil {
 		return err
 	}
+	var copies *history.Cleaned
+	if ifname == "" {
+		if copies, err = history.Clean(c.Context, "", opts.DryRun); err != nil {
+			out.WarnOf(err)
+		}
+	}
 	if c.Bool("json") {
-		return out.PrintJSON(cleanedOf(done))
+		return out.PrintJSON(cleanedOf(done, copies))
 	}
 	if opts.DryRun {
 		for _, dir := range done.Removed {
@@ -55,13 +62,21 @@ func clean(c *cli.Context, out *output.Printer) error {
 		}
 		fmt.Fprintf(out.Stdout, "kept %s, the chain on %s in %s\n", output.Shown(k.Dir), output.Shown(k.Interface.Name), output.Shown(k.Netns))
 	}
+	if copies != nil && copies.Removed > 0 {
+		verb := "removed"
+		if opts.DryRun {
+			verb = "would remove"
+		}
+		fmt.Fprintf(out.Stdout, "%s %s that undo has no use for, of %d\n", verb, plural(copies.Removed, "copied file"), copies.Removed+copies.Kept)
+	}
 	return nil
 }
 
 // cleanedJSON is the shape of clean --json.
 type cleanedJSON struct {
-	Removed []string   `json:"removed"` // with --dry-run: what would be
-	Kept    []keptJSON `json:"kept"`
+	Removed []string         `json:"removed"` // with --dry-run: what would be
+	Kept    []keptJSON       `json:"kept"`
+	Copies  *history.Cleaned `json:"copies,omitempty"` // for undo; nil: one interface was named, or they can't be read
 }
 
 type keptJSON struct {
@@ -70,8 +85,8 @@ type keptJSON struct {
 	Netns     string        `json:"netns"`
 }
 
-func cleanedOf(done *dispatcher.Cleaned) cleanedJSON {
-	shape := cleanedJSON{append([]string{}, done.Removed...), []keptJSON{}}
+func cleanedOf(done *dispatcher.Cleaned, copies *history.Cleaned) cleanedJSON {
+	shape := cleanedJSON{append([]string{}, done.Removed...), []keptJSON{}, copies}
 	for _, k := range done.Kept {
 		shape.Kept = append(shape.Kept, keptJSON{k.Dir, k.Interface, k.Netns})
 	}

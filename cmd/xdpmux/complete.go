@@ -202,6 +202,9 @@ func optionValues(ctx context.Context, command *cli.Command, name string, args [
 	case "verdict":
 		return listOf(last, ",", observe.VerdictNames()), false
 	case "to":
+		if command.Name == "undo" {
+			return nil, false
+		}
 		return versions, false
 	case "section":
 		return listed(args, func(l inspect.ObjectProgram) string { return l.Section }), false

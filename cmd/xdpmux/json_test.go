@@ -38,6 +38,7 @@ var documented = map[string][]any{
 	"plan":    {[]planJSON{}},
 	"apply":   {[]planJSON{}},
 	"export":  {desired.State{}},
+	"undo":    {[]dispatcher.Preview{}},
 	"history": {[]history.Record{}},
 }
 

@@ -42,6 +42,7 @@ func newApp(out *output.Printer) *cli.App {
 		applyCommand(out),
 		exportCommand(out),
 		historyCommand(out),
+		undoCommand(out),
 		checkCommand(out),
 		completionCommand(out),
 	}

@@ -14,12 +14,13 @@ import (
 type change struct {
 	Record
 	planned         *Chain
+	sources         map[uint32]Source // of the programs that come, by their ids
 	made, takenBack bool
 }
 
 func (r *Recorder) newChange(iface xdp.Interface) *change {
 	where, _ := r.locate() // without it, nothing is written
-	return &change{Record: Record{Time: time.Now(), Outcome: UnderWay, Interface: iface,
+	return &change{sources: map[uint32]Source{}, Record: Record{Time: time.Now(), Outcome: UnderWay, Interface: iface,
 		Boot: where.boot, Netns: where.netns, NetnsCookie: where.cookie,
 		User: who(), Process: process(os.Getpid()), Command: shortCommand(r.opts.Command)}}
 }
@@ -48,7 +49,7 @@ func shortError(err error) string {
 
 // plan takes down what is there and what is to be there. last is the record before; nil: there
 // is none.
-func (c *change) plan(last *Record, before, after *dispatcher.Chain, comes map[uint32]xdp.Program) {
+func (c *change) plan(last *Record, before, after *dispatcher.Chain) {
 	var known map[xdp.Loaded]Source
 	switch {
 	case c.made:
@@ -56,16 +57,11 @@ func (c *change) plan(last *Record, before, after *dispatcher.Chain, comes map[u
 	case last != nil:
 		known = last.After.loaded()
 	}
-	sources := map[uint32]Source{} // each object is hashed once
 	source := func(p xdp.Loaded) Source {
-		program, isNew := comes[p.ID]
-		if !isNew {
-			return known[p]
+		if s, comes := c.sources[p.ID]; comes {
+			return s
 		}
-		if _, seen := sources[p.ID]; !seen {
-			sources[p.ID] = sourceOf(program)
-		}
-		return sources[p.ID]
+		return known[p]
 	}
 	if !c.made {
 		c.Before = chainOf(before, source)

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -314,4 +315,17 @@ func (all lines) repeats(r *Record) bool {
 	last := all[0].record()
 	return last != nil && last.Outcome == Failed && last.Before == nil && last.Error == r.Error &&
 		last.Interface == r.Interface && slices.Equal(last.Command, r.Command)
+}
+
+// referring says whether a record refers to a digest. The log is read when it is first asked.
+// If it can't be read, each digest counts as referred to.
+func (d directory) referring() func(digest string) bool {
+	read := sync.OnceValues(func() (lines, error) {
+		log, _, err := d.read(2 * maxSize)
+		return log, err
+	})
+	return func(digest string) bool {
+		log, err := read()
+		return err != nil || slices.ContainsFunc(log, func(l line) bool { return bytes.Contains(l, []byte(digest)) })
+	}
 }

@@ -1,8 +1,6 @@
 package history
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"path/filepath"
 	"slices"
 	"time"
@@ -89,17 +87,21 @@ type Lone struct {
 type Source struct {
 	File   string `json:"file,omitempty"`   // absolute; empty for a program from memory
 	SHA256 string `json:"sha256,omitempty"` // of the object, in hexadecimal
+
+	// Settings is the SHA-256 of what the program was loaded with. Both are kept under their
+	// digests, for an undo.
+	Settings string `json:"settings,omitempty"`
 }
 
-func sourceOf(p xdp.Program) Source {
-	sum := sha256.Sum256(p.Data)
-	s := Source{File: p.File, SHA256: hex.EncodeToString(sum[:])}
-	if p.File != "" {
-		if path, err := filepath.Abs(p.File); err == nil {
-			s.File = path
-		}
+// absolute is a path that means the same in any directory; empty: none.
+func absolute(path string) string {
+	if path == "" {
+		return ""
 	}
-	return s
+	if full, err := filepath.Abs(path); err == nil {
+		return full
+	}
+	return path
 }
 
 // chainOf is what is written down of a chain. sourceOf finds the source of a program.

@@ -31,6 +31,8 @@ type Recorder struct {
 
 	mu    sync.Mutex
 	begun map[int]*change // by the index of the interface
+
+	unkept error // why what was loaded isn't kept; nil: it is
 }
 
 // NewRecorder is a Recorder for the changes of one call, such as of one command.
@@ -53,7 +55,8 @@ func (r *Recorder) Context(ctx context.Context) context.Context {
 				r.begun[before.Interface.Index] = c
 			}
 			// Where it can't be recorded now, End tries again, and tells of it.
-			_ = r.begin(ctx, c, before, after, sources)
+			r.keep(c, sources)
+			_ = r.begin(ctx, c, before, after)
 		},
 		Changed: func(after *dispatcher.Chain) {
 			r.mu.Lock()
@@ -72,15 +75,27 @@ func (r *Recorder) Context(ctx context.Context) context.Context {
 	})
 }
 
+// keep keeps what the programs that come are loaded from.
+func (r *Recorder) keep(c *change, comes map[uint32]xdp.Program) {
+	for id, p := range comes {
+		if _, done := c.sources[id]; done {
+			continue
+		}
+		var err error
+		if c.sources[id], err = r.dir.store().keep(p, r.dir.referring()); err != nil && r.unkept == nil {
+			r.unkept = err
+		}
+	}
+}
+
 // begin records that a change is about to be made, and before it what was missed since the last
 // record. Where a lost race is started over, the record gets another number: others may have
 // made their changes meanwhile.
-func (r *Recorder) begin(ctx context.Context, c *change, before, after *dispatcher.Chain, comes map[uint32]xdp.Program) error {
-	if c.made { // the second part of a change that has a record
-		c.plan(nil, before, after, comes)
+func (r *Recorder) begin(ctx context.Context, c *change, before, after *dispatcher.Chain) error {
+	c.plan(nil, before, after) // in case that no more can be found out
+	if c.made {                // the second part of a change that has a record
 		return nil
 	}
-	c.plan(nil, before, after, comes) // in case that no more can be found out
 	where, err := r.locate()
 	if err != nil {
 		return err
@@ -107,7 +122,7 @@ func (r *Recorder) begin(ctx context.Context, c *change, before, after *dispatch
 		}
 		records, last = append(records, missed), missed
 	}
-	c.plan(last, before, after, comes)
+	c.plan(last, before, after)
 	c.Number = highest + 1
 	if err := r.dir.append(highest, append(records, &c.Record)...); err != nil {
 		c.Number = 0
@@ -148,9 +163,17 @@ func (r *Recorder) End(err error, ifnames ...string) {
 	if len(ended) == 0 {
 		return
 	}
-	if err := r.write(ended); err != nil && changed != nil && r.opts.Warn != nil {
-		r.opts.Warn(&xdp.Error{Kind: xdp.ErrSystem, Err: err,
-			Msg:    fmt.Sprintf("the history will not have this change of %s: %v", changed.Interface.Name, err),
+	unwritten := r.write(ended)
+	switch {
+	case changed == nil || r.opts.Warn == nil:
+	case unwritten == nil && r.unkept != nil:
+		r.opts.Warn(&xdp.Error{Kind: xdp.ErrSystem, Err: r.unkept,
+			Msg:    fmt.Sprintf("undo will not be able to load these programs again, as they can't be kept: %v", r.unkept),
+			Remedy: fmt.Sprintf("see to it that %s can be written", r.dir.store())})
+		r.unkept = nil
+	case unwritten != nil:
+		r.opts.Warn(&xdp.Error{Kind: xdp.ErrSystem, Err: unwritten,
+			Msg:    fmt.Sprintf("the history will not have this change of %s: %v", changed.Interface.Name, unwritten),
 			Remedy: fmt.Sprintf("see to it that %s can be written", r.dir)})
 	}
 	for _, e := range ended {

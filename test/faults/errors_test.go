@@ -2,7 +2,9 @@ package faults
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -68,6 +70,27 @@ var (
 
 var faults = map[string]fault{
 	"history-rights": {prepare: func(*testing.T, *harness.Veth) []string { return []string{"history"} }, wrap: nobody, remedy: "run as root"},
+	"undo-nothing":   {prepare: func(_ *testing.T, v *harness.Veth) []string { return []string{"undo", v.Name} }},
+	"undo-beyond": {prepare: func(t *testing.T, v *harness.Veth) []string {
+		chain(t, v, pass)
+		return []string{"undo", v.Name, "--to", "4000000"}
+	}, remedy: "it has changes"},
+	"undo-other-tool": {prepare: func(t *testing.T, v *harness.Veth) []string {
+		harness.MustRun(t, "xdp-loader", load(v, pass)...)
+		harness.MustRun(t, ours(), "unload", "-a", v.Name)
+		return []string{"undo", v.Name}
+	}, remedy: "load it with the tool"},
+	"undo-copy": {prepare: func(t *testing.T, v *harness.Veth) []string {
+		// An object that no other test loads has a copy of its own.
+		file := harness.EditSection(t, pass, "license", func(text []byte) { copy(text, "GPL\x00") })
+		harness.MustRun(t, ours(), load(v, file)...)
+		harness.MustRun(t, ours(), "unload", "-a", v.Name)
+		data, err := os.ReadFile(file)
+		must(t, err)
+		sum := sha256.Sum256(data)
+		must(t, os.Remove("/var/lib/xdpmux/objects/"+hex.EncodeToString(sum[:])))
+		return []string{"undo", v.Name}
+	}, remedy: "it was loaded from "},
 	"rehearse-unknown": {prepare: func(t *testing.T, v *harness.Veth) []string {
 		harness.MustRun(t, "xdp-loader", load(v, pass)...)
 		t.Cleanup(func() { harness.MustRun(t, ours(), "unload", "-a", v.Name) })

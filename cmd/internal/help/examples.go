@@ -77,6 +77,10 @@ var Examples = map[string][]Example{
 		{"xdpmux history eth0", "who changed what on eth0, the newest first"},
 		{"xdpmux history --json | jq '.[] | select(.outcome == \"failed\")'", "for scripts"},
 	},
+	"undo": {
+		{"xdpmux undo eth0", "bring back what ran before the last change"},
+		{"xdpmux undo eth0 --to 12 --dry-run", "what would run as before change 12 of the history?"},
+	},
 	"check": {
 		{"xdpmux check eth0", "can this machine run a chain on eth0?"},
 	},
