@@ -37,8 +37,9 @@ type directory string
 
 const newer, older = "log", "log.old"
 
-// maxSize is how large each of the two files can get. Some hundred changes fit into one.
-const maxSize = 1 << 20
+// maxSize is how large each of the two files can get. A load on a thousand interfaces fits into
+// one.
+const maxSize = 4 << 20
 
 // lockLimit is how long a change waits for another process that writes.
 const lockLimit = 5 * time.Second
@@ -189,7 +190,7 @@ func (d directory) end() (lines, error) {
 // recent reads the end of the log, as far as it holds the newest record of an interface. The
 // caller has the lock.
 func (d directory) recent(p place, except int) (last *Record, highest int, err error) {
-	for limit := int64(fewLines); ; limit = 2 * maxSize {
+	for limit := int64(fewLines); ; limit *= 8 {
 		log, whole, err := d.read(limit)
 		if err != nil {
 			return nil, 0, err

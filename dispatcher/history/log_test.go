@@ -43,9 +43,9 @@ func read(t *testing.T, d directory) (log lines, numbers []int, damaged int) {
 // TestBounded: the log doesn't grow beyond its two files, and loses only the oldest records.
 func TestBounded(t *testing.T) {
 	d := directory(t.TempDir())
-	const n = 5000
+	const n = 1500
 	for i := 1; i <= n; i++ {
-		add(t, d, &Record{Number: i, Outcome: Done, Error: strings.Repeat("x", 1000)})
+		add(t, d, &Record{Number: i, Outcome: Done, Error: strings.Repeat("x", 10000)})
 	}
 	total := int64(0)
 	files, err := os.ReadDir(string(d))
@@ -63,7 +63,7 @@ func TestBounded(t *testing.T) {
 		total += info.Size()
 	}
 	log, numbers, damaged := read(t, d)
-	if total > 2*maxSize || damaged != 0 || log.highest() != n || len(numbers) < maxSize/1500 {
+	if total > 2*maxSize || damaged != 0 || log.highest() != n || len(numbers) < maxSize/15000 {
 		t.Errorf("%d bytes, %d records up to %d, %d damaged", total, len(numbers), log.highest(), damaged)
 	}
 	for i, number := range numbers {
@@ -127,6 +127,23 @@ func TestLast(t *testing.T) {
 	}
 	if r := log.last(place{"b", 1, 2, 4}, 0); r != nil {
 		t.Errorf("the last one of nowhere is %+v", r)
+	}
+	x := index{dir: d}
+	for _, more := range []*Record{nil, record(6, UnderWay, here, chain), record(6, Done, here, chain)} {
+		want := 2
+		if more != nil {
+			add(t, d, more)
+			want = more.Number
+		}
+		if err := x.update(); err != nil {
+			t.Fatal(err)
+		}
+		if r := x.last(here, 0); r == nil || r.Number != want || more != nil && r.Outcome != more.Outcome || x.highest != max(want, 5) {
+			t.Errorf("the index has %+v as the last one, and %d as the highest number", r, x.highest)
+		}
+	}
+	if r := x.last(here, 6); r == nil || r.Number != 2 || r.Outcome != Done {
+		t.Errorf("the index has %+v before that", r)
 	}
 	if fmt.Sprint(numbers) != "[5 4 2 1]" {
 		t.Errorf("records %v", numbers)

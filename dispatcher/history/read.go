@@ -69,25 +69,18 @@ func Look(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	log, _, err := d.read(2 * maxSize)
-	if err != nil {
+	all := index{dir: d}
+	if err := all.update(); err != nil {
 		return unreadable(err)
 	}
-	highest := log.highest()
-	newest := map[place]*Record{}
-	records, _ := log.records()
-	for _, r := range records {
-		if newest[r.place()] == nil && r.After != nil {
-			newest[r.place()] = r
-		}
-	}
+	highest := all.highest
 	var found []*Record
 	for _, c := range chains {
 		if c.Err != nil {
 			continue
 		}
 		where.index = c.Interface.Index
-		m := missed(ctx, newest[where], where, c)
+		m := missed(ctx, all.last(where, 0), where, c)
 		if m == nil {
 			continue
 		}

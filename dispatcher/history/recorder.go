@@ -31,6 +31,7 @@ type Recorder struct {
 
 	mu    sync.Mutex
 	begun map[int]*change // by the index of the interface
+	index index
 
 	unkept error // why what was loaded isn't kept; nil: it is
 }
@@ -40,7 +41,8 @@ func NewRecorder(opts Options) *Recorder {
 	if opts.Command == nil {
 		opts.Command = os.Args
 	}
-	return &Recorder{dir: directory(cmp.Or(opts.Dir, DefaultDir)), opts: opts, locate: sync.OnceValues(here), begun: map[int]*change{}}
+	dir := directory(cmp.Or(opts.Dir, DefaultDir))
+	return &Recorder{dir: dir, opts: opts, locate: sync.OnceValues(here), begun: map[int]*change{}, index: index{dir: dir}}
 }
 
 // Context is a context for the changes that are to be recorded. After them, call End.
@@ -106,13 +108,14 @@ func (r *Recorder) begin(ctx context.Context, c *change, before, after *dispatch
 		return err
 	}
 	defer unlock()
-	last, highest, err := r.dir.recent(where, c.Number)
+	last, highest, err := r.last(where, c.Number)
 	if err != nil {
 		return err
 	}
 	var records []*Record
 	if c.Number != 0 {
-		records = append(records, &Record{Number: c.Number, Outcome: void, Interface: c.Interface, Boot: c.Boot})
+		records = append(records, &Record{Number: c.Number, Outcome: void,
+			Interface: c.Interface, Boot: c.Boot, Netns: c.Netns, NetnsCookie: c.NetnsCookie})
 	}
 	missed := missed(ctx, last, where, before)
 	if missed != nil {
@@ -132,6 +135,18 @@ func (r *Recorder) begin(ctx context.Context, c *change, before, after *dispatch
 		journal(missed)
 	}
 	return nil
+}
+
+// last finds the newest record of an interface, but for the one of number except. Of a call that
+// changes many interfaces, each has its own.
+func (r *Recorder) last(where place, except int) (last *Record, highest int, err error) {
+	if r.index.records == nil && len(r.begun) == 1 {
+		return r.dir.recent(where, except)
+	}
+	if err := r.index.update(); err != nil {
+		return nil, 0, err
+	}
+	return r.index.last(where, except), r.index.highest, nil
 }
 
 // End records how the changes of these interfaces have ended. err is what their call

@@ -42,7 +42,7 @@ var manSections = []manSection{
 	{"FILES", [][2]string{
 		{"/sys/fs/bpf/xdp/", "The pins that hold the programs of chains, where libxdp and its tools have them too."},
 		{"/run/xdpmux/", "What was loaded through xdpmux, for the next apply and for export."},
-		{"/var/lib/xdpmux/history/", "What was changed, by whom, and how it ended. It is root's alone, and takes at most 2 MiB."},
+		{"/var/lib/xdpmux/history/", "What was changed, by whom, and how it ended. It is root's alone, and takes at most 8 MiB."},
 		{"/var/lib/xdpmux/objects/", "Copies of what was loaded, for undo. It is root's alone, and takes at most 64 MiB."},
 		{"/run/netns/", "The network namespaces that --netns names."},
 		{"/etc/xdpmux/", "The state files that xdpmux-apply.service applies at boot."},
