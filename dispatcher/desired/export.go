@@ -22,10 +22,11 @@ type Stranger struct {
 // rest is as it was when the program was loaded, by Apply or by hand. Strangers are not in
 // the state, so applying it leaves them where they are.
 func Export(ctx context.Context, ifnames ...string) (*State, []Stranger, error) {
-	return export(ctx, defaultRecords, ifnames)
+	return export(ctx, defaultRecords, ifnames, func(run *running) (string, error) { return run.record.Program.Object, nil })
 }
 
-func export(ctx context.Context, r records, ifnames []string) (*State, []Stranger, error) {
+// export asks objectOf what the state is to call the object of a program.
+func export(ctx context.Context, r records, ifnames []string, objectOf func(*running) (string, error)) (*State, []Stranger, error) {
 	s := &State{Interfaces: []Interface{}}
 	var strangers []Stranger
 	named := len(ifnames) > 0
@@ -68,6 +69,9 @@ func export(ctx context.Context, r records, ifnames []string) (*State, []Strange
 				continue
 			}
 			p := run.record.Program
+			if p.Object, err = objectOf(run); err != nil {
+				return nil, nil, err
+			}
 			if !run.applied() {
 				p.Name = freeName(p.Name, taken)
 			}

@@ -170,6 +170,11 @@ func (o *objects) inspect(ctx context.Context, file string) (*inspect.Object, er
 	if err != nil {
 		return nil, err
 	}
+	return o.remember(file, data)
+}
+
+// remember takes data for what is in an object file.
+func (o *objects) remember(file string, data []byte) (*inspect.Object, error) {
 	object, err := inspect.Read(file, data)
 	if err == nil {
 		o.files[file], o.digests[file], o.inspections[file] = data, sum(data), object

@@ -101,3 +101,23 @@ func Look(ctx context.Context, dir string) error {
 	}
 	return nil
 }
+
+// Object is the copy that was kept of the object which a running program was loaded from. dir is
+// as for [Read]. Errors: [xdp.ErrNotSource] if no record knows it, [xdp.ErrObject] if the copy is
+// gone or damaged, and those of Read.
+func Object(dir string, p xdp.Loaded) ([]byte, error) {
+	where, err := here()
+	if err != nil {
+		return nil, err
+	}
+	h, err := Read(dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range h.Records {
+		if s := r.After.loaded()[p]; r.Boot == where.boot && s.SHA256 != "" {
+			return directory(cmp.Or(dir, DefaultDir)).store().get(s.SHA256)
+		}
+	}
+	return nil, &xdp.Error{Kind: xdp.ErrNotSource, Msg: fmt.Sprintf("the history doesn't say what %v was loaded from", p)}
+}

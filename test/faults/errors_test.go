@@ -41,6 +41,18 @@ func chain(t *testing.T, v *harness.Veth, args ...string) {
 	t.Cleanup(func() { harness.MustRun(t, ours(), "unload", "-a", v.Name) })
 }
 
+// withoutCopy loads an object of which no copy is kept.
+func withoutCopy(t *testing.T, v *harness.Veth) (file string) {
+	t.Helper()
+	file = harness.EditSection(t, pass, "license", func(text []byte) { copy(text, "GPL\x00") }) // nobody else loads that
+	harness.MustRun(t, ours(), load(v, file)...)
+	data, err := os.ReadFile(file)
+	must(t, err)
+	sum := sha256.Sum256(data)
+	must(t, os.Remove("/var/lib/xdpmux/objects/"+hex.EncodeToString(sum[:])))
+	return file
+}
+
 // lone has a program run without a dispatcher, and loads with these arguments.
 func lone(object, name string, mode harness.Mode, args ...string) func(*testing.T, *harness.Veth) []string {
 	return func(t *testing.T, v *harness.Veth) []string {
@@ -70,7 +82,17 @@ var (
 
 var faults = map[string]fault{
 	"history-rights": {prepare: func(*testing.T, *harness.Veth) []string { return []string{"history"} }, wrap: nobody, remedy: "run as root"},
-	"undo-nothing":   {prepare: func(_ *testing.T, v *harness.Veth) []string { return []string{"undo", v.Name} }},
+	"bundle-there": {prepare: func(t *testing.T, v *harness.Veth) []string {
+		chain(t, v, pass)
+		return []string{"export", "--bundle", t.TempDir(), v.Name}
+	}, remedy: "isn't there yet"},
+	"bundle-changed": {prepare: func(t *testing.T, v *harness.Veth) []string {
+		file := withoutCopy(t, v)
+		t.Cleanup(func() { harness.MustRun(t, ours(), "unload", "-a", v.Name) })
+		copyFile(t, harness.EditSection(t, pass, "xdp", func(code []byte) { code[4] = 1 }), file) // another verdict
+		return []string{"export", "--bundle", filepath.Join(t.TempDir(), "bundle"), v.Name}
+	}, remedy: "put the file back"},
+	"undo-nothing": {prepare: func(_ *testing.T, v *harness.Veth) []string { return []string{"undo", v.Name} }},
 	"undo-beyond": {prepare: func(t *testing.T, v *harness.Veth) []string {
 		chain(t, v, pass)
 		return []string{"undo", v.Name, "--to", "4000000"}
@@ -81,14 +103,8 @@ var faults = map[string]fault{
 		return []string{"undo", v.Name}
 	}, remedy: "load it with the tool"},
 	"undo-copy": {prepare: func(t *testing.T, v *harness.Veth) []string {
-		// An object that no other test loads has a copy of its own.
-		file := harness.EditSection(t, pass, "license", func(text []byte) { copy(text, "GPL\x00") })
-		harness.MustRun(t, ours(), load(v, file)...)
+		withoutCopy(t, v)
 		harness.MustRun(t, ours(), "unload", "-a", v.Name)
-		data, err := os.ReadFile(file)
-		must(t, err)
-		sum := sha256.Sum256(data)
-		must(t, os.Remove("/var/lib/xdpmux/objects/"+hex.EncodeToString(sum[:])))
 		return []string{"undo", v.Name}
 	}, remedy: "it was loaded from "},
 	"rehearse-unknown": {prepare: func(t *testing.T, v *harness.Veth) []string {

@@ -72,6 +72,7 @@ var Examples = map[string][]Example{
 	},
 	"export": {
 		{"xdpmux export eth0 >state.yaml", "write down what apply has put there"},
+		{"xdpmux export --bundle firewall eth0", "with the object files, for another machine"},
 	},
 	"history": {
 		{"xdpmux history eth0", "who changed what on eth0, the newest first"},
