@@ -14,13 +14,13 @@ import (
 type change struct {
 	Record
 	planned         *Chain
-	sources         map[uint32]Source // of the programs that come, by their ids
+	sources         map[uint32]Source // of the programs that come, by their ids; those of the Recorder
 	made, takenBack bool
 }
 
 func (r *Recorder) newChange(iface xdp.Interface) *change {
 	where, _ := r.locate() // without it, nothing is written
-	return &change{sources: map[uint32]Source{}, Record: Record{Time: time.Now(), Outcome: UnderWay, Interface: iface,
+	return &change{sources: r.sources, Record: Record{Time: time.Now(), Outcome: UnderWay, Interface: iface,
 		Boot: where.boot, Netns: where.netns, NetnsCookie: where.cookie,
 		User: who(), Process: process(os.Getpid()), Command: shortCommand(r.opts.Command)}}
 }
@@ -72,11 +72,13 @@ func (c *change) plan(last *Record, before, after *dispatcher.Chain) {
 
 // source is what a program of the change was loaded from.
 func (c *change) source(p xdp.Loaded) Source {
-	all := c.planned.loaded()
-	if s, known := all[p]; known {
-		return s
+	planned := c.planned.loaded()
+	for _, s := range []Source{planned[p], c.Before.loaded()[p]} {
+		if s != (Source{}) {
+			return s
+		}
 	}
-	return all[xdp.Loaded{Name: p.Name}] // an offloaded program gets its id and tag with the change
+	return planned[xdp.Loaded{Name: p.Name}] // an offloaded program gets its id and tag with the change
 }
 
 // settle finds out how the change has ended, of which err tells; nil: all is well. After an

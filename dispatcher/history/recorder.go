@@ -33,7 +33,8 @@ type Recorder struct {
 	begun map[int]*change // by the index of the interface
 	index index
 
-	unkept error // why what was loaded isn't kept; nil: it is
+	sources map[uint32]Source // of the programs that have come, by their ids
+	unkept  error             // why what was loaded isn't kept; nil: it is
 }
 
 // NewRecorder is a Recorder for the changes of one call, such as of one command.
@@ -42,7 +43,8 @@ func NewRecorder(opts Options) *Recorder {
 		opts.Command = os.Args
 	}
 	dir := directory(cmp.Or(opts.Dir, DefaultDir))
-	return &Recorder{dir: dir, opts: opts, locate: sync.OnceValues(here), begun: map[int]*change{}, index: index{dir: dir}}
+	return &Recorder{dir: dir, opts: opts, locate: sync.OnceValues(here), begun: map[int]*change{},
+		index: index{dir: dir}, sources: map[uint32]Source{}}
 }
 
 // Context is a context for the changes that are to be recorded. After them, call End.
@@ -57,7 +59,7 @@ func (r *Recorder) Context(ctx context.Context) context.Context {
 				r.begun[before.Interface.Index] = c
 			}
 			// Where it can't be recorded now, End tries again, and tells of it.
-			r.keep(c, sources)
+			r.keep(sources)
 			_ = r.begin(ctx, c, before, after)
 		},
 		Changed: func(after *dispatcher.Chain) {
@@ -78,13 +80,13 @@ func (r *Recorder) Context(ctx context.Context) context.Context {
 }
 
 // keep keeps what the programs that come are loaded from.
-func (r *Recorder) keep(c *change, comes map[uint32]xdp.Program) {
+func (r *Recorder) keep(comes map[uint32]xdp.Program) {
 	for id, p := range comes {
-		if _, done := c.sources[id]; done {
+		if _, done := r.sources[id]; done {
 			continue
 		}
 		var err error
-		if c.sources[id], err = r.dir.store().keep(p, r.dir.referring()); err != nil && r.unkept == nil {
+		if r.sources[id], err = r.dir.store().keep(p, r.dir.referring()); err != nil && r.unkept == nil {
 			r.unkept = err
 		}
 	}
