@@ -67,6 +67,11 @@ func attachAlone(ctx context.Context, ifname string, program xdp.Program, opts A
 		if err := tellAlone(o, p, opts.BeforeSwap); err != nil {
 			return err
 		}
+		root, err := pinCallArraysAlone(ctx, o)
+		if err != nil {
+			return err
+		}
+		defer root.Close()
 		changing(&p.Loaded)
 		if _, err := l.Again(); err != nil {
 			return err
@@ -78,11 +83,11 @@ func attachAlone(ctx context.Context, ifname string, program xdp.Program, opts A
 	})
 	if err != nil {
 		o.Pins.Undo()
-		return nil, explainAlone(l, o, mode, err, said)
+		return nil, errors.Join(explainAlone(l, o, mode, err, said), unpinCallArraysAlone(o))
 	}
 	p, err := loaded.ByFD(o.Bpf.FD())
 	if err != nil {
-		err = errors.Join(err, takeOff(l, o.Bpf, mode))
+		err = errors.Join(err, takeOff(l, o.Bpf, mode), unpinCallArraysAlone(o))
 		o.Pins.Undo()
 		return nil, err
 	}
@@ -105,6 +110,9 @@ func tellAlone(o *object.Program, p loaded.Program, beforeSwap func([]Coming) er
 // offload attaches a program to the interface's device. It stands for
 // xdp_program__attach_multi in hw mode.
 func offload(ctx context.Context, l device.Device, o *object.Program) error {
+	if len(o.Obj.TailCalls) > 0 {
+		return &xdp.Error{Kind: xdp.ErrInvalid, Msg: fmt.Sprintf("program %q of %s calls other programs, and a device takes only one", o.Bpf.Name(), o.Called), Remedy: "use native or skb mode"}
+	}
 	if err := o.CheckMaps(); err != nil {
 		return err
 	}
@@ -185,6 +193,9 @@ func detachAlone(ctx context.Context, l device.Device, id uint32) error {
 	switch {
 	case err == nil:
 		trace.Changed(&after)
+		if err := unpinCallArrays([]uint32{id}); err != nil {
+			return pinsLeft(l, protocol.PinRootDir(), err)
+		}
 		return nil
 	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EACCES):
 		return privilege.Explain(err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -39,7 +40,8 @@ type Kept struct {
 
 // Clean removes the pins of dispatchers that are on no interface any more. They stay behind
 // when an interface disappears or a tool is killed. It also removes what libxdp's check of
-// the kernel has pinned, if that was killed. It stands for libxdp_clean_references, which
+// the kernel has pinned, if that was killed, and, unless one interface is given, the program
+// arrays of programs that are in no chain any more. It stands for libxdp_clean_references, which
 // looks only into its own network namespace: it takes the pins of a chain in another one for
 // left behind.
 //
@@ -51,11 +53,9 @@ type Kept struct {
 // Errors: [xdp.ErrNoInterface], [xdp.ErrNoDispatcher] where no bpffs is mounted,
 // [xdp.ErrPermission], [xdp.ErrSystem].
 func Clean(ctx context.Context, opts CleanOptions) (*Cleaned, error) {
-	// The caller's namespace is that of the thread which runs this. The search goes on on
-	// another thread.
-	own, err := unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	own, err := device.OpenOwnNetns()
 	if err != nil {
-		return nil, notCleaned(&device.NetnsError{What: "/proc/thread-self/ns/net", Err: err})
+		return nil, notCleaned(err)
 	}
 	defer unix.Close(own)
 	c := cleaning{own: own}
@@ -113,7 +113,12 @@ func (c cleaning) findUnused(ctx context.Context) (*Cleaned, error) {
 	}
 	slices.Sort(names)
 	ids := map[string]uint32{} // of the dispatchers whose directories these are
+	callers := []uint32{}      // the programs whose arrays are pinned
 	for _, name := range names {
+		if id, ok := callerOf(name); ok && c.index == 0 {
+			callers = append(callers, id)
+			continue
+		}
 		var ifindex int
 		var id uint32
 		if n, _ := fmt.Sscanf(name, "dispatch-%d-%d", &ifindex, &id); n < 2 || c.index != 0 && ifindex != c.index {
@@ -131,7 +136,11 @@ func (c cleaning) findUnused(ctx context.Context) (*Cleaned, error) {
 	if len(ids) > 0 {
 		holders = loaded.ProgramHolders()
 	}
-	used, err := c.inUse(ctx, ids)
+	used, err := c.inUse(ctx, slices.Collect(maps.Values(ids)))
+	if err != nil {
+		return nil, err
+	}
+	gone, err := c.withoutChain(ctx, callers, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -144,10 +153,11 @@ func (c cleaning) findUnused(ctx context.Context) (*Cleaned, error) {
 			done.Kept = append(done.Kept, Kept{Dir: path, Process: holder})
 			continue
 		}
+		caller, calls := callerOf(name)
 		switch {
 		// libxdp's check of the kernel pins this and unpins it again while it holds the lock.
 		// We hold the lock now, so the check was killed.
-		case c.index == 0 && strings.HasPrefix(name, testLink), ok && !serves:
+		case c.index == 0 && strings.HasPrefix(name, testLink), ok && !serves, calls && slices.Contains(gone, caller):
 			done.Removed = append(done.Removed, path)
 		case ok && kept.Netns != "":
 			kept.Dir = path
@@ -167,13 +177,13 @@ func (c cleaning) remove(path string) error {
 	return c.root.Remove(name)
 }
 
-// inUse finds those of the dispatchers that are on an interface, in any network namespace and
+// inUse finds those of the programs that are on an interface, in any network namespace and
 // with any index: an interface that moves keeps its programs. Kept.Netns is empty for the
 // caller's namespace.
-func (c cleaning) inUse(ctx context.Context, dispatchers map[string]uint32) (map[uint32]Kept, error) {
+func (c cleaning) inUse(ctx context.Context, programs []uint32) (map[uint32]Kept, error) {
 	used := map[uint32]Kept{}
 	allUsed := func() bool {
-		for _, id := range dispatchers {
+		for _, id := range programs {
 			if _, ok := used[id]; !ok {
 				return false
 			}

@@ -45,8 +45,8 @@ func (c *commit) revertAll(ctx context.Context, swaps []*swap, err error) error 
 		loaded.WaitForPackets()
 	}
 	for _, s := range back {
-		if failed := unpin(s.iface.Index, s.next.ID); failed != nil {
-			err = errors.Join(err, s.pinsLeft(s.next.ID, failed))
+		if failed := unpin(s.iface.Index, s.next.ID, s.coming()); failed != nil {
+			err = errors.Join(err, pinsLeft(s.iface, protocol.PinDir(s.iface.Index, s.next.ID), failed))
 		}
 	}
 	return err

@@ -141,12 +141,16 @@ func (s *swap) pinAndAttach(ctx context.Context) error {
 	if err := s.pin(root, name); err != nil {
 		return errors.Join(protocol.ExplainPins(fmt.Errorf("pin the chain below %s: %w", protocol.PinDir(s.iface.Index, s.next.ID), err)), root.Remove(name))
 	}
+	if err := s.pinCallArrays(root); err != nil {
+		err = protocol.ExplainPins(fmt.Errorf("pin the program arrays of the chain: %w", err))
+		return errors.Join(err, root.Remove(name), dropCallArrays(root, s.coming(), []uint32{s.next.ID}))
+	}
 	err = s.outcome(s.next.ID, attachXDP(s.iface.Index, s.next.main, s.old.main, s.mode))
 	if err == nil && s.old.main == nil { // a swap names the program that it replaces
 		err = takenForAnother(s.iface, s.next.main, s.mode)
 	}
 	if err != nil && !errors.Is(err, errUnclear) {
-		return errors.Join(err, root.Remove(name))
+		return errors.Join(err, root.Remove(name), dropCallArrays(root, s.coming(), []uint32{s.next.ID}))
 	}
 	return err
 }
@@ -225,6 +229,38 @@ func (s *swap) pin(root *protocol.PinRoot, name string) error {
 	return nil
 }
 
+// pinCallArrays pins the program arrays of the programs that come.
+func (s *swap) pinCallArrays(root *protocol.PinRoot) error {
+	for _, m := range s.slots {
+		if m.comes == nil {
+			continue
+		}
+		if err := pinCallArrays(root, m.comes, m.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// coming are the ids of the programs that come, leaving those of the programs that go.
+func (s *swap) coming() (ids []uint32) {
+	for _, m := range s.slots {
+		if m.comes != nil {
+			ids = append(ids, m.ID)
+		}
+	}
+	return ids
+}
+
+func (s *swap) leaving() (ids []uint32) {
+	for _, m := range s.old.slots() {
+		if !slices.ContainsFunc(s.slots, func(stays slot) bool { return stays.ID == m.ID }) {
+			ids = append(ids, m.ID)
+		}
+	}
+	return ids
+}
+
 // finish removes the pins of the old chains, which no packet enters any more, and lets go of
 // all that isn't pinned. It tells warn, if there is one, what stays loaded all the same.
 func finish(warn func(error), swaps ...*swap) {
@@ -234,16 +270,20 @@ func finish(warn func(error), swaps ...*swap) {
 		loaded.WaitForPackets()
 	}
 	for _, s := range swaps {
+		leaving := s.leaving()
 		if s.old.Dispatcher == nil {
+			if err := unpinCallArrays(leaving); err != nil && warn != nil {
+				warn(pinsLeft(s.iface, protocol.PinRootDir(), err))
+			}
 			continue
 		}
-		err := unpin(s.iface.Index, s.old.ID)
+		err := unpin(s.iface.Index, s.old.ID, leaving)
 		s.close()
 		if warn == nil {
 			continue
 		}
 		if err != nil {
-			warn(s.pinsLeft(s.old.ID, err))
+			warn(pinsLeft(s.iface, protocol.PinDir(s.iface.Index, s.old.ID), err))
 		}
 		if left := s.old.stillHeld(s.iface.Name); left != nil {
 			warn(left)
@@ -251,13 +291,15 @@ func finish(warn func(error), swaps ...*swap) {
 	}
 }
 
-func (s *swap) pinsLeft(id uint32, err error) error {
+func pinsLeft(l device.Device, dir string, err error) error {
 	return (&xdp.Error{Kind: xdp.ErrSystem, Err: err,
-		Msg: fmt.Sprintf("the pins of the chain that was on %s are left in %s: %v", s.iface.Name, protocol.PinDir(s.iface.Index, id), err)}).
+		Msg: fmt.Sprintf("the pins of the chain that was on %s are left in %s: %v", l.Name, dir, err)}).
 		Advise("%v removes them once that is possible", xdp.Hint{To: xdp.HintClean})
 }
 
-func unpin(ifindex int, id uint32) error {
+// unpin removes the pins of a dispatcher that is on no interface any more, and those of the
+// program arrays of these programs unless they are in another chain.
+func unpin(ifindex int, id uint32, programs []uint32) error {
 	root, err := protocol.LockPins(context.Background()) // the swap is made: there is no way back
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -266,7 +308,7 @@ func unpin(ifindex int, id uint32) error {
 		return err
 	}
 	defer root.Close()
-	return root.Remove(protocol.PinName(ifindex, id))
+	return errors.Join(root.Remove(protocol.PinName(ifindex, id)), dropCallArrays(root, programs, []uint32{id}))
 }
 
 // chain is what the interface has after the swap.

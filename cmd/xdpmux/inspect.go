@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/urfave/cli/v2"
@@ -53,10 +54,17 @@ func inspectFiles(c *cli.Context, out *output.Printer) error {
 	return errors.Join(errs...)
 }
 
-// noteNames notes which programs are loaded only where they are named.
+// noteNames notes which programs are loaded only where they are named, and which others call.
 func noteNames(o *inspect.Object) {
 	for i, p := range o.Programs {
-		if p.Chain && !p.First {
+		switch {
+		case p.Chain && !p.First && len(p.CalledBy) > 0:
+			var slots []string
+			for _, s := range p.CalledBy {
+				slots = append(slots, fmt.Sprintf("%s[%d]", s.Map, s.Slot))
+			}
+			o.Programs[i].Note = "called by " + strings.Join(slots, ", ")
+		case p.Chain && !p.First:
 			o.Programs[i].Note = "with -n " + p.Name
 		}
 	}

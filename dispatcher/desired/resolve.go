@@ -1,6 +1,7 @@
 package desired
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -182,15 +183,23 @@ func (o *objects) remember(file string, data []byte) (*inspect.Object, error) {
 	return object, err
 }
 
-// choose finds the program of the object that p names, by default the first XDP program.
+// choose finds the program of the object that p names, by default the first XDP program. One that
+// others call comes last, unless p gives its name.
 func choose(object *inspect.Object, p Program) (*inspect.ObjectProgram, error) {
 	var there []string
+	var called *inspect.ObjectProgram
 	for i := range object.Programs {
 		o := &object.Programs[i]
 		if o.Section == p.Section || o.Name == p.Program || p.Section == "" && p.Program == "" && o.XDP() {
-			return o, nil
+			if p.Program != "" || len(o.CalledBy) == 0 {
+				return o, nil
+			}
+			called = cmp.Or(called, o)
 		}
 		there = append(there, fmt.Sprintf("%s (section %s)", o.Name, o.Section))
+	}
+	if called != nil {
+		return called, nil
 	}
 	err := invalid(p.where, "%s holds no XDP program", p.Object)
 	switch {

@@ -29,6 +29,9 @@ type ObjectProgram struct {
 	Actions      xdp.Actions `json:"actions"`      // chain call actions; the loader may be told others
 	Frags        bool        `json:"frags"`        // takes packets of several buffers
 
+	// CalledBy are the slots of program arrays by which other programs of the file call it.
+	CalledBy []Slot `json:"called_by,omitempty"`
+
 	// First is the program that is loaded from the file unless another is named.
 	First bool `json:"-"`
 
@@ -36,6 +39,12 @@ type ObjectProgram struct {
 	// Only a kernel knows what the verifier says. Note is why the program would not load.
 	Chain bool   `json:"chain"`
 	Note  string `json:"note,omitempty"`
+}
+
+// Slot is an entry of a program array (BPF_MAP_TYPE_PROG_ARRAY).
+type Slot struct {
+	Map  string `json:"map"`
+	Slot uint32 `json:"slot"`
 }
 
 // XDP says whether the program could be loaded as an XDP program. It is in a section for such
@@ -75,25 +84,27 @@ func Read(file string, data []byte) (*Object, error) {
 	defer obj.Close()
 	btf := obj.BTF()
 	o := &Object{File: file, License: obj.File.License(), BTF: obj.HadBTF, Programs: []ObjectProgram{}, Maps: []ObjectMap{}}
-	sizes := ""
+	fault := "" // of the maps, which no program can be loaded without
 	for _, m := range obj.Maps() {
-		if fault := object.SizeFault(m); fault != "" && sizes == "" {
-			sizes = fmt.Sprintf("map %q %s", m.Name(), fault)
+		if size := object.SizeFault(m); size != "" && fault == "" {
+			fault = fmt.Sprintf("map %q %s", m.Name(), size)
 		}
 	}
+	if err := obj.CheckTailCalls(file); err != nil && fault == "" {
+		fault = err.Error()
+	}
 	all := obj.Programs()
-	first, _ := object.Pick(xdp.Program{File: file}, all)
+	first, err := obj.Pick(xdp.Program{File: file}, all)
+	if len(all) == 0 {
+		return nil, err
+	}
 	for _, p := range all {
 		r := programOf(file, obj, p)
-		if r.Chain && sizes != "" {
-			r.Chain, r.Note = false, sizes
+		if r.Chain && fault != "" {
+			r.Chain, r.Note = false, fault
 		}
 		r.First = p == first
 		o.Programs = append(o.Programs, r)
-	}
-	if len(o.Programs) == 0 {
-		_, err := object.Pick(xdp.Program{File: file}, nil)
-		return nil, err
 	}
 	for _, m := range obj.Maps() {
 		o.Maps = append(o.Maps, inspectMap(m, btf))
@@ -104,6 +115,9 @@ func Read(file string, data []byte) (*Object, error) {
 // programOf is what an object file says of a program.
 func programOf(file string, obj *object.File, p *libbpf.Program) (r ObjectProgram) {
 	r = ObjectProgram{Section: p.Section(), Name: p.Name(), Type: p.Type().String(), Instructions: p.Insns()}
+	for _, s := range obj.SlotsOf(r.Name) {
+		r.CalledBy = append(r.CalledBy, Slot{s.Map, s.Slot})
+	}
 	if !r.XDP() {
 		r.Note = fmt.Sprintf("not an XDP program but %s", r.Type)
 		return r

@@ -49,11 +49,12 @@ var calls = []struct {
 	// bpf_get_smp_processor_id, bpf_get_numa_node_id, bpf_map_lookup_percpu_elem
 	{helpers: []int32{8, 42, 195}, kernel: []string{"bpf_get_smp_processor_id"},
 		why: "it asks for the CPU, and all packets run on one"},
-	// bpf_tail_call
-	{helpers: []int32{12}, why: "it calls other programs (tail calls), and in the copy none is there to be called"},
+	{helpers: []int32{tailCall}, why: "it calls other programs (tail calls), and in the copy none is there to be called"},
 	{kernel: []string{"bpf_ct_", "bpf_xdp_ct_", "bpf_skb_ct_", "bpf_xdp_flow_lookup"},
 		why: "it asks for the kernel's connections or flows, and meets those that are there now"},
 }
+
+const tailCall = 12 // bpf_tail_call
 
 // changing are functions that change what the kernel itself keeps. Of that there is no copy.
 var changing = []string{"bpf_ct_insert_entry", "bpf_ct_change_timeout", "bpf_ct_change_status"}
@@ -71,6 +72,13 @@ type limits struct {
 // the program changes what the kernel itself keeps.
 func limitsOfCalls(o *object.Program) (whys []string, err error) {
 	helpers, kernel := o.Obj.File.Calls(o.Bpf.Name())
+	for _, called := range o.Obj.TailCalls {
+		more, functions := o.Obj.File.Calls(called.Program)
+		helpers, kernel = append(helpers, more...), append(kernel, functions...)
+	}
+	if len(o.Obj.TailCalls) > 0 { // an array that stays empty is named as such
+		helpers = slices.DeleteFunc(helpers, func(h int32) bool { return h == tailCall })
+	}
 	for _, name := range kernel {
 		if slices.Contains(changing, name) {
 			return nil, &xdp.Error{Kind: xdp.ErrInvalid,

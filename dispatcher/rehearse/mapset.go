@@ -80,12 +80,16 @@ func (s *mapSet) program(ctx context.Context, from source) (p xdp.Program, l lim
 	if err := o.LoadMaps(uses, fills); err != nil {
 		return p, l, err
 	}
-	p = xdp.Program{File: from.File, Data: o.Spec.Data, Name: o.Bpf.Name(), UseMaps: map[string]uint32{},
+	p = xdp.Program{File: from.File, Data: o.Spec.Data, Name: o.Bpf.Name(), UseMaps: map[string]uint32{}, MapSizes: map[string]uint32{},
 		Priority: from.Priority, Actions: from.Actions, Frags: from.Frags}
 	for i, m := range declared {
 		info, err := libbpf.MapInfoByFD(m.FD())
 		if err != nil {
 			return p, l, err
+		}
+		if o.Obj.Fills(names[i]) { // the load makes the array, for programs that it loads too
+			p.MapSizes[names[i]] = uint32(info.MaxEntries)
+			continue
 		}
 		p.UseMaps[names[i]] = info.ID
 		if pins[i] != "" && originals[i] == 0 {
@@ -106,7 +110,26 @@ func (s *mapSet) program(ctx context.Context, from source) (p xdp.Program, l lim
 			l.maps[info.ID] = append(l.maps[info.ID], fmt.Sprintf("its map %s has values for each CPU, and only those of one CPU take part", names[i]))
 		}
 	}
+	if len(o.Obj.TailCalls) > 0 && from.runs {
+		difference, err := callsDifference(unpinned, from.maps)
+		if err != nil {
+			return p, l, err
+		}
+		if difference != "" {
+			l.calls = append(l.calls, difference+", and the copy calls those of the object")
+		}
+	}
 	return p, l, nil
+}
+
+// callsDifference says in which programs a running one calls differs from what its object says.
+func callsDifference(p xdp.Program, runs uint32) (string, error) {
+	s, err := object.NewSpecimen(p)
+	if err != nil {
+		return "", err
+	}
+	defer s.Close()
+	return s.CallsDifference(runs)
 }
 
 // originals are the ids of the running maps of which a program gets copies, for each map of

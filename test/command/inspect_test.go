@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -114,6 +115,29 @@ func check(t *testing.T, v *harness.Veth, p inspect.ObjectProgram) {
 func TestInspectNeedsNothing(t *testing.T) {
 	if got := asNobody(t, "--json", object); !strings.Contains(got, `"name": "first"`) {
 		t.Error(got)
+	}
+}
+
+// TestInspectTailCalls has inspect say who is called by which slot, and load the one that none
+// calls.
+func TestInspectTailCalls(t *testing.T) {
+	text := asNobody(t, harness.Fixture("tailcall"))
+	for program, want := range map[string]string{
+		"t_pass": "yes, called by calls[0]", "t_drop": "yes, called by calls[1]", "t_again": "yes, called by calls[4]",
+		"t_entry": "yes", "t_entry_frags": "yes, with -n t_entry_frags",
+	} {
+		if !regexp.MustCompile(`(?m)^xdp\S* +` + program + ` .* ` + regexp.QuoteMeta(want) + `$`).MatchString(text) {
+			t.Errorf("%s: no %q in:\n%s", program, want, text)
+		}
+	}
+	var objects []inspect.Object
+	if err := json.Unmarshal([]byte(asNobody(t, "--json", harness.Fixture("tailcall"))), &objects); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range objects[0].Programs {
+		if p.Name == "t_again" && !slices.Equal(p.CalledBy, []inspect.Slot{{Map: "calls", Slot: 4}}) {
+			t.Errorf("%+v", p)
+		}
 	}
 }
 

@@ -141,6 +141,10 @@ var faults = map[string]fault{
 	"adopt-mode":   {prepare: lone("xdp_drop", "xdp_drop", harness.SKB, "--adopt", sample("xdp_drop")), remedy: "-m skb"},
 	"adopt-tail-calls": {prepare: lone("fixtures/adopt_calls", "calls_next", harness.Native, "--adopt", object("adopt_calls")),
 		remedy: "with new maps"},
+	"tail-call-refused": {prepare: plain(object("tailcall_refused"))},
+	"tail-call-kind":    {prepare: plain(object("tailcall_kind")), remedy: "XDP programs only"},
+	"tail-call-slots":   {prepare: plain("--map-size", "calls=4", object("tailcall")), remedy: "at least 5 entries"},
+	"tail-call-offload": {prepare: plain("-m", "hw", object("tailcall")), remedy: "use native or skb mode"},
 	"link-held": {prepare: func(t *testing.T, v *harness.Veth) []string {
 		link := linkTo(t, harness.Program(t, harness.Pass), v.Index)
 		must(t, pinLink(t, link.Int()))

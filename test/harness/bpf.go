@@ -37,9 +37,11 @@ type objectKind struct {
 	infoCommand int
 }
 
+const mapKind = "map"
+
 var objectKinds = []objectKind{
 	{"program", unix.BPF_PROG_GET_NEXT_ID, unix.BPF_PROG_GET_FD_BY_ID, 64, unix.BPF_OBJ_GET_INFO_BY_FD},
-	{"map", unix.BPF_MAP_GET_NEXT_ID, unix.BPF_MAP_GET_FD_BY_ID, 24, unix.BPF_OBJ_GET_INFO_BY_FD},
+	{mapKind, unix.BPF_MAP_GET_NEXT_ID, unix.BPF_MAP_GET_FD_BY_ID, 24, unix.BPF_OBJ_GET_INFO_BY_FD},
 	{"link", unix.BPF_LINK_GET_NEXT_ID, unix.BPF_LINK_GET_FD_BY_ID, 0, 0},
 }
 
@@ -52,11 +54,29 @@ func bpfObjects() ([]string, error) {
 			return nil, fmt.Errorf("list of BPF %ss: %w", kind.name, err)
 		}
 		for _, id := range ids {
-			// The name is for people; an object that goes meanwhile has none.
-			list = append(list, fmt.Sprintf("%s %d%s", kind.name, id, kind.nameOf(id)))
+			// The name is for people; an object that goes meanwhile has none. Maps are
+			// named when they are reported: the kernel loses a program array that
+			// somebody opens by its id just as it goes.
+			name := ""
+			if kind.name != mapKind {
+				name = kind.nameOf(id)
+			}
+			list = append(list, fmt.Sprintf("%s %d%s", kind.name, id, name))
 		}
 	}
 	return list, nil
+}
+
+// withMapNames adds their names to the maps in a report.
+func withMapNames(diff []string) (named []string) {
+	for _, line := range diff {
+		var id uint32
+		if n, _ := fmt.Sscanf(line, "new: "+mapKind+" %d", &id); n == 1 {
+			line += objectKinds[1].nameOf(id)
+		}
+		named = append(named, line)
+	}
+	return named
 }
 
 func (k objectKind) ids() ([]uint32, error) {

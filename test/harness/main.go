@@ -45,7 +45,7 @@ func Main(m *testing.M) {
 		fmt.Fprintln(os.Stderr, "kernel: state after the tests:", err)
 		os.Exit(1)
 	}
-	for _, leak := range leaks {
+	for _, leak := range withMapNames(leaks) {
 		fmt.Fprintln(os.Stderr, "kernel: the tests left behind:", leak)
 		status = 1
 	}

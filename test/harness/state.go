@@ -126,7 +126,7 @@ func (s State) Check(t testing.TB) {
 		t.Errorf("state: %v", err)
 	}
 	if diff != nil {
-		t.Errorf("leak:\n\t%s", strings.Join(diff, "\n\t"))
+		t.Errorf("leak:\n\t%s", strings.Join(withMapNames(diff), "\n\t"))
 	}
 }
 
@@ -189,9 +189,9 @@ func pins() ([]string, error) {
 			} else if err != nil {
 				return err
 			}
-			// Of libxdp's directories only those of a dispatcher belong to
-			// something that was loaded.
-			if !d.IsDir() || strings.HasPrefix(d.Name(), "dispatch-") {
+			// Of the directories only those of a dispatcher and of program arrays
+			// belong to something that was loaded.
+			if !d.IsDir() || strings.HasPrefix(d.Name(), "dispatch-") || strings.HasPrefix(d.Name(), "tailcalls-") {
 				list = append(list, "pin "+path)
 			}
 			return nil

@@ -20,6 +20,13 @@ import (
 
 func TestMain(m *testing.M) { harness.Main(m) }
 
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // attach loads programs as the command does, with a record of each.
 func attach(t testing.TB, ifname string, programs ...xdp.Program) []dispatcher.Component {
 	t.Helper()

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/maps"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 	"github.com/xdpmux/xdpmux/test/harness"
 )
@@ -125,6 +126,10 @@ func wrongPins(t *testing.T, v *harness.Veth, chain *dispatcher.Chain) string {
 		want = append(want, dir)
 		for i, p := range chain.Programs {
 			want = append(want, fmt.Sprintf("%s/prog%d-link", dir, i), fmt.Sprintf("%s/prog%d-prog", dir, i))
+			for _, id := range programArrays(t, p.ID) {
+				dir := fmt.Sprintf("%stailcalls-%d", root, p.ID)
+				want = append(want, dir, fmt.Sprintf("%s/%d", dir, id))
+			}
 			if p.ID == 0 {
 				return fmt.Sprintf("program %d of the chain is gone", i)
 			}
@@ -144,6 +149,21 @@ func wrongPins(t *testing.T, v *harness.Veth, chain *dispatcher.Chain) string {
 		return fmt.Sprintf("pins: %q\nwant: %q", have, want)
 	}
 	return ""
+}
+
+// programArrays are the ids of the maps of a program that hold programs to be called. The tests
+// that use it have a program with one at most.
+func programArrays(t *testing.T, progID uint32) (ids []uint32) {
+	t.Helper()
+	for _, id := range harness.MapIDs(t, progID) {
+		m, err := maps.OpenID(id)
+		must(t, err)
+		if m.Type == "prog_array" {
+			ids = append(ids, id)
+		}
+		m.Close()
+	}
+	return ids
 }
 
 // bothShow fails the test unless both tools show the same.

@@ -46,6 +46,16 @@ func AllIn(fd int) ([]Device, error) {
 	return All()
 }
 
+// OpenOwnNetns opens the network namespace of the caller, which is that of the thread that runs
+// this: a search goes on on another one. Errors: [*NetnsError].
+func OpenOwnNetns() (fd int, err error) {
+	const own = "/proc/thread-self/ns/net"
+	if fd, err = unix.Open(own, unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
+		return -1, &NetnsError{What: own, Err: err}
+	}
+	return fd, nil
+}
+
 // OnThread calls f on a thread of its own, and waits for it. The goroutine never unlocks the
 // thread, which therefore ends with it: no other goroutine gets a thread that is in another
 // namespace.

@@ -45,6 +45,11 @@ func (o *Program) GoOnFor(progFD int) error {
 	if o.Kept, err = o.mapsOfRunning(runs.Loaded, info.MapIDs); err != nil {
 		return err
 	}
+	for i, name := range o.names {
+		if o.Obj.Fills(name) { // the old one takes no programs that a component can call
+			o.Kept[i] = 0
+		}
+	}
 	o.uses = append([]uint32{}, info.MapIDs...)
 	return o.reuseMaps()
 }

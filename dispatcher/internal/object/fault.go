@@ -3,6 +3,7 @@ package object
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -11,18 +12,27 @@ import (
 )
 
 func ExplainVerifier(o *Program, log string, err error) error {
+	result := explainVerifier(o.Bpf.Name(), o.Called, log, err)
+	if strings.Contains(log, "changes packet data, while original does not") {
+		does := "moves the packet's head or tail"
+		if helpers, _ := o.Obj.File.Calls(o.Bpf.Name()); slices.Contains(helpers, tailCall) {
+			does = "makes tail calls, and what they call may move the packet's head or tail"
+		}
+		result.Msg = fmt.Sprintf("program %q of %s %s, and this kernel doesn't take that into the dispatcher of the host's libxdp", o.Bpf.Name(), o.Called, does)
+	}
+	return result
+}
+
+const tailCall = 12 // bpf_tail_call (enum bpf_func_id)
+
+// explainVerifier is the error of a program that the verifier refuses.
+func explainVerifier(program, called, log string, err error) *xdp.Error {
 	cause := &libbpf.Error{Op: "bpf_object__load", Errno: syscall.EINVAL, Log: log}
 	var e *libbpf.Error
 	if errors.As(err, &e) {
 		cause.Op, cause.Errno = e.Op, e.Errno
 	}
-	result := &xdp.Error{Kind: xdp.ErrVerifier, Err: cause,
-		Msg: fmt.Sprintf("the verifier refused program %q of %s", o.Bpf.Name(), o.Called)}
-	if strings.Contains(log, "changes packet data, while original does not") {
-		result.Msg = fmt.Sprintf("program %q of %s moves the packet's head or tail, and this kernel doesn't take that into the dispatcher of the host's libxdp",
-			o.Bpf.Name(), o.Called)
-	}
-	return result
+	return &xdp.Error{Kind: xdp.ErrVerifier, Err: cause, Msg: fmt.Sprintf("the verifier refused program %q of %s", program, called)}
 }
 
 // CantHost is the error of a program that the kernel refused in this dispatcher, with EINVAL.

@@ -34,14 +34,17 @@ func (o *Program) Load(dispatcherFD int, function string) error {
 			return explainObject(o.Called, err)
 		}
 	}
-	return o.load(o.explainLoad)
+	return o.load(o.explainLoad, 0)
 }
 
 // LoadAlone loads the program to run without a dispatcher.
-func (o *Program) LoadAlone() error { return o.load(func(err error) error { return err }) }
+func (o *Program) LoadAlone() error {
+	return o.load(func(err error) error { return err }, libbpf.AttachXDP)
+}
 
-// load loads the program, fills its maps and pins them.
-func (o *Program) load(explain func(error) error) error {
+// load loads the program and those that it calls, fills its maps and pins them. expected is the
+// attach type that it is loaded for.
+func (o *Program) load(explain func(error) error, expected libbpf.AttachType) error {
 	if err := o.CheckMaps(); err != nil {
 		return err
 	}
@@ -60,6 +63,9 @@ func (o *Program) load(explain func(error) error) error {
 		return err
 	}
 	if err := o.fill(); err != nil {
+		return err
+	}
+	if err := o.fillArrays(expected); err != nil {
 		return err
 	}
 	return pin()

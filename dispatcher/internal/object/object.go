@@ -16,6 +16,9 @@ import (
 // objectLimit is how large an object file may be, in bytes.
 const objectLimit = 64 << 20
 
+// unnamed is what errors call an object that a caller has in memory and gives no name.
+const unnamed = "the object in memory"
+
 // ReadFile stands for ReadFile of package inspect.
 func ReadFile(ctx context.Context, file string) ([]byte, error) {
 	data, err := input.ReadFile(ctx, file, objectLimit)
@@ -35,6 +38,10 @@ type File struct {
 	*libbpf.Object
 	File   *objectfile.File
 	HadBTF bool // in the file; what was opened has it, unless it has no function
+
+	// TailCalls are the slots of program arrays that the file fills. What was opened fills
+	// none: Program.Load does that.
+	TailCalls []objectfile.TailCall
 }
 
 // OpenFile opens an object file that has been read and looked through. Its maps of
@@ -49,26 +56,29 @@ func OpenFile(file string, data []byte, opts libbpf.OpenOptions) (*File, error) 
 	if opts.Name, _, _ = strings.Cut(filepath.Base(file), "."); file == unnamed {
 		opts.Name = "memory"
 	}
+	hadBTF, calls := parsed.BTF != nil, parsed.TailCalls()
+	if len(calls) > 0 {
+		data = parsed.WithoutTailCalls()
+		if parsed, err = objectfile.Parse(data); err != nil {
+			return nil, explainObject(file, err)
+		}
+	}
 	f, err := openParsed(file, data, parsed, opts)
 	if err != nil {
 		return nil, err
 	}
-	f.HadBTF = parsed.BTF != nil
-	programs := f.untypedPrograms()
-	if len(programs) == 0 && !parsed.Untyped() {
-		return f, nil
+	if programs := f.untypedPrograms(); len(programs) > 0 || parsed.Untyped() {
+		f.Close()
+		data = parsed.Typed(programs)
+		if parsed, err = objectfile.Parse(data); err != nil {
+			return nil, explainObject(file, err)
+		}
+		if f, err = openParsed(file, data, parsed, opts); err != nil {
+			return nil, err
+		}
 	}
-	f.Close()
-	data = parsed.Typed(programs)
-	if parsed, err = objectfile.Parse(data); err != nil {
-		return nil, explainObject(file, err)
-	}
-	typed, err := openParsed(file, data, parsed, opts)
-	if err != nil {
-		return nil, err
-	}
-	typed.HadBTF = f.HadBTF
-	return typed, nil
+	f.HadBTF, f.TailCalls = hadBTF, calls
+	return f, nil
 }
 
 func openParsed(file string, data []byte, parsed *objectfile.File, opts libbpf.OpenOptions) (*File, error) {

@@ -41,9 +41,6 @@ type Program struct {
 	KeptMaps, NewMaps []string // names, once loaded as a program of chains
 }
 
-// unnamed is what errors call an object that a caller has in memory and gives no name.
-const unnamed = "the object in memory"
-
 // Open opens the object, picks the program and sets it up as p says.
 func Open(ctx context.Context, p xdp.Program) (_ *Program, err error) {
 	if p.Section != "" && p.Name != "" {
@@ -77,7 +74,7 @@ func Open(ctx context.Context, p xdp.Program) (_ *Program, err error) {
 		o.pins = append(o.pins, m.PinPath() != "")
 	}
 	all := obj.Programs()
-	if o.Bpf, err = Pick(p, all); err != nil {
+	if o.Bpf, err = obj.Pick(p, all); err != nil {
 		return nil, err
 	}
 	o.Insns = o.Bpf.Insns()
@@ -93,6 +90,9 @@ func Open(ctx context.Context, p xdp.Program) (_ *Program, err error) {
 		return nil, err
 	}
 	if err := sizeMaps(p, obj); err != nil {
+		return nil, err
+	}
+	if err := obj.CheckTailCalls(p.File); err != nil {
 		return nil, err
 	}
 	if err := setVariables(p.File, p.Variables, obj); err != nil {
@@ -183,27 +183,12 @@ func (o *Program) XdpProgram() (*libxdp.Program, error) {
 	return prog, errors.Join(errs...)
 }
 
-// WantsFrags says whether a program that isn't loaded yet takes packets of several
-// buffers.
-func WantsFrags(p *libbpf.Program) bool {
-	return p.Flags()&libbpf.FlagXDPHasFrags != 0 || fragsSection(p.Section())
-}
-
-// fragsSection says whether a section's name asks for frags. libbpf acts on the
-// name only when it loads the program as type xdp, which in a chain it isn't.
-func fragsSection(section string) bool {
-	return section == "xdp.frags" || strings.HasPrefix(section, "xdp.frags/")
-}
-
-// CanBeXDP says whether a program is XDP, or in a section whose name says nothing
-// to libbpf, such as xdp_drop.
-func CanBeXDP(p *libbpf.Program) bool {
-	return p.Type() == libbpf.ProgTypeXDP || p.Type() == libbpf.ProgTypeUnspec
-}
-
-// Pick finds the program of an object that p names, or the first that can be XDP.
-func Pick(p xdp.Program, all []*libbpf.Program) (*libbpf.Program, error) {
+// Pick finds the program of an object that p names, or the first that can be XDP. all are the
+// object's. Unless p gives its name, a program that others call comes after those that only a
+// packet starts.
+func (o *File) Pick(p xdp.Program, all []*libbpf.Program) (*libbpf.Program, error) {
 	var sections, names []string
+	var called *libbpf.Program
 	for _, prog := range all {
 		sections = append(sections, prog.Section())
 		names = append(names, prog.Name())
@@ -213,8 +198,16 @@ func Pick(p xdp.Program, all []*libbpf.Program) (*libbpf.Program, error) {
 			if !CanBeXDP(prog) {
 				return nil, notXDP(p, prog, all)
 			}
-			return prog, nil
+			if p.Name != "" || len(o.SlotsOf(prog.Name())) == 0 {
+				return prog, nil
+			}
+			if called == nil {
+				called = prog
+			}
 		}
+	}
+	if called != nil {
+		return called, nil
 	}
 	e := &xdp.Error{Kind: xdp.ErrObject}
 	switch {

@@ -60,7 +60,7 @@ func NewSpecimen(p xdp.Program) (_ *Specimen, err error) {
 		return nil, err
 	}
 	s.Tag = info.Tag.String()
-	return s, nil
+	return s, s.o.fillArrays(libbpf.AttachXDP)
 }
 
 // Close lets go of the program. It is idempotent.
@@ -73,7 +73,8 @@ func (s *Specimen) Close() error {
 }
 
 // Difference says in what a program that runs differs from this one; empty: in nothing. It
-// compares the tags, the layouts of the maps, the constants, and where the maps are pinned.
+// compares the tags, the layouts of the maps, the constants, where the maps are pinned, and the
+// programs that are called by arrays which the object fills.
 // Of what the maps hold it compares the entries that this program starts with. A program that
 // is gone differs.
 func (s *Specimen) Difference(progID uint32) (string, error) {
@@ -113,7 +114,7 @@ func (s *Specimen) Difference(progID uint32) (string, error) {
 			return difference, err
 		}
 	}
-	return "", nil
+	return s.CallsDifference(progID)
 }
 
 // counterpart is the map that a program with those maps uses where one with the same tag uses its
