@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -29,7 +30,7 @@ const (
 // chains measures what takes a kernel that runs chains.
 func chains(ctx context.Context, w io.Writer) error {
 	fmt.Fprintf(w, "\n%s", machine())
-	for _, part := range []func(context.Context, io.Writer) error{oneInterface, manyInterfaces, packets, observing} {
+	for _, part := range []func(context.Context, io.Writer) error{oneInterface, manyInterfaces, packets, observing, sockets} {
 		if err := part(ctx, w); err != nil {
 			return err
 		}
@@ -97,7 +98,7 @@ func words(args ...string) func() ([]string, error) {
 	return func() ([]string, error) { return args, nil }
 }
 
-func median(all []time.Duration) time.Duration {
+func median[T cmp.Ordered](all []T) T {
 	slices.Sort(all)
 	return all[len(all)/2]
 }

@@ -38,6 +38,8 @@ func main() {
 		err = inNetns(func() error { return chains(ctx, os.Stdout) })
 	case len(os.Args) == 2 && os.Args[1] == "observing":
 		err = inNetns(func() error { return observing(ctx, os.Stdout) })
+	case len(os.Args) == 2 && os.Args[1] == "sockets":
+		err = inNetns(func() error { return sockets(ctx, os.Stdout) })
 	case len(os.Args) == 2:
 		err = document(ctx, os.Args[1])
 	default:

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// sockets has the example and the native tool receive the same flood on AF_XDP sockets.
+func sockets(ctx context.Context, w io.Writer) error {
+	progress("sockets")
+	bench := "xdp-bench"
+	if _, err := exec.LookPath(bench + "-sid"); err == nil { // in the VM; older ones have no AF_XDP
+		bench += "-sid"
+	}
+	if help, _ := exec.CommandContext(ctx, bench, "help").CombinedOutput(); !strings.Contains(string(help), "xsk-drop") {
+		fmt.Fprint(w, "\nNothing here tells of AF_XDP sockets, because this xdp-bench has none.\n")
+		return nil
+	}
+	if err := addPair(ctx, "sock"); err != nil {
+		return err
+	}
+	for _, name := range []string{"sock", "sockp"} {
+		if err := do(ctx, "ip", "link", "set", name, "up"); err != nil {
+			return err
+		}
+	}
+	stop, err := flood("sockp")
+	if err != nil {
+		return err
+	}
+	defer stop()
+	receivers := []struct {
+		rate    string
+		command []string
+		rates   []float64
+	}{
+		{rate: `([0-9,]+) rx/s`, command: []string{bench, "xsk-drop", "-i", "1", "sock"}},
+		{rate: `([0-9,]+) rx/s`, command: []string{bench, "xsk-drop", "-i", "1", "--poll", "sock"}},
+		{rate: `([0-9]+) in a second`, command: []string{"build/examples/af_xdp", "sock"}},
+	}
+	for range socketRounds {
+		for i := range receivers {
+			r := &receivers[i]
+			rates, err := received(ctx, r.command, regexp.MustCompile(r.rate))
+			if err != nil {
+				return err
+			}
+			r.rates = append(r.rates, rates...)
+		}
+	}
+	fmt.Fprintf(w, `
+## Receiving on an AF_XDP socket
+
+Packets a second on a veth under the same flood, the median of %d rounds in turn. xsk-drop is what the kernel's
+sample xdpsock has become. It asks without a pause whether a packet is there; with --poll, it waits in poll(2) as the
+example does.
+
+| xdp-bench xsk-drop | xdp-bench xsk-drop --poll | examples/af_xdp | ratio to the better |
+|---:|---:|---:|---:|
+`, socketRounds)
+	busy, poll, us := median(receivers[0].rates), median(receivers[1].rates), median(receivers[2].rates)
+	fmt.Fprintf(w, "| %.0f | %.0f | %.0f | %.2f |\n", busy, poll, us, us/max(busy, poll))
+	return nil
+}
+
+const (
+	socketRounds  = 5
+	socketSeconds = 8
+)
+
+// flood sends packets on an interface, as fast as it can, until stop is called.
+func flood(ifname string) (stop func(), err error) {
+	to, err := net.InterfaceByName(ifname)
+	if err != nil {
+		return nil, err
+	}
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	frame := make([]byte, 60)
+	frame[12], frame[13] = 0x88, 0xb5 // IEEE 802.1, local experimental
+	var ending atomic.Bool
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for !ending.Load() {
+			_ = unix.Sendto(fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: to.Index}) // what is full, drops
+		}
+	}()
+	return func() {
+		ending.Store(true)
+		<-ended
+		unix.Close(fd)
+	}, nil
+}
+
+// received runs a command, until Ctrl-C, that prints each second how many packets there are, and
+// returns these rates but the first, in which it started.
+func received(ctx context.Context, command []string, rate *regexp.Regexp) (rates []float64, err error) {
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+	var out strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	end := time.AfterFunc(socketSeconds*time.Second, func() { _ = cmd.Process.Signal(syscall.SIGINT) })
+	defer end.Stop()
+	if err := cmd.Wait(); err != nil {
+		return nil, fmt.Errorf("%q: %w\n%s", command, err, &out)
+	}
+	time.Sleep(time.Second) // the kernel frees the queue a while later, and nothing tells when
+	for _, m := range rate.FindAllStringSubmatch(out.String(), -1) {
+		if n, err := strconv.ParseFloat(strings.ReplaceAll(m[1], ",", ""), 64); err == nil && n > 0 {
+			rates = append(rates, n)
+		}
+	}
+	if len(rates) < 2 {
+		return nil, fmt.Errorf("%q: it prints too few rates\n%s", command, &out)
+	}
+	return rates[1:], nil
+}
