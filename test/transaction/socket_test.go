@@ -253,33 +253,43 @@ func TestSocketKilled(t *testing.T) {
 	unload(t, v.Name)
 }
 
-// TestSocketAcrossUpgrade takes a chain with a socket's program to a version that the libxdp of
-// the socket doesn't know. The socket goes on receiving. At its end libxdp leaves its program
-// there, which passes all packets, and any tool of ours unloads it.
-func TestSocketAcrossUpgrade(t *testing.T) {
-	harness.NoLeak(t)
-	v := harness.NewVeth(t)
-	commit(t, v.Name, dispatcher.Transaction{Add: beside(1), Version: 2})
-	socket := startSocket(t, v.Name)
-	frames := slices.Repeat([][]byte{padded(frame(plain))}, 8)
-	v.Deliver(t, frames...)
-	harness.MustRun(t, harness.Xdpmux(), "upgrade", v.Name, "--to", "3")
-	if passed := v.Deliver(t, frames...); len(passed) != 0 {
-		t.Errorf("%d packets got past the socket", len(passed))
+// TestSocketLeavesProgram makes chains that the libxdp of a socket can't change, while the socket
+// receives: of a newer version, and with a program that changes packet data. The socket goes on
+// receiving. At its end libxdp leaves its program there, which passes all packets.
+func TestSocketLeavesProgram(t *testing.T) {
+	for _, c := range []struct{ name, since, args string }{
+		{"newer version", "5.10", "upgrade IF --to 3"},
+		{"packet data", "6.12", "load IF " + harness.Fixture("movehead")},
+	} {
+		if harness.KernelBefore(t, c.since) {
+			continue // any chain may have such a program
+		}
+		t.Run(c.name, func(t *testing.T) {
+			harness.NoLeak(t)
+			v := harness.NewVeth(t)
+			commit(t, v.Name, dispatcher.Transaction{Add: beside(1), Version: 2})
+			socket := startSocket(t, v.Name)
+			frames := slices.Repeat([][]byte{padded(frame(plain))}, 8)
+			v.Deliver(t, frames...)
+			harness.MustRun(t, harness.Xdpmux(), strings.Fields(strings.Replace(c.args, "IF", v.Name, 1))...)
+			if passed := v.Deliver(t, frames...); len(passed) != 0 {
+				t.Errorf("%d packets got past the socket", len(passed))
+			}
+			chain := status(t, v.Name)
+			if got := endSocket(t, socket); got != 2*len(frames) {
+				t.Errorf("the socket received %d of %d packets", got, 2*len(frames))
+			}
+			if got := status(t, v.Name); !slices.Equal(got.Programs, chain.Programs) {
+				t.Errorf("after the end: %+v\nwant: %+v", got.Programs, chain.Programs)
+			}
+			if passed := v.Deliver(t, frames...); len(passed) != len(frames) {
+				t.Errorf("%d of %d packets pass without the socket", len(passed), len(frames))
+			}
+			harness.MustRun(t, harness.Xdpmux(), "unload", v.Name, "-i", fmt.Sprint(find(t, chain, socketProgram)))
+			checkPins(t, v)
+			unload(t, v.Name)
+		})
 	}
-	chain := status(t, v.Name)
-	if got := endSocket(t, socket); got != 2*len(frames) {
-		t.Errorf("the socket received %d of %d packets", got, 2*len(frames))
-	}
-	if got := status(t, v.Name); !slices.Equal(got.Programs, chain.Programs) {
-		t.Errorf("after the end: %+v\nwant: %+v", got.Programs, chain.Programs)
-	}
-	if passed := v.Deliver(t, frames...); len(passed) != len(frames) {
-		t.Errorf("%d of %d packets pass without the socket", len(passed), len(frames))
-	}
-	harness.MustRun(t, harness.Xdpmux(), "unload", v.Name, "-i", fmt.Sprint(find(t, chain, socketProgram)))
-	checkPins(t, v)
-	unload(t, v.Name)
 }
 
 // TestSocketOfNewerLibxdp has xdp-bench receive, whose libxdp writes chains of version 3.
