@@ -163,7 +163,7 @@ func explainAlone(l device.Device, o *object.Program, mode xdp.Mode, err error, 
 	if fault := object.ExplainPinnedMaps(o, err); fault != nil {
 		return fault
 	}
-	return explainAttach(l, mode, err, said)
+	return explainAttach(l, attempt{mode: mode, frags: o.Frags}, err, said)
 }
 
 // detachAlone takes a legacy or an offloaded program off the interface. It stands for

@@ -30,6 +30,13 @@ type Chain struct {
 	Hardware   *xdp.Loaded   `json:"hardware,omitempty"`   // an offloaded program
 	Link       uint32        `json:"link,omitempty"`       // id of the bpf_link that holds the dispatcher or legacy program; 0: none does
 	Frags      bool          `json:"frags"`                // the chain takes packets of several buffers
+	MTU        int           `json:"mtu"`                  // of the interface
+
+	// LostAbove is there where the MTU is too large for a native chain without frags support:
+	// the driver drops IP packets of more bytes. See CheckMTU.
+	LostAbove    int  `json:"lost_above,omitempty"`
+	fragsWouldDo bool // the driver gives packets of several buffers to a chain that takes them
+	lostForGood  bool // the driver goes on dropping them without the chain
 
 	// DeviceBound says that the dispatcher and its programs are bound to the device,
 	// whose metadata they may ask for (BPF_F_XDP_DEV_BOUND_ONLY).
@@ -49,12 +56,13 @@ type Chain struct {
 
 // newChain is the chain of an interface with that dispatcher; nil: it has none.
 func newChain(l device.Device, d *protocol.Dispatcher) *Chain {
-	c := &Chain{Interface: l.Interface, Programs: []Component{}}
+	c := &Chain{Interface: l.Interface, MTU: l.Mtu, Programs: []Component{}}
 	if d == nil {
 		return c
 	}
 	c.Mode, c.Dispatcher, c.Version, c.Pins = &l.Mode, &d.Loaded, d.Config.Version, d.Pins
 	c.Frags, c.DeviceBound, c.NativeLocked = d.Config.Frags, d.Config.DeviceBound, d.Locked
+	c.lookAtMTU(l)
 	gone := 0
 	for _, s := range d.Slots {
 		c.Programs = append(c.Programs, componentOf(s))

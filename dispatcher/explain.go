@@ -22,9 +22,17 @@ func VerifierLog(err error) string {
 	return ""
 }
 
+// attempt is what the kernel was asked for.
+type attempt struct {
+	mode  xdp.Mode
+	over  bool // a chain is there, whose mode can't be chosen any more
+	off   bool // nothing comes in its place
+	frags bool // what comes takes packets of several buffers
+}
+
 // explainSwap finds the fault behind a failed step of a swap, unless the error says it
 // itself.
-func explainSwap(l device.Device, mode xdp.Mode, err error, said []string) error {
+func explainSwap(l device.Device, a attempt, err error, said []string) error {
 	var explained *xdp.Error
 	if errors.As(err, &explained) || errors.Is(err, errLostRace) {
 		return err
@@ -32,13 +40,13 @@ func explainSwap(l device.Device, mode xdp.Mode, err error, said []string) error
 	if errors.Is(err, syscall.ENODEV) {
 		return device.NoInterface(l.Name, err)
 	}
-	return explainAttach(l, mode, err, said)
+	return explainAttach(l, a, err, said)
 }
 
 // explainAttach finds the fault behind a failed attach. The kernel answers the same errno to
 // several faults. So explainAttach looks at the interface, and at the words that the kernel
 // has sent along.
-func explainAttach(l device.Device, mode xdp.Mode, err error, said []string) error {
+func explainAttach(l device.Device, a attempt, err error, said []string) error {
 	l, lookErr := l.Again()
 	switch {
 	case lookErr != nil:
@@ -46,16 +54,16 @@ func explainAttach(l device.Device, mode xdp.Mode, err error, said []string) err
 	case errors.Is(err, syscall.EPERM):
 		return privilege.Explain(err)
 	case errors.Is(err, syscall.EBUSY), errors.Is(err, syscall.EEXIST):
-		return explainBusy(l, mode, err, said)
+		return explainBusy(l, a, err, said)
 	}
-	if refused := explainDriver(l, mode, err, said); refused != nil {
+	if refused := explainDriver(l, a, err, said); refused != nil {
 		return refused
 	}
 	switch {
-	case mode == xdp.ModeNative && errors.Is(err, syscall.EOPNOTSUPP):
-		return modeNotSupported(l, mode, err).Advise("try another mode: %v", skb)
-	case mode == xdp.ModeHW && (errors.Is(err, syscall.EOPNOTSUPP) || errors.Is(err, syscall.EINVAL)):
-		return modeNotSupported(l, mode, err).Advise("try another mode: %v or %v", xdp.Hint{To: xdp.HintMode, Mode: xdp.ModeNative}, skb)
+	case a.mode == xdp.ModeNative && errors.Is(err, syscall.EOPNOTSUPP):
+		return modeNotSupported(l, a.mode, err).Advise("try another mode: %v", skb)
+	case a.mode == xdp.ModeHW && (errors.Is(err, syscall.EOPNOTSUPP) || errors.Is(err, syscall.EINVAL)):
+		return modeNotSupported(l, a.mode, err).Advise("try another mode: %v or %v", xdp.Hint{To: xdp.HintMode, Mode: xdp.ModeNative}, skb)
 	}
 	return (&xdp.Error{Kind: xdp.ErrSystem, Err: err, Msg: fmt.Sprintf("can't attach to %s: %s", l.Name, native.Cause(err))}).
 		Advise("%v", xdp.Hint{To: xdp.HintLibxdpLog})
@@ -70,16 +78,16 @@ var skb = xdp.Hint{To: xdp.HintMode, Mode: xdp.ModeSKB}
 
 // explainBusy finds the fault behind EBUSY and EEXIST, which the kernel answers to several
 // faults. If it is none of the others, it was a race.
-func explainBusy(l device.Device, mode xdp.Mode, err error, said []string) error {
+func explainBusy(l device.Device, a attempt, err error, said []string) error {
 	for _, check := range []func(device.Device) error{checkHeld, checkLegacy} {
 		if fault := check(l); fault != nil {
 			return fault
 		}
 	}
-	if l.Attached && l.Mode != xdp.ModeUnspecified && mode != xdp.ModeUnspecified && l.Mode != mode {
-		return modeMismatch(l, mode)
+	if l.Attached && l.Mode != xdp.ModeUnspecified && a.mode != xdp.ModeUnspecified && l.Mode != a.mode {
+		return modeMismatch(l, a.mode)
 	}
-	if refused := explainDriver(l, mode, err, said); refused != nil {
+	if refused := explainDriver(l, a, err, said); refused != nil {
 		return refused
 	}
 	return lostRace(l, err)

@@ -47,7 +47,7 @@ func (s *swap) prepare() error {
 	var err error
 	locked := s.old.Dispatcher != nil && s.old.Locked
 	if s.next, err = assemble(s.slots, s.version, locked); err != nil {
-		return explainSwap(s.iface, s.mode, err, nil)
+		return explainSwap(s.iface, s.attempt(), err, nil)
 	}
 	for i := range s.slots {
 		m := &s.slots[i]
@@ -115,9 +115,13 @@ func (s *swap) sources() map[uint32]xdp.Program {
 func (s *swap) explained(f func() error) error {
 	said, err := native.Recorded(f)
 	if err != nil {
-		return explainSwap(s.iface, s.mode, err, said)
+		return explainSwap(s.iface, s.attempt(), err, said)
 	}
 	return nil
+}
+
+func (s *swap) attempt() attempt {
+	return attempt{mode: s.mode, over: s.old.Dispatcher != nil, off: s.next == nil, frags: s.next != nil && s.next.Config.Frags}
 }
 
 // pinAndAttach makes the swap. It holds the lock from the first pin on, so that nobody takes
@@ -262,7 +266,8 @@ func (s *swap) leaving() (ids []uint32) {
 }
 
 // finish removes the pins of the old chains, which no packet enters any more, and lets go of
-// all that isn't pinned. It tells warn, if there is one, what stays loaded all the same.
+// all that isn't pinned. It tells warn, if there is one, what stays loaded all the same, and
+// which packets a new chain doesn't get.
 func finish(warn func(error), swaps ...*swap) {
 	// Where no chain comes, there is no need to wait: a packet that skips a program could as
 	// well have arrived after the removal.
@@ -270,6 +275,7 @@ func finish(warn func(error), swaps ...*swap) {
 		loaded.WaitForPackets()
 	}
 	for _, s := range swaps {
+		s.warnMTU(warn)
 		leaving := s.leaving()
 		if s.old.Dispatcher == nil {
 			if err := unpinCallArrays(leaving); err != nil && warn != nil {
@@ -288,6 +294,16 @@ func finish(warn func(error), swaps ...*swap) {
 		if left := s.old.stillHeld(s.iface.Name); left != nil {
 			warn(left)
 		}
+	}
+}
+
+// warnMTU tells warn, if there is one, of a new chain that doesn't get every packet.
+func (s *swap) warnMTU(warn func(error)) {
+	if warn == nil || s.next == nil {
+		return
+	}
+	if err := s.chain().CheckMTU(); err != nil {
+		warn(err)
 	}
 }
 

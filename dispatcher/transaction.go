@@ -45,7 +45,8 @@ type Transaction struct {
 
 	// Warn, if there is one, is told before the change that it locks such tools out, where
 	// NativeCompatible doesn't refuse it. After the change it is told what was replaced or
-	// removed and stays loaded all the same; see [DetachOptions].
+	// removed and stays loaded all the same (see [DetachOptions]), and which packets the chain
+	// doesn't get ([Chain.CheckMTU]).
 	Warn func(error)
 
 	// BeforeSwap, if there is one, is called right before the chain is changed, with the

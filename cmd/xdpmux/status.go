@@ -39,6 +39,15 @@ func statusCommand(out *output.Printer) *cli.Command {
 	}
 }
 
+// noteMTU warns, beside the table, of chains that don't get every packet.
+func noteMTU(out *output.Printer, chains []*dispatcher.Chain) {
+	for _, c := range chains {
+		if err := c.CheckMTU(); err != nil {
+			out.WarnOf(err)
+		}
+	}
+}
+
 // noteNative tells, beside the table, of chains that native tools can't read or change.
 func noteNative(out *output.Printer, chains []*dispatcher.Chain) {
 	if !slices.ContainsFunc(chains, func(c *dispatcher.Chain) bool { return c.Dispatcher != nil }) {
@@ -69,6 +78,7 @@ func status(c *cli.Context, out *output.Printer, w io.Writer) error {
 	default:
 		err = renderStatus(w, chains)
 		if !c.Bool("watch") {
+			noteMTU(out, chains)
 			noteNative(out, chains)
 		}
 	}

@@ -1,11 +1,13 @@
 package check
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-
-	"golang.org/x/sys/unix"
+	"os"
+	"strconv"
+	"strings"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/device"
@@ -20,27 +22,20 @@ func Interface(ctx context.Context, ifname string) ([]Check, error) {
 	if err != nil {
 		return nil, err
 	}
-	checks := []Check{checkDriver(l)}
+	driver := l.Driver()
+	checks := []Check{ok("driver", "%s", cmp.Or(driver, "without a name"))}
 	f, err := QueryFeatures(ctx, ifname)
 	if errors.Is(err, xdp.ErrKernel) {
 		f = nil // it can't tell
 	} else if err != nil {
 		return nil, err
 	}
-	return append(checks, checkNative(f), checkMTU(l, f), checkAttached(ctx, l)), nil
-}
-
-func checkDriver(l device.Device) Check {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return found("driver", "", Limited, "", err)
+	var c *dispatcher.Chain
+	var statusErr error
+	if l.Attached {
+		c, statusErr = dispatcher.Status(ctx, ifname)
 	}
-	defer unix.Close(fd)
-	info, err := unix.IoctlGetEthtoolDrvinfo(fd, l.Name)
-	if err != nil {
-		return ok("driver", "without a name")
-	}
-	return ok("driver", "%s", unix.ByteSliceToString(info.Driver[:]))
+	return append(checks, checkNative(f), checkQueues(l, driver), checkMTU(l, f, c), checkAttached(l, c, statusErr)), nil
 }
 
 // skb is the mode that goes on every interface.
@@ -56,28 +51,74 @@ func checkNative(f *Features) Check {
 	return ok("native mode", "the driver has XDP")
 }
 
-// pageMTU is an MTU that fits into a page of 4 KiB beside the room that XDP keeps:
-// 256 bytes of headroom and struct skb_shared_info.
-const pageMTU = 3498
-
-func checkMTU(l device.Device, f *Features) Check {
-	switch {
-	case l.Mtu <= pageMTU:
-		return ok("mtu", "%d", l.Mtu)
-	case f != nil && !f.XDP.Has(FeatureRxSG):
-		return limited("mtu", fmt.Sprintf("%d, and the driver doesn't hand packets of several buffers to programs", l.Mtu),
-			"lower the MTU, or use %v", skb)
+// checkQueues says how many queues there are. virtio_net wants as many more as there can be
+// processors, to send what programs return or redirect to it. If it has fewer, it says so in the
+// kernel's log alone.
+func checkQueues(l device.Device, driver string) Check {
+	q, err := l.Queues()
+	if err != nil {
+		return ok("queues", "the driver doesn't tell")
 	}
-	return limited("mtu", fmt.Sprintf("%d, for which every program of the chain needs frags support", l.Mtu),
-		`put the programs into SEC("xdp.frags"), lower the MTU, or use %v`, skb)
+	detail := fmt.Sprintf("%d to receive and %d to send, at most %d and %d",
+		q.Combined+q.Rx, q.Combined+q.Tx, q.MaxCombined+q.MaxRx, q.MaxCombined+q.MaxTx)
+	if driver != "virtio_net" {
+		return ok("queues", "%s", detail)
+	}
+	processors, err := possibleProcessors()
+	if err != nil {
+		return found("queues", "", Limited, "mount sysfs at /sys", err)
+	}
+	if q.Combined+processors <= q.MaxCombined {
+		return ok("queues", "%s", detail)
+	}
+	detail += fmt.Sprintf(": not one more for each of %d processors, so packets that a program returns (XDP_TX) or that are redirected there are sent under a lock, slower", processors)
+	if q.MaxCombined > processors {
+		return limited("queues", detail, "ethtool -L %s combined %d makes room for them", l.Name, q.MaxCombined-processors)
+	}
+	return limited("queues", detail, "have the hypervisor give the card %d queues or more", 1+processors)
 }
 
-// checkAttached says what is on the interface, and whether a program can join it.
-func checkAttached(ctx context.Context, l device.Device) Check {
+// possibleProcessors is how many processors the kernel is prepared for (nr_cpu_ids).
+func possibleProcessors() (int, error) {
+	text, err := os.ReadFile("/sys/devices/system/cpu/possible") // such as 0-3
+	if err != nil {
+		return 0, err
+	}
+	list := strings.TrimSpace(string(text))
+	last, err := strconv.Atoi(list[strings.LastIndexAny(list, "-,")+1:])
+	return last + 1, err
+}
+
+// checkMTU says whether a chain without frags support gets every packet.
+func checkMTU(l device.Device, f *Features, c *dispatcher.Chain) Check {
+	if c != nil {
+		if err := c.CheckMTU(); err != nil {
+			return found("mtu", "", Limited, "", err)
+		}
+	}
+	detail := fmt.Sprint(l.Mtu)
+	limit := l.SingleBuffer().MTU
+	switch {
+	case l.Mtu <= limit:
+		return ok("mtu", "%s", detail)
+	case c != nil && c.Mode != nil && *c.Mode == xdp.ModeSKB:
+		return ok("mtu", "%s, and skb mode takes packets of any size", detail)
+	case c != nil && c.Frags:
+		return ok("mtu", "%s, and the chain has frags support", detail)
+	case f != nil && !f.XDP.Has(FeatureRxSG):
+		return limited("mtu", detail+", and the driver doesn't hand packets of several buffers to programs",
+			"lower the MTU to %d, or use %v", limit, skb)
+	}
+	return limited("mtu", detail+", for which every program of the chain needs frags support",
+		`put the programs into SEC("xdp.frags"), lower the MTU to %d, or use %v`, limit, skb)
+}
+
+// checkAttached says what is on the interface, and whether a program can join it. c and err are
+// its status.
+func checkAttached(l device.Device, c *dispatcher.Chain, err error) Check {
 	if !l.Attached {
 		return ok("attached", "nothing")
 	}
-	c, err := dispatcher.Status(ctx, l.Name)
 	if err != nil {
 		return found("attached", "", Missing, "", err)
 	}

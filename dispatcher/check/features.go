@@ -2,14 +2,9 @@ package check
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"syscall"
-
-	"github.com/vishvananda/netlink"
-	"github.com/vishvananda/netlink/nl"
-	"golang.org/x/sys/unix"
 
 	"github.com/xdpmux/xdpmux/dispatcher/internal/device"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
@@ -46,15 +41,6 @@ type Features struct {
 	ZCMaxSegs uint32  // buffers of a zero-copy AF_XDP packet; 0 if the kernel doesn't say
 }
 
-// The kernel's netdev generic netlink family (linux/netdev.h).
-const (
-	netdevFamily     = "netdev"
-	netdevCmdDevGet  = 1
-	netdevIfindex    = 1
-	netdevXDPFeature = 3
-	netdevZCMaxSegs  = 4
-)
-
 // QueryFeatures asks the kernel what the driver of an interface can do. It asks the netdev generic
 // netlink family itself, because libbpf's bpf_xdp_query does so only from 1.2 on.
 //
@@ -67,55 +53,14 @@ func QueryFeatures(ctx context.Context, ifname string) (*Features, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	family, err := netlink.GenlFamilyGet(netdevFamily)
+	f, err := l.XDPFeatures()
 	if errors.Is(err, syscall.ENOENT) {
 		return nil, &xdp.Error{Kind: xdp.ErrKernel,
 			Msg:    "this kernel can't tell the XDP features of a driver",
 			Remedy: "it takes Linux 6.3 or newer; what a driver can't do shows when a program is loaded", Err: err}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("look up the netdev netlink family: %w", err)
+		return nil, fmt.Errorf("the XDP features of %s: %w", ifname, err)
 	}
-	req := nl.NewNetlinkRequest(int(family.ID), unix.NLM_F_ACK)
-	req.AddData(genlHeader{netdevCmdDevGet, 1})
-	req.AddData(nl.NewRtAttr(netdevIfindex, nl.Uint32Attr(uint32(l.Index))))
-	msgs, err := req.Execute(unix.NETLINK_GENERIC, 0)
-	if err != nil {
-		return nil, fmt.Errorf("ask for the XDP features of %s: %w", ifname, err)
-	}
-	f := &Features{Interface: l.Interface}
-	for _, msg := range msgs {
-		if err := f.parse(msg); err != nil {
-			return nil, err
-		}
-	}
-	return f, nil
-}
-
-// genlHeader is a generic netlink header: command, version, and two reserved bytes,
-// which the kernel wants to be zero and nl.Genlmsg fills with what lies behind it.
-type genlHeader [nl.SizeofGenlmsg]byte
-
-func (h genlHeader) Len() int { return len(h) }
-
-func (h genlHeader) Serialize() []byte { return h[:] }
-
-// parse reads one answer of the family, a generic netlink header and attributes.
-func (f *Features) parse(msg []byte) error {
-	if len(msg) < nl.SizeofGenlmsg {
-		return errors.New("short answer of the netdev netlink family")
-	}
-	attrs, err := nl.ParseRouteAttr(msg[nl.SizeofGenlmsg:])
-	if err != nil {
-		return fmt.Errorf("answer of the netdev netlink family: %w", err)
-	}
-	for _, a := range attrs {
-		switch {
-		case a.Attr.Type == netdevXDPFeature && len(a.Value) >= 8:
-			f.XDP = Feature(binary.NativeEndian.Uint64(a.Value))
-		case a.Attr.Type == netdevZCMaxSegs && len(a.Value) >= 4:
-			f.ZCMaxSegs = binary.NativeEndian.Uint32(a.Value)
-		}
-	}
-	return nil
+	return &Features{Interface: l.Interface, XDP: Feature(f.Bits), ZCMaxSegs: f.ZCMaxSegs}, nil
 }

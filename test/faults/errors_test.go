@@ -30,6 +30,7 @@ type fault struct {
 	wrap    []string
 	remedy  string // part of the line that says what to do
 	since   string // the first kernel that has it
+	cards   string // a machine without these cards can't have it
 }
 
 func load(v *harness.Veth, args ...string) []string { return append([]string{"load", v.Name}, args...) }
@@ -185,6 +186,9 @@ var faults = map[string]fault{
 	"queues":        {prepare: fewQueues, remedy: "ethtool -l"},
 	"driver-words":  {prepare: bondOfOtherMode, remedy: "change what it names"},
 	"locked":        {prepare: plain(pass), during: locked, wrap: []string{"sh", "-c", endedInLine, "sh"}},
+	"host-offloads": {prepare: func(t *testing.T, _ *harness.Veth) []string {
+		return []string{"load", harness.CardNames(t, "virtio_net-queues")[1], pass}
+	}, remedy: "use -m skb; or have the hypervisor", cards: "virtio_net-queues"},
 	"lost-race": {prepare: func(t *testing.T, v *harness.Veth) []string {
 		must(t, os.MkdirAll("/sys/fs/bpf/xdp", 0o700))
 		return load(v, pass)
@@ -335,6 +339,9 @@ func TestErrors(t *testing.T) {
 			}
 			if f.since != "" && harness.KernelBefore(t, f.since) {
 				return // there is no such fault
+			}
+			if f.cards != "" && !harness.HasCards(f.cards) {
+				return // nor is there such a card
 			}
 			v := harness.NewVeth(t)
 			args := f.prepare(t, v)

@@ -1,10 +1,12 @@
 package harness
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -223,12 +225,11 @@ func (w *wire) barrier() error {
 		return fmt.Errorf("marker: %w", err)
 	}
 	for deadline := time.Now().Add(waitLimit); ; {
-		left := time.Until(deadline)
-		if left <= 0 {
+		if time.Now().After(deadline) {
 			return fmt.Errorf("marker over lo did not arrive within %v: is there an XDP program on lo?", waitLimit)
 		}
-		if _, err := unix.Poll([]unix.PollFd{{Fd: int32(w.lo.fd), Events: unix.POLLIN}}, int(left.Milliseconds())+1); err != nil && !errors.Is(err, unix.EINTR) {
-			return os.NewSyscallError("poll", err)
+		if err := w.lo.wait(deadline); err != nil {
+			return err
 		}
 		frames, err := w.lo.receiveAll()
 		if err != nil {
@@ -324,6 +325,34 @@ func (t *tap) receiveAll() ([][]byte, error) {
 		}
 		frames = append(frames, frame)
 	}
+}
+
+// wait waits until there is something to receive, or for the deadline.
+func (t *tap) wait(deadline time.Time) error {
+	left := max(0, time.Until(deadline).Milliseconds()+1)
+	_, err := unix.Poll([]unix.PollFd{{Fd: int32(t.fd), Events: unix.POLLIN}}, int(left))
+	if errors.Is(err, unix.EINTR) {
+		return nil
+	}
+	return os.NewSyscallError("poll", err)
+}
+
+// until returns what is captured before the frame last.
+func (t *tap) until(last []byte) (frames [][]byte, err error) {
+	for deadline := time.Now().Add(waitLimit); time.Now().Before(deadline); {
+		if err := t.wait(deadline); err != nil {
+			return nil, err
+		}
+		more, err := t.receiveAll()
+		if err != nil {
+			return nil, err
+		}
+		frames = append(frames, more...)
+		if i := slices.IndexFunc(frames, func(f []byte) bool { return bytes.Equal(f, last) }); i >= 0 {
+			return frames[:i], nil
+		}
+	}
+	return nil, fmt.Errorf("the last frame did not arrive within %v; %d others did", waitLimit, len(frames))
 }
 
 // withVLAN copies a captured frame and puts the VLAN tag back into it that the

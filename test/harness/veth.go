@@ -86,18 +86,27 @@ func newVeth() (*Veth, error) {
 		} else {
 			v.PeerIndex, v.PeerMAC = link.Attrs().Index, link.Attrs().HardwareAddr
 		}
-		// Done before it is up, so that it gets no link-local address. So there is no
-		// neighbour discovery, router solicitation or multicast report. The file shows
-		// the namespace of the thread that opens it, and is not there without IPv6.
-		err = os.WriteFile("/proc/sys/net/ipv6/conf/"+name+"/disable_ipv6", []byte("1"), 0)
-		if err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := hush(link); err != nil {
 			return v, err
-		}
-		if err := netlink.LinkSetARPOff(link); err != nil {
-			return v, fmt.Errorf("%s: ARP off: %w", name, err)
 		}
 	}
 	return v, errors.Join(setUp(v.Name), setUp(v.Peer))
+}
+
+// hush keeps the kernel from sending anything of itself on an interface that isn't up yet.
+func hush(link netlink.Link) error {
+	// Done before it is up, so that it gets no link-local address. So there is no
+	// neighbour discovery, router solicitation or multicast report. The file shows
+	// the namespace of the thread that opens it, and is not there without IPv6.
+	name := link.Attrs().Name
+	err := os.WriteFile("/proc/sys/net/ipv6/conf/"+name+"/disable_ipv6", []byte("1"), 0)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if err := netlink.LinkSetARPOff(link); err != nil {
+		return fmt.Errorf("%s: ARP off: %w", name, err)
+	}
+	return nil
 }
 
 // Close deletes the pair before the test ends. Calling it again does nothing.
@@ -113,7 +122,7 @@ func (v *Veth) close() (err error) {
 		if v.wire != nil {
 			v.wire.close()
 		}
-		err = errors.Join(v.delete(), v.removePins(), unix.Close(v.netns))
+		err = errors.Join(v.delete(), removePins(v.Index), unix.Close(v.netns))
 	})
 	return err
 }
@@ -131,12 +140,12 @@ func (v *Veth) delete() error {
 	})
 }
 
-// removePins removes what libxdp keeps under the interface's number: it learns of
+// removePins removes what libxdp keeps under an interface's number: it learns of
 // a vanished interface only by `clean`.
-func (v *Veth) removePins() error {
+func removePins(index int) error {
 	var errs []error
 	for _, dir := range bpffsDirs() {
-		dirs, _ := filepath.Glob(filepath.Join(dir, "xdp", fmt.Sprintf("dispatch-%d-*", v.Index)))
+		dirs, _ := filepath.Glob(filepath.Join(dir, "xdp", fmt.Sprintf("dispatch-%d-*", index)))
 		for _, dir := range dirs {
 			errs = append(errs, os.RemoveAll(dir))
 		}

@@ -84,7 +84,7 @@ func (o *Printer) Warn(format string, args ...any) {
 	o.Say("xdpmux: warning: ", fmt.Sprintf(format, args...))
 }
 
-// WarnOf warns of what a change will bring.
+// WarnOf warns of what a change brings, or of what is wrong without one, and says what to do.
 func (o *Printer) WarnOf(err error) {
 	o.Warn("%v", err)
 	o.Advise(err)

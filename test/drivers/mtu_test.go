@@ -1,0 +1,185 @@
+package drivers
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/check"
+	"github.com/xdpmux/xdpmux/test/harness"
+)
+
+// limits are the largest MTUs whose packets come to a chain without frags support.
+var limits = map[string]int{"virtio_net": 3494, "virtio_net-queues": 3494, "vmxnet3": 3058}
+
+// packet is one of so many bytes, without the Ethernet header, for a card.
+func packet(c *harness.Cards, size int) []byte {
+	return harness.UDP4(harness.Flow{DstMAC: c.MAC, PayloadLen: size - 28})
+}
+
+// gets fails the test unless packets of exactly these sizes come through.
+func gets(t *testing.T, c *harness.Cards, sizes map[int]bool) {
+	t.Helper()
+	var frames [][]byte
+	want := map[int]bool{}
+	for size, passes := range sizes {
+		frames = append(frames, packet(c, size))
+		if passes {
+			want[size] = true
+		}
+	}
+	got := map[int]bool{}
+	for _, f := range c.Deliver(t, packet(c, 64), frames...) {
+		got[len(f)-14] = true
+	}
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("packets of %v bytes come through, want %v", got, want)
+	}
+}
+
+// lossOf is what status and check say of lost packets, which have to agree: the size above which
+// packets are lost, and the remedy; 0: none are.
+func lossOf(t *testing.T, ifname string) (above int, remedy string) {
+	t.Helper()
+	stdout, stderr, _ := harness.Run(t, ours, "status", ifname)
+	if native := harness.MustRun(t, "xdp-loader", "status", ifname); stdout != native {
+		t.Errorf("status:\n%s\nxdp-loader status:\n%s", stdout, native)
+	}
+	var chains []dispatcher.Chain
+	decode(t, harness.MustRun(t, ours, "status", "--json", ifname), &chains)
+	above = chains[0].LostAbove
+	words := fmt.Sprintf("%s loses packets of more than %d bytes: its MTU is %d, and the chain has no frags support", ifname, above, chains[0].MTU)
+	warning, remedy, _ := strings.Cut(stderr, "\n")
+	if warned := warning == "xdpmux: warning: "+words; warned != (above > 0) {
+		t.Errorf("packets of more than %d bytes are lost, and status says %q", above, stderr)
+	}
+	mtu := checked(t, ifname, "mtu")
+	if said := mtu.Detail == words && mtu.State == check.Limited && strings.TrimSpace(remedy) == mtu.Remedy; said != (above > 0) {
+		t.Errorf("packets of more than %d bytes are lost, and check says %+v, status %q", above, mtu, stderr)
+	}
+	return above, remedy
+}
+
+func decode(t *testing.T, text string, into any) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(text), into); err != nil {
+		t.Fatalf("%v in %s", err, text)
+	}
+}
+
+// load loads on an interface, and returns the warnings.
+func load(t *testing.T, ifname string, args ...string) (warnings string) {
+	t.Helper()
+	stdout, stderr, status := harness.Run(t, ours, append([]string{"load", ifname}, args...)...)
+	if status != 0 || stdout != "" {
+		t.Fatalf("load %s %q: exit status %d\n%s%s", ifname, args, status, stdout, stderr)
+	}
+	return stderr
+}
+
+// A driver may keep a chain without frags support when the MTU is raised, or take one at an MTU
+// whose packets it can't give to it. The packets that are lost then are those that xdpmux tells.
+func TestLostPackets(t *testing.T) {
+	pass, frags := harness.Sample("xdp_pass"), harness.Fixture("frags")
+	eachCards(t, func(t *testing.T, kind string) {
+		c, limit := harness.NewCards(t, kind), limits[kind]
+		// What the driver takes with such a chain is more than what it can give to it.
+		taken := limit + 6
+		unload := func() { harness.MustRun(t, ours, "unload", "-a", c.Name) }
+
+		c.SetMTU(t, limit)
+		if said := load(t, c.Name, pass, pass); said != "" {
+			t.Errorf("load at MTU %d: %s", limit, said)
+		}
+		if above, _ := lossOf(t, c.Name); above != 0 {
+			t.Errorf("MTU %d: packets of more than %d bytes are lost", limit, above)
+		}
+		gets(t, c, map[int]bool{1500: true, limit: true})
+
+		unload()
+		c.SetMTU(t, taken)
+		if said := load(t, c.Name, pass); !strings.Contains(said, fmt.Sprintf("loses packets of more than %d bytes", limit)) {
+			t.Errorf("load at MTU %d: %s", taken, said)
+		}
+		gets(t, c, map[int]bool{limit: true, limit + 1: false, taken: false})
+		above, remedy := lossOf(t, c.Name)
+		if inFrags := strings.Contains(remedy, "xdp.frags"); above != limit || inFrags != takesFrags(t, kind) || !strings.Contains(remedy, "lower the MTU") {
+			t.Errorf("MTU %d: packets of more than %d bytes are lost, want %d; %s", taken, above, limit, remedy)
+		}
+		unload()
+		if kind == "vmxnet3" {
+			// It never frees a native program if the MTU is changed meanwhile, and loses large
+			// packets without one too, once there was one.
+			return
+		}
+
+		c.SetMTU(t, 1500)
+		load(t, c.Name, pass)
+		raised := 4000
+		c.SetMTU(t, raised)
+		gets(t, c, map[int]bool{1500: true, limit: true, limit + 1: false, raised: false})
+		if above, _ := lossOf(t, c.Name); above != limit {
+			t.Errorf("MTU raised to %d: packets of more than %d bytes are lost, want %d", raised, above, limit)
+		}
+		if harness.KernelBefore(t, "6.3") { // it lets a program go at a small MTU alone
+			c.SetMTU(t, 9000)
+			_, stderr, status := harness.Run(t, ours, "unload", "-a", c.Name)
+			if want := "the driver of " + c.Name + " takes no XDP program off while the MTU is 9000 ("; status != 1 || !strings.Contains(stderr, want) {
+				t.Errorf("unload at MTU 9000: exit status %d, want %q in\n%s", status, want, stderr)
+			}
+		}
+		c.SetMTU(t, 1500)
+		unload()
+		c.SetMTU(t, raised)
+
+		// The remedies are ones.
+		others := map[string][]string{"in skb mode": {"-m", "skb", pass}}
+		if takesFrags(t, kind) {
+			others["with frags support"] = []string{frags, frags}
+		}
+		for name, args := range others {
+			if said := load(t, c.Name, args...); said != "" {
+				t.Errorf("%s: %s", name, said)
+			}
+			gets(t, c, map[int]bool{1500: true, limit: true, limit + 1: true, raised: true})
+			if above, _ := lossOf(t, c.Name); above != 0 {
+				t.Errorf("%s: packets of more than %d bytes are lost", name, above)
+			}
+			unload()
+		}
+	})
+}
+
+// takesFrags says whether the driver gives packets of several buffers to programs.
+func takesFrags(t *testing.T, kind string) bool {
+	return kind != "vmxnet3" && !harness.KernelBefore(t, "6.3")
+}
+
+// What is said of an MTU that a driver refuses fits the driver.
+func TestRefusedMTU(t *testing.T) {
+	pass, frags := harness.Sample("xdp_pass"), harness.Fixture("frags")
+	eachCards(t, func(t *testing.T, kind string) {
+		c := harness.NewCards(t, kind)
+		c.SetMTU(t, 9000)
+		cases := map[string][2]string{pass: {"a program without frags support", "lower the MTU, or use -m skb"}}
+		switch {
+		case takesFrags(t, kind):
+			cases[pass] = [2]string{cases[pass][0], `lower the MTU, put every program of the chain into SEC("xdp.frags"), or use -m skb`}
+		case harness.KernelBefore(t, "6.3"): // the kernel can't tell whether the driver would take it
+			cases[pass] = [2]string{cases[pass][0], `lower the MTU, put every program of the chain into SEC("xdp.frags") if the driver takes that, or use -m skb`}
+			fallthrough
+		default:
+			cases[frags] = [2]string{"any XDP program", "lower the MTU, or use -m skb"}
+		}
+		for file, want := range cases {
+			_, stderr, status := harness.Run(t, ours, "load", c.Name, file)
+			said, remedy, _ := strings.Cut(stderr, "\n")
+			words := fmt.Sprintf("xdpmux: the MTU of %s is too large for %s; %[1]s has 9000 (", c.Name, want[0])
+			if status != 1 || !strings.HasPrefix(said, words) || strings.TrimSpace(remedy) != want[1] {
+				t.Errorf("load %s: exit status %d, want %q and %q in\n%s", file, status, words, want[1], stderr)
+			}
+		}
+	})
+}
