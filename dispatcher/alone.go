@@ -110,7 +110,7 @@ func tellAlone(o *object.Program, p loaded.Program, beforeSwap func([]Coming) er
 // offload attaches a program to the interface's device. It stands for
 // xdp_program__attach_multi in hw mode.
 func offload(ctx context.Context, l device.Device, o *object.Program) error {
-	if len(o.Obj.TailCalls) > 0 {
+	if o.MakesTailCalls() {
 		return &xdp.Error{Kind: xdp.ErrInvalid, Msg: fmt.Sprintf("program %q of %s calls other programs, and a device takes only one", o.Bpf.Name(), o.Called), Remedy: "use native or skb mode"}
 	}
 	if err := o.CheckMaps(); err != nil {

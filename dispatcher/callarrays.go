@@ -64,7 +64,7 @@ func pinCallArraysAlone(ctx context.Context, o *object.Program) (lock *protocol.
 		return nil, nil
 	}
 	if err := protocol.PrepareBPFFS(); err != nil {
-		if len(o.Obj.TailCalls) == 0 {
+		if !o.MakesTailCalls() {
 			return nil, nil
 		}
 		return nil, err

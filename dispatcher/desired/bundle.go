@@ -41,17 +41,31 @@ func bundle(ctx context.Context, r records, dir string, kept func(xdp.Loaded) ([
 			err = errors.Join(err, os.RemoveAll(tmp))
 		}
 	}()
-	state, strangers, err := export(ctx, r, ifnames, func(run *running) (string, error) {
-		data, err := run.objectBytes(ctx, kept)
-		if err != nil {
-			return "", err
-		}
+	write := func(file string, data []byte) (string, error) {
 		// Two objects of one name are told apart by what is in them.
-		name := fmt.Sprintf("%s-%.12s.o", strings.TrimSuffix(filepath.Base(run.record.Program.Object), ".o"), sum(data))
+		name := fmt.Sprintf("%s-%.12s.o", strings.TrimSuffix(filepath.Base(file), ".o"), sum(data))
 		if err := os.WriteFile(filepath.Join(tmp, name), data, 0o600); err != nil {
 			return "", unwritable(dir, err)
 		}
 		return name, nil
+	}
+	state, strangers, err := export(ctx, r, ifnames, func(run *running) (p Program, err error) {
+		p = run.record.Program
+		w, err := run.source(ctx, kept)
+		if err != nil {
+			return p, err
+		}
+		called := map[string]string{} // files beside the state, by those that the record names
+		for _, c := range w.calls {
+			if c.Data != nil {
+				if called[c.File], err = write(c.File, c.Data); err != nil {
+					return p, err
+				}
+			}
+		}
+		p.TailCalls = p.callsOf(called)
+		p.Object, err = write(p.Object, w.data)
+		return p, err
 	})
 	if err != nil {
 		return nil, err
@@ -73,14 +87,31 @@ func bundle(ctx context.Context, r records, dir string, kept func(xdp.Loaded) ([
 	return strangers, nil
 }
 
-// objectBytes is the object that a program was loaded from.
-func (r *running) objectBytes(ctx context.Context, kept func(xdp.Loaded) ([]byte, error)) ([]byte, error) {
+// callsOf are the program's tail calls, with other files for those of other objects.
+func (p Program) callsOf(files map[string]string) map[string][]TailCall {
+	if p.TailCalls == nil {
+		return nil
+	}
+	all := map[string][]TailCall{}
+	for array, calls := range p.TailCalls {
+		for _, c := range calls {
+			if c.Object != "" {
+				c.Object = files[filepath.Clean(c.Object)]
+			}
+			all[array] = append(all[array], c)
+		}
+	}
+	return all
+}
+
+// source is what a program was loaded from.
+func (r *running) source(ctx context.Context, kept func(xdp.Loaded) ([]byte, error)) (*wanted, error) {
 	file := r.record.Program.Object
 	o := newObjects()
 	defer o.close()
 	w, err := o.resolve(ctx, r.record.Program)
 	if err == nil && w.digest == r.record.Digest {
-		return w.data, nil
+		return w, nil
 	}
 	why := fmt.Sprintf("%s has changed since", file)
 	if err != nil {
@@ -97,7 +128,7 @@ func (r *running) objectBytes(ctx context.Context, kept func(xdp.Loaded) ([]byte
 			w, err = o.resolve(ctx, r.record.Program)
 		}
 		if err == nil && w.digest == r.record.Digest {
-			return data, nil
+			return w, nil
 		}
 	}
 	return nil, &xdp.Error{Kind: xdp.ErrNotSource, Msg: fmt.Sprintf("nobody has what %v was loaded from: %s, and there is no copy", r.Loaded, why),

@@ -1,6 +1,7 @@
 package desired
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"fmt"
@@ -24,7 +25,8 @@ func recordByHand(r records, coming []dispatcher.Coming) error {
 		return err
 	}
 	for _, c := range coming {
-		if c.Program.File == "" || len(c.Program.Variables) > 0 || len(c.Program.UseMaps) > 0 {
+		fromMemory := slices.ContainsFunc(c.Program.TailCalls, func(t xdp.TailCall) bool { return t.File == "" && t.Data != nil })
+		if c.Program.File == "" || fromMemory || len(c.Program.Variables) > 0 || len(c.Program.UseMaps) > 0 {
 			continue // no state file can name what it is loaded from
 		}
 		p, digest, err := entryOf(c)
@@ -96,6 +98,22 @@ func entryOf(c dispatcher.Coming) (Program, string, error) {
 			p.Maps = map[string][]Entry{}
 		}
 		p.Maps[e.Map] = append(p.Maps[e.Map], Entry{hex.EncodeToString(e.Key), hex.EncodeToString(e.Value)})
+	}
+	loaded.TailCalls = slices.SortedFunc(slices.Values(loaded.TailCalls), func(a, b xdp.TailCall) int { // in the order of objects.tailCalls
+		return cmp.Or(strings.Compare(a.Map, b.Map), cmp.Compare(a.Slot, b.Slot))
+	})
+	for _, c := range loaded.TailCalls {
+		call := TailCall{Slot: c.Slot, Program: c.Name}
+		if c.File != "" {
+			var err error
+			if call.Object, err = filepath.Abs(c.File); err != nil {
+				return p, "", err
+			}
+		}
+		if p.TailCalls == nil {
+			p.TailCalls = map[string][]TailCall{}
+		}
+		p.TailCalls[c.Map] = append(p.TailCalls[c.Map], call)
 	}
 	digest, err := digestOf(sum(c.Program.Data), loaded)
 	return p, digest, err

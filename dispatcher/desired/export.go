@@ -22,11 +22,11 @@ type Stranger struct {
 // rest is as it was when the program was loaded, by Apply or by hand. Strangers are not in
 // the state, so applying it leaves them where they are.
 func Export(ctx context.Context, ifnames ...string) (*State, []Stranger, error) {
-	return export(ctx, defaultRecords, ifnames, func(run *running) (string, error) { return run.record.Program.Object, nil })
+	return export(ctx, defaultRecords, ifnames, func(run *running) (Program, error) { return run.record.Program, nil })
 }
 
-// export asks objectOf what the state is to call the object of a program.
-func export(ctx context.Context, r records, ifnames []string, objectOf func(*running) (string, error)) (*State, []Stranger, error) {
+// export asks programOf what the state is to say of the source of a program.
+func export(ctx context.Context, r records, ifnames []string, programOf func(*running) (Program, error)) (*State, []Stranger, error) {
 	s := &State{Interfaces: []Interface{}}
 	var strangers []Stranger
 	named := len(ifnames) > 0
@@ -68,8 +68,8 @@ func export(ctx context.Context, r records, ifnames []string, objectOf func(*run
 				strangers = append(strangers, Stranger{name, run.Loaded})
 				continue
 			}
-			p := run.record.Program
-			if p.Object, err = objectOf(run); err != nil {
+			p, err := programOf(run)
+			if err != nil {
 				return nil, nil, err
 			}
 			if !run.applied() {
@@ -93,6 +93,12 @@ func sayable(i Interface) error {
 	texts := []string{i.Name}
 	for _, p := range i.Programs {
 		texts = append(texts, p.Name, p.Object, p.Section, p.Program, p.PinPath)
+		for array, calls := range p.TailCalls {
+			texts = append(texts, array)
+			for _, c := range calls {
+				texts = append(texts, c.Object, c.Program)
+			}
+		}
 	}
 	for _, text := range texts {
 		if !utf8.ValidString(text) {

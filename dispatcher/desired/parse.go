@@ -203,6 +203,10 @@ func (f *stateFile) readProgram(n *yaml.Node) (p Program, err error) {
 				return nil
 			})
 		},
+		"tail-calls": func(n *yaml.Node) (err error) {
+			p.TailCalls, err = f.readTailCalls(n)
+			return err
+		},
 	}, "name", "object")
 	if err != nil {
 		return p, err
@@ -214,6 +218,43 @@ func (f *stateFile) readProgram(n *yaml.Node) (p Program, err error) {
 		p.Object = filepath.Join(f.dir, p.Object)
 	}
 	return p, nil
+}
+
+func (f *stateFile) readTailCalls(n *yaml.Node) (map[string][]TailCall, error) {
+	arrays := map[string][]TailCall{}
+	return arrays, f.each(n, func(key, n *yaml.Node) error {
+		name := key.Value
+		arrays[name] = []TailCall{}
+		return f.list(func(n *yaml.Node) error {
+			var c TailCall
+			err := f.object(n, keys{
+				"slot": func(n *yaml.Node) error {
+					number, err := f.integer(n)
+					if err != nil {
+						return err
+					}
+					slot, err := strconv.ParseUint(string(number), 10, 32)
+					if err != nil {
+						return f.wrong(n, "%s is not a slot of an array", number)
+					}
+					c.Slot = uint32(slot)
+					return nil
+				},
+				"object":  f.text(&c.Object, nil),
+				"program": f.text(&c.Program, nil),
+			}, "slot")
+			switch {
+			case err != nil:
+				return err
+			case c.Object == "" && c.Program == "":
+				return f.wrong(n, "slot %d has neither an object nor a program", c.Slot)
+			case c.Object != "" && !filepath.IsAbs(c.Object):
+				c.Object = filepath.Join(f.dir, c.Object)
+			}
+			arrays[name] = append(arrays[name], c)
+			return nil
+		})(n)
+	})
 }
 
 func (f *stateFile) readMaps(n *yaml.Node) (map[string][]Entry, error) {

@@ -156,10 +156,38 @@ func (o *objects) resolve(ctx context.Context, p Program) (*wanted, error) {
 	if w.contents, err = encodeMaps(p, object.Maps); err != nil {
 		return nil, err
 	}
+	if w.calls, err = o.tailCalls(ctx, p); err != nil {
+		return nil, locate(p.where, err)
+	}
 	if w.digest, err = o.digest(w); err != nil {
 		return nil, err
 	}
 	return w, nil
+}
+
+// tailCalls are the programs that arrays are to hold, in the order of the arrays' names and of
+// their slots.
+func (o *objects) tailCalls(ctx context.Context, p Program) (all []xdp.TailCall, err error) {
+	for _, name := range slices.Sorted(maps.Keys(p.TailCalls)) {
+		calls := slices.SortedFunc(slices.Values(p.TailCalls[name]), func(a, b TailCall) int { return cmp.Compare(a.Slot, b.Slot) })
+		for i, c := range calls {
+			if i > 0 && calls[i-1].Slot == c.Slot {
+				return nil, &xdp.Error{Kind: xdp.ErrInvalid, Msg: fmt.Sprintf("slot %d of %s is to hold two programs", c.Slot, name)}
+			}
+			call := xdp.TailCall{Map: name, Slot: c.Slot, Name: c.Program}
+			if c.Object != "" {
+				if call.File, err = filepath.Abs(c.Object); err != nil {
+					return nil, err
+				}
+				if _, err := o.inspect(ctx, call.File); err != nil {
+					return nil, err
+				}
+				call.Data = o.files[call.File]
+			}
+			all = append(all, call)
+		}
+	}
+	return all, nil
 }
 
 // inspect reads an object file, or remembers it.
@@ -191,7 +219,7 @@ func choose(object *inspect.Object, p Program) (*inspect.ObjectProgram, error) {
 	for i := range object.Programs {
 		o := &object.Programs[i]
 		if o.Section == p.Section || o.Name == p.Program || p.Section == "" && p.Program == "" && o.XDP() {
-			if p.Program != "" || len(o.CalledBy) == 0 {
+			if p.Program != "" || len(o.CalledBy) == 0 && !p.calls(o.Name) {
 				return o, nil
 			}
 			called = cmp.Or(called, o)
@@ -212,6 +240,16 @@ func choose(object *inspect.Object, p Program) (*inspect.ObjectProgram, error) {
 	return nil, err
 }
 
+// calls says whether the state has the program call that function of its object.
+func (p Program) calls(function string) bool {
+	for _, calls := range p.TailCalls {
+		if slices.ContainsFunc(calls, func(c TailCall) bool { return c.Object == "" && c.Program == function }) {
+			return true
+		}
+	}
+	return false
+}
+
 // digest is the hash of all that the program is made from.
 func (o *objects) digest(w *wanted) (string, error) {
 	return digestOf(o.digests[w.entry.Object], w.load())
@@ -223,6 +261,9 @@ func digestOf(file string, p xdp.Program) (string, error) {
 	parts := []any{file, p.Name, p.PinPath, p.Contents, p.MapSizes}
 	if len(p.Variables) > 0 {
 		parts = append(parts, p.Variables)
+	}
+	for _, c := range p.TailCalls {
+		parts = append(parts, c.Map, c.Slot, c.Name, c.File != "", sum(c.Data))
 	}
 	made, err := json.Marshal(parts)
 	return sum(made), err

@@ -38,7 +38,18 @@ type Program struct {
 	// the object.
 	MapSizes map[string]uint32 `json:"map-sizes,omitempty"`
 
+	// TailCalls are programs that program arrays hold (BPF_MAP_TYPE_PROG_ARRAY), by the
+	// arrays' names, beside those that the object puts there, or in their place.
+	TailCalls map[string][]TailCall `json:"tail-calls,omitempty"`
+
 	where string
+}
+
+// TailCall is a program that an array's slot holds.
+type TailCall struct {
+	Slot    uint32 `json:"slot"`
+	Object  string `json:"object,omitempty"`  // path of its object file; default: that of the program that calls
+	Program string `json:"program,omitempty"` // name of its function; default: the first XDP program of Object
 }
 
 // Entry is an entry of a map. Key and Value are each a whole number or a string; read from a

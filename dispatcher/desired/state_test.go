@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -49,6 +50,11 @@ interfaces:
         program: xdp_count
         actions: [XDP_PASS, XDP_DROP]
         map-sizes: {flows: 65536, limits: 1}
+        tail-calls:
+          parsers:
+            - {slot: 0, program: ipv4}
+            - {slot: 4294967295, object: arp.o}
+            - {slot: 2, object: /opt/ipv6.o, program: ipv6}
   - name: lo
 `
 
@@ -60,7 +66,10 @@ var fullState = &State{Interfaces: []Interface{
 				{"0a 00 00 01", json.Number("-1")},
 			}}},
 		{Name: "count", Object: "/opt/count.o", Program: "xdp_count", Actions: xdp.On(xdp.Pass, xdp.Drop),
-			MapSizes: map[string]uint32{"flows": 65536, "limits": 1}},
+			MapSizes: map[string]uint32{"flows": 65536, "limits": 1},
+			TailCalls: map[string][]TailCall{"parsers": {
+				{Slot: 0, Program: "ipv4"}, {Slot: math.MaxUint32, Object: "/etc/xdpmux/arp.o"}, {Slot: 2, Object: "/opt/ipv6.o", Program: "ipv6"},
+			}}},
 	}},
 	{Name: "lo"},
 }}
@@ -426,7 +435,7 @@ func TestDocs(t *testing.T) {
 		t.Fatal(err)
 	}
 	blocks := strings.Split(string(docs), "```yaml\n")[1:]
-	if len(blocks) != 2 {
+	if len(blocks) != 3 {
 		t.Errorf("%d files", len(blocks))
 	}
 	for _, block := range blocks {

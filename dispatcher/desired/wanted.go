@@ -17,6 +17,7 @@ type wanted struct {
 	function string // its name in the kernel
 	digest   string // of what it is made from
 	contents []xdp.MapEntry
+	calls    []xdp.TailCall
 
 	// tag and unlike are known only if programs of that function run that Apply has not
 	// put there. tag is the one that the wanted program has when it is loaded. unlike
@@ -29,7 +30,7 @@ type wanted struct {
 // load is how the program is loaded.
 func (w *wanted) load() xdp.Program {
 	return xdp.Program{
-		File: w.entry.Object, Data: w.data, Name: w.function, PinPath: w.entry.PinPath, Contents: w.contents, MapSizes: w.entry.MapSizes,
+		File: w.entry.Object, Data: w.data, Name: w.function, PinPath: w.entry.PinPath, Contents: w.contents, MapSizes: w.entry.MapSizes, TailCalls: w.calls,
 		Priority: &w.place.Priority, Actions: &w.place.Actions, Frags: &w.place.Frags,
 	}
 }

@@ -20,6 +20,7 @@ type settings struct {
 	UseMaps   map[string]uint32   `json:"use_maps,omitempty"`
 	Variables map[string]variable `json:"variables,omitempty"`
 	Contents  []xdp.MapEntry      `json:"contents,omitempty"`
+	TailCalls []xdp.TailCall      `json:"tail_calls,omitempty"` // with the objects of others
 }
 
 // variable is the value of a global variable: a number, a text, or its bytes.
@@ -30,7 +31,8 @@ type variable struct {
 }
 
 func settingsOf(p xdp.Program) (settings, error) {
-	s := settings{Section: p.Section, Name: p.Name, PinPath: absolute(p.PinPath), MapSizes: p.MapSizes, UseMaps: p.UseMaps, Contents: p.Contents}
+	s := settings{Section: p.Section, Name: p.Name, PinPath: absolute(p.PinPath), MapSizes: p.MapSizes, UseMaps: p.UseMaps, Contents: p.Contents,
+		TailCalls: p.TailCalls}
 	for name, value := range p.Variables {
 		v, err := variableOf(value)
 		if err != nil {
@@ -110,6 +112,7 @@ func (s store) program(from Source) (xdp.Program, error) {
 		return p, err
 	}
 	p.Section, p.Name, p.PinPath, p.MapSizes, p.UseMaps, p.Contents = made.Section, made.Name, made.PinPath, made.MapSizes, made.UseMaps, made.Contents
+	p.TailCalls = made.TailCalls
 	for name, v := range made.Variables {
 		value, err := v.value()
 		if err != nil {

@@ -71,12 +71,11 @@ type limits struct {
 // limitsOfCalls finds what a test run can't show by what the program calls. It is an error if
 // the program changes what the kernel itself keeps.
 func limitsOfCalls(o *object.Program) (whys []string, err error) {
-	helpers, kernel := o.Obj.File.Calls(o.Bpf.Name())
-	for _, called := range o.Obj.TailCalls {
-		more, functions := o.Obj.File.Calls(called.Program)
-		helpers, kernel = append(helpers, more...), append(kernel, functions...)
+	helpers, kernel, err := o.KernelCalls()
+	if err != nil {
+		return nil, err
 	}
-	if len(o.Obj.TailCalls) > 0 { // an array that stays empty is named as such
+	if o.MakesTailCalls() { // an array that stays empty is named as such
 		helpers = slices.DeleteFunc(helpers, func(h int32) bool { return h == tailCall })
 	}
 	for _, name := range kernel {

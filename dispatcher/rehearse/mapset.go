@@ -81,13 +81,14 @@ func (s *mapSet) program(ctx context.Context, from source) (p xdp.Program, l lim
 		return p, l, err
 	}
 	p = xdp.Program{File: from.File, Data: o.Spec.Data, Name: o.Bpf.Name(), UseMaps: map[string]uint32{}, MapSizes: map[string]uint32{},
-		Priority: from.Priority, Actions: from.Actions, Frags: from.Frags}
+		TailCalls: from.TailCalls,
+		Priority:  from.Priority, Actions: from.Actions, Frags: from.Frags}
 	for i, m := range declared {
 		info, err := libbpf.MapInfoByFD(m.FD())
 		if err != nil {
 			return p, l, err
 		}
-		if o.Obj.Fills(names[i]) { // the load makes the array, for programs that it loads too
+		if o.Fills(names[i]) { // the load makes the array, for programs that it loads too
 			p.MapSizes[names[i]] = uint32(info.MaxEntries)
 			continue
 		}
@@ -110,7 +111,7 @@ func (s *mapSet) program(ctx context.Context, from source) (p xdp.Program, l lim
 			l.maps[info.ID] = append(l.maps[info.ID], fmt.Sprintf("its map %s has values for each CPU, and only those of one CPU take part", names[i]))
 		}
 	}
-	if len(o.Obj.TailCalls) > 0 && from.runs {
+	if o.MakesTailCalls() && from.runs {
 		difference, err := callsDifference(unpinned, from.maps)
 		if err != nil {
 			return p, l, err

@@ -10,6 +10,15 @@ type MapEntry struct {
 	Value []byte // of the map's size; each CPU of a per-CPU map gets it
 }
 
+// TailCall is a program that a slot of a program array (BPF_MAP_TYPE_PROG_ARRAY) holds.
+type TailCall struct {
+	Map  string // the array's name
+	Slot uint32
+	File string // the object file of the program that is called; with Data, only what errors call it; empty, without Data: that of the one that calls
+	Data []byte // the object itself; nil: it is read from File
+	Name string // the function's name; empty: the first program of File that can be XDP
+}
+
 // Program says which program of which object to load, and how it takes its place in the
 // chain. Only File or Data is needed.
 type Program struct {
@@ -49,6 +58,11 @@ type Program struct {
 	// already keep what they hold: those that were found at their pin, or that a
 	// dispatcher.Replacement keeps. An offloaded program's maps get none.
 	Contents []MapEntry
+
+	// TailCalls are programs that its program arrays hold before it sees a packet, beside those
+	// that its object puts there, or in their place. They use the maps of this program that
+	// have the same names and layouts. An array that others use already keeps what it holds.
+	TailCalls []TailCall
 }
 
 // Prio is a run priority, for [Program.Priority].

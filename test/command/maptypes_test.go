@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -259,5 +260,14 @@ func TestMapEntries(t *testing.T) {
 		if status != 1 || stdout != "" || !strings.Contains(stderr, c.want) {
 			t.Errorf("%s: status %d, %q\nwant %q\n got %q", c.args, status, stdout, c.want, stderr)
 		}
+	}
+}
+
+// The array of a program in a chain shows whom that calls.
+func TestMapTailCalls(t *testing.T) {
+	v := chainOf(t, harness.Fixture("tailcall"))
+	stdout := harness.MustRun(t, harness.Xdpmux(), "map", "dump", v.Name, "calls")
+	if !regexp.MustCompile(`^0: program t_pass \(\d+\)\n1: program t_drop \(\d+\)\n2: program t_tx \(\d+\)\n4: program t_again \(\d+\)\n$`).MatchString(stdout) {
+		t.Error(stdout)
 	}
 }

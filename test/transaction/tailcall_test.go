@@ -1,6 +1,7 @@
 package transaction
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -135,6 +136,62 @@ func TestTailCallSample(t *testing.T) {
 		t.Errorf("%d packets passed, want those with hops left", len(passed))
 	}
 	harness.MustRun(t, harness.Xdpmux(), "unload", v.Name, "-a")
+}
+
+// TestTailCallsOfOthers has slots filled that the object leaves empty, and one with another program
+// than the object puts there. The program of another object goes on by the same array.
+func TestTailCallsOfOthers(t *testing.T) {
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
+	const callOther = 3
+	p := fixture("tailcall", "")
+	p.TailCalls = []xdp.TailCall{
+		{Map: "calls", Slot: callOther, File: harness.Fixture("tailcall_other")},
+		{Map: "calls", Slot: callPass, Name: "t_drop"},
+		{Map: "calls", Slot: 5, Name: "t_pass"},
+	}
+	commit(t, v.Name, dispatcher.Transaction{Add: []xdp.Program{p}})
+	passes, passesToo := calling(callOther, 5), calling(callAgain, 5)
+	passed := v.Deliver(t, passes, calling(callOther, callDrop), calling(callOther, callPass), calling(callPass, 0), passesToo)
+	if !slices.EqualFunc(passed, [][]byte{passes, passesToo}, slices.Equal) {
+		t.Errorf("%d packets passed, want the two that slot 5 passes", len(passed))
+	}
+	called, err := maps.Open(status(t, v.Name).Programs[0].ID, "called")
+	must(t, err)
+	defer called.Close()
+	if n, err := maps.Lookup[uint64](called, uint32(callOther)); err != nil || n[0] != 3 {
+		t.Errorf("t_other has counted %v (%v), want 3", n, err)
+	}
+	unload(t, v.Name)
+	wantCallPins(t)
+}
+
+// TestTailCallsRefused asks for calls that can't be: nothing of them is left.
+func TestTailCallsRefused(t *testing.T) {
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
+	for _, c := range []struct {
+		call xdp.TailCall
+		kind error
+		says string
+	}{
+		{xdp.TailCall{Map: "nonesuch", Name: "t_pass"}, xdp.ErrInvalid, `has no program array "nonesuch"`},
+		{xdp.TailCall{Map: "called", Name: "t_pass"}, xdp.ErrInvalid, `has no program array "called"`},
+		{xdp.TailCall{Map: "calls", Slot: 6, Name: "t_pass"}, xdp.ErrMapSize, `has 6 entries, and slot 6 is to call "t_pass"`},
+		{xdp.TailCall{Map: "calls", Slot: 3, Name: "nonesuch"}, xdp.ErrObject, `is to call "nonesuch", and the file has no such program`},
+		{xdp.TailCall{Map: "calls", Slot: 3, File: "nonesuch.o"}, xdp.ErrObject, "can't open nonesuch.o"},
+		{xdp.TailCall{Map: "calls", Slot: 3, File: harness.Fixture("pinned"), Name: "refused"}, xdp.ErrVerifier, `the verifier refused program "refused" of `},
+		{xdp.TailCall{Map: "calls", Slot: 3, File: harness.Fixture("calls")}, xdp.ErrObject, `map "calls" of ` + harness.Fixture("calls") + " is prog_array"},
+	} {
+		before := harness.Snapshot(t)
+		p := fixture("tailcall", "")
+		p.TailCalls = []xdp.TailCall{c.call}
+		_, err := dispatcher.Transaction{Add: []xdp.Program{p}}.Commit(t.Context(), v.Name)
+		if !errors.Is(err, c.kind) || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%+v: %v", c.call, err)
+		}
+		before.Check(t)
+	}
 }
 
 // TestTailCallsStay has programs be called through every change of the chain that theirs stays

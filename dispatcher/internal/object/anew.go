@@ -46,7 +46,7 @@ func (o *Program) GoOnFor(progFD int) error {
 		return err
 	}
 	for i, name := range o.names {
-		if o.Obj.Fills(name) { // the old one takes no programs that a component can call
+		if o.Fills(name) { // the old one takes no programs that a component can call
 			o.Kept[i] = 0
 		}
 	}

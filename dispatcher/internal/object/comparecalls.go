@@ -17,7 +17,7 @@ import (
 func (s *Specimen) CallsDifference(progID uint32) (string, error) {
 	c := callComparison{names: map[uint32]string{}}
 	for i, m := range s.o.Obj.Maps() {
-		if name := s.o.names[i]; s.o.Obj.Fills(name) && s.pins[name] == "" {
+		if name := s.o.names[i]; s.o.Fills(name) && s.pins[name] == "" {
 			info, err := libbpf.MapInfoByFD(m.FD())
 			if err != nil {
 				return "", err

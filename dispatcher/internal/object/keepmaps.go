@@ -20,7 +20,7 @@ func (o *Program) ChooseMaps(progFD int, from xdp.Loaded) error {
 	kept := make([]uint32, len(maps))
 	for i, m := range maps {
 		name := o.names[i]
-		if isConstant(name) || o.Obj.Fills(name) {
+		if isConstant(name) || o.Fills(name) {
 			continue
 		}
 		there, err := theirs.find(name, m.Internal())

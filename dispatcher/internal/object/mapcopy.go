@@ -43,7 +43,7 @@ func (o *Program) MapsToKeep(progID uint32) ([]uint32, error) {
 	}
 	kept := make([]uint32, len(o.names))
 	for i, m := range o.Obj.Maps() {
-		if isConstant(o.names[i]) || o.Obj.Fills(o.names[i]) {
+		if isConstant(o.names[i]) || o.Fills(o.names[i]) {
 			continue
 		}
 		there, err := theirs.find(o.names[i], m.Internal())

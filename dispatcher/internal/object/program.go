@@ -34,6 +34,7 @@ type Program struct {
 
 	Loaded bool     // as a program of chains
 	Kept   []uint32 // for each map the id of the loaded one to use instead, 0 for a new one; nil: all are new
+	calls  []call   // what its program arrays are to hold
 	uses   []uint32 // of one that is loaded anew, the maps of the program that runs
 	filled []bool   // for each map: LoadMaps fills it with more than Spec.Contents; nil: none
 	pins   []bool   // for each map: the object asks for its pin
@@ -55,6 +56,9 @@ func Open(ctx context.Context, p xdp.Program) (_ *Program, err error) {
 			return nil, err
 		}
 	}
+	if p.TailCalls, err = withData(ctx, p.TailCalls); err != nil {
+		return nil, err
+	}
 	o := &Program{Spec: p}
 	if p.File == "" {
 		p.File = unnamed
@@ -74,6 +78,9 @@ func Open(ctx context.Context, p xdp.Program) (_ *Program, err error) {
 		o.pins = append(o.pins, m.PinPath() != "")
 	}
 	all := obj.Programs()
+	if o.calls, err = callsOf(obj, p.TailCalls); err != nil {
+		return nil, err
+	}
 	if o.Bpf, err = obj.Pick(p, all); err != nil {
 		return nil, err
 	}
@@ -92,7 +99,7 @@ func Open(ctx context.Context, p xdp.Program) (_ *Program, err error) {
 	if err := sizeMaps(p, obj); err != nil {
 		return nil, err
 	}
-	if err := obj.CheckTailCalls(p.File); err != nil {
+	if err := obj.checkCalls(p.File, o.calls); err != nil {
 		return nil, err
 	}
 	if err := setVariables(p.File, p.Variables, obj); err != nil {
@@ -198,7 +205,7 @@ func (o *File) Pick(p xdp.Program, all []*libbpf.Program) (*libbpf.Program, erro
 			if !CanBeXDP(prog) {
 				return nil, notXDP(p, prog, all)
 			}
-			if p.Name != "" || len(o.SlotsOf(prog.Name())) == 0 {
+			if p.Name != "" || !o.isCalled(p, prog.Name()) {
 				return prog, nil
 			}
 			if called == nil {
