@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/xdpmux/xdpmux/dispatcher"
 )
 
 // sockets has the example and the native tool receive the same flood on AF_XDP sockets.
@@ -27,15 +29,15 @@ func sockets(ctx context.Context, w io.Writer) error {
 		fmt.Fprint(w, "\nNothing here tells of AF_XDP sockets, because this xdp-bench has none.\n")
 		return nil
 	}
-	if err := addPair(ctx, "sock"); err != nil {
+	if err := addPair(ctx, socketVeth); err != nil {
 		return err
 	}
-	for _, name := range []string{"sock", "sockp"} {
+	for _, name := range []string{socketVeth, socketVeth + "p"} {
 		if err := do(ctx, "ip", "link", "set", name, "up"); err != nil {
 			return err
 		}
 	}
-	stop, err := flood("sockp")
+	stop, err := flood(socketVeth + "p")
 	if err != nil {
 		return err
 	}
@@ -45,9 +47,9 @@ func sockets(ctx context.Context, w io.Writer) error {
 		command []string
 		rates   []float64
 	}{
-		{rate: `([0-9,]+) rx/s`, command: []string{bench, "xsk-drop", "-i", "1", "sock"}},
-		{rate: `([0-9,]+) rx/s`, command: []string{bench, "xsk-drop", "-i", "1", "--poll", "sock"}},
-		{rate: `([0-9]+) in a second`, command: []string{"build/examples/af_xdp", "sock"}},
+		{rate: `([0-9,]+) rx/s`, command: []string{bench, "xsk-drop", "-i", "1", socketVeth}},
+		{rate: `([0-9,]+) rx/s`, command: []string{bench, "xsk-drop", "-i", "1", "--poll", socketVeth}},
+		{rate: `([0-9]+) in a second`, command: []string{"build/examples/af_xdp", socketVeth}},
 	}
 	for range socketRounds {
 		for i := range receivers {
@@ -75,6 +77,7 @@ example does.
 }
 
 const (
+	socketVeth    = "sock"
 	socketRounds  = 5
 	socketSeconds = 8
 )
@@ -115,8 +118,14 @@ func received(ctx context.Context, command []string, rate *regexp.Regexp) (rates
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	end := time.AfterFunc(socketSeconds*time.Second, func() { _ = cmd.Process.Signal(syscall.SIGINT) })
-	defer end.Stop()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
+		c, err := dispatcher.Status(ctx, socketVeth)
+		if err == nil && c.Dispatcher == nil && c.Legacy == nil && time.Now().Before(deadline) {
+			continue // it hasn't begun
+		}
+		break
+	}
+	time.AfterFunc(socketSeconds*time.Second, func() { _ = cmd.Process.Signal(syscall.SIGINT) })
 	if err := cmd.Wait(); err != nil {
 		return nil, fmt.Errorf("%q: %w\n%s", command, err, &out)
 	}
