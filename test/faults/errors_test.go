@@ -217,6 +217,9 @@ var faults = map[string]fault{
 		must(t, os.WriteFile(file, data, 0o600))
 		return load(v, file)
 	}, remedy: "compile it with"},
+	"old-maps": {prepare: func(t *testing.T, v *harness.Veth) []string {
+		return load(v, object("oldmaps"))
+	}, remedy: `SEC(".maps")`},
 	"not-bpf": {prepare: func(t *testing.T, v *harness.Veth) []string {
 		self, err := os.Executable()
 		must(t, err)

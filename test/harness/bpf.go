@@ -214,19 +214,25 @@ func (m Mode) String() string {
 // program. Descriptor -1 takes it away.
 func (v *Veth) Attach(t testing.TB, fd int, mode Mode) {
 	t.Helper()
-	v.attach(t, v.Index, v.Name, fd, mode)
+	if err := v.TryAttach(fd, mode); err != nil {
+		t.Fatal(err)
+	}
 }
+
+// TryAttach is Attach for a program that the kernel may refuse.
+func (v *Veth) TryAttach(fd int, mode Mode) error { return v.attach(v.Index, v.Name, fd, mode) }
 
 // AcceptReturned has the peer take in what a native program returns with XDP_TX. A veth does so
 // only if it has a native program itself, so the peer gets one that passes everything. Without
 // it, such frames stay in the peer's ring, unseen.
 func (v *Veth) AcceptReturned(t testing.TB) {
 	t.Helper()
-	v.attach(t, v.PeerIndex, v.Peer, Program(t, Pass), Native)
+	if err := v.attach(v.PeerIndex, v.Peer, Program(t, Pass), Native); err != nil {
+		t.Fatal(err)
+	}
 }
 
-func (v *Veth) attach(t testing.TB, index int, name string, fd int, mode Mode) {
-	t.Helper()
+func (v *Veth) attach(index int, name string, fd int, mode Mode) error {
 	flags := int(mode)
 	if fd >= 0 {
 		flags |= unix.XDP_FLAGS_UPDATE_IF_NOEXIST
@@ -235,6 +241,7 @@ func (v *Veth) attach(t testing.TB, index int, name string, fd int, mode Mode) {
 		return netlink.LinkSetXdpFdWithFlags(&netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Index: index}}, fd, flags)
 	})
 	if err != nil {
-		t.Fatalf("attach a program to %s in %v mode: %v", name, mode, err)
+		return fmt.Errorf("attach a program to %s in %v mode: %w", name, mode, err)
 	}
+	return nil
 }

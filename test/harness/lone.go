@@ -11,9 +11,19 @@ import (
 // if there is one, comes before the load. The program is closed at the end of the test.
 func Lone(t testing.TB, file, name string, change func(*libbpf.Object)) *libbpf.Program {
 	t.Helper()
+	p, err := TryLone(t, file, name, change)
+	if err != nil {
+		t.Fatalf("load %s of %s: %v", name, file, err)
+	}
+	return p
+}
+
+// TryLone is Lone for a program that the kernel may refuse.
+func TryLone(t testing.TB, file, name string, change func(*libbpf.Object)) (*libbpf.Program, error) {
+	t.Helper()
 	obj, err := libbpf.OpenFile(file, libbpf.OpenOptions{})
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	t.Cleanup(func() { obj.Close() })
 	var chosen *libbpf.Program
@@ -24,7 +34,7 @@ func Lone(t testing.TB, file, name string, change func(*libbpf.Object)) *libbpf.
 		}
 	}
 	if chosen == nil {
-		t.Fatalf("%s has no program %s", file, name)
+		return nil, errors.New("no such program")
 	}
 	if chosen.Type() != libbpf.ProgTypeXDP { // a section that libbpf doesn't know
 		err = errors.Join(err, chosen.SetType(libbpf.ProgTypeXDP), chosen.SetExpectedAttachType(libbpf.AttachXDP))
@@ -35,8 +45,5 @@ func Lone(t testing.TB, file, name string, change func(*libbpf.Object)) *libbpf.
 	if change != nil {
 		change(obj)
 	}
-	if err := errors.Join(err, obj.Load()); err != nil {
-		t.Fatalf("load %s of %s: %v", name, file, err)
-	}
-	return chosen
+	return chosen, errors.Join(err, obj.Load())
 }

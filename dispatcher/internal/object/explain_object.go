@@ -29,6 +29,9 @@ func explainObject(file string, err error) error {
 		e.Msg = file + " has the byte order of another machine"
 	case objectfile.ErrNoBTF:
 		e.Msg = file + " has maps, but no type information (BTF) that describes them"
+	case objectfile.ErrOldMaps:
+		e.Msg = file + ` declares its maps in section "maps", which libbpf has not read since version 1.0`
+		e.Remedy = `declare them in SEC(".maps"), with __uint(type, ...) and __type(key, ...), and compile it anew`
 	case objectfile.ErrTruncated:
 		e.Msg = file + " is a truncated ELF object"
 	case objectfile.ErrConfig:

@@ -64,6 +64,8 @@ type btfType struct {
 func (f *File) readBTF() error {
 	s := f.named(".BTF")
 	switch {
+	case f.named("maps") != nil:
+		return &Error{Fault: ErrOldMaps}
 	case s == nil && f.named(".maps") != nil:
 		return &Error{Fault: ErrNoBTF}
 	case s == nil:

@@ -22,6 +22,7 @@ var (
 	ErrDamaged   = errors.New("damaged")
 	ErrTooLarge  = errors.New("too large")
 	ErrNoBTF     = errors.New("without type information for its maps")
+	ErrOldMaps   = errors.New("with maps as they were before libbpf 1.0")
 	ErrConfig    = errors.New("unusable run configuration")
 )
 
