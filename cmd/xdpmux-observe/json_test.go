@@ -14,5 +14,6 @@ func TestJSONIsDocumented(t *testing.T) {
 		"trace": {traceJSON{}, totalsJSON{}},
 		// As plan and the commands that change chains print it, with --pcap.
 		"rehearse": {[]rehearsalJSON{}},
+		"test":     {[]caseJSON{}},
 	})
 }

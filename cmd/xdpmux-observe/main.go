@@ -1,4 +1,4 @@
-// Command xdpmux-observe has the commands stats, top and trace of xdpmux, which starts it
+// Command xdpmux-observe has the commands stats, top, trace and test of xdpmux, which starts it
 // for them.
 package main
 
@@ -25,6 +25,6 @@ func newApp(out *output.Printer) *cli.App {
 	with := func(do func(*cli.Context, *output.Printer) error) cli.ActionFunc {
 		return func(c *cli.Context) error { return do(c, out) }
 	}
-	commands := observer.Commands(with(stats), with(top), with(trace))
+	commands := observer.Commands(with(stats), with(top), with(trace), with(testCases))
 	return cmdline.NewApp(out, append(commands, observer.RehearseCommand(with(rehearseChanges)))...)
 }

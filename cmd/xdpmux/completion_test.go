@@ -105,6 +105,8 @@ var completions = []completed{
 	{"inspect a.o a.", "a.o"},
 	{"plan -f a.", "a.o"},
 	{"apply a.", "a.o"},
+	{"test -f a.", "a.o"},
+	{"test -f a.o a.", "a.o"},
 	{"trace lo --pcap a.", "a.o"},
 	{"trace lo --out=di", "--out=dir"},
 	{"load lo a.o -p di", "dir"},

@@ -55,4 +55,4 @@ func TestJSONIsDocumented(t *testing.T) {
 }
 
 // observed are the commands of xdpmux-observe.
-var observed = map[string]bool{"stats": true, "top": true, "trace": true, "rehearse": true}
+var observed = map[string]bool{"stats": true, "top": true, "trace": true, "test": true, "rehearse": true}

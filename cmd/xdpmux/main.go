@@ -46,6 +46,6 @@ func newApp(out *output.Printer) *cli.App {
 		checkCommand(out),
 		completionCommand(out),
 	}
-	commands = append(commands, observer.Commands(startObserver, startObserver, startObserver)...)
+	commands = append(commands, observer.Commands(startObserver, startObserver, startObserver, startObserver)...)
 	return cmdline.NewApp(out, append(commands, manCommand(out))...)
 }

@@ -25,34 +25,47 @@ const FileLimit = 4 << 20
 // [FileLimit] bytes and about a million values. ctx can end Read, also while it waits for
 // somebody to write to a FIFO.
 func Read(ctx context.Context, paths ...string) (*State, error) {
-	files, err := listFiles(paths)
+	s := &State{Interfaces: []Interface{}}
+	err := readFiles(ctx, "state", paths, func(file string, data []byte) error {
+		one, err := Parse(ctx, file, filepath.Dir(file), data)
+		if err == nil {
+			s.Interfaces = append(s.Interfaces, one.Interfaces...)
+		}
+		return err
+	})
 	if err != nil {
 		return nil, err
-	}
-	s := &State{Interfaces: []Interface{}}
-	for _, file := range files {
-		data, err := input.ReadFile(ctx, file, FileLimit)
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		if err != nil {
-			return nil, cantRead(file, err)
-		}
-		one, err := Parse(ctx, file, filepath.Dir(file), data)
-		if err != nil {
-			return nil, err
-		}
-		s.Interfaces = append(s.Interfaces, one.Interfaces...)
 	}
 	return s, nil
 }
 
-func listFiles(paths []string) ([]string, error) {
+// readFiles calls parse for each file, and for those in directories. what is called so in errors.
+func readFiles(ctx context.Context, what string, paths []string, parse func(file string, data []byte) error) error {
+	files, err := listFiles(what, paths)
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		data, err := input.ReadFile(ctx, file, FileLimit)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			return cantRead(what, file, err)
+		}
+		if err := parse(file, data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func listFiles(what string, paths []string) ([]string, error) {
 	var files []string
 	for _, path := range paths {
 		info, err := os.Stat(path)
 		if err != nil {
-			return nil, cantRead(path, err)
+			return nil, cantRead(what, path, err)
 		}
 		if !info.IsDir() {
 			files = append(files, path)
@@ -60,7 +73,7 @@ func listFiles(paths []string) ([]string, error) {
 		}
 		entries, err := os.ReadDir(path)
 		if err != nil {
-			return nil, cantRead(path, err)
+			return nil, cantRead(what, path, err)
 		}
 		n := len(files)
 		for _, e := range entries {
@@ -69,17 +82,17 @@ func listFiles(paths []string) ([]string, error) {
 			}
 		}
 		if len(files) == n {
-			return nil, invalid("", "the directory %s has no state file", path)
+			return nil, invalid("", "the directory %s has no %s file", path, what)
 		}
 	}
 	return files, nil
 }
 
-func cantRead(path string, err error) error {
+func cantRead(what, path string, err error) error {
 	var of *fs.PathError
 	if errors.As(err, &of) {
 		err = of.Err
 	}
-	return &xdp.Error{Kind: xdp.ErrInvalid, Msg: fmt.Sprintf("can't read the state in %s: %v", path, err), Err: err,
+	return &xdp.Error{Kind: xdp.ErrInvalid, Msg: fmt.Sprintf("can't read the %s in %s: %v", what, path, err), Err: err,
 		Remedy: "name a file, or a directory with files that end in .yaml, .yml or .json"}
 }

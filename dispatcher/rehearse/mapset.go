@@ -107,7 +107,7 @@ func (s *mapSet) program(ctx context.Context, from source) (p xdp.Program, l lim
 		if f, ok := s.faults[info.ID]; ok {
 			l.maps[info.ID] = append(l.maps[info.ID], f.String())
 		}
-		if m.Type().PerCPU() {
+		if m.Type().PerCPU() && !from.fresh { // a new one holds the same for each CPU
 			l.maps[info.ID] = append(l.maps[info.ID], fmt.Sprintf("its map %s has values for each CPU, and only those of one CPU take part", names[i]))
 		}
 	}
@@ -155,6 +155,9 @@ func (s *mapSet) originals(o *object.Program, from source) (ids []uint32, pins [
 		if ids[i] == 0 {
 			if pins[i], ids[i], err = o.PinOf(i, from.PinPath); err != nil {
 				return nil, nil, err
+			}
+			if from.fresh {
+				ids[i] = 0
 			}
 		}
 	}

@@ -48,12 +48,16 @@ func newSide(ctx context.Context, on *dispatcher.Chain, sources []source, first 
 		}
 		programs, shown, unshown = append(programs, p), append(shown, from.shown), append(unshown, l)
 	}
-	if s.assembled, err = dispatcher.Assemble(ctx, programs, dispatcher.AssembleOptions{Version: on.Version, AsGiven: true}); err != nil {
+	// Programs that run have their order; others get it.
+	opts := dispatcher.AssembleOptions{Version: on.Version, AsGiven: !sources[0].fresh}
+	if s.assembled, err = dispatcher.Assemble(ctx, programs, opts); err != nil {
 		return nil, err
 	}
 	copied := *s.assembled.Chain
 	copied.Interface = on.Interface
-	for i, p := range copied.Programs {
+	var inOrder []xdp.Loaded
+	for place, p := range copied.Programs {
+		i := s.assembled.Order[place]
 		if sources[i].runs && p.Tag != shown[i].Tag {
 			return nil, &xdp.Error{Kind: xdp.ErrObject, Msg: fmt.Sprintf("%v can't be copied: its copy has tag %s instead of %s", shown[i], p.Tag, shown[i].Tag)}
 		}
@@ -62,10 +66,11 @@ func newSide(ctx context.Context, on *dispatcher.Chain, sources []source, first 
 		if err != nil {
 			return nil, err
 		}
+		inOrder = append(inOrder, shown[i])
 		s.limits = append(s.limits, whys)
 		s.programs = append(s.programs, Program{Loaded: shown[i], File: sources[i].file(), Priority: p.Priority, Actions: p.Actions})
 	}
-	s.replay, err = observe.OpenReplayOf(&copied, shown)
+	s.replay, err = observe.OpenReplayOf(&copied, inOrder)
 	return s, err
 }
 

@@ -19,6 +19,7 @@ type source struct {
 	runs    bool       // the program runs: the copy has to have its tag
 	maps    uint32     // the running program whose maps it begins with; 0: none
 	changes bool       // its constants are its object's, and not that program's
+	fresh   bool       // all its maps are new ones, also those that are pinned on this machine
 }
 
 // sourcesOf are the sources of the programs that run.

@@ -100,6 +100,10 @@ var Examples = map[string][]Example{
 		{"xdpmux trace eth0 --live --verdict DROP -c 10", "ten packets that were dropped, and by whom"},
 		{"xdpmux trace eth0 --pcap packets.pcap", "what would the chain do to these?"},
 	},
+	"test": {
+		{"xdpmux test -f state.yaml cases.yaml", "does the chain do to these packets what it should?"},
+		{"xdpmux test -f state.yaml --junit cases.yaml >results.xml", "for continuous integration"},
+	},
 	"help": {
 		{"xdpmux help map dump", "the options of map dump"},
 	},

@@ -11,13 +11,13 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
 )
 
-// Commands are stats, top and trace with what each of them does.
+// Commands are stats, top, trace and test with what each of them does.
 //
 // xdpmux has these definitions too, for help and completion, and starts xdpmux-observe for
 // what they do. That takes libraries for packets, for Prometheus and for the screen, which
 // cost every start of a program tens of milliseconds of an emulated processor.
-func Commands(stats, top, trace cli.ActionFunc) []*cli.Command {
-	return []*cli.Command{statsCommand(stats), topCommand(top), traceCommand(trace)}
+func Commands(stats, top, trace, test cli.ActionFunc) []*cli.Command {
+	return []*cli.Command{statsCommand(stats), topCommand(top), traceCommand(trace), testCommand(test)}
 }
 
 func statsCommand(action cli.ActionFunc) *cli.Command {
@@ -72,6 +72,23 @@ func traceCommand(action cli.ActionFunc) *cli.Command {
 			&cli.StringFlag{Name: "name", Usage: "with --live: only packets that the program of this `NAME` decided"},
 			&cli.StringFlag{Name: "sample", Value: "1/1", Usage: "with --live: only a random `PART` of them, such as 1/100"},
 			&cli.StringFlag{Name: "write", Usage: "with --live: write the packets to `FILE` too, as pcapng"},
+		},
+		Action: action,
+	}
+}
+
+func testCommand(action cli.ActionFunc) *cli.Command {
+	return &cli.Command{
+		Name:      "test",
+		Usage:     "run the cases of a chain's own test; exit status 0: all pass, 2: a case failed",
+		ArgsUsage: "-f <file>... <cases-file>...",
+		Description: "A case says a packet and what has to come of it in the chain that the state describes. Each runs in a chain of its own, " +
+			"by test run. Nothing is attached, and no interface is needed.",
+		Flags: []cli.Flag{
+			&cli.StringSliceFlag{Name: "file", Aliases: []string{"f"}, Usage: "read the state from `FILE`, or from the .yaml, .yml and .json files of a directory; can be given several times"},
+			&cli.BoolFlag{Name: "tap", Usage: "print the results in the Test Anything Protocol"},
+			&cli.BoolFlag{Name: "junit", Usage: "print the results as JUnit's XML"},
+			&cli.BoolFlag{Name: "json", Usage: cmdline.JSONUsage("the results")},
 		},
 		Action: action,
 	}
