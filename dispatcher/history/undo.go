@@ -22,7 +22,7 @@ type Undo struct {
 // NewUndo works out how an interface gets back what ran before the change of that number; 0:
 // before the last one. A program that still runs there goes on with its maps and its id, at the
 // place that it had. One that is gone is loaded anew from what was kept of it. NewUndo changes
-// nothing. dir is as for [Read].
+// no chain. dir is as for [Read].
 //
 // Errors: [xdp.ErrNoInterface]; [xdp.ErrInvalid] for a number that isn't in the history of the
 // interface; [xdp.ErrNotSource] for programs that can't be brought back, as another tool
@@ -97,6 +97,9 @@ func (u *Undo) plan(now *dispatcher.Chain, kept store) error {
 	var lost []string
 	var errs []error
 	for _, p := range want.Programs {
+		if p.ID == 0 {
+			continue // gone already then
+		}
 		if i := slices.IndexFunc(there.Programs, func(q Program) bool { return q.Loaded == p.Loaded }); i >= 0 {
 			if q := there.Programs[i]; q.Priority != p.Priority || q.Actions != p.Actions || q.Frags != p.Frags {
 				u.Change.Set = append(u.Change.Set, dispatcher.Setting{ID: p.ID, Priority: &p.Priority, Actions: &p.Actions, Frags: &p.Frags})
@@ -122,7 +125,7 @@ func (u *Undo) plan(now *dispatcher.Chain, kept store) error {
 			Remedy: "load it with the tool that had loaded it, or go back to a later change"})
 	}
 	for _, q := range there.Programs {
-		if !slices.ContainsFunc(want.Programs, func(p Program) bool { return p.Loaded == q.Loaded }) {
+		if q.ID != 0 && !slices.ContainsFunc(want.Programs, func(p Program) bool { return p.Loaded == q.Loaded }) {
 			u.Change.Remove = append(u.Change.Remove, q.ID)
 		}
 	}
