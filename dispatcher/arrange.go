@@ -36,9 +36,9 @@ func (s slot) progFD() int {
 }
 
 // arrange works out the chain that the transaction makes of the programs there, in the order
-// it will run. adds and replaces are the opened programs of Add and Replace, adopted is the
+// it will run. linked are the programs of other chains that join, adds and replaces are the opened programs of Add and Replace, adopted is the
 // program that comes for the one that runs without a dispatcher.
-func (t Transaction) arrange(l device.Device, there []slot, adds, replaces []*object.Program, adopted *object.Program) ([]slot, error) {
+func (t Transaction) arrange(l device.Device, there, linked []slot, adds, replaces []*object.Program, adopted *object.Program) ([]slot, error) {
 	wanted := slices.Clone(there)
 	index := func(id uint32) (int, error) {
 		i := slices.IndexFunc(wanted, func(m slot) bool { return m.comes == nil && m.ID == id })
@@ -82,6 +82,12 @@ func (t Transaction) arrange(l device.Device, there []slot, adds, replaces []*ob
 		wanted[i] = newSlot(adopted)
 	} else if adopted != nil {
 		return nil, &xdp.Error{Kind: xdp.ErrInvalid, Msg: "a program is to be adopted, and to be replaced or removed too", Remedy: "say once what is to become of it"}
+	}
+	for _, m := range linked {
+		if slices.ContainsFunc(there, func(t slot) bool { return t.ID == m.ID }) {
+			return nil, &xdp.Error{Kind: xdp.ErrInvalid, Msg: fmt.Sprintf("%v is in the chain on %s already", m.Loaded, l.Name)}
+		}
+		wanted = append(wanted, m)
 	}
 	for _, o := range adds {
 		wanted = append(wanted, newSlot(o))

@@ -76,7 +76,7 @@ func TestArrange(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			there := chain("a b c")
-			got, err := c.tx.arrange(device.Device{Interface: xdp.Interface{Name: "eth0"}}, there, nil, nil, nil)
+			got, err := c.tx.arrange(device.Device{Interface: xdp.Interface{Name: "eth0"}}, there, nil, nil, nil, nil)
 			if c.kind != nil {
 				if !errors.Is(err, c.kind) || err.Error() != c.want {
 					t.Errorf("error: %v, want %s", err, c.want)

@@ -54,6 +54,7 @@ type commit struct {
 	adds      []*object.Program // of Add
 	replaces  []*object.Program // of Replace
 	adopted   map[int]adopted   // of Adopt, by the index of the interface
+	linked    []slot            // of Link
 }
 
 // open opens all objects, before anything is looked at or touched.
@@ -67,8 +68,17 @@ func (c *commit) open(ctx context.Context) (err error) {
 	}
 	if c.replaces, err = object.OpenAll(ctx, programs); err != nil {
 		object.CloseAll(c.adds)
+		return err
 	}
-	return err
+	for _, s := range c.Link {
+		m, err := openLinked(s)
+		if err != nil {
+			c.close()
+			return err
+		}
+		c.linked = append(c.linked, m)
+	}
+	return nil
 }
 
 func (c *commit) coming() []*object.Program {
@@ -79,7 +89,12 @@ func (c *commit) coming() []*object.Program {
 	return all
 }
 
-func (c *commit) close() { object.CloseAll(c.coming()) }
+func (c *commit) close() {
+	object.CloseAll(c.coming())
+	for _, m := range c.linked {
+		m.Prog.Close()
+	}
+}
 
 func (c *commit) undoPins() {
 	for _, o := range c.coming() {
@@ -184,7 +199,7 @@ func (c *commit) outline(ctx context.Context, l device.Device, mode xdp.Mode) (_
 	if err != nil {
 		return nil, err
 	}
-	if s.slots, err = c.arrange(l, old.slots(), c.adds, c.replaces, comes); err != nil {
+	if s.slots, err = c.arrange(l, old.slots(), c.linked, c.adds, c.replaces, comes); err != nil {
 		return nil, err
 	}
 	s.needed = !sameSlots(sorted(old.slots()), s.slots)

@@ -24,6 +24,12 @@ type Transaction struct {
 	Replace []Replacement // programs that take another's place
 	Set     []Setting     // new settings of programs that stay
 
+	// Link takes programs that are loaded for other chains into this one, too, as the same
+	// programs with the same maps. What a Setting leaves out is 50, XDP_PASS, and no frags. A
+	// program that isn't loaded is an error ([xdp.ErrNoProgram]), and so is one that isn't of
+	// a chain, or runs in this one already ([xdp.ErrInvalid]).
+	Link []Setting
+
 	// Adopt takes a program that is attached without a dispatcher into the chain. It is asked
 	// what the program was loaded from, and which place it is to have. The program is loaded
 	// anew from that, with another id, and goes on with all its maps, those of its global
@@ -105,7 +111,7 @@ func (t Transaction) check() error {
 	if t.Mode == xdp.ModeHW {
 		return &xdp.Error{Kind: xdp.ErrInvalid, Msg: "a chain can't be in hw mode: a device takes one program", Remedy: "use native or skb mode"}
 	}
-	n := len(t.Add) + len(t.Replace)
+	n := len(t.Add) + len(t.Replace) + len(t.Link)
 	if t.Adopt != nil {
 		n++
 	}
@@ -131,7 +137,7 @@ func (t Transaction) ids() []uint32 {
 	for _, r := range t.Replace {
 		ids = append(ids, r.ID)
 	}
-	for _, s := range t.Set {
+	for _, s := range append(t.Set[:len(t.Set):len(t.Set)], t.Link...) {
 		ids = append(ids, s.ID)
 	}
 	return ids

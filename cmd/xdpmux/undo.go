@@ -16,7 +16,7 @@ func undoCommand(out *output.Printer) *cli.Command {
 	return &cli.Command{
 		Name:  "undo",
 		Usage: "bring back what ran before the last change, or before an earlier one",
-		Description: "Programs that still run on the interface go on with their maps and ids, at the places that they had. Those that " +
+		Description: "Programs that still run, here or on another interface, go on with their maps and ids, at the places that they had. Those that " +
 			"are gone are loaded anew from copies that xdpmux has kept, with new maps. All is one swap. What another tool has " +
 			"loaded, and is gone, can't be brought back; then nothing is changed.\n\n" +
 			"An undo is a change too: another undo takes it back.",

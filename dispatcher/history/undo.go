@@ -8,7 +8,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/loaded"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
@@ -20,8 +22,8 @@ type Undo struct {
 }
 
 // NewUndo works out how an interface gets back what ran before the change of that number; 0:
-// before the last one. A program that still runs there goes on with its maps and its id, at the
-// place that it had. One that is gone is loaded anew from what was kept of it. NewUndo changes
+// before the last one. A program that still runs there, or on another interface, goes on with its
+// maps and its id, at the place that it had. One that is gone is loaded anew from what was kept of it. NewUndo changes
 // no chain. dir is as for [Read].
 //
 // Errors: [xdp.ErrNoInterface]; [xdp.ErrInvalid] for a number that isn't in the history of the
@@ -94,6 +96,10 @@ func (u *Undo) plan(now *dispatcher.Chain, kept store) error {
 			u.Change.Version = 0
 		}
 	}
+	where, err := here()
+	if err != nil {
+		return err
+	}
 	var lost []string
 	var errs []error
 	for _, p := range want.Programs {
@@ -104,6 +110,10 @@ func (u *Undo) plan(now *dispatcher.Chain, kept store) error {
 			if q := there.Programs[i]; q.Priority != p.Priority || q.Actions != p.Actions || q.Frags != p.Frags {
 				u.Change.Set = append(u.Change.Set, dispatcher.Setting{ID: p.ID, Priority: &p.Priority, Actions: &p.Actions, Frags: &p.Frags})
 			}
+			continue
+		}
+		if u.Record.Boot == where.boot && loadedStill(p.Loaded) {
+			u.Change.Link = append(u.Change.Link, dispatcher.Setting{ID: p.ID, Priority: &p.Priority, Actions: &p.Actions, Frags: &p.Frags})
 			continue
 		}
 		if p.SHA256 == "" || p.Settings == "" {
@@ -130,6 +140,13 @@ func (u *Undo) plan(now *dispatcher.Chain, kept store) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// loadedStill says whether a program that isn't in the chain is loaded all the same, such as for
+// another interface.
+func loadedStill(p xdp.Loaded) bool {
+	now, err := loaded.ByID(p.ID)
+	return err == nil && now.Loaded == p && now.ProgType == libbpf.ProgTypeExt
 }
 
 // unreadableCopy is the error of a program of which what was kept can't be used.

@@ -150,6 +150,33 @@ func TestUndo(t *testing.T) {
 	unbroken(t, v.Name)
 }
 
+// TestUndoShared takes a program back from one of two interfaces that share it. It is the same
+// program again, with the same maps.
+func TestUndoShared(t *testing.T) {
+	harness.NoLeak(t)
+	fresh(t, roomy)
+	v, w := veth(t), veth(t)
+	harness.MustRun(t, ours(), "load", v.Name+","+w.Name, harness.Sample("xdp_count"), harness.Sample("xdp_pass"))
+	before, ids := whatRuns(t, v.Name)
+	harness.MustRun(t, ours(), "unload", "-a", v.Name)
+	w.Deliver(t, harness.UDP4(harness.Flow{}))
+	harness.MustRun(t, ours(), "undo", v.Name)
+	v.Deliver(t, harness.UDP4(harness.Flow{}))
+	got, now := whatRuns(t, v.Name)
+	if !slices.Equal(got, before) || !slices.Equal(now, ids) {
+		t.Errorf("%q %v, and before it was %q %v", got, now, before, ids)
+	}
+	count, err := harness.Status(t, v.Name).Find("xdp_count")
+	must(t, err)
+	if sums := harness.Counters(t, count.ID); !slices.Contains(sums, 2) {
+		t.Errorf("counted %v, and 2 packets have come", sums)
+	}
+	for _, u := range []*harness.Veth{v, w} {
+		unbroken(t, u.Name)
+	}
+	harness.MustRun(t, native, "unload", "-a", v.Name)
+}
+
 // TestUndoMore brings back what a program was loaded with: the size of a map, the entries of
 // another, the variables, the pins; and the version of the dispatcher.
 func TestUndoMore(t *testing.T) {

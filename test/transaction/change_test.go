@@ -268,3 +268,33 @@ func TestCleanProbe(t *testing.T) {
 	checkPins(t, v)
 	unload(t, v.Name)
 }
+
+// TestLink takes a running program into the chain of another interface, at a place of its own
+// there, and refuses what can't join.
+func TestLink(t *testing.T) {
+	harness.NoLeak(t)
+	v, w := harness.NewVeth(t), harness.NewVeth(t)
+	shared := commit(t, v.Name, dispatcher.Transaction{Add: []xdp.Program{fixture("verdicts", "v_pass"), fixture("verdicts", "v_drop")}}).Added[0]
+	link := dispatcher.Setting{ID: shared.ID, Priority: prio(7), Actions: actions(xdp.Pass, xdp.Drop)}
+	done := commit(t, w.Name, dispatcher.Transaction{Link: []dispatcher.Setting{link}, Add: []xdp.Program{fixture("verdicts", "v_tx")}})
+	if p := done.Chain.Programs[0]; len(done.Chain.Programs) != 2 || p.ID != shared.ID || p.Priority != 7 || p.Actions != *link.Actions {
+		t.Errorf("%+v", done.Chain.Programs)
+	}
+	for _, c := range []struct {
+		id   uint32
+		kind error
+	}{{shared.ID, xdp.ErrInvalid}, {4294967295, xdp.ErrNoProgram}, {done.Chain.Dispatcher.ID, xdp.ErrInvalid}} {
+		before := status(t, w.Name)
+		_, err := dispatcher.Transaction{Link: []dispatcher.Setting{{ID: c.id}}}.Commit(t.Context(), w.Name)
+		if !errors.Is(err, c.kind) || cmp.Diff(before, status(t, w.Name)) != "" {
+			t.Errorf("program %d: %v", c.id, err)
+		}
+	}
+	unload(t, v.Name)
+	if now := status(t, w.Name); now.Programs[0].ID != shared.ID {
+		t.Errorf("%+v", now.Programs)
+	}
+	checkPins(t, w)
+	bothShow(t, w.Name)
+	unload(t, w.Name)
+}
