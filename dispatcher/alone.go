@@ -54,6 +54,9 @@ func attachAlone(ctx context.Context, ifname string, program xdp.Program, opts A
 	}
 	said, err := native.Recorded(func() error {
 		if mode == xdp.ModeHW {
+			if err := changingHardware(l, opts.Changing); err != nil {
+				return err
+			}
 			changing(&xdp.Loaded{Name: o.Bpf.Name()})
 			return offload(ctx, l, o)
 		}
@@ -67,6 +70,9 @@ func attachAlone(ctx context.Context, ifname string, program xdp.Program, opts A
 		if err := tellAlone(o, p, opts.BeforeSwap); err != nil {
 			return err
 		}
+		if err := changingAlone(l, mode, &openChain{}, o, opts.Changing); err != nil {
+			return err
+		}
 		root, err := pinCallArraysAlone(ctx, o)
 		if err != nil {
 			return err
@@ -76,10 +82,10 @@ func attachAlone(ctx context.Context, ifname string, program xdp.Program, opts A
 		if _, err := l.Again(); err != nil {
 			return err
 		}
-		if err := attachXDP(l.Index, o.Bpf, nil, mode); err != nil {
+		if err := attachXDP(l.Index, o.Bpf.FD(), noProgram, mode); err != nil {
 			return err
 		}
-		return takenForAnother(l, o.Bpf, mode)
+		return takenForAnother(l, o.Bpf.FD(), mode)
 	})
 	if err != nil {
 		o.Pins.Undo()
@@ -87,7 +93,7 @@ func attachAlone(ctx context.Context, ifname string, program xdp.Program, opts A
 	}
 	p, err := loaded.ByFD(o.Bpf.FD())
 	if err != nil {
-		err = errors.Join(err, takeOff(l, o.Bpf, mode), unpinCallArraysAlone(o))
+		err = errors.Join(err, takeOff(l, o.Bpf.FD(), mode), unpinCallArraysAlone(o))
 		o.Pins.Undo()
 		return nil, err
 	}
@@ -168,7 +174,7 @@ func explainAlone(l device.Device, o *object.Program, mode xdp.Mode, err error, 
 
 // detachAlone takes a legacy or an offloaded program off the interface. It stands for
 // xdp_program__detach.
-func detachAlone(ctx context.Context, l device.Device, id uint32) error {
+func detachAlone(ctx context.Context, l device.Device, id uint32, changing func(*Changing) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -188,9 +194,15 @@ func detachAlone(ctx context.Context, l device.Device, id uint32) error {
 			return err
 		}
 		defer prog.Close()
-		return attachXDP(l.Index, nil, prog, mode)
+		if err := goingAlone(l, mode, prog, changing); err != nil {
+			return err
+		}
+		return attachXDP(l.Index, noProgram, prog.Int(), mode)
 	})
+	var explained *xdp.Error
 	switch {
+	case errors.As(err, &explained):
+		return err
 	case err == nil:
 		trace.Changed(&after)
 		if err := unpinCallArrays([]uint32{id}); err != nil {

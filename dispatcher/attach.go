@@ -21,15 +21,17 @@ type AttachOptions struct {
 	// single program without a dispatcher.
 	RequireDispatcher bool
 
-	// Adopt, NativeCompatible, Warn and BeforeSwap are those of a [Transaction].
+	// Adopt, NativeCompatible, Warn, BeforeSwap and Changing are those of a [Transaction].
 	Adopt            func(xdp.Loaded) (xdp.Program, error)
 	NativeCompatible bool
 	Warn             func(error)
 	BeforeSwap       func([]Coming) error
+	Changing         func(*Changing) error
 }
 
 func (o AttachOptions) transaction(programs []xdp.Program) Transaction {
-	return Transaction{Mode: o.Mode, Add: programs, Adopt: o.Adopt, NativeCompatible: o.NativeCompatible, Warn: o.Warn, BeforeSwap: o.BeforeSwap}
+	return Transaction{Mode: o.Mode, Add: programs, Adopt: o.Adopt, NativeCompatible: o.NativeCompatible, Warn: o.Warn,
+		BeforeSwap: o.BeforeSwap, Changing: o.Changing}
 }
 
 // Attachment is what Attach has done.

@@ -108,6 +108,9 @@ func (c *commit) tryAll(ctx context.Context, all []device.Device, progress func(
 	if err := c.beforeSwap(swaps...); err != nil {
 		return nil, err
 	}
+	if err := changing(c.Changing, swaps...); err != nil {
+		return nil, err
+	}
 	c.warnMixed(swaps)
 	for i, s := range swaps {
 		progress(StepSwap, i)

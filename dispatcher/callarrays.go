@@ -166,13 +166,34 @@ func (c cleaning) withoutChain(ctx context.Context, programs, away []uint32) (go
 	if err != nil {
 		return nil, err
 	}
+	kept, err := c.kept()
+	if err != nil {
+		return nil, err
+	}
 	for _, id := range programs {
-		serves := func(main uint32) bool { _, ok := used[main]; return ok || !slices.Contains(before[id], main) }
+		serves := func(main uint32) bool {
+			_, ok := used[main]
+			return ok || slices.Contains(kept, main) || !slices.Contains(before[id], main)
+		}
 		if !slices.ContainsFunc(append(before[id], after[id]...), serves) {
 			gone = append(gone, id)
 		}
 	}
 	return gone, nil
+}
+
+// kept are the dispatchers and lone programs that are kept to come back; see [Changing.Keep].
+func (c cleaning) kept() (ids []uint32, err error) {
+	names, err := c.root.Entries()
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		if _, id, ok := protocol.KeptID(name); ok {
+			ids = append(ids, id)
+		}
+	}
+	return ids, nil
 }
 
 // mainProgramsOf finds the programs that may be on an interface with these: the dispatchers that

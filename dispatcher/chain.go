@@ -54,6 +54,17 @@ type Chain struct {
 	Err     error  `json:"-"`
 }
 
+// MainID is the id of the dispatcher or legacy program; 0: there is neither.
+func (c *Chain) MainID() uint32 {
+	switch {
+	case c.Dispatcher != nil:
+		return c.Dispatcher.ID
+	case c.Legacy != nil:
+		return c.Legacy.ID
+	}
+	return 0
+}
+
 // newChain is the chain of an interface with that dispatcher; nil: it has none.
 func newChain(l device.Device, d *protocol.Dispatcher) *Chain {
 	c := &Chain{Interface: l.Interface, MTU: l.Mtu, Programs: []Component{}}

@@ -49,6 +49,7 @@ func (t Transaction) Commit(ctx context.Context, ifname string) (*Committed, err
 // commit is a transaction under way.
 type commit struct {
 	Transaction
+	returning []slot            // programs that run in no chain of the interface, and come back into it
 	warned    bool              // Warn was told of tools that are locked out
 	toldMixed bool              // Warn was told of programs that run on some interfaces only
 	adds      []*object.Program // of Add
@@ -113,6 +114,9 @@ func (c *commit) try(ctx context.Context, l device.Device) (*Committed, error) {
 		return &Committed{Chain: newChain(l, s.old.Dispatcher)}, nil
 	}
 	if err := c.beforeSwap(s); err != nil {
+		return nil, err
+	}
+	if err := changing(c.Changing, s); err != nil {
 		return nil, err
 	}
 	if err := s.apply(ctx); err != nil {
@@ -202,6 +206,7 @@ func (c *commit) outline(ctx context.Context, l device.Device, mode xdp.Mode) (_
 	if s.slots, err = c.arrange(l, old.slots(), c.linked, c.adds, c.replaces, comes); err != nil {
 		return nil, err
 	}
+	s.slots = sorted(append(s.slots, c.returning...))
 	s.needed = !sameSlots(sorted(old.slots()), s.slots)
 	return s, c.chooseVersion(s)
 }

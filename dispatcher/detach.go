@@ -13,6 +13,9 @@ type DetachOptions struct {
 	// Warn, if there is one, is told what stays loaded all the same: what is pinned where
 	// the caller can't see or change it, or what others hold.
 	Warn func(error)
+
+	// Changing is that of a [Transaction].
+	Changing func(*Changing) error
 }
 
 // Detach takes the program with that id away from the interface: out of the chain, which
@@ -23,7 +26,7 @@ type DetachOptions struct {
 // Errors: [xdp.ErrNoInterface], [xdp.ErrNoProgram], [xdp.ErrLinkHeld], [xdp.ErrVersion],
 // [xdp.ErrNoDispatcher], [xdp.ErrBusy], [xdp.ErrPermission].
 func Detach(ctx context.Context, ifname string, id uint32, opts DetachOptions) error {
-	_, err := Transaction{Mode: xdp.ModeUnspecified, Remove: []uint32{id}, Warn: opts.Warn}.Commit(ctx, ifname)
+	_, err := Transaction{Mode: xdp.ModeUnspecified, Remove: []uint32{id}, Warn: opts.Warn, Changing: opts.Changing}.Commit(ctx, ifname)
 	if !notInChain(err) {
 		return err
 	}
@@ -35,7 +38,7 @@ func Detach(ctx context.Context, ifname string, id uint32, opts DetachOptions) e
 	case !l.Attached:
 		return nothingOn(l)
 	case id != 0 && (legacy && id == l.ProgID || id == l.HwID):
-		return detachAlone(ctx, l, id)
+		return detachAlone(ctx, l, id, opts.Changing)
 	case legacy || l.ProgID == 0:
 		return noSuchProgram(l, id, alone(l)...)
 	}
@@ -60,22 +63,27 @@ func DetachAll(ctx context.Context, ifname string, opts DetachOptions) error {
 	if !l.Attached {
 		return nothingOn(l)
 	}
+	if l.HwID != 0 {
+		if err := changingHardware(l, opts.Changing); err != nil {
+			return err
+		}
+	}
 	if l.ProgID != 0 {
-		if err := untilWon(ctx, l, func(l device.Device) error { return detachMain(ctx, l, opts.Warn) }); err != nil {
+		if err := untilWon(ctx, l, func(l device.Device) error { return detachMain(ctx, l, opts) }); err != nil {
 			return err
 		}
 	}
 	if l.HwID != 0 {
-		return detachAlone(ctx, l, l.HwID)
+		return detachAlone(ctx, l, l.HwID, opts.Changing)
 	}
 	return nil
 }
 
 // detachMain takes a whole chain away, of whatever version, or a legacy program.
-func detachMain(ctx context.Context, l device.Device, warn func(error)) error {
+func detachMain(ctx context.Context, l device.Device, opts DetachOptions) error {
 	old, err := openChainOn(ctx, l)
 	if errors.Is(err, xdp.ErrLegacy) {
-		return detachAlone(ctx, l, l.ProgID)
+		return detachAlone(ctx, l, l.ProgID, opts.Changing)
 	}
 	if err != nil {
 		return err
@@ -88,10 +96,13 @@ func detachMain(ctx context.Context, l device.Device, warn func(error)) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if err := changing(opts.Changing, s); err != nil {
+		return err
+	}
 	if err := s.apply(ctx); err != nil {
 		return err
 	}
-	finish(warn, s)
+	finish(opts.Warn, s)
 	return nil
 }
 

@@ -140,3 +140,26 @@ func (r *openChain) stillHeld(ifname string) error {
 	}
 	return nil
 }
+
+// keepIn pins all of the chain in a directory. The links are what keeps the programs in the
+// dispatcher.
+func (r *openChain) keepIn(dir string) error {
+	if err := libbpf.ObjPin(r.main.Int(), protocol.MainPin(dir)); err != nil {
+		return err
+	}
+	if r.Dispatcher == nil {
+		return nil
+	}
+	for i, s := range r.Slots {
+		if s.Link == nil {
+			continue
+		}
+		if err := libbpf.ObjPin(s.Link.Int(), protocol.LinkPin(dir, i)); err != nil {
+			return err
+		}
+		if err := libbpf.ObjPin(s.Prog.Int(), protocol.ProgPin(dir, i)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 
@@ -55,8 +56,18 @@ func (c *commit) revertAll(ctx context.Context, swaps []*swap, err error) error 
 // revert puts the old dispatcher back after apply and before finish. The caller waits for
 // the packets that are in the new one before its pins go.
 func (s *swap) revert(ctx context.Context) error {
+	err := s.putBack(ctx, s.next.main.FD(), s.iface.ProgID)
+	if err == nil {
+		traceOf(ctx).TakenBack(s.iface.Interface)
+	}
+	return err
+}
+
+// putBack puts the old dispatcher or lone program, which has the id was, in the place of the
+// program with the descriptor now. If there was none, it takes that program off.
+func (s *swap) putBack(ctx context.Context, now int, was uint32) error {
 	root, err := protocol.LockPins(ctx)
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // without pins there is nothing to lock
 		return err
 	}
 	defer root.Close()
@@ -64,18 +75,20 @@ func (s *swap) revert(ctx context.Context) error {
 	// only pins keep the links. We hold the lock, so nobody takes these pins for leftovers
 	// before the dispatcher is in its place.
 	if s.old.Dispatcher != nil {
-		if err := s.old.pinAgain(root, protocol.PinName(s.iface.Index, s.old.ID)); err != nil {
+		if err == nil {
+			err = s.old.pinAgain(root, protocol.PinName(s.iface.Index, s.old.ID))
+		}
+		if err != nil {
 			return protocol.ExplainPins(fmt.Errorf("pin the chain that was there below %s: %w", protocol.PinDir(s.iface.Index, s.old.ID), err))
 		}
 	}
-	flags := xdpFlag(s.mode) | libbpf.XDPReplace
-	err = s.explained(func() error {
-		return s.outcome(s.iface.ProgID, libbpf.XDPAttach(s.iface.Index, s.old.main.Int(), flags, s.next.main.FD()))
+	return s.explained(func() error {
+		err := s.outcome(was, attachXDP(s.iface.Index, s.old.main.Int(), now, s.mode))
+		if err == nil && now == noProgram {
+			err = takenForAnother(s.iface, s.old.main.Int(), s.mode)
+		}
+		return err
 	})
-	if err == nil {
-		traceOf(ctx).TakenBack(s.iface.Interface)
-	}
-	return err
 }
 
 // pinAgain pins the chain where it was pinned, unless it still is.

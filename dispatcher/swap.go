@@ -80,6 +80,23 @@ func (s *swap) apply(ctx context.Context) error {
 	return err
 }
 
+// changing calls f, if there is one, for each swap before it is made.
+func changing(f func(*Changing) error, swaps ...*swap) error {
+	for _, s := range swaps {
+		if f == nil {
+			return nil
+		}
+		c := &Changing{Before: s.before(), After: s.after(), keepIn: s.old.keepIn}
+		for _, m := range s.slots {
+			c.addPins(m.comes)
+		}
+		if err := f(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // before is what the interface has before the swap.
 func (s *swap) before() *Chain {
 	c := newChain(s.iface, s.old.Dispatcher)
@@ -128,7 +145,7 @@ func (s *swap) attempt() attempt {
 // the pins for leftovers.
 func (s *swap) pinAndAttach(ctx context.Context) error {
 	if s.next == nil {
-		return s.outcome(0, attachXDP(s.iface.Index, nil, s.old.main, s.mode))
+		return s.outcome(0, attachXDP(s.iface.Index, noProgram, s.old.main.Int(), s.mode))
 	}
 	root, err := protocol.LockPins(ctx)
 	if err != nil {
@@ -149,9 +166,9 @@ func (s *swap) pinAndAttach(ctx context.Context) error {
 		err = protocol.ExplainPins(fmt.Errorf("pin the program arrays of the chain: %w", err))
 		return errors.Join(err, root.Remove(name), dropCallArrays(root, s.coming(), []uint32{s.next.ID}))
 	}
-	err = s.outcome(s.next.ID, attachXDP(s.iface.Index, s.next.main, s.old.main, s.mode))
+	err = s.outcome(s.next.ID, attachXDP(s.iface.Index, s.next.main.FD(), s.old.main.Int(), s.mode))
 	if err == nil && s.old.main == nil { // a swap names the program that it replaces
-		err = takenForAnother(s.iface, s.next.main, s.mode)
+		err = takenForAnother(s.iface, s.next.main.FD(), s.mode)
 	}
 	if err != nil && !errors.Is(err, errUnclear) {
 		return errors.Join(err, root.Remove(name), dropCallArrays(root, s.coming(), []uint32{s.next.ID}))
@@ -162,7 +179,7 @@ func (s *swap) pinAndAttach(ctx context.Context) error {
 // takenForAnother looks whether a program that was put on an interface without one is on
 // another interface, which has got the index of l just before. If so, it takes the program off
 // again, and the error says what happened.
-func takenForAnother(l device.Device, main *libbpf.Program, mode xdp.Mode) error {
+func takenForAnother(l device.Device, main int, mode xdp.Mode) error {
 	_, err := l.Again()
 	if !errors.Is(err, device.ErrAnother) {
 		return nil // l may have moved to another namespace, and taken the program along
@@ -171,8 +188,8 @@ func takenForAnother(l device.Device, main *libbpf.Program, mode xdp.Mode) error
 }
 
 // takeOff takes a program off that was attached just before.
-func takeOff(l device.Device, main *libbpf.Program, mode xdp.Mode) error {
-	return libbpf.XDPAttach(l.Index, -1, xdpFlag(mode)|libbpf.XDPReplace, main.FD())
+func takeOff(l device.Device, main int, mode xdp.Mode) error {
+	return libbpf.XDPAttach(l.Index, noProgram, xdpFlag(mode)|libbpf.XDPReplace, main)
 }
 
 // errUnclear says that nobody knows whether a swap was made: its pins have to stay.
@@ -201,19 +218,19 @@ func (s *swap) outcome(wanted uint32, err error) error {
 	return err
 }
 
-// attachXDP puts the program main on the interface in place of old. Without main it takes old
-// away. Without old the interface must have no program.
-func attachXDP(ifindex int, main *libbpf.Program, old *libbpf.FD, mode xdp.Mode) error {
-	fd, flags := -1, xdpFlag(mode)
-	if main != nil {
-		fd = main.FD()
-	}
-	if old == nil {
+// noProgram stands for no program where attachXDP takes a descriptor.
+const noProgram = -1
+
+// attachXDP puts the program with the descriptor main on the interface in place of old. If
+// old is noProgram, the interface must have none.
+func attachXDP(ifindex, main, old int, mode xdp.Mode) error {
+	flags := xdpFlag(mode)
+	if old == noProgram {
 		flags |= libbpf.XDPUpdateIfNoExist
 	} else {
 		flags |= libbpf.XDPReplace
 	}
-	return libbpf.XDPAttach(ifindex, fd, flags, old.Int())
+	return libbpf.XDPAttach(ifindex, main, flags, old)
 }
 
 // pin pins all programs and links.

@@ -59,6 +59,10 @@ type Transaction struct {
 	// programs that are loaded: those of Add, those of Replace, and then what is adopted. If it returns an
 	// error, the chain is not changed. Where a lost race is started over, it is called again.
 	BeforeSwap func([]Coming) error
+
+	// Changing, if there is one, is called after BeforeSwap for each interface. If it returns
+	// an error, nothing is changed. Where a lost race is started over, it is called again.
+	Changing func(*Changing) error
 }
 
 // Coming is a program that is loaded and will be in a chain.

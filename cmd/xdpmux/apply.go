@@ -7,6 +7,7 @@ import (
 
 	"github.com/xdpmux/xdpmux/cmd/internal/cmdline"
 	"github.com/xdpmux/xdpmux/cmd/internal/output"
+	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/history"
 )
 
@@ -17,12 +18,16 @@ func applyCommand(out *output.Printer) *cli.Command {
 		ArgsUsage: "-f <file>...",
 		Flags: append(stateFlags(),
 			&cli.BoolFlag{Name: "dry-run", Usage: "show what would be done, and do nothing"},
+			confirmFlag,
 			&cli.BoolFlag{Name: "json", Usage: cmdline.JSONUsage("what was done")}),
 		Action: func(c *cli.Context) error { return apply(c, out) },
 	}
 }
 
 func apply(c *cli.Context, out *output.Printer) error {
+	if _, err := confirmTime(c); err != nil {
+		return err
+	}
 	if c.Bool("dry-run") {
 		_, err := plan(c, out)
 		return err
@@ -32,13 +37,16 @@ func apply(c *cli.Context, out *output.Printer) error {
 		return err
 	}
 	opts.Waiting = func(holder string) { fmt.Fprintf(out.Stderr, "xdpmux: waiting for %s to finish\n", holder) }
-	r := history.NewRecorder(history.Options{Warn: out.WarnOf})
-	done, err := state.Apply(r.Context(c.Context), opts)
-	if err != nil {
-		return err
-	}
-	for _, p := range done {
-		r.End(p.Err, p.Interface.Name)
-	}
-	return printPlans(c, out, done)
+	return tried(c, out, func(changing func(*dispatcher.Changing) error) error {
+		opts.Changing = changing
+		r := history.NewRecorder(history.Options{Warn: out.WarnOf})
+		done, err := state.Apply(r.Context(c.Context), opts)
+		if err != nil {
+			return err
+		}
+		for _, p := range done {
+			r.End(p.Err, p.Interface.Name)
+		}
+		return printPlans(c, out, done)
+	})
 }

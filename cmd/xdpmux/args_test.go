@@ -152,7 +152,7 @@ func TestRunWithoutKernel(t *testing.T) {
 		{args: "map dump --bogus", status: 1, stderr: "xdpmux: map dump has no option --bogus\n  xdpmux map dump --help lists the options\n"},
 		{args: "load v a.o -P", status: 1, stderr: "xdpmux: option -P needs a value\n  xdpmux load --help lists the options\n"},
 		{args: "map dump v m --json=yes", status: 1, stderr: "xdpmux: option --json=yes takes no value\n  xdpmux map dump --help lists the options\n"},
-		{args: "c", status: 1, stderr: "xdpmux: command \"c\" is ambiguous\n  it could be: clean, check, completion\n"},
+		{args: "c", status: 1, stderr: "xdpmux: command \"c\" is ambiguous\n  it could be: clean, confirm, check, completion\n"},
 		{args: "--version", stdout: "xdpmux version "},
 		{args: "status --version", stdout: "xdpmux version "},
 		{args: "help", stdout: "xdpmux - "},

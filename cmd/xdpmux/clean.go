@@ -9,6 +9,7 @@ import (
 	"github.com/xdpmux/xdpmux/cmd/internal/output"
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/history"
+	"github.com/xdpmux/xdpmux/dispatcher/pending"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
@@ -41,6 +42,11 @@ func clean(c *cli.Context, out *output.Printer) error {
 	if err != nil {
 		return err
 	}
+	forgotten, err := pending.Clean(c.Context, opts.DryRun)
+	if err != nil {
+		return err
+	}
+	done.Removed = append(done.Removed, forgotten...)
 	var copies *history.Cleaned
 	if ifname == "" {
 		if copies, err = history.Clean(c.Context, "", opts.DryRun); err != nil {

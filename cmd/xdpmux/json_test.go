@@ -13,6 +13,7 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/history"
 	"github.com/xdpmux/xdpmux/dispatcher/inspect"
 	"github.com/xdpmux/xdpmux/dispatcher/maps"
+	"github.com/xdpmux/xdpmux/dispatcher/pending"
 	"github.com/xdpmux/xdpmux/test/jsondoc"
 )
 
@@ -23,7 +24,9 @@ var documented = map[string][]any{
 	"replace":  {[]dispatcher.Preview{}},
 	"set":      {[]dispatcher.Preview{}},
 	"upgrade":  {[]dispatcher.Preview{}},
-	"status":   {[]dispatcher.Chain{}},
+	"status":   {[]statusJSON{}},
+	"confirm":  {confirmedJSON{}},
+	"revert":   {pending.Outcome{}},
 	"features": {featuresJSON{}},
 	"clean":    {cleanedJSON{}},
 	"run":      {rateJSON{}},

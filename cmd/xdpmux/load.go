@@ -25,7 +25,7 @@ func loadCommand(out *output.Printer) *cli.Command {
 			"to be what runs. Without FILE it is loaded from what xdpmux has loaded it from before.\n\n" +
 			"Nothing is printed if all went well; --json and -v tell the ids.",
 		ArgsUsage: "<ifname>[,...] <file>[@setting,...]...",
-		Flags:     append(append(loadFlags(), adoptFlag), append(dryRunFlags(), &cli.BoolFlag{Name: "json", Usage: cmdline.JSONUsage("what was loaded")})...),
+		Flags:     append(append(loadFlags(), adoptFlag), append(append(dryRunFlags(), confirmFlag), &cli.BoolFlag{Name: "json", Usage: cmdline.JSONUsage("what was loaded")})...),
 		Action:    func(c *cli.Context) error { return withMapSize(load(c, out)) },
 	}
 }
@@ -73,6 +73,9 @@ func load(c *cli.Context, out *output.Printer) error {
 	if err := checkRehearsal(c, c.Bool("dry-run")); err != nil {
 		return err
 	}
+	if _, err := confirmTime(c); err != nil {
+		return err
+	}
 	common, opts, err := loadOptions(c)
 	if err != nil {
 		return err
@@ -100,6 +103,14 @@ func load(c *cli.Context, out *output.Printer) error {
 		}
 		return showPreviews(c, out, ifnames, dispatcher.Transaction{Mode: opts.Mode, Add: programs, Adopt: opts.Adopt}, previews...)
 	}
+	return tried(c, out, func(changing func(*dispatcher.Changing) error) error {
+		opts.Changing = changing
+		return loadNow(c, out, ifnames, programs, opts)
+	})
+}
+
+// loadNow loads programs, and says what was loaded.
+func loadNow(c *cli.Context, out *output.Printer, ifnames []string, programs []xdp.Program, opts dispatcher.AttachOptions) error {
 	done, err := attach(c.Context, out, ifnames, programs, opts)
 	if err != nil {
 		return err

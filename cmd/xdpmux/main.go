@@ -18,7 +18,11 @@ func main() { cmdline.Main(cmdline.UsualSignals(), run) }
 // run is main without the process around it. It returns the exit status.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	out := output.New(stdout, stderr)
+	if len(args) > 1 && args[0] == waitWord {
+		return wait(ctx, out, args[1:])
+	}
 	app := newApp(out)
+	app.Before = tend(out)
 	if len(args) > 0 && args[0] == completeWord {
 		return complete(ctx, app, args[1:], out.Stdout)
 	}
@@ -43,6 +47,8 @@ func newApp(out *output.Printer) *cli.App {
 		exportCommand(out),
 		historyCommand(out),
 		undoCommand(out),
+		confirmCommand(out),
+		revertCommand(out),
 		checkCommand(out),
 		completionCommand(out),
 	}

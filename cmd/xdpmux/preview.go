@@ -26,6 +26,9 @@ func checkPreview(c *cli.Context) error {
 	if c.Bool("json") && !c.Bool("dry-run") {
 		return cmdline.UsageError("--json is for what --dry-run prints", "xdpmux status --json shows what runs afterwards")
 	}
+	if _, err := confirmTime(c); err != nil {
+		return err
+	}
 	return checkRehearsal(c, c.Bool("dry-run"))
 }
 
@@ -39,15 +42,18 @@ func change(c *cli.Context, out *output.Printer, ifname string, tx dispatcher.Tr
 		}
 		return showPreviews(c, out, []string{ifname}, tx, preview)
 	}
-	var done *dispatcher.Committed
-	err := recorded(c.Context, out, func(ctx context.Context) (err error) {
-		done, err = tx.Commit(ctx, ifname)
+	return tried(c, out, func(changing func(*dispatcher.Changing) error) error {
+		tx.Changing = changing
+		var done *dispatcher.Committed
+		err := recorded(c.Context, out, func(ctx context.Context) (err error) {
+			done, err = tx.Commit(ctx, ifname)
+			return err
+		}, ifname)
+		if err == nil && tell != nil {
+			tell(done)
+		}
 		return err
-	}, ifname)
-	if err == nil && tell != nil {
-		tell(done)
-	}
-	return err
+	})
 }
 
 // showPreviews prints chains as the change would make them. With --pcap it goes on to tell

@@ -7,6 +7,7 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/desired"
 	"github.com/xdpmux/xdpmux/dispatcher/history"
+	"github.com/xdpmux/xdpmux/dispatcher/pending"
 )
 
 // record keeps what programs are loaded from, right before the chain is changed, so that
@@ -27,4 +28,15 @@ func recorded(ctx context.Context, out *output.Printer, change func(context.Cont
 	err := change(r.Context(ctx))
 	r.End(err, ifnames...)
 	return err
+}
+
+// recordedEnd calls end, which may take a change back. The history gets a record of that, as of
+// any change.
+func recordedEnd(ctx context.Context, out *output.Printer, end func(context.Context) (pending.Outcome, error)) (pending.Outcome, error) {
+	r := history.NewRecorder(history.Options{Warn: out.WarnOf})
+	outcome, err := end(r.Context(ctx))
+	for _, b := range outcome.Back {
+		r.End(nil, b.Interface.Name)
+	}
+	return outcome, err
 }

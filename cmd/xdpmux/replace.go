@@ -27,7 +27,7 @@ func replaceCommand(out *output.Printer) *cli.Command {
 			prioFlag("what the old program has"),
 			actionsFlag("what the old program has"),
 			&cli.BoolFlag{Name: "keep-maps", Usage: "go on with the old program's maps and global variables, and say which"},
-			previewJSONFlag,
+			confirmFlag, previewJSONFlag,
 		),
 		Action: func(c *cli.Context) error { return withMapSize(replace(c, out)) },
 	}

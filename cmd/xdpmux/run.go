@@ -19,6 +19,7 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/inspect"
 	"github.com/xdpmux/xdpmux/dispatcher/maps"
+	"github.com/xdpmux/xdpmux/dispatcher/pending"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
@@ -53,7 +54,7 @@ func runForeground(c *cli.Context, out *output.Printer) (err error) {
 	if err != nil {
 		return err
 	}
-	opts.Warn, opts.BeforeSwap = out.WarnOf, record(out)
+	opts.Warn, opts.BeforeSwap, opts.Changing = out.WarnOf, record(out), pending.Refuse
 	ifname := c.Args().First()
 	if program, err = parseFileSpec(c.Args().Get(1), program); err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 	"github.com/xdpmux/xdpmux/cmd/internal/cmdline"
 	"github.com/xdpmux/xdpmux/cmd/internal/output"
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/pending"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
@@ -74,18 +75,59 @@ func status(c *cli.Context, out *output.Printer, w io.Writer) error {
 	case missing != nil && len(chains) == 0:
 		return missing
 	case c.Bool("json"):
-		err = output.PrintJSON(w, chains)
+		err = output.PrintJSON(w, statusOf(chains))
 	default:
 		err = renderStatus(w, chains)
 		if !c.Bool("watch") {
 			noteMTU(out, chains)
 			noteNative(out, chains)
+			notePending(out, chains)
 		}
 	}
 	if !c.Bool("watch") { // --watch goes on, and its rows say what can't be read
 		err = errors.Join(err, unread(chains))
 	}
 	return errors.Join(err, missing)
+}
+
+// statusJSON is the shape of an interface in status --json.
+type statusJSON struct {
+	*dispatcher.Chain
+	Pending *pending.Info `json:"pending,omitempty"` // a change of it that waits to be confirmed
+}
+
+func statusOf(chains []*dispatcher.Chain) []statusJSON {
+	shape := make([]statusJSON, len(chains))
+	infos, _ := pending.List() // who may not see them can't confirm one
+	for i, c := range chains {
+		shape[i].Chain = c
+		for _, info := range infos {
+			if slices.Contains(info.Interfaces, c.Interface) {
+				shape[i].Pending = &info
+			}
+		}
+	}
+	return shape
+}
+
+// notePending tells, beside the table, of changes that wait to be confirmed.
+func notePending(out *output.Printer, chains []*dispatcher.Chain) {
+	told := map[string]bool{}
+	for _, c := range statusOf(chains) {
+		if c.Pending == nil || told[c.Pending.ID] {
+			continue
+		}
+		told[c.Pending.ID] = true
+		ends := "it is being made"
+		switch {
+		case c.Pending.Failed != "":
+			ends = "it could not be taken back yet: " + c.Pending.Failed
+		case !c.Pending.Ends.IsZero():
+			ends = "it is taken back at " + c.Pending.Ends.Format("15:04:05")
+		}
+		out.Say("xdpmux: note: ", fmt.Sprintf("a change of %s waits to be confirmed, made by %s (%s); %s", namesOf(c.Pending.Interfaces), c.Pending.By, c.Pending.Command, ends))
+		out.Say("  ", fmt.Sprintf("xdpmux confirm %[1]s, or xdpmux revert %[1]s", c.Interface.Name))
+	}
 }
 
 // unread is the error of the chains that couldn't be read.

@@ -23,7 +23,7 @@ func undoCommand(out *output.Printer) *cli.Command {
 		ArgsUsage: "<ifname>",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "to", Usage: "what ran before change `N` of the history (default: before the last one)"},
-			dryRunFlag, previewJSONFlag,
+			dryRunFlag, confirmFlag, previewJSONFlag,
 		},
 		Action: func(c *cli.Context) error { return undo(c, out) },
 	}

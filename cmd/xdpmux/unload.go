@@ -20,7 +20,7 @@ func unloadCommand(out *output.Printer) *cli.Command {
 		ArgsUsage: "<ifname>...",
 		Flags: append([]cli.Flag{
 			&cli.BoolFlag{Name: "all", Aliases: []string{"a"}, Usage: "unload everything, the dispatcher too"},
-		}, append(append(targetFlags("unload"), dryRunFlags()...), previewJSONFlag)...),
+		}, append(append(targetFlags("unload"), dryRunFlags()...), confirmFlag, previewJSONFlag)...),
 		Action: func(c *cli.Context) error { return unload(c, out) },
 	}
 }
@@ -72,6 +72,14 @@ func unload(c *cli.Context, out *output.Printer) error {
 	if c.Bool("dry-run") {
 		return previewUnload(c, out, ifnames, preview)
 	}
+	return tried(c, out, func(changing func(*dispatcher.Changing) error) error {
+		opts.Changing = changing
+		return unloadNow(c, out, ifnames, remove)
+	})
+}
+
+// unloadNow unloads what remove removes.
+func unloadNow(c *cli.Context, out *output.Printer, ifnames []string, remove func(context.Context, string) error) error {
 	// Where one interface fails the others are unloaded all the same.
 	each, end := progress(out.Stderr, ifnames)
 	defer end()

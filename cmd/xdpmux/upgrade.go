@@ -22,7 +22,7 @@ func upgradeCommand(out *output.Printer) *cli.Command {
 		ArgsUsage: "<ifname>",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "to", Usage: "the `VERSION` of the dispatcher, 2 or 3, newer or older than it is (default: that of the installed libxdp)"},
-			nativeFlag, dryRunFlag, previewJSONFlag,
+			nativeFlag, dryRunFlag, confirmFlag, previewJSONFlag,
 		},
 		Action: func(c *cli.Context) error { return upgrade(c, out) },
 	}

@@ -50,7 +50,7 @@ func (t *target) apply(ctx context.Context, o *objects, r records, opts Options)
 			plan.Steps = []Step{}
 			return plan
 		}
-		err := plan.do(ctx, r)
+		err := plan.do(ctx, r, opts)
 		if errors.Is(err, xdp.ErrNoProgram) && try < tries {
 			continue // another tool took a program away meanwhile
 		}
@@ -61,13 +61,14 @@ func (t *target) apply(ctx context.Context, o *objects, r records, opts Options)
 
 // swap does the steps that are one swap. It records each new program before that can run:
 // else nobody would know whose it is if this process were killed in between.
-func (p *Plan) swap(ctx context.Context, r records) error {
+func (p *Plan) swap(ctx context.Context, r records, opts Options) error {
 	end, err := p.begin(r)
 	if err != nil {
 		return err
 	}
 	defer end()
 	t := transaction(p.mode, p.Steps)
+	t.Changing = opts.Changing
 	t.BeforeSwap = func(coming []dispatcher.Coming) error {
 		for _, s := range p.Steps {
 			if !s.loads() {
@@ -88,9 +89,9 @@ func (p *Plan) swap(ctx context.Context, r records) error {
 }
 
 // do does the steps and records what runs then.
-func (p *Plan) do(ctx context.Context, r records) error {
+func (p *Plan) do(ctx context.Context, r records, opts Options) error {
 	if swaps(p.Steps) {
-		if err := p.swap(ctx, r); err != nil {
+		if err := p.swap(ctx, r, opts); err != nil {
 			p.Steps = []Step{}
 			return err
 		}
@@ -105,7 +106,7 @@ func (p *Plan) do(ctx context.Context, r records) error {
 			errs = append(errs, r.forget(s.ID, p.Interface.Index))
 		case Remove:
 			if s.alone {
-				if err := dispatcher.Detach(ctx, p.Interface.Name, s.ID, dispatcher.DetachOptions{}); err != nil && !errors.Is(err, xdp.ErrNoProgram) {
+				if err := dispatcher.Detach(ctx, p.Interface.Name, s.ID, dispatcher.DetachOptions{Changing: opts.Changing}); err != nil && !errors.Is(err, xdp.ErrNoProgram) {
 					return err
 				}
 			}

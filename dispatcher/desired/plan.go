@@ -26,6 +26,9 @@ type Options struct {
 	// A program without a dispatcher is only with Adopt replaced, or taken into the chain with
 	// its maps if it has the same content.
 	Adopt bool
+
+	// Changing is that of a [dispatcher.Transaction].
+	Changing func(*dispatcher.Changing) error
 }
 
 // Plan is how the state and one interface differ.

@@ -42,6 +42,8 @@ var (
 	ErrModeNotSupported = errors.New("attach mode not supported")         // by the driver
 	ErrBusy             = errors.New("chain is being changed by others")  // the race was lost too often
 	ErrNativeLocked     = errors.New("native tools locked out")           // of the installed libxdp, for a program that changes packet data
+	ErrPending          = errors.New("a change waits to be confirmed")    // on the interface, so that no other can be made
+	ErrNotPending       = errors.New("no change waits to be confirmed")   // there, or it has ended
 	ErrKernel           = errors.New("kernel too old")                    // for this call
 	ErrPermission       = errors.New("permission denied")                 // a capability is missing
 	ErrSystem           = errors.New("unexpected failure")                // what none of the others is

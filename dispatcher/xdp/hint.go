@@ -10,7 +10,7 @@ import (
 // [RemedyWith].
 type Hint struct {
 	To        HintTo
-	Interface string // of HintAttach, HintAdopt, HintDetach, HintDetachAll and HintUpgrade; empty: whichever is meant
+	Interface string // of HintAttach, HintAdopt, HintDetach, HintDetachAll, HintUpgrade, HintConfirm and HintTakeBack; empty: whichever is meant
 	Mode      Mode   // of HintMode
 }
 
@@ -35,6 +35,8 @@ const (
 	HintLibbpfLog                 // what libbpf says: dispatcher.SetLog
 	HintVerifierLog               // dispatcher.VerifierLog
 	HintCause                     // Error.Err
+	HintConfirm                   // pending.Change.Confirm
+	HintTakeBack                  // pending.Change.TakeBack
 )
 
 // hintWords are the words for each, before those for the interface.
@@ -55,6 +57,8 @@ var hintWords = [...]string{
 	HintLibbpfLog:   "the log of libbpf says more",
 	HintVerifierLog: "the log of the verifier says more",
 	HintCause:       "the cause says more",
+	HintConfirm:     "confirm it",
+	HintTakeBack:    "take it back",
 }
 
 // String is the hint in words that fit any program.

@@ -129,6 +129,30 @@ var faults = map[string]fault{
 		chain(t, v, pass)
 		return rehearsal(v, capture(t, 13))
 	}, remedy: "leave it out"},
+	"confirm-no-time": {prepare: plain(pass, "--confirm"), remedy: "--help lists the options"},
+	"confirm-time":    {prepare: plain(pass, "--confirm", "soon"), remedy: "such as --confirm 60s"},
+	"confirm-day":     {prepare: plain(pass, "--confirm", "25h"), remedy: "such as --confirm 60s"},
+	"confirm-dry-run": {prepare: plain(pass, "--confirm", "60s", "--dry-run")},
+	"confirm-second": {prepare: func(t *testing.T, v *harness.Veth) []string {
+		tried(t, v)
+		return load(v, pass)
+	}, remedy: "end that first: xdpmux confirm "},
+	"confirm-nothing": {prepare: func(t *testing.T, v *harness.Veth) []string {
+		tried(t, harness.NewVeth(t))
+		return []string{"confirm", v.Name}
+	}, remedy: "one is pending on "},
+	"confirm-which": {prepare: func(t *testing.T, v *harness.Veth) []string {
+		tried(t, v)
+		tried(t, harness.NewVeth(t))
+		return []string{"revert"}
+	}, remedy: "name an interface of the one that is meant: "},
+	"confirm-no-place": {prepare: func(t *testing.T, v *harness.Veth) []string {
+		must(t, os.MkdirAll("/run/xdpmux", 0o700))
+		must(t, os.RemoveAll("/run/xdpmux/pending"))
+		must(t, os.WriteFile("/run/xdpmux/pending", nil, 0o600))
+		t.Cleanup(func() { must(t, os.Remove("/run/xdpmux/pending")) })
+		return load(v, pass, "--confirm", "60s")
+	}, remedy: "is kept in /run/xdpmux/pending"},
 	"mode-mismatch": {prepare: func(t *testing.T, v *harness.Veth) []string {
 		chain(t, v, "-m", "skb", pass)
 		return load(v, pass)
@@ -401,6 +425,14 @@ func rehearsal(v *harness.Veth, pcap string) []string {
 // capture is a file with one packet of that many bytes.
 func capture(t *testing.T, length int) string {
 	return harness.WritePcap(t, layers.LinkTypeEthernet, make([]byte, length))
+}
+
+// tried has a chain go for a while, until the test ends.
+func tried(t *testing.T, v *harness.Veth) {
+	t.Helper()
+	chain(t, v, pass)
+	harness.MustRun(t, ours(), "unload", "-a", v.Name, "--confirm", "10m")
+	t.Cleanup(func() { harness.MustRun(t, ours(), "revert", v.Name) })
 }
 
 func copyFile(t *testing.T, from, to string) {

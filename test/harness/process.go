@@ -31,7 +31,7 @@ func Start(t testing.TB, name string, args ...string) *Process {
 // already, that isn't collected.
 func StartCmd(t testing.TB, cmd *exec.Cmd) *Process {
 	t.Helper()
-	p := &Process{Stdout: newOutput(), Stderr: newOutput(), cmd: cmd, ended: make(chan struct{})}
+	p := &Process{Stdout: NewOutput(), Stderr: NewOutput(), cmd: cmd, ended: make(chan struct{})}
 	if cmd.Stdout == nil {
 		cmd.Stdout = p.Stdout
 	}
@@ -134,7 +134,8 @@ type Output struct {
 	more  chan struct{} // closed when something comes
 }
 
-func newOutput() *Output { return &Output{more: make(chan struct{})} }
+// NewOutput is an output to which nothing has been written.
+func NewOutput() *Output { return &Output{more: make(chan struct{})} }
 
 // Write is for the process.
 func (o *Output) Write(p []byte) (int, error) {

@@ -15,7 +15,7 @@ func StartStraced(t testing.TB, options []string, command ...string) (p *Process
 	if err != nil {
 		t.Fatal(err)
 	}
-	trace = newOutput()
+	trace = NewOutput()
 	read := make(chan struct{})
 	go func() {
 		defer close(read)

@@ -12,7 +12,15 @@ var Examples = map[string][]Example{
 		{"xdpmux load eth0 filter.o", "add a program to what runs on eth0"},
 		{"xdpmux load eth0 count.o filter.o@prio=10,name=xdp_main", "two in one step, the second with settings of its own"},
 		{"xdpmux load eth0,eth1 filter.o -P 5 -A PASS,DROP", "on two interfaces, with one set of maps"},
+		{"xdpmux load eth0 filter.o --confirm 60s", "and take it back if nobody says that all is well"},
 		{"xdpmux load --adopt old.o@prio=90 eth0 filter.o", "beside what runs there without a dispatcher, and was loaded from old.o"},
+	},
+	"confirm": {
+		{"xdpmux confirm", "keep the only change that waits for it"},
+		{"xdpmux confirm eth0 --json", "that of eth0, for scripts"},
+	},
+	"revert": {
+		{"xdpmux revert eth0", "put back what ran before, at once"},
 	},
 	"unload": {
 		{"xdpmux unload eth0 --name xdp_main", "take one program out of the chain"},
@@ -69,6 +77,7 @@ var Examples = map[string][]Example{
 	},
 	"apply": {
 		{"xdpmux apply -f state.yaml", "make it so"},
+		{"xdpmux apply -f state.yaml --confirm 60s", "for a minute, unless Enter says that all is well"},
 	},
 	"export": {
 		{"xdpmux export eth0 >state.yaml", "write down what apply has put there"},

@@ -30,6 +30,7 @@ var manSections = []manSection{
 		{"0", "What was asked for is done. An end by Ctrl-C of what goes on for a while is one, too."},
 		{"1", "Something went wrong, which standard error tells. A change of a chain was not made, or not on the interfaces that are named."},
 		{"2", "plan: there is something to do. With --pcap: a packet would meet something else."},
+		{"3", "The change was made, and was taken back: see --confirm."},
 	}},
 	{"ENVIRONMENT", [][2]string{
 		{"LIBXDP_BPFFS", "Where the bpffs is mounted, instead of /sys/fs/bpf."},
@@ -40,8 +41,9 @@ var manSections = []manSection{
 		{"TERM", "dumb: what is repeated on a terminal stands one below the other."},
 	}},
 	{"FILES", [][2]string{
-		{"/sys/fs/bpf/xdp/", "The pins that hold the programs of chains, where libxdp and its tools have them too."},
+		{"/sys/fs/bpf/xdp/", "The pins that hold the programs of chains, where libxdp and its tools have them too. Those of pending-* hold what a change that waits to be confirmed has replaced."},
 		{"/run/xdpmux/", "What was loaded through xdpmux, for the next apply and for export."},
+		{"/run/xdpmux/pending/", "The changes that wait to be confirmed."},
 		{"/var/lib/xdpmux/history/", "What was changed, by whom, and how it ended. It is root's alone, and takes at most 8 MiB."},
 		{"/var/lib/xdpmux/objects/", "Copies of what was loaded, for undo. It is root's alone, and takes at most 64 MiB."},
 		{"/run/netns/", "The network namespaces that --netns names."},

@@ -54,6 +54,10 @@ func (o *Printer) called(h xdp.Hint) string {
 		return "-vv shows libbpf's own words"
 	case xdp.HintVerifierLog:
 		return "-v shows the verifier's words"
+	case xdp.HintConfirm:
+		return "xdpmux confirm " + h.Interface
+	case xdp.HintTakeBack:
+		return "xdpmux revert " + h.Interface
 	case xdp.HintCause:
 		return "-v shows what was refused"
 	}

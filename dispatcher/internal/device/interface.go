@@ -42,12 +42,12 @@ func ByName(name string) (Device, error) {
 
 // InterfaceByIndex stands for InterfaceByIndex of package dispatcher.
 func InterfaceByIndex(index int) (xdp.Interface, error) {
-	l, err := byIndex(index, fmt.Sprint("number ", index))
+	l, err := ByIndex(index, fmt.Sprint("number ", index))
 	return l.Interface, err
 }
 
-// byIndex is ByName for an index; name is only what to call it where there is none.
-func byIndex(index int, name string) (Device, error) {
+// ByIndex is ByName for an index; name is only what to call it where there is none.
+func ByIndex(index int, name string) (Device, error) {
 	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
 	msg.Index = int32(index)
 	return one(name, msg)
@@ -59,7 +59,7 @@ var ErrAnother = errors.New("an interface of another name has the index")
 // Again asks the kernel for l anew. The error is [xdp.ErrNoInterface] if the interface is gone
 // or has another name, and if another interface has its index by now.
 func (l Device) Again() (Device, error) {
-	now, err := byIndex(l.Index, l.Name)
+	now, err := ByIndex(l.Index, l.Name)
 	if err == nil && now.Name != l.Name {
 		return Device{}, &xdp.Error{Kind: xdp.ErrNoInterface, Err: ErrAnother,
 			Msg:    fmt.Sprintf("interface %q is gone: its index %d is now that of %q", l.Name, l.Index, now.Name),

@@ -115,6 +115,15 @@ func (p mapPins) hold() (release func() error, err error) {
 	}, nil
 }
 
+// Made are the paths of the pins that the load makes, and of the directory that it makes for
+// them; empty: the directory was there.
+func (p mapPins) Made() (pins []string, dir string) {
+	for _, m := range p.maps {
+		pins = append(pins, m.PinPath())
+	}
+	return pins, p.dir
+}
+
 // Undo removes the pins that the load has made. A pin that shows another map by
 // now isn't ours.
 func (p mapPins) Undo() {

@@ -143,6 +143,22 @@ func PinName(ifindex int, id uint32) string { return fmt.Sprintf("dispatch-%d-%d
 // PinDir is where it lies.
 func PinDir(ifindex int, id uint32) string { return PinRootDir() + "/" + PinName(ifindex, id) }
 
+// KeptName is what the directory of pins is called that keep the dispatcher or lone program
+// of that id, so that it can come back. Tools of libxdp leave such a directory alone.
+func KeptName(ifindex int, id uint32) string { return fmt.Sprintf("pending-%d-%d", ifindex, id) }
+
+// KeptID reads a name of KeptName.
+func KeptID(name string) (ifindex int, id uint32, ok bool) {
+	n, _ := fmt.Sscanf(name, "pending-%d-%d", &ifindex, &id)
+	return ifindex, id, n == 2
+}
+
+// KeptDir is where it lies.
+func KeptDir(ifindex int, id uint32) string { return PinRootDir() + "/" + KeptName(ifindex, id) }
+
+// MainPin is the pin of the dispatcher or lone program in such a directory.
+func MainPin(dir string) string { return dir + "/main" }
+
 // ProgPin is the pin of the program in a slot, prog0 for a lone program too.
 func ProgPin(dir string, slot int) string { return fmt.Sprintf("%s/prog%d-prog", dir, slot) }
 

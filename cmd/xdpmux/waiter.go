@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"syscall"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/xdpmux/xdpmux/cmd/internal/cmdline"
+	"github.com/xdpmux/xdpmux/cmd/internal/output"
+	"github.com/xdpmux/xdpmux/dispatcher/history"
+	"github.com/xdpmux/xdpmux/dispatcher/pending"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
+)
+
+// waitWord is the word with which xdpmux starts itself as the process that waits for the end
+// of a pending change. The change's id follows, and the network namespace if it is to be
+// entered.
+const waitWord = "__wait"
+
+// wait is the process that waits for the end of a change. It says how that was for the
+// journal.
+func wait(ctx context.Context, out *output.Printer, args []string) int {
+	// No terminal and no session is to end it. SIGTERM does: then the next call of xdpmux
+	// finds the change.
+	signal.Ignore(syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT)
+	if len(args) > 1 {
+		if err := cmdline.EnterNetns(args[1]); err != nil {
+			out.PrintError(err)
+			return 1
+		}
+	}
+	outcome, err := serve(ctx, out, args[0])
+	if errors.Is(err, xdp.ErrNotPending) {
+		return 0
+	}
+	if err != nil {
+		out.PrintError(err)
+		return 1
+	}
+	for _, line := range ended(outcome) {
+		out.Say("xdpmux: ", line)
+	}
+	return 0
+}
+
+func serve(ctx context.Context, out *output.Printer, id string) (pending.Outcome, error) {
+	change, err := pending.Open(id)
+	if err != nil {
+		return pending.Outcome{}, err
+	}
+	defer change.Close()
+	return recordedEnd(ctx, out, change.Serve)
+}
+
+// startWaiter starts the process that waits for the end of a change. Where systemd manages
+// the machine it is a unit of its own, as the end of a login may end all processes of its
+// session. Elsewhere, and where systemd doesn't start it, it is a process in a session of its
+// own.
+func startWaiter(id string) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	if unitPossible() && startUnit(self, id) == nil {
+		return nil
+	}
+	cmd := exec.Command(self, waitWord, id)
+	cmd.Dir = "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	go func() { _ = cmd.Wait() }() // so that it is no zombie if this process waits longer
+	return nil
+}
+
+// unitPossible says whether systemd manages the machine (sd_booted(3)) and sees the same
+// mounts, so the same bpffs and /run.
+func unitPossible() bool {
+	st, err := os.Lstat("/run/systemd/system")
+	return err == nil && st.IsDir() && sameNamespace("mnt")
+}
+
+// sameNamespace says whether the first process is in the same namespace of that kind.
+func sameNamespace(kind string) bool {
+	first, err := os.Readlink("/proc/1/ns/" + kind)
+	own, errOwn := os.Readlink("/proc/thread-self/ns/" + kind)
+	return err == nil && errOwn == nil && first == own
+}
+
+// startUnit starts the process as a transient unit.
+func startUnit(self, id string) error {
+	args := []string{"--quiet", "--collect", "--service-type=exec", "--unit=xdpmux-pending-" + id,
+		"--description=waits for the end of an xdpmux change", "--setenv=LIBXDP_BPFFS", "--", self, waitWord, id}
+	if !sameNamespace("net") {
+		args = append(args, fmt.Sprintf("/proc/%d/ns/net", os.Getpid()))
+	}
+	return exec.Command("systemd-run", args...).Run()
+}
+
+// tend comes before each command. It tends the changes for which nobody waits any more, and says
+// what has become of them.
+func tend(out *output.Printer) cli.BeforeFunc {
+	return func(c *cli.Context) error {
+		r := history.NewRecorder(history.Options{Warn: out.WarnOf})
+		noticed, err := pending.Tend(r.Context(c.Context), startWaiter)
+		if err != nil {
+			out.WarnOf(err)
+		}
+		for _, n := range noticed {
+			for _, b := range n.Outcome.Back {
+				r.End(nil, b.Interface.Name)
+			}
+			tellNoticed(out, n)
+		}
+		return nil
+	}
+}
+
+func tellNoticed(out *output.Printer, n pending.Noticed) {
+	what := "the process that waited for a change of " + namesOf(n.Interfaces) + " to be confirmed was killed"
+	if len(n.Interfaces) == 0 {
+		what = "a command was killed before it had changed anything that was to be confirmed"
+	}
+	switch {
+	case n.Err != nil:
+		out.Warn("%s, and the change is still pending: %v", what, n.Err)
+		out.Advise(n.Err)
+	case n.Ended && len(n.Interfaces) > 0:
+		out.Warn("%s", what)
+		for _, line := range ended(n.Outcome) {
+			out.Say("  ", line)
+		}
+	case !n.Ended:
+		out.Warn("%s; another one waits now", what)
+	}
+}
