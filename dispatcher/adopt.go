@@ -57,7 +57,7 @@ func (c *commit) goOnForAdopted(s *swap) error {
 	if !ok {
 		return nil
 	}
-	return a.comes.GoOnFor(s.old.main.Int())
+	return a.comes.GoOnFor(s.old.main.Int(), s.iface.Index)
 }
 
 // adoption is what became of the lone program; nil: there was none to adopt.

@@ -42,6 +42,9 @@ func attachAlone(ctx context.Context, ifname string, program xdp.Program, opts A
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	if err := checkBinding(mode, o); err != nil {
+		return nil, err
+	}
 	trace, after := traceOf(ctx), readChain(l)
 	changing := func(p *xdp.Loaded) {
 		before := *after
@@ -59,6 +62,9 @@ func attachAlone(ctx context.Context, ifname string, program xdp.Program, opts A
 			}
 			changing(&xdp.Loaded{Name: o.Bpf.Name()})
 			return offload(ctx, l, o)
+		}
+		if err := o.BindTo(l.Index); err != nil {
+			return err
 		}
 		if err := o.LoadAlone(); err != nil {
 			return err
@@ -162,6 +168,11 @@ func explainAlone(l device.Device, o *object.Program, mode xdp.Mode, err error, 
 	}
 	if log := o.Obj.VerifierLog(); log != "" && !errors.Is(err, syscall.EPERM) {
 		return object.ExplainVerifier(o, log, err)
+	}
+	if len(o.Metadata) > 0 {
+		if err := explainBinding(l, err); errors.As(err, &explained) {
+			return err
+		}
 	}
 	if fault := object.ExplainKernelFunctions(o, err); fault != nil {
 		return fault

@@ -28,7 +28,9 @@ type AssembleOptions struct {
 // Assemble loads programs into a chain that it attaches nowhere, so that the chain can be
 // test-run (BPF_PROG_TEST_RUN of its Dispatcher). It pins no map, whatever PinPath says.
 //
-// Errors: those of [Attach], as far as they aren't about an interface.
+// Errors: those of [Attach], as far as they aren't about an interface, and
+// [xdp.ErrModeNotSupported] for a program that asks for metadata: the kernel test-runs none that
+// is bound to a device.
 func Assemble(ctx context.Context, programs []xdp.Program, opts AssembleOptions) (_ *Assembled, err error) {
 	if len(programs) == 0 || len(programs) > xdp.MaxPrograms {
 		return nil, &xdp.Error{Kind: xdp.ErrInvalid, Msg: "a chain has one program to ten"}
@@ -48,6 +50,9 @@ func Assemble(ctx context.Context, programs []xdp.Program, opts AssembleOptions)
 	}()
 	var slots []slot
 	for _, o := range a.programs {
+		if len(o.Metadata) > 0 {
+			return nil, o.NoTestRun()
+		}
 		slots = append(slots, newSlot(o))
 	}
 	if !opts.AsGiven {
@@ -56,7 +61,7 @@ func Assemble(ctx context.Context, programs []xdp.Program, opts AssembleOptions)
 	if !protocol.Writes(opts.Version) {
 		opts.Version = 0
 	}
-	if a.assembly, err = assemble(slots, opts.Version, false); err != nil {
+	if a.assembly, err = assemble(slots, blueprint{version: opts.Version}); err != nil {
 		return nil, err
 	}
 	a.Chain = &Chain{Dispatcher: &a.assembly.Loaded, Version: a.assembly.Config.Version, Frags: a.assembly.Config.Frags}

@@ -21,22 +21,34 @@ type assembly struct {
 	main                *libbpf.Program
 	links               []*libbpf.FD // as many as programs
 	reason              error        // why this change locks tools of libxdp before 1.5.5 out; nil: it doesn't
+
+	boundTo int                   // index of the device that it is bound to; 0: it is bound to none
+	unbound *protocol.ProbeTarget // see loadFor
+}
+
+// blueprint says what dispatcher is to be assembled.
+type blueprint struct {
+	version int  // 0: that of a new chain
+	locked  bool // tools of libxdp before 1.5.5 can't change the chain that is there
+	boundTo int  // index of the device that it is to be bound to; 0: to none
 }
 
 // opener opens a dispatcher.
 type opener func() (*libbpf.Program, *protocol.Object, error)
 
-// assemble loads a dispatcher of that version, loads the programs that come, and links all
-// programs into it in their order. Version 0 stands for the version of a new chain. locked
-// says that tools of libxdp can't change the chain that is there. The host's libxdp provides
-// the dispatcher if its own has the version and can host all programs; otherwise it is
-// xdpmux's own.
-func assemble(wanted []slot, version int, locked bool) (*assembly, error) {
-	a, err := assembleFrom(protocol.OpenHostDispatcher, wanted, version)
+// assemble loads a dispatcher, loads the programs that come, and links all programs into it in
+// their order. The host's libxdp provides the dispatcher if its own has the version and can host
+// all programs; otherwise it is xdpmux's own. One that is bound to a device is always that.
+func assemble(wanted []slot, b blueprint) (*assembly, error) {
+	err := protocol.ErrNoHostDispatcher
+	var a *assembly
+	if b.boundTo == 0 {
+		a, err = assembleFrom(protocol.OpenHostDispatcher, wanted, b)
+	}
 	var reason error // why the host's dispatcher can't host them
 	switch {
 	case errors.As(err, &object.CantHost{}):
-		locked, reason = true, err
+		b.locked, reason = true, err
 		for _, s := range wanted {
 			if s.comes != nil && !s.comes.Loaded {
 				if err := s.comes.Reopen(); err != nil {
@@ -47,23 +59,24 @@ func assemble(wanted []slot, version int, locked bool) (*assembly, error) {
 	case !errors.Is(err, protocol.ErrNoHostDispatcher):
 		return a, err
 	}
-	if version == 0 {
-		if version, err = protocol.NewVersion(); err != nil {
+	if b.version == 0 {
+		if b.version, err = protocol.NewVersion(); err != nil {
 			return nil, err
 		}
 	}
-	locked = locked && version < 3 // every libxdp that writes version 3 hosts all
+	b.locked = b.locked && b.version < 3 // every libxdp that writes version 3 hosts all
 	own, err := assembleFrom(func() (*libbpf.Program, *protocol.Object, error) {
-		return protocol.OpenOwnDispatcher(version, locked)
-	}, wanted, version)
+		return protocol.OpenOwnDispatcher(b.version, b.locked)
+	}, wanted, b)
 	if err == nil {
-		own.Locked, own.reason = locked, reason
+		own.Locked, own.reason = b.locked, reason
 	}
 	return own, err
 }
 
-func assembleFrom(open opener, wanted []slot, version int) (_ *assembly, err error) {
-	a := &assembly{Dispatcher: protocol.Dispatcher{Config: protocol.Config{Count: len(wanted), Frags: true}}}
+func assembleFrom(open opener, wanted []slot, b blueprint) (_ *assembly, err error) {
+	a := &assembly{boundTo: b.boundTo,
+		Dispatcher: protocol.Dispatcher{Config: protocol.Config{Count: len(wanted), Frags: true, DeviceBound: b.boundTo != 0}}}
 	for i, s := range wanted {
 		a.Config.Slots[i] = s.SlotConfig
 		a.Config.Frags = a.Config.Frags && s.HasFrags()
@@ -73,7 +86,7 @@ func assembleFrom(open opener, wanted []slot, version int) (_ *assembly, err err
 			a.close()
 		}
 	}()
-	if err := a.load(open, version); err != nil {
+	if err := a.load(open, b.version); err != nil {
 		return nil, err
 	}
 	btf := a.file.BTF()
@@ -108,10 +121,16 @@ func (a *assembly) load(open opener, version int) (err error) {
 	if err := a.file.Maps()[0].SetInitialValue(a.Config.Encode()); err != nil {
 		return err
 	}
+	flags := uint32(0)
 	if a.Config.Frags {
-		if err := a.main.SetFlags(libbpf.FlagXDPHasFrags); err != nil {
-			return err
-		}
+		flags |= libbpf.FlagXDPHasFrags
+	}
+	if a.boundTo != 0 {
+		a.main.SetIfindex(a.boundTo)
+		flags |= libbpf.FlagXDPDevBoundOnly
+	}
+	if err := a.main.SetFlags(flags); err != nil {
+		return err
 	}
 	err = a.file.Load()
 	if errors.Is(err, syscall.EINVAL) && a.Config.Frags {
@@ -121,6 +140,9 @@ func (a *assembly) load(open opener, version int) (err error) {
 	}
 	if refused := privilege.Denied(err); refused != nil {
 		return refused
+	}
+	if err != nil && a.boundTo != 0 {
+		return err // no program can do without a dispatcher that is bound
 	}
 	if err != nil {
 		return protocol.NoDispatcher("the kernel doesn't load a dispatcher ("+native.Cause(err)+")", err)
@@ -141,7 +163,7 @@ func (a *assembly) load(open opener, version int) (err error) {
 // BTF type.
 func (a *assembly) link(s slot, function string, id uint32) (*libbpf.FD, error) {
 	if s.comes != nil {
-		if err := s.comes.Load(a.main.FD(), function); err != nil {
+		if err := a.loadFor(s.comes, function); err != nil {
 			return nil, err
 		}
 	}
@@ -158,6 +180,21 @@ func (a *assembly) link(s slot, function string, id uint32) (*libbpf.FD, error) 
 	return nil, protocol.NoDispatcher("the kernel can't replace a function of a running program ("+native.Cause(err)+")", err)
 }
 
+// loadFor loads a program that comes, to replace that function of the dispatcher. If the
+// dispatcher is bound, a program that asks for no metadata is loaded for another, which goes
+// nowhere: bound itself, the program couldn't be shared with a chain on another device.
+func (a *assembly) loadFor(o *object.Program, function string) (err error) {
+	if a.boundTo == 0 || len(o.Metadata) > 0 {
+		return o.Load(a.main.FD(), function)
+	}
+	if a.unbound == nil {
+		if a.unbound, err = protocol.LoadProbeTarget(protocol.OpenAny); err != nil {
+			return err
+		}
+	}
+	return o.Load(a.unbound.Slot())
+}
+
 // close lets go of the dispatcher; what is pinned and attached stays.
 func (a *assembly) close() {
 	for _, l := range a.links {
@@ -165,5 +202,8 @@ func (a *assembly) close() {
 	}
 	if a.file != nil {
 		a.file.Close()
+	}
+	if a.unbound != nil {
+		a.unbound.Close()
 	}
 }

@@ -41,7 +41,7 @@ func AttachAll(ctx context.Context, ifnames []string, programs []xdp.Program, op
 	if opts.Progress == nil {
 		opts.Progress = func(Step, int) {}
 	}
-	c := &commit{Transaction: opts.transaction(programs)}
+	c := &commit{Transaction: opts.transaction(programs), shared: len(ifnames) > 1}
 	if err := c.check(); err != nil {
 		return nil, err
 	}

@@ -38,8 +38,9 @@ type Chain struct {
 	fragsWouldDo bool // the driver gives packets of several buffers to a chain that takes them
 	lostForGood  bool // the driver goes on dropping them without the chain
 
-	// DeviceBound says that the dispatcher and its programs are bound to the device,
-	// whose metadata they may ask for (BPF_F_XDP_DEV_BOUND_ONLY).
+	// DeviceBound says that the dispatcher is bound to its device, so that programs of the chain
+	// may ask for the device's metadata (BPF_F_XDP_DEV_BOUND_ONLY). Native tools can't change
+	// such a chain.
 	DeviceBound bool `json:"device_bound,omitempty"`
 
 	// NativeLocked says that tools of libxdp before 1.5.5 can't change the chain: a
@@ -123,19 +124,10 @@ func (c *Chain) Writable() error {
 	switch {
 	case c.Dispatcher == nil:
 		return nil
-	case c.DeviceBound:
-		return deviceBound()
 	case !protocol.Writes(c.Version):
 		return (&xdp.Error{Kind: xdp.ErrVersion,
 			Msg: fmt.Sprintf("the chain on %s has a dispatcher of version %d, and xdpmux writes versions 2 and 3", c.Interface.Name, c.Version)}).
 			Advise("upgrade the chain, which keeps its programs: %v", xdp.Hint{To: xdp.HintUpgrade, Interface: c.Interface.Name})
 	}
 	return nil
-}
-
-// deviceBound is the error of a change to a chain that is bound to a device. Its programs
-// can only move into a dispatcher that is bound to the same device.
-func deviceBound() error {
-	return (&xdp.Error{Kind: xdp.ErrVersion, Msg: "the chain is bound to its device, and xdpmux can't change such a chain"}).
-		Advise("change it with the tools that made it, or unload the whole chain first: %v", xdp.Hint{To: xdp.HintDetachAll})
 }

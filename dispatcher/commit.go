@@ -50,6 +50,7 @@ func (t Transaction) Commit(ctx context.Context, ifname string) (*Committed, err
 type commit struct {
 	Transaction
 	returning []slot            // programs that run in no chain of the interface, and come back into it
+	shared    bool              // several interfaces are to have the programs of Add
 	warned    bool              // Warn was told of tools that are locked out
 	toldMixed bool              // Warn was told of programs that run on some interfaces only
 	adds      []*object.Program // of Add
@@ -208,6 +209,14 @@ func (c *commit) outline(ctx context.Context, l device.Device, mode xdp.Mode) (_
 	}
 	s.slots = sorted(append(s.slots, c.returning...))
 	s.needed = !sameSlots(sorted(old.slots()), s.slots)
+	var shared []*object.Program
+	if c.shared {
+		shared = c.adds
+	}
+	was := old.Dispatcher != nil && old.Config.DeviceBound
+	if s.bound, err = chooseBinding(was, s.slots, mode, shared); err != nil {
+		return nil, err
+	}
 	return s, c.chooseVersion(s)
 }
 
@@ -234,11 +243,15 @@ func (c *commit) keepMaps(old *openChain) error {
 // checkNative looks whether native tools can still change the chain after the swap. If they
 // can't, it refuses the swap or tells Warn, as the transaction says.
 func (c *commit) checkNative(s *swap) error {
-	if s.next == nil || !s.next.Locked {
+	if s.next == nil || !s.next.Locked && !s.bound {
 		return nil
 	}
 	warning := nativeLock(s.iface, s.next.reason)
-	switch was := s.old.Dispatcher != nil && s.old.Locked; {
+	was := s.old.Dispatcher != nil && s.old.Locked
+	if s.bound {
+		warning, was = nativeBound(s.iface.Name), s.old.Dispatcher != nil && s.old.Config.DeviceBound
+	}
+	switch {
 	case c.NativeCompatible:
 		return warning
 	case !was && !c.warned && c.Warn != nil:

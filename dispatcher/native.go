@@ -28,8 +28,12 @@ func (c *Chain) CheckNative(version int) error {
 		e.Msg = fmt.Sprintf("the native tools of this host can't read the chain on %s: its dispatcher has version %d, and they know no newer one than %d",
 			c.Interface.Name, c.Version, version)
 	}
-	if protocol.Writes(version) && !c.DeviceBound {
-		e.Advise("to have them share it: %v", xdp.Hint{To: xdp.HintUpgrade, Interface: c.Interface.Name})
+	what := "share"
+	if c.DeviceBound {
+		what = "show"
+	}
+	if protocol.Writes(version) {
+		e.Advise("to have them "+what+" it: %v", xdp.Hint{To: xdp.HintUpgrade, Interface: c.Interface.Name})
 	}
 	return e
 }

@@ -15,12 +15,17 @@ import (
 
 // Preview is a chain as a change would make it.
 type Preview struct {
-	Interface xdp.Interface      `json:"interface"`
-	Mode      *xdp.Mode          `json:"mode,omitempty"`    // nil: no chain, or one whose mode the kernel chooses
-	Version   int                `json:"version,omitempty"` // of the dispatcher; 0: no chain
-	Frags     bool               `json:"frags"`             // the chain takes packets of several buffers
-	Programs  []PreviewedProgram `json:"programs"`          // in the order they would run
-	Changed   bool               `json:"changed"`           // false: the chain is so already
+	Interface xdp.Interface `json:"interface"`
+	Mode      *xdp.Mode     `json:"mode,omitempty"`    // nil: no chain, or one whose mode the kernel chooses
+	Version   int           `json:"version,omitempty"` // of the dispatcher; 0: no chain
+	Frags     bool          `json:"frags"`             // the chain takes packets of several buffers
+
+	// DeviceBound says that the chain would be bound to its device, for the metadata that
+	// programs ask for.
+	DeviceBound bool `json:"device_bound,omitempty"`
+
+	Programs []PreviewedProgram `json:"programs"` // in the order they would run
+	Changed  bool               `json:"changed"`  // false: the chain is so already
 }
 
 // PreviewedProgram is a program of a [Preview].
@@ -67,7 +72,7 @@ func PreviewAttach(ctx context.Context, ifnames []string, programs []xdp.Program
 }
 
 func (t Transaction) previewAll(ctx context.Context, ifnames []string) ([]*Preview, error) {
-	c := &commit{Transaction: t}
+	c := &commit{Transaction: t, shared: len(ifnames) > 1}
 	if err := c.check(); err != nil {
 		return nil, err
 	}
@@ -125,6 +130,7 @@ func (c *commit) preview(ctx context.Context, l device.Device) (*Preview, error)
 			return nil, err
 		}
 	}
+	p.DeviceBound = s.bound
 	p.Frags = !slices.ContainsFunc(s.slots, func(m slot) bool { return !m.HasFrags() })
 	for _, m := range s.slots {
 		next := PreviewedProgram{ID: m.ID, Name: m.Name, Tag: m.Tag, Priority: m.Priority, Actions: m.Actions, Frags: m.HasFrags()}

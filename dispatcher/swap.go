@@ -35,6 +35,7 @@ type swap struct {
 	old     *openChain
 	slots   []slot    // of the new chain
 	version int       // of the new dispatcher; 0: that of a new chain
+	bound   bool      // the new dispatcher is bound to the device
 	needed  bool      // the new chain differs from the old one
 	next    *assembly // the new dispatcher; nil: the chain goes away
 	unclear bool      // apply doesn't know whether the swap was made
@@ -45,8 +46,14 @@ func (s *swap) prepare() error {
 		return nil
 	}
 	var err error
-	locked := s.old.Dispatcher != nil && s.old.Locked
-	if s.next, err = assemble(s.slots, s.version, locked); err != nil {
+	b := blueprint{version: s.version, locked: s.old.Dispatcher != nil && s.old.Locked}
+	if s.bound {
+		b.boundTo = s.iface.Index
+	}
+	if s.next, err = assemble(s.slots, b); err != nil {
+		if s.bound {
+			err = explainBinding(s.iface, err)
+		}
 		return explainSwap(s.iface, s.attempt(), err, nil)
 	}
 	for i := range s.slots {

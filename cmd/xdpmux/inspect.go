@@ -106,6 +106,9 @@ func renderObject(w io.Writer, o *inspect.Object) error {
 		if p.Note != "" {
 			loads += ", " + p.Note
 		}
+		if p.Chain && len(p.Metadata) > 0 {
+			loads += ", device-bound: calls " + strings.Join(p.Metadata, ", ")
+		}
 		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\n", output.Shown(p.Section), output.Shown(p.Name), p.Type, p.Instructions, prio, actions, yesNo(p.Frags), output.Shown(loads))
 	}
 	if err := table.Flush(); err != nil || len(o.Maps) == 0 {

@@ -61,6 +61,9 @@ func noteNative(out *output.Printer, chains []*dispatcher.Chain) {
 			out.Say("xdpmux: note: ", e.Msg)
 			out.Advise(e)
 		}
+		if c.DeviceBound {
+			out.Say("xdpmux: note: ", fmt.Sprintf("the chain on %s is bound to its device, for metadata: native tools can't change it", c.Interface.Name))
+		}
 		if c.NativeLocked {
 			out.Say("xdpmux: note: ", fmt.Sprintf("tools of libxdp before 1.5.5 can't change the chain on %s: a program in it changes packet data", c.Interface.Name))
 		}

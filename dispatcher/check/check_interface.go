@@ -139,6 +139,11 @@ func checkAttached(l device.Device, c *dispatcher.Chain, err error) Check {
 			return found("attached", "", Limited, "xdpmux can", err)
 		}
 	}
+	if c.DeviceBound {
+		return Check{Name: "attached", State: Limited,
+			Detail: fmt.Sprintf("a chain of %d in %s mode, bound to its device for metadata, which native tools can't change", len(c.Programs), l.Mode),
+			Remedy: "xdpmux can; so can they once the whole of it is unloaded"}
+	}
 	if c.NativeLocked {
 		return Check{Name: "attached", State: Limited,
 			Detail: fmt.Sprintf("a chain of %d in %s mode, which tools of libxdp before 1.5.5 can't change: a program in it changes packet data", len(c.Programs), l.Mode),

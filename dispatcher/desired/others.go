@@ -15,7 +15,7 @@ func (o *objects) compareOthers(want []*wanted, runs []*running) error {
 			if r.applied() || r.Name != w.function || recordedAs(w, r) {
 				continue
 			}
-			s, err := o.specimen(w)
+			s, err := o.specimen(w, r.ifindex)
 			if err != nil {
 				return locate(w.entry.where, err)
 			}
@@ -33,12 +33,12 @@ func (o *objects) compareOthers(want []*wanted, runs []*running) error {
 	return nil
 }
 
-// specimen loads a wanted program once for all interfaces.
-func (o *objects) specimen(w *wanted) (*object.Specimen, error) {
+// specimen loads a wanted program once for all interfaces, of which one has that index.
+func (o *objects) specimen(w *wanted, ifindex int) (*object.Specimen, error) {
 	if s := o.specimens[w.digest]; s != nil {
 		return s, nil
 	}
-	s, err := object.NewSpecimen(w.load())
+	s, err := object.NewSpecimen(w.load(), ifindex)
 	if err == nil {
 		o.specimens[w.digest] = s
 	}

@@ -32,6 +32,10 @@ type ObjectProgram struct {
 	// CalledBy are the slots of program arrays by which other programs of the file call it.
 	CalledBy []Slot `json:"called_by,omitempty"`
 
+	// Metadata are the functions by which it asks the driver for metadata of packets. Such a
+	// program is bound to its device, and its chain with it.
+	Metadata []string `json:"metadata,omitempty"`
+
 	// First is the program that is loaded from the file unless another is named.
 	First bool `json:"-"`
 
@@ -123,6 +127,7 @@ func programOf(file string, obj *object.File, p *libbpf.Program) (r ObjectProgra
 		return r
 	}
 	r.Frags = object.WantsFrags(p)
+	r.Metadata = object.MetadataCalls(obj.File, p.Name())
 	var err error
 	if r.Priority, r.Actions, err = obj.Place(file, p.Name()); err != nil {
 		r.Note = err.Error()

@@ -32,13 +32,14 @@ type Replay struct {
 // OpenReplay prepares to trace packets. The calling goroutine is locked to its
 // thread until Close, and it alone may use the Replay.
 //
-// Errors: as [Open].
+// Errors: as [Open], and [xdp.ErrModeNotSupported] for an offloaded or a device-bound chain,
+// which the kernel doesn't test-run.
 func OpenReplay(ctx context.Context, ifname string) (*Replay, error) {
 	c, err := dispatcher.Status(ctx, ifname)
 	if err != nil {
 		return nil, err
 	}
-	if err := notEmpty(c); err != nil {
+	if err := errors.Join(notEmpty(c), c.CheckTestRun()); err != nil {
 		return nil, err
 	}
 	return OpenReplayOf(c, nil)

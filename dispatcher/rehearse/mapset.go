@@ -125,7 +125,7 @@ func (s *mapSet) program(ctx context.Context, from source) (p xdp.Program, l lim
 
 // callsDifference says in which programs a running one calls differs from what its object says.
 func callsDifference(p xdp.Program, runs uint32) (string, error) {
-	s, err := object.NewSpecimen(p)
+	s, err := object.NewSpecimen(p, 0)
 	if err != nil {
 		return "", err
 	}

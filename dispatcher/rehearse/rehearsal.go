@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
@@ -71,7 +70,7 @@ func Open(ctx context.Context, ifname string, change Change) (_ *Rehearsal, err 
 	if err != nil {
 		return nil, err
 	}
-	if err := runnable(chain); err != nil {
+	if err := chain.CheckTestRun(); err != nil {
 		return nil, err
 	}
 	preview, err := change.preview(ctx, chain)
@@ -108,19 +107,6 @@ func Open(ctx context.Context, ifname string, change Change) (_ *Rehearsal, err 
 	r.Before, r.After = r.before.programs, r.after.programs
 	r.Limits = limitsOf(r.before, r.after)
 	return r, nil
-}
-
-// runnable says why a chain can't be test-run.
-func runnable(chain *dispatcher.Chain) error {
-	switch {
-	case chain.Hardware != nil:
-		return &xdp.Error{Kind: xdp.ErrModeNotSupported,
-			Msg: fmt.Sprintf("%v on %s runs on the device, where nothing can be rehearsed", chain.Hardware, chain.Interface.Name)}
-	case chain.DeviceBound:
-		return &xdp.Error{Kind: xdp.ErrModeNotSupported,
-			Msg: fmt.Sprintf("the chain on %s is bound to its device, and the kernel test-runs no such chain", chain.Interface.Name)}
-	}
-	return nil
 }
 
 // preview is the chain as the change would make it.

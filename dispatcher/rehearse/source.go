@@ -94,7 +94,7 @@ const putBack = "put the file back that it was loaded from, or load it anew"
 // isLoadedFrom returns an error unless the object makes a program with the tag of p.
 func isLoadedFrom(p xdp.Loaded, from xdp.Program) error {
 	from.PinPath, from.Contents = "", nil
-	s, err := object.NewSpecimen(from)
+	s, err := object.NewSpecimen(from, 0)
 	if err != nil {
 		return cantCopy(p, err.Error(), err)
 	}

@@ -143,7 +143,7 @@ func TestInspectTailCalls(t *testing.T) {
 
 func TestInspectText(t *testing.T) {
 	var lines []string // each without the spaces that align it
-	for line := range strings.Lines(asNobody(t, object)) {
+	for line := range strings.Lines(asNobody(t, object, harness.Fixture("metadata"))) {
 		lines = append(lines, strings.Join(strings.Fields(line), " "))
 	}
 	for _, want := range []string{
@@ -157,6 +157,9 @@ func TestInspectText(t *testing.T) {
 		"tc classifier sched_cls 2 - - no no, not an XDP program but sched_cls",
 		"Map Type Key Value Max entries Pinning",
 		"kept hash 4 8 16 by name",
+		"xdp ask_hash xdp 28 50 XDP_PASS no yes, device-bound: calls bpf_xdp_metadata_rx_hash",
+		"xdp ask_timestamp xdp 3 50 XDP_PASS no yes, with -n ask_timestamp, device-bound: calls bpf_xdp_metadata_rx_timestamp",
+		"xdp metadata_pass xdp 2 50 XDP_PASS no yes, with -n metadata_pass",
 	} {
 		if !slices.Contains(lines, want) {
 			t.Errorf("no line %q in:\n%s", want, strings.Join(lines, "\n"))

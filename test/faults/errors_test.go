@@ -31,6 +31,7 @@ type fault struct {
 	remedy  string // part of the line that says what to do
 	since   string // the first kernel that has it
 	cards   string // a machine without these cards can't have it
+	before  string // the first kernel that hasn't it any more
 }
 
 func load(v *harness.Veth, args ...string) []string { return append([]string{"load", v.Name}, args...) }
@@ -122,9 +123,12 @@ var faults = map[string]fault{
 		return rehearsal(v, capture(t, 60))
 	}, remedy: "put the file back"},
 	"rehearse-bound": {prepare: func(t *testing.T, v *harness.Veth) []string {
-		v.Attach(t, harness.NewBound(t).FD, harness.SKB)
+		chain(t, v, "-n", "ask_hash", object("metadata"))
 		return rehearsal(v, capture(t, 60))
-	}},
+	}, since: "6.3"},
+	"rehearse-metadata": {prepare: func(t *testing.T, v *harness.Veth) []string {
+		return load(v, "-n", "ask_hash", object("metadata"), "--dry-run", "--pcap", capture(t, 60))
+	}, since: "6.3"},
 	"rehearse-capture": {prepare: func(t *testing.T, v *harness.Veth) []string {
 		chain(t, v, pass)
 		return rehearsal(v, capture(t, 13))
@@ -176,10 +180,15 @@ var faults = map[string]fault{
 		return load(v, pass)
 	}, remedy: fmt.Sprintf("the pin %s and process %d (", linkPin, os.Getpid())},
 	"older-dispatcher": {prepare: foreignChain(1, "load", "-m", "skb", pass), remedy: "xdpmux upgrade"},
-	"device-bound": {prepare: func(t *testing.T, v *harness.Veth) []string {
-		v.Attach(t, harness.NewBound(t).FD, harness.SKB)
-		return load(v, "-m", "skb", pass)
-	}, remedy: "the tools that made it"},
+	"metadata-mode":    {prepare: plain("-m", "skb", "-n", "ask_hash", object("metadata")), remedy: "-m native"},
+	"metadata-kernel":  {prepare: plain("-n", "ask_hash", object("metadata")), remedy: "Linux 6.3", before: "6.3"},
+	"metadata-driver": {prepare: func(*testing.T, *harness.Veth) []string {
+		return []string{"load", "lo", "-n", "ask_hash", object("metadata")}
+	}, remedy: "XDP programs in native mode", since: "6.3"},
+	"metadata-shared": {prepare: func(t *testing.T, v *harness.Veth) []string {
+		return []string{"load", v.Name + "," + v.Peer, "-n", "ask_hash", object("metadata")}
+	}, remedy: "by itself"},
+	"metadata-native": {prepare: plain("--native-compatible", "-n", "ask_hash", object("metadata")), remedy: "the whole of it", since: "6.3"},
 	"full": {prepare: func(t *testing.T, v *harness.Veth) []string {
 		chain(t, v, strings.Fields(strings.Repeat(pass+" ", 10))...)
 		return load(v, pass)
@@ -364,7 +373,7 @@ func TestErrors(t *testing.T) {
 			if !ok {
 				t.Fatal("docs/errors.md has this row, and no test provokes it")
 			}
-			if f.since != "" && harness.KernelBefore(t, f.since) {
+			if f.since != "" && harness.KernelBefore(t, f.since) || f.before != "" && !harness.KernelBefore(t, f.before) {
 				return // there is no such fault
 			}
 			if f.cards != "" && !harness.HasCards(f.cards) {

@@ -58,7 +58,7 @@ func TestJSON(t *testing.T) {
 		{"status", nil, 0},
 		{"features", []string{v.Name}, 0},
 		{"check", []string{v.Name}, 0},
-		{"inspect", []string{object("maps"), object("socket"), object("nobtf"), object("tailcall")}, 0},
+		{"inspect", []string{object("maps"), object("socket"), object("nobtf"), object("tailcall"), object("metadata")}, 0},
 		{"map list", []string{v.Name}, 0},
 		{"map dump", []string{v.Name, "a_hash"}, 0},
 		{"map dump", []string{v.Name, "a_cpu_struct"}, 0},

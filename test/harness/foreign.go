@@ -26,25 +26,25 @@ type Foreign struct {
 // for the second.
 func NewForeign(t testing.TB, version int) *Foreign {
 	t.Helper()
-	f, err := newForeign(t, version, false)
+	f, err := newForeign(t, version, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return f
 }
 
-// NewBound is NewForeign of version 3 whose configuration says that it is bound to a
-// device.
-func NewBound(t testing.TB) *Foreign {
+// NewBound is NewForeign of version 3 that is bound to a device, as libxdp 1.6 makes it. It takes
+// Linux 6.3.
+func NewBound(t testing.TB, ifindex int) *Foreign {
 	t.Helper()
-	f, err := newForeign(t, 3, true)
+	f, err := newForeign(t, 3, ifindex)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return f
 }
 
-func newForeign(t testing.TB, version int, bound bool) (*Foreign, error) {
+func newForeign(t testing.TB, version, boundTo int) (*Foreign, error) {
 	obj, main, err := OpenDispatcher(t, version)
 	if err != nil {
 		return nil, err
@@ -53,7 +53,11 @@ func newForeign(t testing.TB, version int, bound bool) (*Foreign, error) {
 	fields := [][10]uint32{{1 << 2, 1<<2 | 1<<3}, {7, 9}}
 	if version > 1 {
 		value = []byte{236, byte(version), 2, 0}
-		fields = append(fields, [10]uint32{0, libbpf.FlagXDPHasFrags})
+		flags := [10]uint32{0, libbpf.FlagXDPHasFrags}
+		if boundTo != 0 {
+			flags = [10]uint32{libbpf.FlagXDPDevBoundOnly, libbpf.FlagXDPDevBoundOnly | libbpf.FlagXDPHasFrags}
+		}
+		fields = append(fields, flags)
 	}
 	for _, field := range fields {
 		for _, v := range field {
@@ -62,8 +66,12 @@ func newForeign(t testing.TB, version int, bound bool) (*Foreign, error) {
 	}
 	if version == 3 {
 		value = append(value, 0, 0, 0, 0)
-		if bound {
-			value[len(value)-4] = 1
+	}
+	if boundTo != 0 {
+		value[len(value)-4] = 1
+		main.SetIfindex(boundTo)
+		if err := main.SetFlags(libbpf.FlagXDPDevBoundOnly); err != nil {
+			return nil, err
 		}
 	}
 	if err := errors.Join(obj.Maps()[0].SetInitialValue(value), obj.Load()); err != nil {

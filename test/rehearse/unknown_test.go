@@ -10,6 +10,7 @@ import (
 	"github.com/gopacket/gopacket/layers"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/observe"
 	"github.com/xdpmux/xdpmux/dispatcher/rehearse"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 	"github.com/xdpmux/xdpmux/test/harness"
@@ -136,14 +137,30 @@ func TestLegacyAndLone(t *testing.T) {
 	}
 }
 
-// TestDeviceBound refuses a chain that can't be test-run.
+// TestDeviceBound refuses a chain that can't be test-run, and one that would become such.
 func TestDeviceBound(t *testing.T) {
 	harness.NoLeak(t)
+	if harness.KernelBefore(t, "6.3") {
+		return // no chain is bound
+	}
 	v := harness.NewVeth(t)
-	v.Attach(t, harness.NewBound(t).FD, harness.SKB)
-	_, err := rehearse.Open(t.Context(), v.Name, rehearse.Change{Empty: true})
-	if !errors.Is(err, xdp.ErrModeNotSupported) || !strings.Contains(err.Error(), "is bound to its device") {
-		t.Error(err)
+	refused := func(what string, change rehearse.Change, says string) {
+		t.Helper()
+		_, err := rehearse.Open(t.Context(), v.Name, change)
+		if !errors.Is(err, xdp.ErrModeNotSupported) || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	asks := xdp.Program{File: object(harness.Fixture("metadata")), Name: "ask_hash"}
+	refused("a program that asks for metadata", rehearse.Change{Transaction: dispatcher.Transaction{Add: []xdp.Program{asks}}},
+		"the kernel test-runs no program that is bound to a device")
+	attach(t, v.Name, asks)
+	refused("a bound chain", rehearse.Change{Empty: true}, "is bound to its device")
+	if _, err := observe.OpenReplay(t.Context(), v.Name); !errors.Is(err, xdp.ErrModeNotSupported) {
+		t.Errorf("a replay: %v", err)
+	}
+	if err := dispatcher.DetachAll(t.Context(), v.Name, dispatcher.DetachOptions{}); err != nil {
+		t.Fatal(err)
 	}
 }
 

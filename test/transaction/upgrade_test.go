@@ -195,7 +195,6 @@ func TestUpgradeRefused(t *testing.T) {
 		"a legacy program": {there: func(t *testing.T, v *harness.Veth) {
 			v.Attach(t, harness.Program(t, harness.Pass), harness.Native)
 		}, says: "attached without a dispatcher"},
-		"a bound chain":   {there: foreign(harness.NewBound), args: []string{"--to", "2"}, says: "bound to its device"},
 		"an unknown one":  {there: foreign(func(t testing.TB) *harness.Foreign { return harness.NewForeign(t, 4) }), says: "the dispatcher has version 4, and xdpmux knows 1 to 3"},
 		"an old version":  {args: []string{"--to", "1"}, says: `--to "1" is no version that xdpmux writes`},
 		"no version":      {args: []string{"--to", "x"}, says: `--to "x" is no version that xdpmux writes`},

@@ -26,11 +26,11 @@ func OpenSource(ctx context.Context, p xdp.Program, runs xdp.Loaded) (*Program, 
 }
 
 // GoOnFor makes the load of the program use all maps of a running one, those of its variables
-// and constants included, so that it can go on in that one's place. The running one must have
-// been loaded from the same object. Only the kernel can tell a program's tag: so the program
-// is loaded to compare it, and let go again. Calling it again does nothing. Errors:
-// [xdp.ErrNotSource], and those of [NewSpecimen].
-func (o *Program) GoOnFor(progFD int) error {
+// and constants included, so that it can go on in that one's place. The running one, on the
+// interface of that index, must have been loaded from the same object. Only the kernel can tell a
+// program's tag: so the program is loaded to compare it, and let go again. Calling it again does
+// nothing. Errors: [xdp.ErrNotSource], and those of [NewSpecimen].
+func (o *Program) GoOnFor(progFD, ifindex int) error {
 	if o.uses != nil {
 		return nil
 	}
@@ -42,7 +42,7 @@ func (o *Program) GoOnFor(progFD int) error {
 	if err != nil {
 		return err
 	}
-	if o.Kept, err = o.mapsOfRunning(runs.Loaded, info.MapIDs); err != nil {
+	if o.Kept, err = o.mapsOfRunning(runs.Loaded, info.MapIDs, ifindex); err != nil {
 		return err
 	}
 	for i, name := range o.names {
@@ -60,8 +60,8 @@ func (o *Program) hasXDP(name string) bool {
 
 // mapsOfRunning finds for each map of the object the one that a running program uses for it.
 // 0 stands for a map that this program doesn't use.
-func (o *Program) mapsOfRunning(runs xdp.Loaded, ids []uint32) ([]uint32, error) {
-	s, err := NewSpecimen(o.Spec)
+func (o *Program) mapsOfRunning(runs xdp.Loaded, ids []uint32, ifindex int) ([]uint32, error) {
+	s, err := NewSpecimen(o.Spec, ifindex)
 	if err != nil {
 		return nil, err
 	}

@@ -31,7 +31,7 @@ func (o *Program) MapsOf(progID uint32) ([]uint32, error) {
 	if err != nil {
 		return nil, err
 	}
-	return o.mapsOfRunning(runs.Loaded, info.MapIDs)
+	return o.mapsOfRunning(runs.Loaded, info.MapIDs, 0)
 }
 
 // MapsToKeep are the ids of the maps of a running program that this one would keep in its

@@ -32,6 +32,9 @@ type Program struct {
 	Actions  xdp.Actions
 	Frags    bool // what was asked for; for a chain the load clears the program's flag
 
+	Metadata []string // the kernel's functions by which it asks the driver for metadata; see MetadataCalls
+	lacking  []string // those of them that the kernel doesn't have
+
 	Loaded bool     // as a program of chains
 	Kept   []uint32 // for each map the id of the loaded one to use instead, 0 for a new one; nil: all are new
 	calls  []call   // what its program arrays are to hold
@@ -85,6 +88,7 @@ func Open(ctx context.Context, p xdp.Program) (_ *Program, err error) {
 		return nil, err
 	}
 	o.Insns = o.Bpf.Insns()
+	o.Metadata, o.lacking = metadataOf(obj.File, o.Bpf.Name())
 	if o.Bpf.Type() != libbpf.ProgTypeXDP { // a section name that libbpf doesn't know
 		if err := o.Bpf.SetType(libbpf.ProgTypeXDP); err != nil {
 			return nil, err

@@ -23,9 +23,10 @@ type Specimen struct {
 }
 
 // NewSpecimen loads p to compare it with programs that run, as only the kernel can tell the
-// tag. It pins nothing. It stands for bpf_object__load. Errors: [xdp.ErrInvalid],
-// [xdp.ErrObject], [xdp.ErrVerifier], [xdp.ErrPermission].
-func NewSpecimen(p xdp.Program) (_ *Specimen, err error) {
+// tag. It pins nothing. A program that asks for metadata is bound to the device of that index.
+// It stands for bpf_object__load. Errors: [xdp.ErrInvalid], [xdp.ErrObject], [xdp.ErrVerifier],
+// [xdp.ErrKernel], [xdp.ErrPermission].
+func NewSpecimen(p xdp.Program, ifindex int) (_ *Specimen, err error) {
 	s := &Specimen{pins: map[string]string{}}
 	if s.o, err = Open(context.Background(), p); err != nil {
 		return nil, err
@@ -43,7 +44,7 @@ func NewSpecimen(p xdp.Program) (_ *Specimen, err error) {
 			}
 		}
 	}
-	if err := s.o.CheckMaps(); err != nil {
+	if err := errors.Join(s.o.CheckMaps(), s.o.BindTo(ifindex)); err != nil {
 		return nil, err
 	}
 	if _, err := native.Recorded(s.o.Obj.Load); err != nil {

@@ -47,7 +47,7 @@ type Config struct {
 	Version     int
 	Count       int  // of component programs
 	Frags       bool // the dispatcher was loaded with frags support
-	DeviceBound bool // the dispatcher and its programs are bound to the device, for its metadata kfuncs
+	DeviceBound bool // the dispatcher is bound to its device, so that programs may ask for the device's metadata
 	Slots       [xdp.MaxPrograms]SlotConfig
 }
 
@@ -55,7 +55,7 @@ type Config struct {
 type SlotConfig struct {
 	Priority uint32
 	Actions  xdp.Actions // without alwaysContinue
-	Flags    uint32      // BPF_F_XDP_HAS_FRAGS where the program has frags support
+	Flags    uint32      // BPF_F_XDP_HAS_FRAGS where the program has frags support; BPF_F_XDP_DEV_BOUND_ONLY is Config.DeviceBound
 }
 
 // decodeConfig reads the value of a dispatcher's map, which is in the byte order
@@ -84,7 +84,9 @@ func decodeConfig(value []byte) (Config, error) {
 	for i := range c.Slots {
 		c.Slots[i] = SlotConfig{Actions: xdp.Actions(u32(i) &^ alwaysContinue), Priority: u32(xdp.MaxPrograms + i)}
 		if c.Version > 1 {
-			c.Slots[i].Flags = u32(2*xdp.MaxPrograms + i)
+			flags := u32(2*xdp.MaxPrograms + i)
+			c.DeviceBound = c.DeviceBound || i < c.Count && flags&libbpf.FlagXDPDevBoundOnly != 0
+			c.Slots[i].Flags = flags &^ libbpf.FlagXDPDevBoundOnly
 		}
 	}
 	return c, nil
@@ -116,8 +118,14 @@ func (c Config) Encode() []byte {
 	}
 	add(func(s SlotConfig) uint32 { return uint32(s.Actions) | alwaysContinue })
 	add(func(s SlotConfig) uint32 { return s.Priority })
+	// libxdp 1.6 has the flag for each program of a bound chain. Version 2 has no other room
+	// for it, and libxdp before 1.6 doesn't look at it.
+	bound := uint32(0)
+	if c.DeviceBound {
+		bound = libbpf.FlagXDPDevBoundOnly
+	}
 	if c.Version > 1 {
-		add(func(s SlotConfig) uint32 { return s.Flags })
+		add(func(s SlotConfig) uint32 { return s.Flags | bound })
 	}
 	if c.Version == 3 {
 		value = append(value, 0, 0, 0, 0)

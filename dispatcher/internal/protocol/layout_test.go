@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"encoding/binary"
 	"strings"
 	"testing"
 
@@ -21,12 +22,8 @@ func TestConfig(t *testing.T) {
 		c.Slots[0] = SlotConfig{Priority: 5, Actions: *xdp.On(xdp.Pass, xdp.Drop)}
 		c.Slots[1] = SlotConfig{Priority: 1 << 31, Actions: *xdp.On(xdp.Pass)}
 		if version > 1 {
-			c.Frags = true
+			c.Frags, c.DeviceBound = true, true
 			c.Slots[0].Flags = 32
-		}
-		if version > 2 {
-			c.DeviceBound = true
-			c.Slots[1].Flags = 64
 		}
 		value := c.Encode()
 		if want := map[int]int{1: 84, 2: 124, 3: 128}[version]; len(value) != want {
@@ -44,6 +41,19 @@ func TestConfig(t *testing.T) {
 	head := lone.Encode()[:8]
 	if diff := cmp.Diff([]byte{236, 2, 1, 0, 4, 0, 0, 128}, head); diff != "" {
 		t.Errorf("(-libxdp +xdpmux):\n%s", diff)
+	}
+}
+
+// TestConfigBound has libxdp 1.6's flag for each program of a bound chain, in version 2 too, whose
+// configuration says it nowhere else.
+func TestConfigBound(t *testing.T) {
+	for version, is := range map[int][]byte{2: {}, 3: {1, 0, 0, 0}} {
+		value := Config{Version: version, Count: 2, DeviceBound: true, Slots: [xdp.MaxPrograms]SlotConfig{1: {Flags: 32}}}.Encode()
+		flags := binary.NativeEndian.AppendUint32(binary.NativeEndian.AppendUint32(nil, 64), 64|32)
+		want := append(append(flags, make([]byte, 4*8)...), is...)
+		if diff := cmp.Diff(want, value[4+2*4*xdp.MaxPrograms:]); diff != "" {
+			t.Errorf("version %d (-libxdp +xdpmux):\n%s", version, diff)
+		}
 	}
 }
 

@@ -55,10 +55,17 @@ func LoadProbeTarget(open func() (*libbpf.Program, *Object, error)) (*ProbeTarge
 	return target, nil
 }
 
+// Slot is where a program can be loaded for: the dispatcher's descriptor, and one of its
+// functions.
+func (t *ProbeTarget) Slot() (fd int, function string) {
+	return t.prog.FD(), SlotFunction(0, probeCount)
+}
+
 // Replace puts a program in place of a slot's function: these instructions, or
 // with none a program that passes all.
 func (t *ProbeTarget) Replace(insns []libbpf.Insn) error {
-	err := t.Try(libbpf.ProgTypeExt, 0, SlotFunction(0, probeCount), insns)
+	_, function := t.Slot()
+	err := t.Try(libbpf.ProgTypeExt, 0, function, insns)
 	if err != nil {
 		return NoDispatcher("the kernel can't replace a function of a running program ("+native.Cause(err)+")", err)
 	}
