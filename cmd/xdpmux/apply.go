@@ -16,16 +16,15 @@ func applyCommand(out *output.Printer) *cli.Command {
 		Name:      "apply",
 		Usage:     "make interfaces run what a state file says, each in one step",
 		ArgsUsage: "-f <file>...",
-		Flags: append(stateFlags(),
+		Flags: append(append(stateFlags(), trialFlags()...),
 			&cli.BoolFlag{Name: "dry-run", Usage: "show what would be done, and do nothing"},
-			confirmFlag,
 			&cli.BoolFlag{Name: "json", Usage: cmdline.JSONUsage("what was done")}),
 		Action: func(c *cli.Context) error { return apply(c, out) },
 	}
 }
 
 func apply(c *cli.Context, out *output.Printer) error {
-	if _, err := confirmTime(c); err != nil {
+	if _, err := trialOptions(c); err != nil {
 		return err
 	}
 	if c.Bool("dry-run") {
@@ -37,7 +36,15 @@ func apply(c *cli.Context, out *output.Printer) error {
 		return err
 	}
 	opts.Waiting = func(holder string) { fmt.Fprintf(out.Stderr, "xdpmux: waiting for %s to finish\n", holder) }
-	return tried(c, out, func(changing func(*dispatcher.Changing) error) error {
+	names := func() ([]string, error) {
+		plans, err := state.Plan(c.Context, opts)
+		var names []string
+		for _, p := range plans {
+			names = append(names, p.Interface.Name)
+		}
+		return names, err
+	}
+	return tried(c, out, names, func(changing func(*dispatcher.Changing) error) error {
 		opts.Changing = changing
 		r := history.NewRecorder(history.Options{Warn: out.WarnOf})
 		done, err := state.Apply(r.Context(c.Context), opts)

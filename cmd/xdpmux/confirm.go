@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -23,9 +22,6 @@ import (
 
 // statusTakenBack is the exit status of a change that was made and is taken back.
 const statusTakenBack cmdline.ExitStatus = 3
-
-// confirmFlag makes a command that changes chains wait for a confirmation.
-var confirmFlag = &cli.StringFlag{Name: "confirm", Usage: "take the change back after `TIME`, such as 60s or 5m, unless it is confirmed: by Enter or y here, or by xdpmux confirm from anywhere"}
 
 func confirmCommand(out *output.Printer) *cli.Command {
 	return endCommand(out, "confirm", "make a change last that waits to be confirmed", (*pending.Change).Confirm, caller)
@@ -128,42 +124,31 @@ func undone(b *dispatcher.Back) string {
 	return strings.Join(all, ", ")
 }
 
-// confirmTime is the time of --confirm; 0: it isn't given.
-func confirmTime(c *cli.Context) (time.Duration, error) {
-	if !c.IsSet("confirm") {
-		return 0, nil
-	}
-	text := c.String("confirm")
-	unit := ""
-	if _, err := strconv.ParseFloat(text, 64); err == nil {
-		unit = "s"
-	}
-	const remedy = "such as --confirm 60s, --confirm 5m, or --confirm 60 for seconds"
-	limit, err := time.ParseDuration(text + unit)
-	switch {
-	case err != nil || limit < time.Second:
-		return 0, cmdline.UsageError(fmt.Sprintf("--confirm %q is not a time of a second or more", text), remedy)
-	case limit > pending.Longest:
-		return 0, cmdline.UsageError(fmt.Sprintf("--confirm %s is more than a day", text), remedy)
-	case c.Bool("dry-run"):
-		return 0, cmdline.UsageError("--confirm is for a change, and --dry-run makes none", "")
-	}
-	return limit, nil
+// these are interfaces that are known by their names.
+func these(names ...string) func() ([]string, error) {
+	return func() ([]string, error) { return names, nil }
 }
 
-// tried calls make, which changes chains and says so before to changing. With --confirm it
-// waits then until the change is confirmed or taken back.
-func tried(c *cli.Context, out *output.Printer, make func(changing func(*dispatcher.Changing) error) error) error {
-	limit, err := confirmTime(c)
+// tried calls make, which changes chains and says so before to changing. With --confirm or
+// a guard it waits then until the change is confirmed or taken back. ifnames are the interfaces
+// that make changes.
+func tried(c *cli.Context, out *output.Printer, ifnames func() ([]string, error), make func(changing func(*dispatcher.Changing) error) error) error {
+	opts, err := trialOptions(c)
 	if err != nil {
 		return err
 	}
-	if limit == 0 {
+	if opts.Time == 0 {
 		return make(pending.Refuse)
 	}
-	t := &trial{Printer: out, netns: c.String("netns"), signals: heed()}
+	if opts.Guard != nil && opts.Guard.Drops != nil {
+		if opts.Interfaces, err = ifnames(); err != nil {
+			return err
+		}
+		out.Say("xdpmux: ", fmt.Sprintf("counts for %v what is dropped before the change", opts.Guard.Before))
+	}
+	t := &trial{Printer: out, netns: c.String("netns"), auto: opts.Auto, signals: heed()}
 	defer signal.Stop(t.signals)
-	t.Change, err = pending.Begin(c.Context, pending.Options{Time: limit, By: caller(), Command: commandLine(), StartWaiter: startWaiter})
+	t.Change, err = pending.Begin(c.Context, opts)
 	if err != nil {
 		return err
 	}
@@ -197,6 +182,7 @@ type trial struct {
 	*output.Printer
 	*pending.Change
 	netns   string
+	auto    bool // it is confirmed at the end of the time
 	signals chan os.Signal
 }
 
@@ -240,8 +226,12 @@ func (t *trial) ask(ctx context.Context) error {
 	const clearLine = "\r\x1b[K"
 	defer restore()
 	for second := time.Tick(time.Second); ; {
-		fmt.Fprintf(t.Stderr, clearLine+"%s is changed. Enter or y keeps it, Ctrl-C takes it back, and so does the end of the time, in %v ",
-			output.Shown(is.names), time.Until(is.Ends).Round(time.Second))
+		end := "and so does the end of the time, in"
+		if t.auto {
+			end = "and the end of the time keeps it, in"
+		}
+		fmt.Fprintf(t.Stderr, clearLine+"%s is changed. Enter or y keeps it, Ctrl-C takes it back, %s %v ",
+			output.Shown(is.names), end, time.Until(is.Ends).Round(time.Second))
 		select {
 		case e := <-over:
 			fmt.Fprint(t.Stderr, clearLine)
@@ -306,8 +296,12 @@ func (t *trial) leave(is pendingInfo) {
 		call += "--netns " + t.netns + " "
 	}
 	name := is.Interfaces[0].Name
-	t.Say("xdpmux: ", fmt.Sprintf("the change of %s is taken back at %s, in %v, unless it is confirmed: %sconfirm %s",
-		is.names, is.Ends.Format("15:04:05"), time.Until(is.Ends).Round(time.Second), call, name))
+	end := fmt.Sprintf("at %s, in %v", is.Ends.Format("15:04:05"), time.Until(is.Ends).Round(time.Second))
+	if t.auto {
+		t.Say("xdpmux: ", fmt.Sprintf("the change of %s is confirmed %s, unless its guard fails; to confirm it before: %sconfirm %s", is.names, end, call, name))
+	} else {
+		t.Say("xdpmux: ", fmt.Sprintf("the change of %s is taken back %s, unless it is confirmed: %sconfirm %s", is.names, end, call, name))
+	}
 	t.Say("  ", "to take it back before: "+call+"revert "+name)
 }
 

@@ -25,7 +25,7 @@ func loadCommand(out *output.Printer) *cli.Command {
 			"to be what runs. Without FILE it is loaded from what xdpmux has loaded it from before.\n\n" +
 			"Nothing is printed if all went well; --json and -v tell the ids.",
 		ArgsUsage: "<ifname>[,...] <file>[@setting,...]...",
-		Flags:     append(append(loadFlags(), adoptFlag), append(append(dryRunFlags(), confirmFlag), &cli.BoolFlag{Name: "json", Usage: cmdline.JSONUsage("what was loaded")})...),
+		Flags:     append(append(loadFlags(), adoptFlag), append(append(dryRunFlags(), trialFlags()...), &cli.BoolFlag{Name: "json", Usage: cmdline.JSONUsage("what was loaded")})...),
 		Action:    func(c *cli.Context) error { return withMapSize(load(c, out)) },
 	}
 }
@@ -73,7 +73,7 @@ func load(c *cli.Context, out *output.Printer) error {
 	if err := checkRehearsal(c, c.Bool("dry-run")); err != nil {
 		return err
 	}
-	if _, err := confirmTime(c); err != nil {
+	if _, err := trialOptions(c); err != nil {
 		return err
 	}
 	common, opts, err := loadOptions(c)
@@ -103,7 +103,7 @@ func load(c *cli.Context, out *output.Printer) error {
 		}
 		return showPreviews(c, out, ifnames, dispatcher.Transaction{Mode: opts.Mode, Add: programs, Adopt: opts.Adopt}, previews...)
 	}
-	return tried(c, out, func(changing func(*dispatcher.Changing) error) error {
+	return tried(c, out, these(ifnames...), func(changing func(*dispatcher.Changing) error) error {
 		opts.Changing = changing
 		return loadNow(c, out, ifnames, programs, opts)
 	})

@@ -26,7 +26,7 @@ func checkPreview(c *cli.Context) error {
 	if c.Bool("json") && !c.Bool("dry-run") {
 		return cmdline.UsageError("--json is for what --dry-run prints", "xdpmux status --json shows what runs afterwards")
 	}
-	if _, err := confirmTime(c); err != nil {
+	if _, err := trialOptions(c); err != nil {
 		return err
 	}
 	return checkRehearsal(c, c.Bool("dry-run"))
@@ -42,7 +42,7 @@ func change(c *cli.Context, out *output.Printer, ifname string, tx dispatcher.Tr
 		}
 		return showPreviews(c, out, []string{ifname}, tx, preview)
 	}
-	return tried(c, out, func(changing func(*dispatcher.Changing) error) error {
+	return tried(c, out, these(ifname), func(changing func(*dispatcher.Changing) error) error {
 		tx.Changing = changing
 		var done *dispatcher.Committed
 		err := recorded(c.Context, out, func(ctx context.Context) (err error) {

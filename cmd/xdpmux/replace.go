@@ -22,12 +22,12 @@ func replaceCommand(out *output.Printer) *cli.Command {
 			"(.rodata) are the new file's. A map of the same name and another layout, or other variables, are an " +
 			"error, and the old program stays.",
 		ArgsUsage: "<ifname> <file>[@setting,...]",
-		Flags: append(append(targetFlags("replace"), dryRunFlags()...),
+		Flags: append(append(targetFlags("replace"), append(dryRunFlags(), trialFlags()...)...),
 			sectionFlag, progNameFlag, pinPathFlag, mapSizeFlag, nativeFlag,
 			prioFlag("what the old program has"),
 			actionsFlag("what the old program has"),
 			&cli.BoolFlag{Name: "keep-maps", Usage: "go on with the old program's maps and global variables, and say which"},
-			confirmFlag, previewJSONFlag,
+			previewJSONFlag,
 		),
 		Action: func(c *cli.Context) error { return withMapSize(replace(c, out)) },
 	}

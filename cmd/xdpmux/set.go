@@ -14,7 +14,7 @@ func setCommand(out *output.Printer) *cli.Command {
 		Name:      "set",
 		Usage:     "change the priority or the actions of a program that runs",
 		ArgsUsage: "<ifname>",
-		Flags:     append(append(targetFlags("change"), prioFlag("as it is"), actionsFlag("as they are"), confirmFlag, previewJSONFlag), dryRunFlags()...),
+		Flags:     append(append(targetFlags("change"), prioFlag("as it is"), actionsFlag("as they are"), previewJSONFlag), append(dryRunFlags(), trialFlags()...)...),
 		Action:    func(c *cli.Context) error { return set(c, out) },
 	}
 }

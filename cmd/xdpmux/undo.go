@@ -21,10 +21,10 @@ func undoCommand(out *output.Printer) *cli.Command {
 			"loaded, and is gone, can't be brought back; then nothing is changed.\n\n" +
 			"An undo is a change too: another undo takes it back.",
 		ArgsUsage: "<ifname>",
-		Flags: []cli.Flag{
+		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "to", Usage: "what ran before change `N` of the history (default: before the last one)"},
-			dryRunFlag, confirmFlag, previewJSONFlag,
-		},
+			dryRunFlag, previewJSONFlag,
+		}, trialFlags()...),
 		Action: func(c *cli.Context) error { return undo(c, out) },
 	}
 }

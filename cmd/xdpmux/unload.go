@@ -20,7 +20,7 @@ func unloadCommand(out *output.Printer) *cli.Command {
 		ArgsUsage: "<ifname>...",
 		Flags: append([]cli.Flag{
 			&cli.BoolFlag{Name: "all", Aliases: []string{"a"}, Usage: "unload everything, the dispatcher too"},
-		}, append(append(targetFlags("unload"), dryRunFlags()...), confirmFlag, previewJSONFlag)...),
+		}, append(append(append(targetFlags("unload"), dryRunFlags()...), trialFlags()...), previewJSONFlag)...),
 		Action: func(c *cli.Context) error { return unload(c, out) },
 	}
 }
@@ -72,7 +72,7 @@ func unload(c *cli.Context, out *output.Printer) error {
 	if c.Bool("dry-run") {
 		return previewUnload(c, out, ifnames, preview)
 	}
-	return tried(c, out, func(changing func(*dispatcher.Changing) error) error {
+	return tried(c, out, these(ifnames...), func(changing func(*dispatcher.Changing) error) error {
 		opts.Changing = changing
 		return unloadNow(c, out, ifnames, remove)
 	})

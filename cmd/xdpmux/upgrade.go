@@ -20,10 +20,10 @@ func upgradeCommand(out *output.Printer) *cli.Command {
 			"the native tools refuse to change the chains that the old one has left, and after a way back they can't read them. " +
 			"This puts another dispatcher under the programs in one step; they go on running with their maps, ids and order.",
 		ArgsUsage: "<ifname>",
-		Flags: []cli.Flag{
+		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "to", Usage: "the `VERSION` of the dispatcher, 2 or 3, newer or older than it is (default: that of the installed libxdp)"},
-			nativeFlag, dryRunFlag, confirmFlag, previewJSONFlag,
-		},
+			nativeFlag, dryRunFlag, previewJSONFlag,
+		}, trialFlags()...),
 		Action: func(c *cli.Context) error { return upgrade(c, out) },
 	}
 }

@@ -17,6 +17,7 @@ import (
 const (
 	whyTime   = "nobody confirmed it in time"
 	whyKilled = "the command that made it was killed before it was done"
+	whyAlone  = "the process that ran its guard was killed"
 )
 
 // again is how long Await waits before it tries once more to take a change back.
@@ -51,9 +52,14 @@ func (c *Change) await(ctx context.Context) (Outcome, error) {
 		return Outcome{}, err
 	}
 	defer stop()
-	for {
+	end := func() {}
+	defer func() { end() }()
+	for begun := false; ; {
 		if o, over, err := c.outcome(); over || err != nil {
 			return o, err
+		}
+		if c.waits && !begun {
+			end, begun = c.guard(ctx)
 		}
 		left, err := c.tend(ctx)
 		switch {
@@ -84,7 +90,11 @@ func (c *Change) tend(ctx context.Context) (time.Duration, error) {
 	if err != nil || rec == nil {
 		return 0, err
 	}
-	if left := rec.Ends - sinceBoot(); rec.State == waiting && left > 0 {
+	left := rec.Ends - sinceBoot()
+	if rec.State == waiting && left <= 0 && !c.waits && rec.Guard != nil && c.waiter() != "" {
+		return time.Second, nil // the process that runs the guard ends it
+	}
+	if rec.State == waiting && left > 0 {
 		return min(left, suspended), nil
 	}
 	_, err = c.ending(ctx, func(rec *record) (Outcome, error) {
@@ -93,13 +103,52 @@ func (c *Change) tend(ctx context.Context) (time.Duration, error) {
 			if rec.Ends > sinceBoot() {
 				return Outcome{}, nil // it was being made when we looked
 			}
-			rec.State, rec.Why = takingBack, whyTime
+			c.timeOver(ctx, rec)
 		case making:
 			rec.State, rec.Why = takingBack, whyKilled
 		}
 		return c.finish(ctx, rec)
 	})
 	return 0, err
+}
+
+// timeOver says in the record what becomes of a change whose time is over.
+func (c *Change) timeOver(ctx context.Context, rec *record) {
+	rec.State, rec.Why = takingBack, whyTime
+	if !rec.Auto {
+		return
+	}
+	if rec.Why = whyAlone; !c.waits {
+		return
+	}
+	if rec.Why = rec.Guard.run(ctx); rec.Why == "" {
+		rec.State, rec.Why = confirming, "its guard, which has not failed"
+	}
+}
+
+// guard runs the guard of a change that is made, until end is called or the change ends. It
+// says false if the change is still being made.
+func (c *Change) guard(ctx context.Context) (end func(), begun bool) {
+	rec, err := c.read()
+	if err != nil || rec == nil || rec.State == making {
+		return func() {}, false
+	}
+	if rec.Guard == nil {
+		return func() {}, true
+	}
+	var names []string
+	for _, is := range rec.interfaces() {
+		names = append(names, is.Name)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if why := rec.Guard.watch(ctx, names); why != "" {
+			_, _ = c.TakeBack(context.WithoutCancel(ctx), why) // if that fails, await tries again
+		}
+	}()
+	return func() { cancel(); <-done }, true
 }
 
 // beWaiter takes the lock of the process that waits, and says so by writing to it. If another
@@ -126,6 +175,7 @@ func (c *Change) beWaiter(ctx context.Context, must bool) (release func(), err e
 		f.Close()
 		return nil, err
 	}
+	c.waits = true
 	return func() { f.Close() }, nil
 }
 

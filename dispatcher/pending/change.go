@@ -24,6 +24,15 @@ type Options struct {
 	By      string        // who makes it, such as "root"
 	Command string        // by what, such as "xdpmux load eth0 filter.o"
 
+	// Guard takes the change back before its time is over; nil: nothing does.
+	Guard *Guard
+
+	// Interfaces are those whose drops the guard measures before the change.
+	Interfaces []string
+
+	// Auto confirms the change when its time is over and the guard has not failed.
+	Auto bool
+
 	// StartWaiter starts a process that calls Await of the change with that id. Begin calls
 	// it, and waits until that process waits. nil: the calling process is the one that waits.
 	StartWaiter func(id string) error
@@ -35,15 +44,20 @@ type Change struct {
 
 	dir    string
 	file   *os.File // that of the lock, not locked
+	waits  bool     // this process is the one that waits
 	making *os.File // the same, locked while the change is being made; nil: it isn't by this process
 }
 
 // Begin starts a change. It changes nothing: what calls [Change.Hold] does, until
 // [Change.Made]. Close lets go of it. Errors: [xdp.ErrInvalid], [xdp.ErrSystem] where nothing
-// can be written down or no process can be started that waits.
+// can be written down or no process can be started that waits. A guard that fails already
+// before the change is [xdp.ErrInvalid].
 func Begin(ctx context.Context, opts Options) (*Change, error) {
 	if opts.Time <= 0 || opts.Time > Longest {
 		return nil, &xdp.Error{Kind: xdp.ErrInvalid, Msg: fmt.Sprintf("a change can't wait %v to be confirmed", opts.Time), Remedy: "give a time up to 24 hours"}
+	}
+	if err := opts.Guard.ready(ctx, opts.Interfaces); err != nil {
+		return nil, err
 	}
 	c, err := begin(ctx, opts)
 	if err != nil || opts.StartWaiter == nil {
@@ -85,7 +99,7 @@ func begin(ctx context.Context, opts Options) (_ *Change, err error) {
 	if c.making, err = c.take(ctx); err != nil {
 		return nil, err
 	}
-	return c, c.write(&record{State: making, By: opts.By, Command: opts.Command, Netns: netns, Limit: opts.Time})
+	return c, c.write(&record{State: making, By: opts.By, Command: opts.Command, Netns: netns, Limit: opts.Time, Guard: opts.Guard, Auto: opts.Auto})
 }
 
 // take takes the lock of the change, which closing the file lets go of. The error is

@@ -50,6 +50,8 @@ type record struct {
 	Why     string        `json:"why"`              // of takingBack; of confirming: who
 	Failed  string        `json:"failed,omitempty"` // why it could not be taken back yet
 	Held    []held        `json:"held"`
+	Guard   *Guard        `json:"guard,omitempty"`
+	Auto    bool          `json:"auto,omitempty"` // it is confirmed when its time is over
 }
 
 // held is what was kept of one interface, and what the change has made of it.

@@ -150,6 +150,10 @@ var faults = map[string]fault{
 		tried(t, harness.NewVeth(t))
 		return []string{"revert"}
 	}, remedy: "name an interface of the one that is meant: "},
+	"guard-fails":      {prepare: plain(pass, "--guard", "exit 3"), remedy: "has to succeed as things are"},
+	"guard-no-command": {prepare: plain(pass, "--guard", "no-such-command"), remedy: "has to succeed as things are"},
+	"guard-drops":      {prepare: plain(pass, "--guard-drops", "much"), remedy: "such as --guard-drops 5"},
+	"guard-nothing":    {prepare: plain(pass, "--guard-interval", "5"), remedy: "--guard COMMAND"},
 	"confirm-no-place": {prepare: func(t *testing.T, v *harness.Veth) []string {
 		must(t, os.MkdirAll("/run/xdpmux", 0o700))
 		must(t, os.RemoveAll("/run/xdpmux/pending"))

@@ -21,7 +21,7 @@ var layers = []string{
 	"dispatcher/internal/proc", "dispatcher/internal/input", "dispatcher/internal/flock", "dispatcher/internal/private", "dispatcher/internal/objectfile",
 	"dispatcher/internal/native", "dispatcher/internal/privilege", "dispatcher/internal/loaded",
 	"dispatcher/internal/device", "dispatcher/internal/protocol", "dispatcher/internal/object",
-	"dispatcher/inspect", "dispatcher", "dispatcher/maps", "dispatcher/check", "dispatcher/history", "dispatcher/desired", "dispatcher/pending", "dispatcher/observe", "dispatcher/rehearse",
+	"dispatcher/inspect", "dispatcher", "dispatcher/maps", "dispatcher/check", "dispatcher/history", "dispatcher/desired", "dispatcher/observe", "dispatcher/pending", "dispatcher/rehearse",
 	"cmd/internal/capture", "cmd/internal/terminal", "cmd/internal/output", "cmd/internal/help", "cmd/internal/cmdline", "cmd/internal/observer",
 	"cmd",
 }

@@ -13,6 +13,7 @@ var Examples = map[string][]Example{
 		{"xdpmux load eth0 count.o filter.o@prio=10,name=xdp_main", "two in one step, the second with settings of its own"},
 		{"xdpmux load eth0,eth1 filter.o -P 5 -A PASS,DROP", "on two interfaces, with one set of maps"},
 		{"xdpmux load eth0 filter.o --confirm 60s", "and take it back if nobody says that all is well"},
+		{"xdpmux load eth0 filter.o --guard ./still-reachable.sh", "and take it back as soon as this fails"},
 		{"xdpmux load --adopt old.o@prio=90 eth0 filter.o", "beside what runs there without a dispatcher, and was loaded from old.o"},
 	},
 	"confirm": {
