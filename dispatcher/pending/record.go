@@ -140,12 +140,12 @@ func openLock(path string) (*os.File, error) {
 // Where nothing may be read there is nothing that the caller could do about it.
 func all() ([]*Change, error) {
 	entries, err := os.ReadDir(base)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, fs.ErrPermission) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, &xdp.Error{Kind: xdp.ErrSystem, Err: err, Msg: fmt.Sprintf("can't read what is pending: %v", err),
-			Remedy: base + " has to be a directory"}
+			Remedy: base + " has to be a directory that can be read"}
 	}
 	var changes []*Change
 	for _, e := range entries {

@@ -113,9 +113,6 @@ func TestRecordsOfGone(t *testing.T) {
 	if err := os.RemoveAll("/run/xdpmux"); err != nil { // other tests have left records there
 		t.Fatal(err)
 	}
-	if err := os.RemoveAll("/run/xdpmux"); err != nil { // other tests have left records there
-		t.Fatal(err)
-	}
 	v := harness.NewVeth(t)
 	for range 3 {
 		mustExit(t, 0, "load", v.Name, object(t, "xdp_pass"))
