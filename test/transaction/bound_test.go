@@ -130,7 +130,7 @@ func TestBound(t *testing.T) {
 			ask(checkBound(t, v, 5-version, "front", "ask_timestamp", "ask_nothing", "behind", "ask_hash"))
 			commit(t, v.Name, dispatcher.Transaction{Version: version})
 			commit(t, v.Name, dispatcher.Transaction{Replace: []dispatcher.Replacement{{ID: find(t, chain, "ask_timestamp"), Program: fixture("verdicts", "v_pass")}}})
-			chain = checkBound(t, v, version, "front", "v_pass", "ask_nothing", "behind", "ask_hash")
+			checkBound(t, v, version, "front", "v_pass", "ask_nothing", "behind", "ask_hash")
 			apply(t, v.Name, fixture("verdicts", "v_tx"), 99)
 			ask(checkBound(t, v, version, "front", "v_pass", "ask_nothing", "behind", "ask_hash", "v_tx"))
 
