@@ -123,7 +123,7 @@ test-unit: build $(FIXTURES)
 	$(GO) test ./...
 
 test-vm: build $(FIXTURES)
-	$(GO) run ./test/vm -kernel '$(or $(KERNEL),all)'
+	$(GO) run ./test/vm -kernel '$(or $(KERNEL),all)' -timeout 50m
 	$(GO) run ./test/vm -kernel '$(or $(KERNEL),all)' -smp 4 -run 'CPUMap|TestBusy' ./test/foreground ./test/observe
 
 test-arm64: ## the integration tests on emulated arm64 machines, for each KERNEL (6.1 6.12)
