@@ -35,8 +35,8 @@ type Chain struct {
 	// LostAbove is there where the MTU is too large for a native chain without frags support:
 	// the driver drops IP packets of more bytes. See CheckMTU.
 	LostAbove    int  `json:"lost_above,omitempty"`
-	fragsWouldDo bool // the driver gives packets of several buffers to a chain that takes them
-	lostForGood  bool // the driver goes on dropping them without the chain
+	FragsWouldDo bool `json:"-"` // the driver gives packets of several buffers to a chain that takes them
+	LostForGood  bool `json:"-"` // the driver goes on dropping them without the chain
 
 	// DeviceBound says that the dispatcher is bound to its device, so that programs of the chain
 	// may ask for the device's metadata (BPF_F_XDP_DEV_BOUND_ONLY). Native tools can't change

@@ -16,9 +16,9 @@ func (c *Chain) lookAtMTU(l device.Device) {
 	if !buffer.Drops || l.Mtu <= buffer.MTU {
 		return
 	}
-	c.LostAbove, c.lostForGood = buffer.MTU, buffer.Stays
+	c.LostAbove, c.LostForGood = buffer.MTU, buffer.Stays
 	f, err := l.XDPFeatures()
-	c.fragsWouldDo = err == nil && f.RxSG()
+	c.FragsWouldDo = err == nil && f.RxSG()
 }
 
 // CheckMTU says which packets the driver drops before the chain sees them, where the MTU is too
@@ -33,9 +33,9 @@ func (c *Chain) CheckMTU() error {
 			c.Interface.Name, c.LostAbove, c.MTU)}
 	skb := xdp.Hint{To: xdp.HintMode, Mode: xdp.ModeSKB}
 	switch {
-	case c.lostForGood:
+	case c.LostForGood:
 		return e.Advise("lower the MTU; without the chain the driver goes on losing them, until it is loaded anew")
-	case c.fragsWouldDo:
+	case c.FragsWouldDo:
 		return e.Advise(`lower the MTU, put every program of the chain into SEC("xdp.frags"), or unload it and use %v`, skb)
 	}
 	return e.Advise("lower the MTU, or unload the chain and use %v", skb)
