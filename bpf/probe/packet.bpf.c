@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Tells of each packet that leaves the chain. It is attached to the dispatcher, or to the
- * program that stands in its place. */
+/* Tells of each packet that leaves the chain, or of each that comes to it. It is attached to
+ * the dispatcher, or to the program that stands in its place. */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 #include "trace.h"
 
-#define SNAP 2048 /* bytes kept of a packet */
+#define SNAP 4096 /* bytes kept of a packet */
 
 struct task_struct {
 	void *stack;
@@ -55,7 +55,7 @@ struct {
 
 /* The packets of one CPU. dispatcher/observe reads the numbers. */
 struct told {
-	__u64 packets; /* that left the chain */
+	__u64 packets; /* that left the chain, or came to it */
 	__u64 missed;  /* whose way isn't known: they came before the gate was open, or
 			* packets of an interrupt took their place */
 	__u64 lost;    /* that the ring buffer had no room for */
@@ -116,12 +116,29 @@ static __always_inline int find_way(struct event *e, __u64 packet, __u32 final)
 	return last < PROGRAMS && e->seen == (config.programs & ((2 << last) - 1));
 }
 
+/* Sends an event with the packet as it is now. */
+static __always_inline void tell(struct event *e, struct told *t, struct xdp_buff *xdp)
+{
+	__u64 captured;
+
+	e->time = bpf_ktime_get_ns();
+	e->length = bpf_xdp_get_buff_len((void *)xdp);
+	captured = xdp->data_end - xdp->data;
+	if (captured > SNAP)
+		captured = SNAP;
+	barrier_var(captured); /* else clang takes the check apart, and the verifier can't follow */
+	if (bpf_probe_read_kernel(e->data, captured, xdp->data))
+		captured = 0;
+	e->captured = captured;
+	if (bpf_ringbuf_output(&events, e, __builtin_offsetof(struct event, data) + captured, 0))
+		t->lost++;
+}
+
 SEC("fexit")
 int packet(__u64 *ctx)
 {
 	struct xdp_buff *xdp = (void *)ctx[0];
 	__u32 final = ctx[1], key = 0, decider;
-	__u64 captured;
 	struct event *e = bpf_map_lookup_elem(&scratch, &key);
 	struct told *t = bpf_map_lookup_elem(&told, &key);
 
@@ -153,17 +170,28 @@ int packet(__u64 *ctx)
 			__builtin_memcpy(r, e, __builtin_offsetof(struct event, length));
 		return 0;
 	}
-	e->time = bpf_ktime_get_ns();
-	e->length = bpf_xdp_get_buff_len((void *)xdp);
-	captured = xdp->data_end - xdp->data;
-	if (captured > SNAP)
-		captured = SNAP;
-	barrier_var(captured); /* else clang takes the check apart, and the verifier can't follow */
-	if (bpf_probe_read_kernel(e->data, captured, xdp->data))
-		captured = 0;
-	e->captured = captured;
-	if (bpf_ringbuf_output(&events, e, __builtin_offsetof(struct event, data) + captured, 0))
-		t->lost++;
+	tell(e, t, xdp);
+	return 0;
+}
+
+/* A packet as it comes to the chain. No program has seen it. */
+SEC("fentry")
+int arrival(__u64 *ctx)
+{
+	struct xdp_buff *xdp = (void *)ctx[0];
+	__u32 key = 0;
+	struct event *e = bpf_map_lookup_elem(&scratch, &key);
+	struct told *t = bpf_map_lookup_elem(&told, &key);
+
+	if (!e || !t || !came_in(ctx, &config.ingress))
+		return 0;
+	t->packets++;
+	if (!gate_open()) {
+		t->missed++;
+		return 0;
+	}
+	e->seen = 0;
+	tell(e, t, xdp);
 	return 0;
 }
 

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/gopacket/gopacket"
@@ -112,19 +113,25 @@ type captureFiles struct {
 	dir   string
 	names []string // what there may be; the files' names go on with .pcapng
 	force bool
-	files map[string]*captureWriter
+
+	mu   sync.Mutex // guards open
+	open map[string]*captureWriter
 }
 
 // newCaptureFiles finds out before the first packet whether the files can be written. It
-// refuses to replace a file that is there, unless by force, and the input in any case.
-func newCaptureFiles(dir string, names []string, force bool, input *os.File) (*captureFiles, error) {
+// refuses to replace a file that is there, unless by force, and the input in any case. input is
+// nil if packets come from no file.
+func newCaptureFiles(dir string, names []string, force bool, input *captureFile) (*captureFiles, error) {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return nil, &xdp.Error{Kind: xdp.ErrInvalid, Err: err, Msg: fmt.Sprintf("can't make directory %s: %v", dir, errors.Unwrap(err))}
 	}
-	v := &captureFiles{dir, names, force, map[string]*captureWriter{}}
-	in, err := input.Stat()
-	if err != nil {
-		return nil, err
+	v := &captureFiles{dir: dir, names: names, force: force, open: map[string]*captureWriter{}}
+	var in os.FileInfo
+	if input != nil {
+		var err error
+		if in, err = input.file.Stat(); err != nil {
+			return nil, err
+		}
 	}
 	for _, name := range v.names {
 		info, err := os.Stat(v.path(name))
@@ -132,7 +139,7 @@ func newCaptureFiles(dir string, names []string, force bool, input *os.File) (*c
 		case errors.Is(err, fs.ErrNotExist):
 		case err != nil:
 			return nil, cantWrite(v.path(name), err)
-		case os.SameFile(in, info):
+		case in != nil && os.SameFile(in, info):
 			return nil, &xdp.Error{Kind: xdp.ErrInvalid, Msg: v.path(name) + " is the capture itself", Remedy: "choose another directory with --out"}
 		case !force:
 			return nil, alreadyThere(v.path(name))
@@ -143,15 +150,19 @@ func newCaptureFiles(dir string, names []string, force bool, input *os.File) (*c
 
 func (v *captureFiles) path(name string) string { return filepath.Join(v.dir, name+".pcapng") }
 
+// write may be called for several names at a time.
 func (v *captureFiles) write(name string, at time.Time, data []byte, length int) error {
-	w := v.files[name]
+	v.mu.Lock()
+	w := v.open[name]
 	if w == nil {
 		var err error
 		if w, err = createCapture(v.path(name), v.force); err != nil {
+			v.mu.Unlock()
 			return err
 		}
-		v.files[name] = w
+		v.open[name] = w
 	}
+	v.mu.Unlock()
 	return w.write(at, data, length)
 }
 
@@ -160,7 +171,7 @@ func (v *captureFiles) write(name string, at time.Time, data []byte, length int)
 func (v *captureFiles) finish() error {
 	var errs []error
 	for _, name := range v.names {
-		switch w := v.files[name]; {
+		switch w := v.open[name]; {
 		case w != nil:
 			errs = append(errs, w.finish())
 		case v.force:
@@ -174,7 +185,7 @@ func (v *captureFiles) finish() error {
 
 func (v *captureFiles) discard() error {
 	var errs []error
-	for _, w := range v.files {
+	for _, w := range v.open {
 		errs = append(errs, w.discard())
 	}
 	return errors.Join(errs...)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -35,14 +36,16 @@ func rehearseChanges(c *cli.Context, out *output.Printer) (err error) {
 		return err
 	}
 	out.InFull = true
-	file, err := openCapture(c.Context, request.Pcap)
-	if err != nil {
-		return err
+	var file *captureFile // nil: packets are captured
+	if request.Live == 0 {
+		if file, err = openCapture(c.Context, request.Pcap); err != nil {
+			return err
+		}
+		defer file.close()
 	}
-	defer file.close()
 	var files *captureFiles
 	if request.Out != "" {
-		if files, err = newCaptureFiles(request.Out, rehearsalFiles(request.Changes), request.Force, file.file); err != nil {
+		if files, err = newCaptureFiles(request.Out, rehearsalFiles(request.Changes), request.Force, file); err != nil {
 			return err
 		}
 		defer func() {
@@ -54,14 +57,15 @@ func rehearseChanges(c *cli.Context, out *output.Printer) (err error) {
 		}()
 	}
 	fmt.Fprintln(out.Stderr, "xdpmux: "+rehearseNote)
-	file.warn(out)
 	var all []*rehearsalJSON
-	for _, change := range request.Changes {
-		one, err := rehearseChange(c, change, file, files)
-		if err != nil {
-			return err
-		}
-		all = append(all, one)
+	if file != nil {
+		file.warn(out)
+		all, err = rehearseCapture(c.Context, request.Changes, file, files)
+	} else {
+		all, err = rehearseLive(c.Context, out, request, files)
+	}
+	if err != nil {
+		return err
 	}
 	if err := printRehearsals(out, all, c.Bool("json")); err != nil {
 		return err
@@ -72,6 +76,23 @@ func rehearseChanges(c *cli.Context, out *output.Printer) (err error) {
 		}
 	}
 	return nil
+}
+
+// rehearseCapture sends the packets of a file through the chains of each interface.
+func rehearseCapture(ctx context.Context, changes []observer.Change, file *captureFile, files *captureFiles) (all []*rehearsalJSON, err error) {
+	for _, change := range changes {
+		one, err := rehearseChange(ctx, change, files, func(r *rehearsal) error {
+			if err := file.fits(r.MaxLen()); err != nil {
+				return err
+			}
+			return file.each(ctx, r.run)
+		})
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, one)
+	}
+	return all, nil
 }
 
 // rehearsalFiles are the names of the files that packets may be written to.
@@ -90,7 +111,8 @@ func rehearsalFile(ifname, before, after string) string {
 	return ifname + "-" + before + "-" + after
 }
 
-// rehearsalJSON is the shape of an interface in what plan and others print with --pcap.
+// rehearsalJSON is the shape of an interface in what plan and others print with --pcap and
+// --live.
 type rehearsalJSON struct {
 	Interface xdp.Interface      `json:"interface"`
 	Changed   bool               `json:"changed"` // false: the chain is so already, and no packet ran
@@ -98,6 +120,7 @@ type rehearsalJSON struct {
 	After     []rehearse.Program `json:"after"`
 	CPU       int                `json:"cpu"` // on which all packets ran
 	Packets   uint64             `json:"packets"`
+	Missed    uint64             `json:"missed"` // that came in while packets were captured, and didn't run
 	Differ    uint64             `json:"differ"` // whose verdict or bytes would be others
 	Kinds     []*kindJSON        `json:"kinds"`
 	Limits    []rehearse.Limit   `json:"limits"` // what test runs can't show
@@ -120,7 +143,7 @@ type decisionJSON struct {
 
 // exampleJSON is a packet with its two ways.
 type exampleJSON struct {
-	Packet  int       `json:"packet"` // its number in the capture, from 1
+	Packet  int       `json:"packet"` // its number in the capture, or among those that came in, from 1
 	Time    time.Time `json:"time"`
 	Length  int       `json:"length"`
 	Whole   int       `json:"original_length,omitempty"` // where the capture has only the beginning
@@ -154,49 +177,60 @@ func place(t *observe.Trace) int {
 	return len(t.Steps) - 1
 }
 
-func rehearseChange(c *cli.Context, change observer.Change, file *captureFile, files *captureFiles) (_ *rehearsalJSON, err error) {
-	r, err := rehearse.Open(c.Context, change.Interface, change.Rehearse())
+// rehearsal is one that goes on.
+type rehearsal struct {
+	*rehearse.Rehearsal
+	result    *rehearsalJSON
+	kinds     map[kind]*kindJSON
+	files     *captureFiles // nil: none are written
+	dissector *dissector
+	cut       int // captured packets of which only the first part is there
+}
+
+// rehearseChange prepares a rehearsal, and calls run to send packets through it, unless nothing
+// would change.
+func rehearseChange(ctx context.Context, change observer.Change, files *captureFiles, run func(*rehearsal) error) (_ *rehearsalJSON, err error) {
+	opened, err := rehearse.Open(ctx, change.Interface, change.Rehearse())
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, r.Close()) }()
-	result := &rehearsalJSON{Interface: r.Interface, Changed: r.Changed, CPU: r.CPU, Kinds: []*kindJSON{}, Limits: []rehearse.Limit{},
+	defer func() { err = errors.Join(err, opened.Close()) }()
+	r := &rehearsal{opened, nil, map[kind]*kindJSON{}, files, newDissector(), 0}
+	r.result = &rehearsalJSON{Interface: r.Interface, Changed: r.Changed, CPU: r.CPU, Kinds: []*kindJSON{}, Limits: []rehearse.Limit{},
 		Before: append([]rehearse.Program{}, r.Before...), After: append([]rehearse.Program{}, r.After...)}
 	if !r.Changed {
-		return result, nil
+		return r.result, nil
 	}
-	result.Limits = append(result.Limits, r.Limits...)
-	if err := file.fits(r.MaxLen()); err != nil {
-		return nil, err
+	r.result.Limits = append(r.result.Limits, r.Limits...)
+	return r.result, run(r)
+}
+
+// run sends packet n through both chains.
+func (r *rehearsal) run(n int, packet capture.Packet) error {
+	o, err := r.Run(packet.Data)
+	if err != nil {
+		return err
 	}
-	kinds := map[kind]*kindJSON{}
-	d := newDissector()
-	return result, file.each(c.Context, func(n int, packet capture.Packet) error {
-		o, err := r.Run(packet.Data)
-		if err != nil {
-			return err
-		}
-		result.Packets++
-		is := kindOf(o)
-		k := kinds[is]
-		if k == nil {
-			k = newKind(o, is)
-			kinds[is] = k
-			result.Kinds = append(result.Kinds, k)
-		}
-		k.Packets++
-		if len(k.First) < examples {
-			k.First = append(k.First, newExample(n, packet, d, o))
-		}
-		if !o.Differs() {
-			return nil
-		}
-		result.Differ++
-		if files == nil {
-			return nil
-		}
-		return files.write(rehearsalFile(change.Interface, is.before, is.after), packet.Time, packet.Data, packet.Length)
-	})
+	r.result.Packets++
+	is := kindOf(o)
+	k := r.kinds[is]
+	if k == nil {
+		k = newKind(o, is)
+		r.kinds[is] = k
+		r.result.Kinds = append(r.result.Kinds, k)
+	}
+	k.Packets++
+	if len(k.First) < examples {
+		k.First = append(k.First, newExample(n, packet, r.dissector, o))
+	}
+	if !o.Differs() {
+		return nil
+	}
+	r.result.Differ++
+	if r.files == nil {
+		return nil
+	}
+	return r.files.write(rehearsalFile(r.Interface.Name, is.before, is.after), packet.Time, packet.Data, packet.Length)
 }
 
 func newKind(o rehearse.Outcome, is kind) *kindJSON {

@@ -65,7 +65,7 @@ func tracePcap(c *cli.Context, out *output.Printer) (err error) {
 	}
 	var files *captureFiles
 	if c.IsSet("out") {
-		if files, err = newCaptureFiles(c.String("out"), observe.VerdictNames(), c.Bool("force"), file.file); err != nil {
+		if files, err = newCaptureFiles(c.String("out"), observe.VerdictNames(), c.Bool("force"), file); err != nil {
 			return err
 		}
 		defer func() {

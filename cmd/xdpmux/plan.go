@@ -25,10 +25,10 @@ func planCommand(out *output.Printer) *cli.Command {
 		Name:      "plan",
 		Usage:     "show what apply would change; exit status 0: nothing, 2: something",
 		ArgsUsage: "-f <file>...",
-		Description: "With --pcap packets are sent through copies of the chains, as they are and as apply would make them. " +
+		Description: "With --pcap or --live packets are sent through copies of the chains, as they are and as apply would make them. " +
 			"What runs isn't touched. The exit status is then 0 if no packet would meet something else, and 2 if one would.",
 		Flags: append(append(stateFlags(), rehearseFlags("")...),
-			&cli.BoolFlag{Name: "json", Usage: cmdline.JSONUsage("the changes, or with --pcap what became of the packets")}),
+			&cli.BoolFlag{Name: "json", Usage: cmdline.JSONUsage("the changes, or with --pcap and --live what became of the packets")}),
 		Action: func(c *cli.Context) error {
 			changes, err := plan(c, out)
 			if err == nil && changes {
@@ -61,7 +61,7 @@ func plan(c *cli.Context, out *output.Printer) (changes bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if c.IsSet("pcap") {
+	if rehearses(c) {
 		return false, rehearsePlans(c, out, plans)
 	}
 	for _, p := range plans {

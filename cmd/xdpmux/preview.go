@@ -56,10 +56,10 @@ func change(c *cli.Context, out *output.Printer, ifname string, tx dispatcher.Tr
 	})
 }
 
-// showPreviews prints chains as the change would make them. With --pcap it goes on to tell
-// what packets would meet.
+// showPreviews prints chains as the change would make them. With --pcap or --live it goes on
+// to tell what packets would meet.
 func showPreviews(c *cli.Context, out *output.Printer, ifnames []string, tx dispatcher.Transaction, previews ...*dispatcher.Preview) error {
-	if !c.IsSet("pcap") {
+	if !rehearses(c) {
 		return printPreviews(c, out, previews...)
 	}
 	changes, err := changesOf(c, ifnames, tx)

@@ -19,7 +19,8 @@ import (
 func rehearseFlags(with string) []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "pcap", Usage: with + "tell what the packets of `FILE`, pcap or pcapng, would meet before and after; - is standard input; exit status 2: something else"},
-		&cli.StringFlag{Name: "out", Usage: "with --pcap: write the packets that would meet something else to `DIR`, one pcapng per interface and pair of verdicts"},
+		&cli.StringFlag{Name: "live", Usage: with + "tell the same of the packets that come in during `TIME`, such as 10s, as they come to the chain"},
+		&cli.StringFlag{Name: "out", Usage: "with --pcap or --live: write the packets that would meet something else to `DIR`, one pcapng per interface and pair of verdicts"},
 		&cli.BoolFlag{Name: "force", Usage: "with --out: replace files that are there"},
 	}
 }
@@ -34,18 +35,30 @@ func checkRehearsal(c *cli.Context, dryRun bool) error {
 	switch {
 	case c.IsSet("pcap") && !dryRun:
 		return cmdline.UsageError("--pcap is for --dry-run, which changes nothing", "xdpmux trace IFNAME --pcap FILE sends packets through the chain that runs")
-	case c.IsSet("out") && !c.IsSet("pcap"):
-		return cmdline.UsageError("--out writes packets of --pcap, which isn't given", "add --pcap FILE")
+	case c.IsSet("live") && !dryRun:
+		return cmdline.UsageError("--live is for --dry-run, which changes nothing", "xdpmux trace IFNAME --live shows packets in the chain that runs")
+	case c.IsSet("pcap") && c.IsSet("live"):
+		return cmdline.UsageError("--pcap and --live exclude each other", "")
+	case c.IsSet("out") && !rehearses(c):
+		return cmdline.UsageError("--out writes packets of --pcap or --live, and neither is given", "add --pcap FILE or --live TIME")
 	case c.Bool("force") && !c.IsSet("out"):
 		return cmdline.UsageError("--force replaces files, and none is written", "it goes with --out")
 	}
-	return nil
+	_, err := readTime(c, "live", 0)
+	return err
 }
+
+// rehearses says whether packets are to be sent through chains.
+func rehearses(c *cli.Context) bool { return c.IsSet("pcap") || c.IsSet("live") }
 
 // startRehearsal replaces this process by xdpmux-observe, which sends packets through the
 // chains. It returns only if that fails. The request goes through memory that both see.
 func startRehearsal(c *cli.Context, out *output.Printer, changes ...observer.Change) error {
-	request := observer.Rehearsal{Changes: changes, Pcap: c.String("pcap"), Out: c.String("out"), Force: c.Bool("force")}
+	during, err := readTime(c, "live", 0)
+	if err != nil {
+		return err
+	}
+	request := observer.Rehearsal{Changes: changes, Pcap: c.String("pcap"), Live: during, Out: c.String("out"), Force: c.Bool("force")}
 	fd, err := unix.MemfdCreate("xdpmux-rehearsal", 0)
 	if err != nil {
 		return os.NewSyscallError("memfd_create", err)
@@ -59,7 +72,11 @@ func startRehearsal(c *cli.Context, out *output.Printer, changes ...observer.Cha
 	if c.Bool("json") {
 		args = append(args, "--json")
 	}
-	return execObserver("--pcap", append(args, fmt.Sprintf("/proc/self/fd/%d", fd)))
+	option := "--pcap"
+	if during > 0 {
+		option = "--live"
+	}
+	return execObserver(option, append(args, fmt.Sprintf("/proc/self/fd/%d", fd)))
 }
 
 // changesOf are changes that are the same on several interfaces.

@@ -51,7 +51,7 @@ func trialOptions(c *cli.Context) (pending.Options, error) {
 		return opts, cmdline.UsageError("--confirm is for a change, and --dry-run makes none", "")
 	}
 	var err error
-	if opts.Time, err = trialTime(c, "confirm", guardedTime); err != nil || !guarded {
+	if opts.Time, err = readTime(c, "confirm", guardedTime); err != nil || !guarded {
 		return opts, err
 	}
 	opts.Auto = !c.IsSet("confirm")
@@ -77,7 +77,7 @@ func guard(c *cli.Context) (*pending.Guard, error) {
 		otherwise time.Duration
 		to        *time.Duration
 	}{{"guard-interval", guardInterval, &g.Interval}, {"guard-timeout", guardTimeout, &g.Timeout}, {"guard-before", dropsBefore, &g.Before}} {
-		if *t.to, err = trialTime(c, t.name, t.otherwise); err != nil {
+		if *t.to, err = readTime(c, t.name, t.otherwise); err != nil {
 			return nil, err
 		}
 	}
@@ -91,8 +91,8 @@ func guard(c *cli.Context) (*pending.Guard, error) {
 	return g, nil
 }
 
-// trialTime reads an option that is a time.
-func trialTime(c *cli.Context, name string, otherwise time.Duration) (time.Duration, error) {
+// readTime reads an option that is a time.
+func readTime(c *cli.Context, name string, otherwise time.Duration) (time.Duration, error) {
 	if !c.IsSet(name) {
 		return otherwise, nil
 	}

@@ -115,7 +115,7 @@ func previewUnload(c *cli.Context, out *output.Printer, ifnames []string, previe
 		errs = append(errs, err)
 	}
 	err := errors.Join(errs...)
-	if err == nil && c.IsSet("pcap") {
+	if err == nil && rehearses(c) {
 		return rehearsePreviews(c, out, changes, previews...)
 	}
 	if len(previews) > 0 || c.Bool("json") {

@@ -32,6 +32,7 @@ type Live struct {
 	config  packetConfig
 	program string // see Filter
 	id      uint32
+	arrives bool     // it tells of packets as they come to the chain
 	tracer  *tracer  // nil while nothing is on the interface
 	queue   []*Trace // told of next
 	pending []*Trace // not yet sure
@@ -73,13 +74,21 @@ func OpenLive(ctx context.Context, ifname string, filter Filter) (*Live, error) 
 			Msg:    fmt.Sprintf("no program %s in the chain on %s", wanted, ifname),
 			Remedy: "its programs: " + strings.Join(there, ", ")}
 	}
-	if err := l.trace(c); err != nil {
+	if err := l.start(c); err != nil {
 		return nil, err
 	}
-	if err := l.begin(); err != nil {
-		return nil, errors.Join(err, l.Close())
-	}
 	return l, nil
+}
+
+// start begins to trace a chain.
+func (l *Live) start(c *dispatcher.Chain) error {
+	if err := l.trace(c); err != nil {
+		return err
+	}
+	if err := l.begin(); err != nil {
+		return errors.Join(err, l.Close())
+	}
+	return nil
 }
 
 // begin notes that from now on each packet is told of, or counted as missed.
@@ -108,8 +117,13 @@ func (l *Live) deciders(c *dispatcher.Chain) uint32 {
 }
 
 func (l *Live) trace(c *dispatcher.Chain) (err error) {
+	tell := func(t *Trace) { l.pending = append(l.pending, t) }
+	if l.arrives {
+		l.tracer, err = traceArrivals(c, tell)
+		return err
+	}
 	l.config.Deciders = l.deciders(c)
-	l.tracer, err = trace(c, l.config, func(t *Trace) { l.pending = append(l.pending, t) })
+	l.tracer, err = trace(c, l.config, tell)
 	return err
 }
 
@@ -130,28 +144,46 @@ const lookAgain = 25 * time.Millisecond
 
 // Next waits for a packet. It fails if ctx ends, or if a changed chain can't be traced.
 func (l *Live) Next(ctx context.Context) (*Trace, error) {
-	for looked := time.Now(); len(l.queue) == 0; {
-		if err := ctx.Err(); err != nil {
+	for len(l.queue) == 0 {
+		if err := l.wait(ctx); err != nil {
 			return nil, err
 		}
+	}
+	return l.take(), nil
+}
+
+func (l *Live) take() *Trace {
+	t := l.queue[0]
+	l.queue = l.queue[1:]
+	return t
+}
+
+// wait waits until a packet is queued, or the chain has changed.
+func (l *Live) wait(ctx context.Context) error {
+	for looked := time.Now(); len(l.queue) == 0; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		before := l.tracer
 		if l.tracer == nil {
 			if err := waitFor(ctx, lookAgain); err != nil {
-				return nil, err
+				return err
 			}
 		} else if _, err := l.tracer.ring.Poll(lookAgain); err != nil && !errors.Is(err, syscall.EINTR) {
-			return nil, err
+			return err
 		}
 		l.confirm(false)
 		if len(l.pending) > 0 || time.Since(looked) >= lookAgain {
 			if err := l.refresh(ctx); err != nil {
-				return nil, err
+				return err
 			}
 			looked = time.Now()
 		}
+		if l.tracer != before {
+			return nil
+		}
 	}
-	t := l.queue[0]
-	l.queue = l.queue[1:]
-	return t, nil
+	return nil
 }
 
 // confirm queues the packets whose chain is sure. A packet that left a dispatcher went through

@@ -32,8 +32,9 @@ type Step struct {
 	Verdict xdp.Verdict
 }
 
-// SnapLen is how much of a packet's bytes a [Live] trace holds.
-const SnapLen = 2048
+// SnapLen is how many of a packet's bytes a [Live] trace holds at most. Of a packet in several
+// buffers it holds what lies in the first one.
+const SnapLen = 4096
 
 // packetConfig is config of bpf/probe/packet.bpf.c.
 type packetConfig struct {
@@ -93,21 +94,15 @@ type tracer struct {
 	alone    bool // a component program in the dispatcher's own place
 }
 
-// trace attaches the probes. Each packet that config selects goes to f, but for those of test
-// runs. Nothing is told before all probes stand.
-func trace(c *dispatcher.Chain, config packetConfig, f func(*Trace)) (_ *tracer, err error) {
-	t := &tracer{chain: c}
-	defer func() {
-		if err != nil {
-			t.close()
-		}
-	}()
-	end := main(c)
+// newTracer prepares to attach probes. whole is the program that each packet of the chain comes
+// to, and that it leaves the chain by.
+func newTracer(c *dispatcher.Chain) (t *tracer, whole xdp.Loaded, err error) {
+	t = &tracer{chain: c}
 	switch {
 	case c.Legacy != nil:
 		t.programs = []xdp.Loaded{*c.Legacy}
 	case c.Hardware != nil:
-		return nil, &xdp.Error{Kind: xdp.ErrModeNotSupported,
+		return nil, whole, &xdp.Error{Kind: xdp.ErrModeNotSupported,
 			Msg: fmt.Sprintf("the program on %s runs on the device, where the kernel can't trace it", c.Interface.Name)}
 	default:
 		for _, p := range c.Programs {
@@ -116,7 +111,25 @@ func trace(c *dispatcher.Chain, config packetConfig, f func(*Trace)) (_ *tracer,
 		t.alone = len(t.programs) == 1
 	}
 	if len(t.programs) == 1 {
-		config.Alone, end = 1, &t.programs[0]
+		return t, t.programs[0], nil
+	}
+	return t, *main(c), nil
+}
+
+// trace attaches the probes. Each packet that config selects goes to f, but for those of test
+// runs. Nothing is told before all probes stand.
+func trace(c *dispatcher.Chain, config packetConfig, f func(*Trace)) (_ *tracer, err error) {
+	t, whole, err := newTracer(c)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			t.close()
+		}
+	}()
+	if len(t.programs) == 1 {
+		config.Alone = 1
 	}
 	if config.Ingress, err = ingressOf(c.Interface.Index); err != nil {
 		return nil, err
@@ -127,7 +140,7 @@ func trace(c *dispatcher.Chain, config packetConfig, f func(*Trace)) (_ *tracer,
 			config.Programs |= 1 << i
 		}
 	}
-	if t.packet, err = t.attach("packet", *end, config, nil); err != nil {
+	if t.packet, err = t.attach("packet", "packet", whole, config, nil); err != nil {
 		return nil, err
 	}
 	if config.Alone == 0 {
@@ -137,26 +150,53 @@ func trace(c *dispatcher.Chain, config packetConfig, f func(*Trace)) (_ *tracer,
 			if p.ID == 0 {
 				continue
 			}
-			if _, err := t.attach("step", p, stepConfig{uint32(i), first, config.Ingress}, shared); err != nil {
+			if _, err := t.attach("step", "step", p, stepConfig{uint32(i), first, config.Ingress}, shared); err != nil {
 				return nil, err
 			}
 			first = 0
 		}
 	}
+	return t, t.begin(f)
+}
+
+// traceArrivals attaches a probe that tells f of each packet as it comes to the chain. The Trace
+// has no steps and no verdict.
+func traceArrivals(c *dispatcher.Chain, f func(*Trace)) (_ *tracer, err error) {
+	t, whole, err := newTracer(c)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			t.close()
+		}
+	}()
+	var config packetConfig
+	if config.Ingress, err = ingressOf(c.Interface.Index); err != nil {
+		return nil, err
+	}
+	if t.packet, err = t.attach("packet", "arrival", whole, config, nil); err != nil {
+		return nil, err
+	}
+	return t, t.begin(f)
+}
+
+// begin has the probes, which all stand now, tell of packets. f is nil if no ring buffer is read.
+func (t *tracer) begin(f func(*Trace)) (err error) {
 	if f != nil {
 		t.ring, err = libbpf.NewRingBuffer(t.packet.mapFD("events"), func(record []byte) { f(t.decodeLive(record)) })
 		if err != nil {
-			return nil, err
+			return err
 		}
 	}
 	one := binary.NativeEndian.AppendUint32(nil, 1)
-	return t, libbpf.MapUpdate(t.packet.mapFD("gate"), make([]byte, 4), one, libbpf.UpdateAny)
+	return libbpf.MapUpdate(t.packet.mapFD("gate"), make([]byte, 4), one, libbpf.UpdateAny)
 }
 
-// attach attaches one of the probes. If the argument of the program to isn't declared as a
-// packet, the verifier refuses the probe. Then attach tries again with one that finds the
-// interface in another way.
-func (t *tracer) attach(object string, to xdp.Loaded, config any, shared map[string]int) (p *probed, err error) {
+// attach attaches one of the probes, a program of an object. If the argument of the program to
+// isn't declared as a packet, the verifier refuses the probe. Then attach tries again with one
+// that finds the interface in another way.
+func (t *tracer) attach(object, program string, to xdp.Loaded, config any, shared map[string]int) (p *probed, err error) {
 	for _, untyped := range []uint32{0, 1} {
 		switch c := config.(type) {
 		case packetConfig:
@@ -166,7 +206,7 @@ func (t *tracer) attach(object string, to xdp.Loaded, config any, shared map[str
 			c.Ingress.Untyped = untyped
 			config = c
 		}
-		p, err = probe{object: object, programs: []string{object}, config: config, shared: shared}.attach(to)
+		p, err = probe{object: object, programs: []string{program}, config: config, shared: shared}.attach(to)
 		if err == nil || dispatcher.VerifierLog(err) == "" {
 			break
 		}

@@ -118,7 +118,7 @@ func TestLiveLost(t *testing.T) {
 	defer l.Close()
 	big := make([]byte, 3000)
 	copy(big, packet())
-	const n = 10_000 // of 2 kB each, in 4 MB
+	const n = 10_000 // of 3 kB each, in 4 MB
 	testRun(t, v, dispatcherOf(t, v), big, n)
 	got := uint64(len(next(t, l)))
 	if lost := l.Lost(); lost == 0 || got == 0 || got+lost != n {

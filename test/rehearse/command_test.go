@@ -243,7 +243,10 @@ func TestBadRehearsals(t *testing.T) {
 		{"link type", "XDP programs see Ethernet", []string{"--pcap", harness.WritePcap(t, layers.LinkTypeRaw, packet(0, 0))}},
 		{"long", "packet 2 of", []string{"--pcap", harness.WritePcap(t, layers.LinkTypeEthernet, packet(0, 0), make([]byte, 4000))}},
 		{"short", "has 13 bytes, and a test run", []string{"--pcap", harness.WritePcap(t, layers.LinkTypeEthernet, make([]byte, 13))}},
-		{"no packets", "--out writes packets of --pcap, which isn't given", []string{"--out", "/tmp"}},
+		{"no packets", "--out writes packets of --pcap or --live, and neither is given", []string{"--out", "/tmp"}},
+		{"both", "--pcap and --live exclude each other", []string{"--pcap", good, "--live", "1"}},
+		{"no time", `--live "0" is not a time of a second or more`, []string{"--live", "0"}},
+		{"too long", "--live 25h is more than a day", []string{"--live", "25h"}},
 		{"no files", "--force replaces files, and none is written", []string{"--pcap", good, "--force"}},
 		{"no directory", "can't make directory /proc/out", []string{"--pcap", good, "--out", "/proc/out"}},
 	} {
@@ -259,6 +262,9 @@ func TestBadRehearsals(t *testing.T) {
 		{"replace", v.Name, "-i", id, object(harness.Sample("xdp_pass"))},
 	} {
 		if _, stderr := exits(t, 1, append(args, "--pcap", good)...); !strings.Contains(stderr, "--pcap is for --dry-run, which changes nothing") {
+			t.Errorf("%s: %s", args[0], stderr)
+		}
+		if _, stderr := exits(t, 1, append(args, "--live", "1")...); !strings.Contains(stderr, "--live is for --dry-run, which changes nothing") {
 			t.Errorf("%s: %s", args[0], stderr)
 		}
 	}

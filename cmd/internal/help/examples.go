@@ -75,6 +75,7 @@ var Examples = map[string][]Example{
 	"plan": {
 		{"xdpmux plan -f /etc/xdpmux", "what would apply change?"},
 		{"xdpmux plan -f /etc/xdpmux --pcap traffic.pcapng", "and which of these packets would meet something else?"},
+		{"xdpmux plan -f /etc/xdpmux --live 10s", "and which of those that come in now?"},
 	},
 	"apply": {
 		{"xdpmux apply -f state.yaml", "make it so"},

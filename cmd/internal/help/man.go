@@ -29,7 +29,7 @@ var manSections = []manSection{
 	{"EXIT STATUS", [][2]string{
 		{"0", "What was asked for is done. An end by Ctrl-C of what goes on for a while is one, too."},
 		{"1", "Something went wrong, which standard error tells. A change of a chain was not made, or not on the interfaces that are named."},
-		{"2", "plan: there is something to do. With --pcap: a packet would meet something else. test: a case failed."},
+		{"2", "plan: there is something to do. With --pcap or --live: a packet would meet something else. test: a case failed."},
 		{"3", "The change was made, and was taken back: see --confirm."},
 	}},
 	{"ENVIRONMENT", [][2]string{

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -31,9 +32,10 @@ func RehearseCommand(action cli.ActionFunc) *cli.Command {
 // Rehearsal asks what changes would do to packets.
 type Rehearsal struct {
 	Changes []Change
-	Pcap    string // where the packets are; - is standard input
-	Out     string // directory for packets that would meet something else; empty: none
-	Force   bool   // replace files there
+	Pcap    string        // where the packets are; - is standard input; empty: see Live
+	Live    time.Duration // how long they are captured
+	Out     string        // directory for packets that would meet something else; empty: none
+	Force   bool          // replace files there
 }
 
 // Change is a change to the chain of one interface.
