@@ -57,7 +57,7 @@ EXAMPLES  := $(patsubst examples/%/main.go,$(BUILD)/examples/%,$(wildcard exampl
 UNIT      := xdpmux-apply.service
 
 .DELETE_ON_ERROR:
-.PHONY: build fixtures static deps demo test test-unit test-vm test-arm64 test-arm64-chosen test-matrix test-distributions test-race test-native test-mutants fuzz bench generate lint man install uninstall clean help
+.PHONY: build fixtures static deps demo test test-unit test-vm test-full test-arm64 test-arm64-chosen test-matrix test-distributions test-race test-native test-mutants fuzz bench generate lint man install uninstall clean help
 
 # The man page is what the built command says, which runs on its own architecture alone.
 build: $(BUILD)/xdpmux $(BUILD)/xdpmux-observe $(if $(CROSS),,build/man/xdpmux.8) $(BPFOBJ) $(EXAMPLES) ## build build/xdpmux, its man page, build/bpf/*.o and build/examples/*; GOARCH=arm64: into build/arm64
@@ -125,6 +125,9 @@ test-unit: build $(FIXTURES)
 test-vm: build $(FIXTURES)
 	$(GO) run ./test/vm -kernel '$(or $(KERNEL),all)' -timeout 50m
 	$(GO) run ./test/vm -kernel '$(or $(KERNEL),all)' -smp 4 -run 'CPUMap|TestBusy' ./test/foreground ./test/observe
+
+test-full: build $(FIXTURES) ## test-vm with each repetition as often as it is worth: hours
+	XDPMUX_TEST_SCALE=1 $(GO) run ./test/vm -kernel '$(or $(KERNEL),all)' -timeout 6h
 
 test-arm64: ## the integration tests on emulated arm64 machines, for each KERNEL (6.1 6.12)
 	$(MAKE) GOARCH=arm64 build fixtures

@@ -60,7 +60,10 @@ func TestDifferential(t *testing.T) {
 				command = append([]string{"env", args[0], d.tool(i)}, args[1:]...)
 			}
 			harness.MustRun(t, command[0], command[1:]...)
-			sameStatus(t, d.veth.Name)
+		}
+		sameStatus(t)
+		sameStatus(t, drivers[i%len(drivers)].veth.Name)
+		for _, d := range drivers {
 			got := shape(t, d.veth)
 			if want == "" {
 				want = got
@@ -69,7 +72,6 @@ func TestDifferential(t *testing.T) {
 				t.Errorf("after %q by %s (-%s +%s):\n%s", step, d.name, drivers[0].name, d.name, diff)
 			}
 		}
-		sameStatus(t)
 	}
 }
 

@@ -12,7 +12,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/inspect"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 	"github.com/xdpmux/xdpmux/test/harness"
 )
 
@@ -63,24 +65,26 @@ func TestInspectSaysWhatTheKernelSays(t *testing.T) {
 func compare(t *testing.T, v *harness.Veth, o *inspect.Object) (chained, not int) {
 	t.Helper()
 	for _, p := range o.Programs {
-		args := []string{"load", "--require-dispatcher", v.Name, o.File}
+		program := xdp.Program{File: o.File}
 		if p.Note != "" {
-			args = append(args, "-n", p.Name)
+			program.Name = p.Name
 		}
-		_, stderr, status := harness.Run(t, harness.Xdpmux(), args...)
+		_, err := dispatcher.Attach(t.Context(), v.Name, []xdp.Program{program}, dispatcher.AttachOptions{RequireDispatcher: true})
 		switch {
-		case status == 0 && p.Chain:
+		case err == nil && p.Chain:
 			chained++
 			check(t, v, p)
-		case status == 0:
+		case err == nil:
 			t.Errorf("%s of %s: inspect says no (%s), and it loads", p.Name, o.File, p.Note)
-		case p.Chain && !strings.Contains(stderr, "the verifier refused") && !strings.Contains(stderr, "which this kernel doesn't have"):
-			t.Errorf("%s of %s: inspect says yes (%s), and load: %s", p.Name, o.File, p.Note, stderr)
+		case p.Chain && !strings.Contains(err.Error(), "the verifier refused") && !strings.Contains(err.Error(), "which this kernel doesn't have"):
+			t.Errorf("%s of %s: inspect says yes (%s), and load: %v", p.Name, o.File, p.Note, err)
 		default:
 			not++
 		}
-		if status == 0 {
-			harness.MustRun(t, harness.Xdpmux(), "unload", "-a", v.Name)
+		if err == nil {
+			if err := dispatcher.DetachAll(t.Context(), v.Name, dispatcher.DetachOptions{}); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	return chained, not

@@ -23,7 +23,7 @@ func TestInspectMutants(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	seed, n, err := mutant.Choice(150)
+	seed, n, err := mutant.Choice(harness.Scaled(150, 40))
 	if err != nil {
 		t.Fatal(err)
 	}

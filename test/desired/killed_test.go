@@ -20,7 +20,7 @@ func applyKilled(t *testing.T, file, call string, n int) (done bool) {
 
 // steps are the moments at which an apply is killed: some of the calls that make, attach,
 // record and remove, and how many calls lie between two of them.
-var steps = map[string]int{"bpf": 25, "mkdirat": 1, "sendto": 3, "unlinkat": 3, "renameat": 1}
+var steps = map[string]int{"bpf": harness.Scaled(5, 60), "mkdirat": 1, "sendto": harness.Scaled(1, 4), "unlinkat": harness.Scaled(1, 5), "renameat": 1}
 
 // TestKilled: an apply that was killed, at whatever moment, knows its own programs
 // afterwards, and the next one removes what it has left.

@@ -74,9 +74,9 @@ func TestBusy(t *testing.T) {
 		}
 	}()
 	for _, b := range all {
-		b.sender = send(t, b.v, time.Duration(scale(1, 4))*time.Millisecond, b.mix...)
+		b.sender = send(t, b.v, time.Duration(harness.Scaled(1, 4))*time.Millisecond, b.mix...)
 	}
-	for swap := range scale(50, 8) {
+	for swap := range harness.Scaled(50, 8) {
 		b := all[2+swap%3]
 		swapWith(t, b.v, swap/3, &b.joined)
 		observers[swap%2].Read()

@@ -2,7 +2,6 @@ package observe
 
 import (
 	"errors"
-	"os"
 	"runtime"
 	"sync"
 	"testing"
@@ -15,15 +14,6 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 	"github.com/xdpmux/xdpmux/test/harness"
 )
-
-// scale is how much a long test does: full with XDPMUX_TEST_SCALE=1, as the CI has not
-// the time.
-func scale(full, small int) int {
-	if os.Getenv("XDPMUX_TEST_SCALE") == "1" {
-		return full
-	}
-	return small
-}
 
 // sender sends the frames of a mix in turn until it is stopped, as fast as it is let.
 type sender struct {

@@ -168,7 +168,7 @@ func TestOpenClose(t *testing.T) {
 	v := harness.NewVeth(t)
 	stepsOn(t, v, 2)
 	s := send(t, v, 2*time.Millisecond, mixFrame(), mixFrame(xdp.Drop))
-	for i := range scale(500, 15) {
+	for i := range harness.Scaled(500, 15) {
 		o := open(t, observe.Options{Latency: i%2 == 0}, v.Name)
 		read := make(chan *observe.Snapshot)
 		go func() { read <- o.Read() }()

@@ -72,7 +72,7 @@ func testSharedProgram(t *testing.T, programs []string) {
 // More interfaces share programs than the kernel takes observers for a program.
 func TestSharedByMany(t *testing.T) {
 	harness.NoLeak(t)
-	n := scale(200, 60)
+	n := harness.Scaled(200, 60)
 	var all []*harness.Veth
 	var names []string
 	for range n {

@@ -81,7 +81,7 @@ func TestBeginsEven(t *testing.T) {
 	v := harness.NewVeth(t)
 	stepsOn(t, v, 5)
 	s := send(t, v, time.Millisecond, mixFrame(), mixFrame(xdp.Drop), mixFrame(xdp.Pass, xdp.TX), mixFrame())
-	for range scale(30, 8) {
+	for range harness.Scaled(30, 5) {
 		o := open(t, observe.Options{}, v.Name)
 		defer o.Close()
 		defer func() {
@@ -131,7 +131,7 @@ func TestTraceUnderSwaps(t *testing.T) {
 		both bool
 	}
 	var lines []line
-	for n := range scale(10_000, 2000) {
+	for n := range harness.Scaled(10_000, 2000) {
 		trace, err := l.Next(context.Background())
 		if err != nil {
 			t.Fatal(err)

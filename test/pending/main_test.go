@@ -4,7 +4,6 @@ package pending
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -98,14 +97,6 @@ func checkPins(t *testing.T, v *harness.Veth) {
 	if a, b := harness.MustRun(t, harness.Xdpmux(), "status", v.Name), harness.MustRun(t, native, "status", v.Name); a != b {
 		t.Errorf("xdpmux shows:\n%s\nxdp-loader shows:\n%s", a, b)
 	}
-}
-
-// scaled is how often to do something: full times with XDPMUX_TEST_SCALE=1, else part times.
-func scaled(full, part int) int {
-	if os.Getenv("XDPMUX_TEST_SCALE") == "1" {
-		return full
-	}
-	return part
 }
 
 func must(t *testing.T, err error) {

@@ -162,7 +162,7 @@ func TestAdoptUnderFlood(t *testing.T) {
 	source := func(xdp.Loaded) (xdp.Program, error) { return fixture("flood", ""), nil }
 	before := received(t, v)
 	stop := flood(t, v)
-	turns := scaled(100, 8)
+	turns := harness.Scaled(100, 4)
 	var seen, past uint64
 	for i := range turns {
 		done := commit(t, v.Name, dispatcher.Transaction{Mode: xdp.ModeUnspecified, Add: []xdp.Program{front, behind}, Adopt: source})

@@ -302,7 +302,7 @@ func TestBoundUnderFlood(t *testing.T) {
 	putBack := holdChain(t, unbound)
 	before := received(t, v)
 	stop := flood(t, v)
-	turns := scaled(100, 8)
+	turns := harness.Scaled(100, 4)
 	var asked uint64
 	for i := range turns {
 		done := commit(t, v.Name, dispatcher.Transaction{Add: []xdp.Program{metadata("ask_hash", 5)}})

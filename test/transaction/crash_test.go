@@ -32,7 +32,7 @@ func TestCrash(t *testing.T) {
 	whole := time.Since(start)
 
 	outcomes := map[string]int{}
-	for i := range scaled(200, 25) {
+	for i := range harness.Scaled(200, 10) {
 		before := status(t, v.Name)
 		args := load("v_drop")
 		if slices.Contains(names(before), "v_drop") {
@@ -84,7 +84,7 @@ func TestInterrupt(t *testing.T) {
 	replace("v_drop", "v_tx").End(t, 0)
 	whole := time.Since(start)
 	outcomes := map[bool]int{}
-	for range scaled(100, 15) {
+	for range harness.Scaled(100, 8) {
 		before := status(t, v.Name)
 		name, next := "v_drop", "v_tx"
 		if slices.Contains(names(before), next) {

@@ -86,7 +86,7 @@ func TestNoGap(t *testing.T) {
 	stop := flood(t, v)
 	seen := []uint32{done.Chain.Dispatcher.ID}
 	chance := harness.Chance(t)
-	changes := scaled(500, 60)
+	changes := harness.Scaled(500, 30)
 	start := time.Now()
 	for range changes {
 		if chance.IntN(4) == 0 {

@@ -23,7 +23,7 @@ func TestRandomInterop(t *testing.T) {
 	v := harness.NewVeth(t)
 	chance := harness.Chance(t)
 	want := 0
-	for i := range scaled(200, 25) {
+	for i := range harness.Scaled(200, 15) {
 		chain := status(t, v.Name)
 		op := randomOperation(t, chance, v.Name, chain)
 		want += op.grows
@@ -123,7 +123,7 @@ func TestConcurrent(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			harness.NoLeak(t)
 			v := harness.NewVeth(t)
-			changes := scaled(50, 4)
+			changes := harness.Scaled(50, 2)
 			stop := cleaning(t, c.cleaners...)
 			var wg sync.WaitGroup
 			failures := make([]int, 8)

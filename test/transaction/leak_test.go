@@ -15,7 +15,7 @@ func TestNoLeak(t *testing.T) {
 	harness.NoLeak(t)
 	v := harness.NewVeth(t)
 	programs := []xdp.Program{{File: harness.Sample("xdp_count")}, {File: harness.Sample("xdp_pass")}}
-	for range 100 {
+	for range harness.Scaled(100, 40) {
 		done, err := dispatcher.Attach(t.Context(), v.Name, programs, dispatcher.AttachOptions{})
 		if err != nil {
 			t.Fatal(err)

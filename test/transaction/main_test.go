@@ -34,15 +34,6 @@ func TestMain(m *testing.M) {
 // native is the tool that shares the chains.
 const native = "xdp-loader"
 
-// scaled is how often to do something: full times with XDPMUX_TEST_SCALE=1, and part of that
-// otherwise, because an emulated VM is slow.
-func scaled(full, part int) int {
-	if os.Getenv("XDPMUX_TEST_SCALE") == "1" {
-		return full
-	}
-	return part
-}
-
 // fixture is a program of an object that make has built for the tests.
 func fixture(object, name string) xdp.Program {
 	return xdp.Program{File: harness.Fixture(object), Name: name}

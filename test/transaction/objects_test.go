@@ -24,7 +24,7 @@ import (
 func TestObjects(t *testing.T) {
 	more := os.Getenv("XDPMUX_TEST_OBJECTS")
 	patterns := []string{harness.Sample("*"), "/usr/lib/*/bpf/*.o"}
-	if scaled(1, 0) == 1 {
+	if harness.Scaled(1, 0) == 1 {
 		patterns = append(patterns, "/native/*/usr/lib/*/bpf/*.o")
 	}
 	if more != "" {

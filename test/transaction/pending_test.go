@@ -32,7 +32,7 @@ func TestTriedUnderFlood(t *testing.T) {
 	defer cleaning(t, harness.Xdpmux(), native)()
 	stop := flood(t, v)
 	chance := harness.Chance(t)
-	tries := scaled(50, 12)
+	tries := harness.Scaled(50, 6)
 	ends := map[string]int{}
 	start := time.Now()
 	for range tries {

@@ -134,7 +134,7 @@ func TestSocket(t *testing.T) {
 
 			changed := make(chan error, 1)
 			chance := harness.Chance(t)
-			go func() { changed <- changeBeside(t.Context(), v.Name, chance, scaled(200, 8)) }()
+			go func() { changed <- changeBeside(t.Context(), v.Name, chance, harness.Scaled(200, 4)) }()
 			frames := slices.Repeat([][]byte{padded(frame(plain))}, 8)
 			sent := 0
 			for changing := true; changing; {

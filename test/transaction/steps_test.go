@@ -25,7 +25,7 @@ func TestEveryStep(t *testing.T) {
 		for _, call := range []string{"bpf", "sendto", "recvmsg", "mkdirat", "unlinkat", "flock", "recvmsg,recvfrom"} {
 			step := 1
 			if call == "bpf" {
-				step = scaled(1, 5)
+				step = harness.Scaled(1, 12)
 			}
 			// From then on the kernel gives no answer: nobody knows what it has done.
 			when, unclear := "%d", strings.Contains(call, ",")

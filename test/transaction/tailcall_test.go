@@ -373,7 +373,7 @@ func TestTailCallsKilled(t *testing.T) {
 	harness.MustRun(t, change[0], change[1:]...)
 	whole := time.Since(start)
 	outcomes := map[string]int{}
-	for range scaled(100, 15) {
+	for range harness.Scaled(100, 6) {
 		before := status(t, v.Name).Programs[0].ID
 		p := harness.Start(t, change[0], change[1:]...)
 		time.Sleep(time.Duration(chance.Int64N(int64(whole)))) // the moment, not a wait

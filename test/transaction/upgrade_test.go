@@ -230,7 +230,7 @@ func TestUpgradeUnderFlood(t *testing.T) {
 	}
 	before := received(t, v)
 	stop := flood(t, v)
-	turns := scaled(100, 12)
+	turns := harness.Scaled(100, 6)
 	for i := range turns {
 		done := commit(t, v.Name, dispatcher.Transaction{Mode: xdp.ModeUnspecified, Version: 3 - i%2})
 		if !done.Changed || done.Chain.Version != 3-i%2 {

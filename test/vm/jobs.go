@@ -13,20 +13,27 @@ import (
 // job is one VM's life, with where its output and its complaints go.
 type job func(out, complaints io.Writer) error
 
-// runJobs runs all jobs at once and shows the output of one after the other: that of
-// the first as it comes, and each next one's when those before it have ended. It fails
-// if one of them does.
-func runJobs(names []string, jobs []job, stdout io.Writer) error {
+// atOnce is how many VMs run at once. A VM is one thread that waits a third of its time, so
+// that one more than there are processors keeps these busy.
+func atOnce() int { return runtime.NumCPU() + 1 }
+
+// runJobs runs the jobs, limit of them at once, and shows the output of one after the
+// other: that of the first as it comes, and each next one's when those before it have ended.
+// It fails if one of them does.
+func runJobs(names []string, jobs []job, limit int, stdout io.Writer) error {
 	q := &queue{out: stdout}
 	for range jobs {
 		q.turns = append(q.turns, &turn{queue: q})
 	}
 	errs := make([]error, len(jobs))
 	var all sync.WaitGroup
+	free := make(chan bool, limit)
 	for i, run := range jobs {
+		free <- true
 		all.Add(1)
 		go func() {
 			defer all.Done()
+			defer func() { <-free }()
 			// qemu is killed with the thread that starts it: see main.
 			runtime.LockOSThread()
 			defer runtime.UnlockOSThread()

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
@@ -43,7 +45,7 @@ func TestRunJobs(t *testing.T) {
 					return c.second
 				},
 			}
-			err := runJobs([]string{"6.1", "6.12"}, jobs, &shown)
+			err := runJobs([]string{"6.1", "6.12"}, jobs, 2, &shown)
 			if (err != nil) != (c.first != nil || c.second != nil) {
 				t.Errorf("error %v", err)
 			}
@@ -58,5 +60,42 @@ func TestRunJobs(t *testing.T) {
 				t.Errorf("got\n%swant\n%s", got, want)
 			}
 		})
+	}
+}
+
+// No more jobs run at once than may.
+func TestRunJobsLimit(t *testing.T) {
+	var running, most atomic.Int32
+	var jobs []job
+	for range 6 {
+		jobs = append(jobs, func(io.Writer, io.Writer) error {
+			defer running.Add(-1)
+			if now := running.Add(1); now > most.Load() {
+				most.Store(now)
+			}
+			runtime.Gosched()
+			return nil
+		})
+	}
+	if err := runJobs(strings.Fields("1 2 3 4 5 6"), jobs, 2, io.Discard); err != nil || most.Load() > 2 {
+		t.Errorf("%d ran at once, %v", most.Load(), err)
+	}
+}
+
+// Each suite is in one part, and the parts are about as long as each other.
+func TestSplit(t *testing.T) {
+	suites := []suite{{rel: "a", size: 30}, {rel: "b", n: 1, size: 10}, {rel: "c", n: 2, size: 70}, {rel: "d", n: 3, size: 30}}
+	for n, want := range map[int]string{1: "[a b c d]", 2: "[c] [a b d]", 3: "[c] [a b] [d]", 9: "[c] [a] [d] [b]"} {
+		var got []string
+		for _, part := range split(suites, n) {
+			var names []string
+			for _, s := range part {
+				names = append(names, s.rel)
+			}
+			got = append(got, fmt.Sprint(names))
+		}
+		if got := strings.Join(got, " "); got != want {
+			t.Errorf("%d parts: %s, want %s", n, got, want)
+		}
 	}
 }

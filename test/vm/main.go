@@ -21,6 +21,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -201,30 +202,46 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	parts := [][]suite{nil} // one VM each, for each kernel
+	if o.command == nil {
+		parts = split(suites, atOnce())
+	}
 	var jobs []job
+	var jobNames []string
+	total := &total{}
 	for i, kernel := range kernels {
-		dir := filepath.Join(tmp, fmt.Sprint("vm", i))
-		if err := os.Mkdir(dir, 0o755); err != nil {
-			return err
-		}
-		initrd := filepath.Join(dir, "initrd")
-		jobs = append(jobs, func(out, complaints io.Writer) error {
-			if err := writeInitramfs(ctx, initrd, root, sys, kernel, native, o, suites, payloadScript(o, cards, suites, nonce), complaints); err != nil {
+		initrd := filepath.Join(tmp, fmt.Sprint("initrd", i))
+		ready := sync.OnceValue(func() error {
+			return writeInitramfs(ctx, initrd, root, sys, kernel, native, o, suites, payloadScript(o, cards, suites, nonce), stderr)
+		})
+		for j, part := range parts {
+			dir := filepath.Join(tmp, fmt.Sprintf("vm%d-%d", i, j))
+			if err := os.Mkdir(dir, 0o755); err != nil {
 				return err
 			}
-			vm := machine{arch: o.arch, kernel: kernel.image, initrd: initrd, smp: o.smp, mem: o.mem, kernelArgs: o.args, cards: cards, dir: dir, nonce: nonce}
-			ctx, cancel := context.WithTimeoutCause(ctx, o.timeout, fmt.Errorf("no end within %v (-timeout)", o.timeout))
-			defer cancel()
-			if o.command != nil {
-				return runCommand(ctx, vm, out, complaints)
-			}
-			return runTests(ctx, vm, suites, out, complaints)
-		})
+			jobNames = append(jobNames, jobName(names[i], part, len(parts)))
+			jobs = append(jobs, func(out, complaints io.Writer) error {
+				if err := ready(); err != nil {
+					return err
+				}
+				vm := machine{arch: o.arch, kernel: kernel.image, initrd: initrd, smp: o.smp, mem: o.mem, kernelArgs: o.args + chosen(part), cards: cards, dir: dir, nonce: nonce}
+				ctx, cancel := context.WithTimeoutCause(ctx, o.timeout, fmt.Errorf("no end within %v (-timeout)", o.timeout))
+				defer cancel()
+				if o.command != nil {
+					return runCommand(ctx, vm, out, complaints)
+				}
+				return runTests(ctx, vm, part, total, out, complaints)
+			})
+		}
 	}
 	if len(jobs) == 1 {
 		return jobs[0](stdout, stderr)
 	}
-	return runJobs(names, jobs, stdout)
+	err = runJobs(jobNames, jobs, atOnce(), stdout)
+	if o.command == nil {
+		total.print(stdout)
+	}
+	return err
 }
 
 // runCommand runs the VM with a command as its payload and ends with its status.
@@ -248,14 +265,14 @@ func runCommand(ctx context.Context, vm machine, stdout, stderr io.Writer) error
 }
 
 // runTests runs the VM with test binaries as its payload and sums up.
-func runTests(ctx context.Context, vm machine, suites []suite, stdout, stderr io.Writer) error {
+func runTests(ctx context.Context, vm machine, suites []suite, total *total, stdout, stderr io.Writer) error {
 	rep := newReport(stdout, suites)
 	err := vm.run(ctx, rep, rep.mark)
 	rep.finish(err)
 	if err != nil {
 		vm.explain(stderr, err)
 	}
-	if !rep.summary(stdout) || err != nil {
+	if !rep.summary(stdout, total) || err != nil {
 		return exitStatus(1)
 	}
 	return nil

@@ -65,7 +65,7 @@ func payloadScript(o options, cards []cards, suites []suite, nonce string) strin
 		limit := o.timeout - min(o.timeout/5, 30*time.Second)
 		fmt.Fprintf(&s, "left() { read -r up _ </proc/uptime; left=$((%d - ${up%%%%.*})); [ $left -gt 0 ] || left=1; }\n", int(limit.Seconds()))
 	}
-	for i, suite := range suites {
+	for _, suite := range suites {
 		args := []string{suite.guestBinary(), "-test.v=test2json", "-test.count=" + strconv.Itoa(o.count)}
 		if o.run != "" {
 			args = append(args, "-test.run="+o.run)
@@ -76,8 +76,9 @@ func payloadScript(o options, cards []cards, suites []suite, nonce string) strin
 		for i := range args {
 			args[i] = quote(args[i])
 		}
-		fmt.Fprintf(&s, "cd %s; left; mark %s %d\n%s -test.timeout=${left}s\nmark %s %d $?\n",
-			quote(suite.guestDir()), markStart, i, strings.Join(args, " "), markExit, i)
+		// The kernel's argument suites is a variable here: which of them this VM runs.
+		fmt.Fprintf(&s, "case ,$suites, in *,%[1]d,*)\ncd %[2]s; left; mark %[3]s %[1]d\n%[4]s -test.timeout=${left}s\nmark %[5]s %[1]d $?\n;; esac\n",
+			suite.n, quote(suite.guestDir()), markStart, strings.Join(args, " "), markExit)
 	}
 	fmt.Fprintln(&s, "mark", markDone)
 	return s.String()

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -48,7 +49,8 @@ func (r *report) Write(p []byte) (int, error) {
 func (r *report) mark(m mark) {
 	switch m.kind {
 	case markStart:
-		r.now = &result{pkg: r.suites[m.suite].pkg, started: time.Now()}
+		i := slices.IndexFunc(r.suites, func(s suite) bool { return s.n == m.suite })
+		r.now = &result{pkg: r.suites[i].pkg, started: time.Now()}
 		fmt.Fprintf(r.out, "=== PACKAGE %s\n", r.now.pkg)
 		conv, err := startConverter(r.now.pkg, r.out, r.now)
 		if err != nil {
@@ -99,9 +101,9 @@ func (r *result) end(status int, why string) {
 	}
 }
 
-// summary prints the verdicts and says whether all is well. The last line is
-// "N passed, N failed" and nothing else.
-func (r *report) summary(w io.Writer) bool {
+// summary prints the verdicts, adds them to the total and says whether all is well. The last
+// line is "N passed, N failed" and nothing else.
+func (r *report) summary(w io.Writer, all *total) bool {
 	passed, failed, benched := 0, 0, 0
 	fmt.Fprintln(w)
 	for _, d := range r.done {
@@ -132,7 +134,20 @@ func (r *report) summary(w io.Writer) bool {
 		fmt.Fprintf(w, "%d benchmarks\n", benched)
 	}
 	fmt.Fprintf(w, "%d passed, %d failed\n", passed, failed)
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	all.passed, all.failed = all.passed+passed, all.failed+failed
 	return failed == 0
+}
+
+// total is what has come out of all VMs.
+type total struct {
+	mu             sync.Mutex
+	passed, failed int
+}
+
+func (t *total) print(w io.Writer) {
+	fmt.Fprintf(w, "\n%d passed, %d failed\n", t.passed, t.failed)
 }
 
 // event is one line of what go tool test2json prints; see its documentation.

@@ -50,7 +50,7 @@ func TestReport(t *testing.T) {
 				rep.mark(mark{kind: markExit, status: c.status})
 			}
 			rep.finish(c.vmErr)
-			if ok := rep.summary(&summary); ok != c.ok {
+			if ok := rep.summary(&summary, &total{}); ok != c.ok {
 				t.Errorf("ok is %v", ok)
 			}
 			for _, want := range c.want {
@@ -70,10 +70,10 @@ func TestReport(t *testing.T) {
 
 // A suite that the VM did not come to is a failure too.
 func TestReportNotRun(t *testing.T) {
-	rep := newReport(io.Discard, []suite{{pkg: "x/y"}, {pkg: "x/z"}})
+	rep := newReport(io.Discard, []suite{{pkg: "x/y"}, {pkg: "x/z", n: 1}})
 	rep.finish(errNoDone)
 	var summary strings.Builder
-	if rep.summary(&summary) || !strings.HasSuffix(summary.String(), "\n0 passed, 2 failed\n") {
+	if rep.summary(&summary, &total{}) || !strings.HasSuffix(summary.String(), "\n0 passed, 2 failed\n") {
 		t.Errorf("got:\n%s", summary.String())
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -25,10 +26,59 @@ type suite struct {
 	dir    string // where the package is on the host
 	rel    string // the same, relative to the repository
 	binary string // the compiled tests, on the host
+	n      int    // its number, in the payload's marks
+	size   int64  // of its sources
 }
 
 func (s suite) guestDir() string    { return path.Join("/repo", s.rel) }
 func (s suite) guestBinary() string { return "/tests/" + s.rel + "/" + path.Base(s.pkg) + ".test" }
+
+// split divides the suites among at most n VMs that take about as long as each other, as
+// far as the sizes of the sources tell. The longest part comes first.
+func split(suites []suite, n int) [][]suite {
+	type part struct {
+		suites []suite
+		size   int64
+	}
+	parts := make([]part, min(n, len(suites)))
+	bySize := slices.Clone(suites)
+	slices.SortStableFunc(bySize, func(a, b suite) int { return cmp.Compare(b.size, a.size) })
+	for _, s := range bySize {
+		least := slices.MinFunc(parts, func(a, b part) int { return cmp.Compare(a.size, b.size) })
+		i := slices.IndexFunc(parts, func(p part) bool { return p.size == least.size })
+		parts[i].suites, parts[i].size = append(parts[i].suites, s), parts[i].size+s.size
+	}
+	slices.SortStableFunc(parts, func(a, b part) int { return cmp.Compare(b.size, a.size) })
+	split := make([][]suite, len(parts))
+	for i, p := range parts {
+		slices.SortFunc(p.suites, func(a, b suite) int { return cmp.Compare(a.n, b.n) })
+		split[i] = p.suites
+	}
+	return split
+}
+
+// chosen is the argument of the kernel that has the payload run these suites alone.
+func chosen(part []suite) string {
+	if len(part) == 0 {
+		return ""
+	}
+	var numbers []string
+	for _, s := range part {
+		numbers = append(numbers, fmt.Sprint(s.n))
+	}
+	return " suites=" + strings.Join(numbers, ",")
+}
+
+// jobName is a kernel's name, and of one of several parts the suites'.
+func jobName(kernel string, part []suite, parts int) string {
+	if parts < 2 {
+		return kernel
+	}
+	for _, s := range part {
+		kernel += " " + s.rel
+	}
+	return kernel
+}
 
 // buildSuites compiles the tests of the packages that need a kernel into tmp.
 func buildSuites(ctx context.Context, sys system, root, tmp string, patterns []string, stderr io.Writer) ([]suite, error) {
@@ -57,7 +107,13 @@ func buildSuites(ctx context.Context, sys system, root, tmp string, patterns []s
 		if err != nil {
 			return nil, err
 		}
-		suites = append(suites, suite{pkg: p.ImportPath, dir: p.Dir, rel: rel})
+		var size int64
+		for _, file := range append(p.TestGoFiles, p.XTestGoFiles...) {
+			if st, err := os.Stat(filepath.Join(p.Dir, file)); err == nil {
+				size += st.Size()
+			}
+		}
+		suites = append(suites, suite{pkg: p.ImportPath, dir: p.Dir, rel: rel, n: len(suites), size: size})
 	}
 
 	// One go command builds many packages at once, but not two whose binaries
