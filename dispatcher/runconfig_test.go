@@ -3,7 +3,7 @@ package dispatcher
 import (
 	"os"
 	"path/filepath"
-	"strings"
+	"slices"
 	"testing"
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
@@ -28,7 +28,7 @@ func TestRunConfig(t *testing.T) {
 			}
 			obj, err := object.OpenFile(file, data, libbpf.OpenOptions{})
 			if err != nil {
-				if !strings.HasSuffix(file, "/bigendian.o") && !strings.HasSuffix(file, "/oldmaps.o") {
+				if !slices.Contains([]string{"bigendian.o", "oldmaps.o", "undefined.o"}, filepath.Base(file)) {
 					t.Error(err)
 				}
 				continue

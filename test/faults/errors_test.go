@@ -257,6 +257,7 @@ var faults = map[string]fault{
 	"old-maps": {prepare: func(t *testing.T, v *harness.Veth) []string {
 		return load(v, object("oldmaps"))
 	}, remedy: `SEC(".maps")`},
+	"undefined": {prepare: plain(object("undefined")), remedy: "bpftool gen object"},
 	"not-bpf": {prepare: func(t *testing.T, v *harness.Veth) []string {
 		self, err := os.Executable()
 		must(t, err)

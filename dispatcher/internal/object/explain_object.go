@@ -5,11 +5,22 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"syscall"
 
 	"github.com/xdpmux/xdpmux/dispatcher/internal/native"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/objectfile"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
+
+// explainOpen says why libbpf doesn't open an object file.
+func explainOpen(file string, parsed *objectfile.File, err error) error {
+	names := parsed.Undefined()
+	if len(names) == 0 || !errors.Is(err, syscall.ENOENT) {
+		return explainObject(file, err)
+	}
+	return &xdp.Error{Kind: xdp.ErrObject, Err: err, Msg: fmt.Sprintf("%s uses %s, which it doesn't have", file, strings.Join(names, ", ")),
+		Remedy: "link it with the object that has it (bpftool gen object ALL.o ONE.o OTHER.o), or declare what the kernel has with __ksym"}
+}
 
 // explainObject says what is wrong with an object file that was refused: before libbpf
 // saw it, or by libbpf.

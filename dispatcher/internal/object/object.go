@@ -84,7 +84,7 @@ func OpenFile(file string, data []byte, opts libbpf.OpenOptions) (*File, error) 
 func openParsed(file string, data []byte, parsed *objectfile.File, opts libbpf.OpenOptions) (*File, error) {
 	obj, err := libbpf.OpenMem(data, opts)
 	if err != nil {
-		return nil, explainObject(file, err)
+		return nil, explainOpen(file, parsed, err)
 	}
 	return &File{Object: obj, File: parsed}, nil
 }
