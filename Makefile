@@ -13,6 +13,8 @@ KERNEL  ?=
 # xdp-loader, set, replace, unload, adoption, a program without types, one that changes packets,
 # stats, trace, maps, the demo, check, a socket of AF_XDP.
 CHOSEN  := TestPackets|TestSet|TestKeepMaps|TestAdoptMaps|TestUntypedStaysKnown|TestMoveHead|TestStatsTable|TestTracePcap|TestMapDumpIsWhatWasSent|TestReadmeDemo|TestCheckOfProbes|TestSocket
+# What is printed, planned and rehearsed, and the harness: the kernel has no part in most of it.
+ONCE    := test/command test/rehearse test/harness
 SUITES  ?= bookworm trixie sid
 MUTANTS ?= 20000
 SEEDS   ?= 1 2 3
@@ -117,14 +119,14 @@ demo: ## several programs on one interface, with real packets
 	@$(MAKE) --no-print-directory --silent build
 	@test/demo.sh
 
-test: test-unit test-vm ## unit tests here, integration tests in a VM for each KERNEL (all of the distribution), side by side
+test: test-unit test-vm ## unit tests here, integration tests in VMs with each KERNEL (all of the distribution), side by side
 
 test-unit: build $(FIXTURES)
 	$(GO) test ./...
 
 test-vm: build $(FIXTURES)
-	$(GO) run ./test/vm -kernel '$(or $(KERNEL),all)' -timeout 50m
-	$(GO) run ./test/vm -kernel '$(or $(KERNEL),all)' -smp 4 -run 'CPUMap|TestBusy' ./test/foreground ./test/observe
+	$(GO) run ./test/vm -kernel '$(or $(KERNEL),all)' -timeout 50m -once '$(ONCE)'
+	$(GO) run ./test/vm -kernel '$(or $(KERNEL),newest)' -smp 4 -run 'CPUMap|TestBusy' ./test/foreground ./test/observe
 
 test-full: build $(FIXTURES) ## test-vm with each repetition as often as it is worth: hours
 	XDPMUX_TEST_SCALE=1 $(GO) run ./test/vm -kernel '$(or $(KERNEL),all)' -timeout 6h

@@ -82,6 +82,14 @@ func TestRunJobsLimit(t *testing.T) {
 	}
 }
 
+// A package that is run once is left out, and the others keep their numbers.
+func TestWithout(t *testing.T) {
+	left := without([]suite{{rel: "test/a"}, {rel: "test/ab", n: 1}, {rel: "c", n: 2}}, []string{"test/a", "d"})
+	if len(left) != 2 || left[0].n != 1 || left[1].n != 2 {
+		t.Errorf("%+v", left)
+	}
+}
+
 // Each suite is in one part, and the parts are about as long as each other.
 func TestSplit(t *testing.T) {
 	suites := []suite{{rel: "a", size: 30}, {rel: "b", n: 1, size: 10}, {rel: "c", n: 2, size: 70}, {rel: "d", n: 3, size: 30}}

@@ -62,6 +62,7 @@ type options struct {
 	run     string        // -test.run
 	bench   string        // -test.bench
 	count   int           // -test.count
+	once    string        // the packages, divided by spaces, that only the last of the kernels has
 	add     []addition    // further files
 	native  string        // Debian suites whose native tools the VM gets beside this host's
 	cards   string        // network cards, by the names of allCards
@@ -93,6 +94,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&o.run, "run", "", "run only the tests that match this `regexp`")
 	flags.StringVar(&o.bench, "bench", "", "run the benchmarks that match this `regexp`")
 	flags.IntVar(&o.count, "count", 1, "run each test this many times")
+	flags.StringVar(&o.once, "once", "", "run these `packages`, such as \"test/command test/rehearse\", on the last of the kernels alone")
 	flags.Func("add", "put a file or directory into the VM, `SRC[:DST]`; repeatable (DST: as SRC, relative to /repo)", func(s string) error {
 		src, dst, _ := strings.Cut(s, ":")
 		if src == "" {
@@ -202,10 +204,6 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	parts := [][]suite{nil} // one VM each, for each kernel
-	if o.command == nil {
-		parts = split(suites, atOnce())
-	}
 	var jobs []job
 	var jobNames []string
 	total := &total{}
@@ -214,6 +212,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		ready := sync.OnceValue(func() error {
 			return writeInitramfs(ctx, initrd, root, sys, kernel, native, o, suites, payloadScript(o, cards, suites, nonce), stderr)
 		})
+		parts := [][]suite{nil} // one VM each
+		if o.command == nil {
+			parts = split(suites, atOnce())
+			if i < len(kernels)-1 {
+				parts = split(without(suites, strings.Fields(o.once)), atOnce())
+			}
+		}
 		for j, part := range parts {
 			dir := filepath.Join(tmp, fmt.Sprintf("vm%d-%d", i, j))
 			if err := os.Mkdir(dir, 0o755); err != nil {

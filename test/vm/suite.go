@@ -33,6 +33,11 @@ type suite struct {
 func (s suite) guestDir() string    { return path.Join("/repo", s.rel) }
 func (s suite) guestBinary() string { return "/tests/" + s.rel + "/" + path.Base(s.pkg) + ".test" }
 
+// without leaves those packages out.
+func without(suites []suite, packages []string) []suite {
+	return slices.DeleteFunc(slices.Clone(suites), func(s suite) bool { return slices.Contains(packages, s.rel) })
+}
+
 // split divides the suites among at most n VMs that take about as long as each other, as
 // far as the sizes of the sources tell. The longest part comes first.
 func split(suites []suite, n int) [][]suite {
