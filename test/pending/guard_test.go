@@ -127,8 +127,17 @@ func TestGuardDrops(t *testing.T) {
 	}
 	checkEnded(t, v)
 
-	// A change that drops no more goes on.
-	run(t, 0, "load", v.Name, object(t), "-n", "v_tx", "-P", "90", "-A", "TX", "--confirm", "3", "--guard-drops", "20", "--guard-before", "1", "--guard-interval", "1")
+	// A change that drops no more goes on. The guard's command is run once before the change, and
+	// then before each look at what is dropped.
+	rounds := filepath.Join(t.TempDir(), "rounds")
+	run(t, 0, "load", v.Name, object(t), "-n", "v_tx", "-P", "90", "-A", "TX", "--confirm", "10m", "--guard", "echo >>"+rounds, "--guard-drops", "20", "--guard-before", "1", "--guard-interval", "1")
+	if !harness.Eventually(func() bool {
+		data, err := os.ReadFile(rounds)
+		must(t, err)
+		return len(data) > 3
+	}) {
+		t.Error("the guard isn't run again and again")
+	}
 	run(t, 0, "confirm")
 	checkEnded(t, v)
 	ending.Store(true)
