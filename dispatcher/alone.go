@@ -106,7 +106,11 @@ func attachAlone(ctx context.Context, ifname string, program xdp.Program, opts A
 	if mode == xdp.ModeHW {
 		after.Hardware = &p.Loaded
 	}
+	if now := attachedIn(l, mode); now.Mode == xdp.ModeNative && !o.Frags {
+		after.Loss = lossOf(now)
+	}
 	trace.Changed(after)
+	after.warnMTU(opts.Warn)
 	return &Attachment{Interface: l.Interface, Fallback: fallbackReason(why),
 		Programs: []Component{{Loaded: p.Loaded, Priority: o.Priority, Actions: o.Actions, Frags: o.Frags}}}, nil
 }

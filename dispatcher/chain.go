@@ -30,13 +30,8 @@ type Chain struct {
 	Hardware   *xdp.Loaded   `json:"hardware,omitempty"`   // an offloaded program
 	Link       uint32        `json:"link,omitempty"`       // id of the bpf_link that holds the dispatcher or legacy program; 0: none does
 	Frags      bool          `json:"frags"`                // the chain takes packets of several buffers
-	MTU        int           `json:"mtu"`                  // of the interface
 
-	// LostAbove is there where the MTU is too large for a native chain without frags support:
-	// the driver drops IP packets of more bytes. See CheckMTU.
-	LostAbove    int  `json:"lost_above,omitempty"`
-	FragsWouldDo bool `json:"-"` // the driver gives packets of several buffers to a chain that takes them
-	LostForGood  bool `json:"-"` // the driver goes on dropping them without the chain
+	Loss // see CheckMTU
 
 	// DeviceBound says that the dispatcher is bound to its device, so that programs of the chain
 	// may ask for the device's metadata (BPF_F_XDP_DEV_BOUND_ONLY). Native tools can't change
@@ -68,13 +63,15 @@ func (c *Chain) MainID() uint32 {
 
 // newChain is the chain of an interface with that dispatcher; nil: it has none.
 func newChain(l device.Device, d *protocol.Dispatcher) *Chain {
-	c := &Chain{Interface: l.Interface, MTU: l.Mtu, Programs: []Component{}}
+	c := &Chain{Interface: l.Interface, Loss: Loss{MTU: l.Mtu}, Programs: []Component{}}
 	if d == nil {
 		return c
 	}
 	c.Mode, c.Dispatcher, c.Version, c.Pins = &l.Mode, &d.Loaded, d.Config.Version, d.Pins
 	c.Frags, c.DeviceBound, c.NativeLocked = d.Config.Frags, d.Config.DeviceBound, d.Locked
-	c.lookAtMTU(l)
+	if !c.Frags && l.Mode == xdp.ModeNative {
+		c.Loss = lossOf(l)
+	}
 	gone := 0
 	for _, s := range d.Slots {
 		c.Programs = append(c.Programs, componentOf(s))
@@ -130,4 +127,28 @@ func (c *Chain) Writable() error {
 			Advise("upgrade the chain, which keeps its programs: %v", xdp.Hint{To: xdp.HintUpgrade, Interface: c.Interface.Name})
 	}
 	return nil
+}
+
+// CheckMTU says which packets the driver drops before the program sees them, where the MTU is too
+// large for a chain, or a legacy program, without frags support; nil: none. Errors:
+// [xdp.ErrModeNotSupported].
+func (c *Chain) CheckMTU() error {
+	what, frags := "chain", everyFrags
+	if c.Legacy != nil {
+		what, frags = "program", `put the program into SEC("xdp.frags")`
+	}
+	return c.explain(
+		fmt.Sprintf("%s loses packets of more than %d bytes: its MTU is %d, and the %s has no frags support", c.Interface.Name, c.LostAbove, c.MTU, what),
+		"lower the MTU; without the "+what+" the driver goes on losing them, until it is loaded anew",
+		frags, "unload the "+what+" and use %v")
+}
+
+// warnMTU tells warn, if there is one, of packets that the chain doesn't get.
+func (c *Chain) warnMTU(warn func(error)) {
+	if warn == nil {
+		return
+	}
+	if err := c.CheckMTU(); err != nil {
+		warn(err)
+	}
 }

@@ -80,15 +80,6 @@ func explainMTU(e *xdp.Error, l device.Device, a attempt, lower string) {
 	e.Advise(alternatives(remedies), hints...)
 }
 
-// alternatives are "a", "a, or b", "a, b, or c".
-func alternatives(all []string) string {
-	last := len(all) - 1
-	if last == 0 {
-		return all[0]
-	}
-	return strings.Join(all[:last], ", ") + ", or " + all[last]
-}
-
 // hostOffloadWords are what virtio_net says of a card whose guest can't control its offloads, in
 // lower case.
 const hostOffloadWords = "while host is implementing"

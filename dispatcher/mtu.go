@@ -1,42 +1,94 @@
 package dispatcher
 
 import (
-	"fmt"
+	"strings"
 
+	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/device"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/protocol"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
-// lookAtMTU finds out whether the interface has a larger MTU than the chain can take packets.
-func (c *Chain) lookAtMTU(l device.Device) {
-	if c.Frags || *c.Mode != xdp.ModeNative {
-		return
-	}
-	buffer := l.SingleBuffer()
-	if !buffer.Drops || l.Mtu <= buffer.MTU {
-		return
-	}
-	c.LostAbove, c.LostForGood = buffer.MTU, buffer.Stays
-	f, err := l.XDPFeatures()
-	c.FragsWouldDo = err == nil && f.RxSG()
+// Loss says which packets the driver of an interface drops before the program on it sees them: a
+// native program without frags support doesn't get those that fill more than one buffer.
+type Loss struct {
+	MTU int `json:"mtu"` // of the interface
+
+	// LostAbove is there where the MTU is too large for the program: the driver drops IP
+	// packets of more bytes.
+	LostAbove    int  `json:"lost_above,omitempty"`
+	FragsWouldDo bool `json:"-"` // the driver gives packets of several buffers to a program that takes them
+	LostForGood  bool `json:"-"` // the driver goes on dropping them without the program
 }
 
-// CheckMTU says which packets the driver drops before the chain sees them, where the MTU is too
-// large for a chain without frags support; nil: none. A driver that refuses such an MTU, or such a
-// chain, never gets there. Errors: [xdp.ErrModeNotSupported].
-func (c *Chain) CheckMTU() error {
-	if c.LostAbove == 0 {
+// lossOf finds out which packets a program without frags support on the interface doesn't get. A
+// driver that refuses such an MTU, or such a program, drops none.
+func lossOf(l device.Device) Loss {
+	loss := Loss{MTU: l.Mtu}
+	buffer := l.SingleBuffer()
+	if !buffer.Drops || l.Mtu <= buffer.MTU {
+		return loss
+	}
+	loss.LostAbove, loss.LostForGood = buffer.MTU, buffer.Stays
+	f, err := l.XDPFeatures()
+	loss.FragsWouldDo = err == nil && f.RxSG()
+	return loss
+}
+
+// lossOfLone is lossOf for the program without a dispatcher that is on the interface, whatever its
+// frags support is. Where that isn't to be found out, it drops nothing.
+func lossOfLone(l device.Device) Loss {
+	loss := lossOf(l)
+	if loss.LostAbove == 0 || l.Mode == xdp.ModeNative && lacksFrags(l.ProgID) {
+		return loss
+	}
+	return Loss{MTU: l.Mtu}
+}
+
+func lacksFrags(id uint32) bool {
+	fd, err := libbpf.ProgByID(id)
+	if err != nil {
+		return false
+	}
+	defer fd.Close()
+	has, known := protocol.HasFrags(fd.Int())
+	return known && !has
+}
+
+// inDriver says whether a program that is attached in the mode is run by the driver. Where the
+// kernel chooses, that is so for each driver that can; kernels before 6.3 don't tell which can.
+func inDriver(l device.Device, mode xdp.Mode) bool {
+	if mode != xdp.ModeUnspecified {
+		return mode == xdp.ModeNative
+	}
+	f, err := l.XDPFeatures()
+	return err == nil && f.Basic()
+}
+
+const everyFrags = `put every program of the chain into SEC("xdp.frags")`
+
+// explain is the error of packets that are lost; nil: none are. forGood is the remedy where the
+// driver goes on losing them, frags and other are remedies beside a lower MTU.
+func (l Loss) explain(words, forGood, frags, other string) error {
+	if l.LostAbove == 0 {
 		return nil
 	}
-	e := &xdp.Error{Kind: xdp.ErrModeNotSupported,
-		Msg: fmt.Sprintf("%s loses packets of more than %d bytes: its MTU is %d, and the chain has no frags support",
-			c.Interface.Name, c.LostAbove, c.MTU)}
-	skb := xdp.Hint{To: xdp.HintMode, Mode: xdp.ModeSKB}
-	switch {
-	case c.LostForGood:
-		return e.Advise("lower the MTU; without the chain the driver goes on losing them, until it is loaded anew")
-	case c.FragsWouldDo:
-		return e.Advise(`lower the MTU, put every program of the chain into SEC("xdp.frags"), or unload it and use %v`, skb)
+	e := &xdp.Error{Kind: xdp.ErrModeNotSupported, Msg: words}
+	if l.LostForGood {
+		return e.Advise("%s", forGood)
 	}
-	return e.Advise("lower the MTU, or unload the chain and use %v", skb)
+	remedies := []string{"lower the MTU"}
+	if l.FragsWouldDo {
+		remedies = append(remedies, frags)
+	}
+	return e.Advise(alternatives(append(remedies, other)), xdp.Hint{To: xdp.HintMode, Mode: xdp.ModeSKB})
+}
+
+// alternatives are "a", "a, or b", "a, b, or c".
+func alternatives(all []string) string {
+	last := len(all) - 1
+	if last == 0 {
+		return all[0]
+	}
+	return strings.Join(all[:last], ", ") + ", or " + all[last]
 }

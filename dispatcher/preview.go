@@ -20,6 +20,8 @@ type Preview struct {
 	Version   int           `json:"version,omitempty"` // of the dispatcher; 0: no chain
 	Frags     bool          `json:"frags"`             // the chain takes packets of several buffers
 
+	Loss // see CheckMTU
+
 	// DeviceBound says that the chain would be bound to its device, for the metadata that
 	// programs ask for.
 	DeviceBound bool `json:"device_bound,omitempty"`
@@ -118,7 +120,8 @@ func (c *commit) preview(ctx context.Context, l device.Device) (*Preview, error)
 			return nil, err
 		}
 	}
-	p := &Preview{Interface: l.Interface, Programs: []PreviewedProgram{}, Changed: s.needed}
+	p := emptied(l.Interface, l.Mtu)
+	p.Changed = s.needed
 	if len(s.slots) == 0 {
 		return p, nil
 	}
@@ -132,6 +135,9 @@ func (c *commit) preview(ctx context.Context, l device.Device) (*Preview, error)
 	}
 	p.DeviceBound = s.bound
 	p.Frags = !slices.ContainsFunc(s.slots, func(m slot) bool { return !m.HasFrags() })
+	if !p.Frags && inDriver(l, mode) {
+		p.Loss = lossOf(l)
+	}
 	for _, m := range s.slots {
 		next := PreviewedProgram{ID: m.ID, Name: m.Name, Tag: m.Tag, Priority: m.Priority, Actions: m.Actions, Frags: m.HasFrags()}
 		if m.comes != nil {
@@ -146,6 +152,24 @@ func (c *commit) preview(ctx context.Context, l device.Device) (*Preview, error)
 		p.Programs = append(p.Programs, next)
 	}
 	return p, nil
+}
+
+// emptied is an interface without programs, which has some now.
+func emptied(l xdp.Interface, mtu int) *Preview {
+	return &Preview{Interface: l, Loss: Loss{MTU: mtu}, Programs: []PreviewedProgram{}, Changed: true}
+}
+
+// CheckMTU says which packets wouldn't come to the chain, as that of a [Chain] does. Whether the
+// driver would lose them or refuse the chain depends on the MTU, and only the driver knows.
+func (p *Preview) CheckMTU() error {
+	other := "use %v"
+	if slices.ContainsFunc(p.Programs, func(m PreviewedProgram) bool { return m.ID != 0 || m.Old != 0 }) {
+		other = "unload the chain and use %v" // it has its mode
+	}
+	return p.explain(
+		fmt.Sprintf("%s would lose packets of more than %d bytes, or its driver refuse the chain: its MTU is %d, and the chain would have no frags support", p.Interface.Name, p.LostAbove, p.MTU),
+		"lower the MTU first; afterwards the driver goes on losing them, until it is loaded anew",
+		everyFrags, other)
 }
 
 // unloadedFault finds what would be wrong with the swap, as far as that is to be seen
@@ -188,7 +212,7 @@ func PreviewDetach(ctx context.Context, ifname string, id uint32) (*Preview, err
 	}
 	for _, alone := range []*xdp.Loaded{chain.Legacy, chain.Hardware} {
 		if alone != nil && alone.ID == id {
-			return &Preview{Interface: chain.Interface, Programs: []PreviewedProgram{}, Changed: true}, nil
+			return emptied(chain.Interface, chain.MTU), nil
 		}
 	}
 	return nil, err
@@ -210,5 +234,5 @@ func PreviewDetachAll(ctx context.Context, ifname string) (*Preview, error) {
 	if err := checkHeld(l); err != nil {
 		return nil, err
 	}
-	return &Preview{Interface: l.Interface, Programs: []PreviewedProgram{}, Changed: true}, nil
+	return emptied(l.Interface, l.Mtu), nil
 }

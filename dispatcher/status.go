@@ -108,7 +108,7 @@ func readChain(l device.Device) *Chain {
 	hardware, hwErr := readProgram(l.HwID)
 	c := newChain(l, d)
 	if c.Legacy, c.Hardware = legacy, hardware; legacy != nil {
-		c.Mode = &l.Mode
+		c.Mode, c.Loss = &l.Mode, lossOfLone(l)
 	}
 	if err := errors.Join(mainErr, hwErr); err != nil {
 		c.Err = explainStatus(l, err)

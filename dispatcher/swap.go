@@ -299,7 +299,9 @@ func finish(warn func(error), swaps ...*swap) {
 		loaded.WaitForPackets()
 	}
 	for _, s := range swaps {
-		s.warnMTU(warn)
+		if s.next != nil {
+			s.chain().warnMTU(warn)
+		}
 		leaving := s.leaving()
 		if s.old.Dispatcher == nil {
 			if err := unpinCallArrays(leaving); err != nil && warn != nil {
@@ -318,16 +320,6 @@ func finish(warn func(error), swaps ...*swap) {
 		if left := s.old.stillHeld(s.iface.Name); left != nil {
 			warn(left)
 		}
-	}
-}
-
-// warnMTU tells warn, if there is one, of a new chain that doesn't get every packet.
-func (s *swap) warnMTU(warn func(error)) {
-	if warn == nil || s.next == nil {
-		return
-	}
-	if err := s.chain().CheckMTU(); err != nil {
-		warn(err)
 	}
 }
 
@@ -356,13 +348,19 @@ func (s *swap) chain() *Chain {
 	if s.next == nil {
 		return newChain(s.iface, nil)
 	}
-	l := s.iface
-	if l.Mode = s.mode; s.mode == xdp.ModeUnspecified { // the kernel has chosen
+	return newChain(attachedIn(s.iface, s.mode), &s.next.Dispatcher)
+}
+
+// attachedIn is an interface on which a program was attached in the mode. It asks the kernel for
+// the mode that the kernel has chosen.
+func attachedIn(l device.Device, mode xdp.Mode) device.Device {
+	l.Mode = mode
+	if mode == xdp.ModeUnspecified {
 		if now, err := l.Again(); err == nil {
 			l.Mode = now.Mode
 		}
 	}
-	return newChain(l, &s.next.Dispatcher)
+	return l
 }
 
 // component is what an opened program became in the new chain.

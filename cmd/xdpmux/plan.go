@@ -152,8 +152,15 @@ func printPlans(c *cli.Context, out *output.Printer, plans []*desired.Plan) erro
 		if err := out.PrintJSON(shape); err != nil {
 			return err
 		}
-	} else if err := renderPlans(out.Stdout, plans); err != nil {
-		return err
+	} else {
+		if err := renderPlans(out.Stdout, plans); err != nil {
+			return err
+		}
+		for _, p := range plans {
+			if p.Lost != nil {
+				out.WarnOf(p.Lost)
+			}
+		}
 	}
 	failed := false
 	for _, p := range plans {

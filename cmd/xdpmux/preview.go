@@ -85,7 +85,13 @@ func printPreviews(c *cli.Context, out *output.Printer, previews ...*dispatcher.
 	if c.Bool("json") {
 		return out.PrintJSON(previews)
 	}
-	return renderPreviews(out.Stdout, previews)
+	err := renderPreviews(out.Stdout, previews)
+	for _, p := range previews {
+		if lost := p.CheckMTU(); lost != nil {
+			out.WarnOf(lost)
+		}
+	}
+	return err
 }
 
 // renderPreviews prints the table of status, with "new" for the id of what would be

@@ -84,8 +84,12 @@ func (p *Plan) swap(ctx context.Context, r records, opts Options) error {
 		}
 		return nil
 	}
-	_, err = t.Commit(ctx, p.Interface.Name) // clean removes the records of what didn't come to run
-	return err
+	done, err := t.Commit(ctx, p.Interface.Name) // clean removes the records of what didn't come to run
+	if err != nil {
+		return err
+	}
+	p.LostAbove, p.Lost = done.Chain.LostAbove, done.Chain.CheckMTU()
+	return nil
 }
 
 // do does the steps and records what runs then.

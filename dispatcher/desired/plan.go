@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/device"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
@@ -37,7 +38,13 @@ type Plan struct {
 	Steps     []Step        `json:"steps"`     // what is to be done, or was done; empty if nothing
 	Err       error         `json:"-"`         // why this interface can't become what the state wants; nil if it can
 
+	// LostAbove is there where the MTU is too large for the chain as it would be, or is by now:
+	// the driver drops IP packets of more bytes. Lost says so.
+	LostAbove int   `json:"lost_above,omitempty"`
+	Lost      error `json:"-"`
+
 	mode        xdp.Mode
+	small       bool // the driver's buffers are too small for packets of the MTU
 	corrections []correction
 	pins        func(Program) map[string]string
 }
@@ -69,7 +76,23 @@ func (s *State) Plan(ctx context.Context, opts Options) ([]*Plan, error) {
 	}
 	o := newObjects()
 	defer o.close()
-	return planEach(all, func(t *target) *Plan { return t.plan(ctx, o, defaultRecords, opts) }), nil
+	return planEach(all, func(t *target) *Plan {
+		p := t.plan(ctx, o, defaultRecords, opts)
+		if p.Err == nil && p.small && swaps(p.Steps) {
+			p.Err = p.preview(ctx)
+		}
+		return p
+	}), nil
+}
+
+// preview finds out which packets the chain wouldn't get.
+func (p *Plan) preview(ctx context.Context) error {
+	after, err := p.Transaction().Preview(ctx, p.Interface.Name)
+	if err != nil {
+		return err
+	}
+	p.LostAbove, p.Lost = after.LostAbove, after.CheckMTU()
+	return nil
 }
 
 // planEach makes a plan for each target. It leaves out an interface that is gone by now, if
@@ -108,7 +131,9 @@ func (t *target) compare(ctx context.Context, o *objects, r records, opts Option
 	if err != nil {
 		return err
 	}
-	plan.Interface = chain.Interface
+	plan.Interface, plan.LostAbove, plan.Lost = chain.Interface, chain.LostAbove, chain.CheckMTU()
+	buffer := device.Device{Interface: chain.Interface, Mtu: chain.MTU}.SingleBuffer()
+	plan.small = buffer.Drops && chain.MTU > buffer.MTU
 	if lone, err := loneOn(r, chain); err != nil {
 		return err
 	} else if opts.Adopt && lone != nil {

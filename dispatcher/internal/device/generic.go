@@ -15,6 +15,9 @@ type XDPFeatures struct {
 	ZCMaxSegs uint32 // buffers of a zero-copy AF_XDP packet; 0: the kernel doesn't say
 }
 
+// Basic says that the driver runs programs (NETDEV_XDP_ACT_BASIC).
+func (f XDPFeatures) Basic() bool { return f.Bits&1 != 0 }
+
 // RxSG says that the driver hands packets of several buffers to programs (NETDEV_XDP_ACT_RX_SG).
 func (f XDPFeatures) RxSG() bool { return f.Bits&(1<<5) != 0 }
 
