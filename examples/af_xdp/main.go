@@ -29,8 +29,9 @@ import (
 var object []byte // of bpf/samples/xdp_socket.bpf.c
 
 const (
-	frames = 2 * libxdp.DefaultRingSize // of the umem
-	batch  = 64                         // packets that are taken at a time
+	frames   = 2 * libxdp.DefaultRingSize // of the umem
+	batch    = 64                         // packets that are taken at a time
+	patience = 100                        // times that it asks again before it waits
 )
 
 func main() {
@@ -82,14 +83,12 @@ func run(ctx context.Context, ifname string, queue uint32, mode xdp.Mode) error 
 		*umem.Fill.FillAddr(idx + i) = uint64(i) * libxdp.DefaultFrameSize
 	}
 	umem.Fill.Submit(frames)
-
 	wake, end, err := os.Pipe()
 	if err != nil {
 		return err
 	}
 	defer wake.Close()
 	context.AfterFunc(ctx, func() { end.Close() })
-
 	// The socket is in the map before the program sees a packet.
 	number := binary.NativeEndian.AppendUint32
 	attached, err := dispatcher.Attach(ctx, ifname, []xdp.Program{{
@@ -102,11 +101,13 @@ func run(ctx context.Context, ifname string, queue uint32, mode xdp.Mode) error 
 	fmt.Printf("receiving from queue %d of %s\n", queue, ifname)
 	r := receiver{area: area, fill: umem.Fill, rx: socket.RX}
 	events := []unix.PollFd{{Fd: int32(socket.FD()), Events: unix.POLLIN}, {Fd: int32(wake.Fd())}}
-	for last, before := time.Now(), 0; err == nil && ctx.Err() == nil; {
-		if r.take() == 0 {
-			if _, err = unix.Poll(events, 1000); err == unix.EINTR {
-				err = nil
-			}
+	for last, before, idle := time.Now(), 0, 0; err == nil && ctx.Err() == nil; {
+		if r.take() > 0 {
+			idle = 0
+		} else if idle++; idle <= patience {
+			unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0) // it costs less than to be woken
+		} else if _, err = unix.Poll(events, 1000); err == unix.EINTR {
+			err = nil
 		}
 		if took := time.Since(last); took >= time.Second {
 			fmt.Printf("%d packets, %.0f in a second\n", r.packets, float64(r.packets-before)/took.Seconds())
