@@ -59,7 +59,7 @@ EXAMPLES  := $(patsubst examples/%/main.go,$(BUILD)/examples/%,$(wildcard exampl
 UNIT      := xdpmux-apply.service
 
 .DELETE_ON_ERROR:
-.PHONY: build fixtures static deps demo test test-unit test-vm test-full test-arm64 test-arm64-chosen test-matrix test-distributions test-race test-native test-mutants fuzz bench generate lint man install uninstall clean help
+.PHONY: build fixtures static deps demo test test-unit test-vm test-full test-arm64 test-arm64-chosen test-matrix test-drivers test-distributions test-race test-native test-mutants fuzz bench generate lint man install uninstall clean help
 
 # The man page is what the built command says, which runs on its own architecture alone.
 build: $(BUILD)/xdpmux $(BUILD)/xdpmux-observe $(if $(CROSS),,build/man/xdpmux.8) $(BPFOBJ) $(EXAMPLES) ## build build/xdpmux, its man page, build/bpf/*.o and build/examples/*; GOARCH=arm64: into build/arm64
@@ -145,6 +145,9 @@ test-arm64-chosen: $(BPFOBJ) $(filter %.o,$(FIXTURES)) ## the twelve tests of CH
 test-matrix: build $(FIXTURES) build/xdpmux-shared ## native tools of each libxdp beside ours, on each KERNEL (6.1 6.12 7.2); writes docs/compatibility.md
 	$(GO) run ./test/matrix '$(or $(KERNEL),6.1 6.12 7.2)' docs/compatibility.md
 	rm build/xdpmux-shared
+
+test-drivers: build $(FIXTURES) ## chains on emulated cards, a tap, a bond and VLANs, on each KERNEL (6.1 6.12 7.2), held to docs/drivers.md
+	$(GO) run ./test/vm -kernel '$(or $(KERNEL),6.1 6.12 7.2)' -native '' ./test/drivers
 
 # For the tests: with the libraries of whichever system it runs on.
 build/xdpmux-shared: $(GOSRC)

@@ -3,6 +3,7 @@
 package drivers
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/xdpmux/xdpmux/test/harness"
@@ -12,22 +13,18 @@ func TestMain(m *testing.M) { harness.Main(m) }
 
 var ours = harness.Xdpmux()
 
-// kinds are the pairs of cards that the VM was booted with and whose driver has native XDP.
-func kinds(t *testing.T) (all []string) {
+// eachCards calls f for each pair of cards that the VM was booted with and whose driver has native
+// XDP, or for those without.
+func eachCards(t *testing.T, native bool, f func(t *testing.T, kind string, says cell)) {
 	for _, kind := range []string{"virtio_net", "virtio_net-queues", "vmxnet3"} {
-		if harness.HasCards(kind) && (kind != "vmxnet3" || !harness.KernelBefore(t, "6.6")) {
-			all = append(all, kind)
+		driver, _, _ := strings.Cut(kind, "-")
+		says := page(t, driver)
+		if !harness.HasCards(kind) || says.native != native {
+			continue
 		}
-	}
-	return all
-}
-
-// eachCards calls f for each of kinds.
-func eachCards(t *testing.T, f func(t *testing.T, kind string)) {
-	for _, kind := range kinds(t) {
 		t.Run(kind, func(t *testing.T) {
 			harness.NoLeak(t)
-			f(t, kind)
+			f(t, kind, says)
 		})
 	}
 }

@@ -3,6 +3,7 @@ package drivers
 import (
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -48,15 +49,17 @@ func (w way) road(t *testing.T) {
 	w.loaded(t, 2, "-P", "10", count)
 	w.loaded(t, 10, "-P", "60", pass, pass, pass, pass, pass, pass, pass, pass)
 
-	// Each packet goes through all ten, as trace and stats see it.
+	// Each packet goes through all ten, as trace and stats see it, both at once.
+	trace := harness.Start(t, ours, "trace", "--live", "--json", w.ifname)
+	stats := harness.Start(t, ours, "stats", "--json", "--interval", "100ms", w.ifname)
 	var packet struct {
 		Steps []struct{ Name string }
 	}
-	decode(t, w.lineOf(t, func(string) bool { return true }, "trace", "--live", "--json", w.ifname), &packet)
+	decode(t, w.lineOf(t, trace, func(string) bool { return true }), &packet)
 	if len(packet.Steps) != 10 || packet.Steps[0].Name != "xdp_count" {
 		t.Errorf("trace: %+v", packet)
 	}
-	w.lineOf(t, func(line string) bool {
+	w.lineOf(t, stats, func(line string) bool {
 		var report struct {
 			Chains []struct {
 				Programs []struct {
@@ -73,7 +76,7 @@ func (w way) road(t *testing.T) {
 			}
 		}
 		return seen == 10
-	}, "stats", "--json", "--interval", "100ms", w.ifname)
+	})
 
 	harness.MustRun(t, ours, "set", w.ifname, "--name", "xdp_count", "--prio", "99")
 	c := w.shown(t, 10)
@@ -102,7 +105,9 @@ func (w way) loaded(t *testing.T, n int, args ...string) {
 // shown fails the test unless both tools show the same chain of n programs.
 func (w way) shown(t *testing.T, n int) *dispatcher.Chain {
 	t.Helper()
-	lossOf(t, w.ifname)
+	if said := statusOf(t, w.ifname); said != "" {
+		t.Errorf("status: %s", said)
+	}
 	c := harness.Status(t, w.ifname)
 	if len(c.Programs) != n || n > 0 && c.Mode.String() != w.mode {
 		t.Fatalf("%d programs in %v mode, want %d in %s mode", len(c.Programs), c.Mode, n, w.mode)
@@ -110,10 +115,9 @@ func (w way) shown(t *testing.T, n int) *dispatcher.Chain {
 	return c
 }
 
-// lineOf sends packets until the command has printed a line that is wanted.
-func (w way) lineOf(t *testing.T, wanted func(line string) bool, args ...string) string {
+// lineOf sends packets until the command has printed a line that is wanted, and ends it.
+func (w way) lineOf(t *testing.T, p *harness.Process, wanted func(line string) bool) string {
 	t.Helper()
-	p := harness.Start(t, ours, args...)
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
 		line := p.Stdout.LineWhile(t, 10*time.Millisecond, func() { w.send(w.frames(1)...) })
 		if wanted(line) {
@@ -121,19 +125,30 @@ func (w way) lineOf(t *testing.T, wanted func(line string) bool, args ...string)
 			return line
 		}
 	}
-	t.Fatalf("%q prints no line that is wanted", args)
+	t.Fatalf("%v prints no line that is wanted", p)
 	return ""
 }
 
-// between is the way to the first of two cards.
-func between(t *testing.T, kind, mode string) way {
-	c := harness.NewCards(t, kind)
+// wayTo is the way to the first of two cards.
+func wayTo(t *testing.T, c *harness.Cards, mode string) way {
 	return way{c.Name, mode, harness.NewCapture(t, c.Name),
 		func(frames ...[]byte) { c.Send(t, frames...) }, harness.Flow{DstMAC: c.MAC}}
 }
 
 func TestCards(t *testing.T) {
-	eachCards(t, func(t *testing.T, kind string) { between(t, kind, "native").road(t) })
+	eachCards(t, true, func(t *testing.T, kind string, says cell) {
+		c := harness.NewCards(t, kind)
+		t.Run("queues", func(t *testing.T) { queues(t, c, kind) })
+		t.Run("road", func(t *testing.T) { wayTo(t, c, "native").road(t) })
+		t.Run("refused MTU", func(t *testing.T) { refusedMTU(t, c, says) })
+		t.Run("lost packets", func(t *testing.T) { lostPackets(t, c, kind, says) })
+	})
+	eachCards(t, false, func(t *testing.T, kind string, _ cell) {
+		w := wayTo(t, harness.NewCards(t, kind), "skb")
+		w.withoutNative(t)
+		w.loaded(t, 1, harness.Sample("xdp_pass"))
+		harness.MustRun(t, ours, "unload", "-a", w.ifname)
+	})
 }
 
 // A VLAN has no XDP of its own.
@@ -142,16 +157,35 @@ func TestVLAN(t *testing.T) {
 		return
 	}
 	harness.NoLeak(t)
-	w := between(t, "virtio_net", "skb")
+	w := wayTo(t, harness.NewCards(t, "virtio_net"), "native").vlan(t)
+	if says := page(t, "8021q"); says.native {
+		t.Errorf("docs/drivers.md: %+v", says)
+	}
+	w.withoutNative(t)
+	w.road(t)
+}
+
+// vlan is the way to a VLAN on the interface, in skb mode.
+func (w way) vlan(t *testing.T) way {
+	t.Helper()
 	harness.MustRun(t, "ip", "link", "add", "tagged", "link", w.ifname, "type", "vlan", "id", "7")
 	t.Cleanup(func() { harness.MustRun(t, "ip", "link", "del", "tagged") })
 	harness.StartInterface(t, "tagged")
-	w.ifname, w.in = "tagged", harness.NewCapture(t, "tagged")
 	send := w.send
+	w.ifname, w.mode, w.in = "tagged", "skb", harness.NewCapture(t, "tagged")
 	w.send = func(frames ...[]byte) {
 		for _, f := range frames {
 			send(append(append(append([]byte{}, f[:12]...), 0x81, 0, 0, 7), f[12:]...))
 		}
 	}
-	w.road(t)
+	return w
+}
+
+// withoutNative fails the test unless the driver of the interface has no native XDP.
+func (w way) withoutNative(t *testing.T) {
+	t.Helper()
+	_, said, status := harness.Run(t, ours, "load", w.ifname, harness.Sample("xdp_pass"))
+	if status != 1 || !strings.Contains(said, "-m skb") {
+		t.Errorf("load in native mode: exit status %d\n%s", status, said)
+	}
 }
