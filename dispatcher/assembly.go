@@ -171,6 +171,9 @@ func (a *assembly) link(s slot, function string, id uint32) (*libbpf.FD, error) 
 	switch {
 	case err == nil:
 		return l, nil
+	case errors.Is(err, syscall.EINVAL) && a.boundTo != 0 && s.comes == nil:
+		return nil, &xdp.Error{Kind: xdp.ErrInvalid, Err: err, Msg: fmt.Sprintf("%v can't join: it is bound to another device, for metadata", s.Loaded),
+			Remedy: "load its object instead"}
 	case errors.Is(err, syscall.EINVAL):
 		return nil, object.CantHost{Err: protocol.NoDispatcher(fmt.Sprintf("the kernel can't put program %s into a new one", s.Name), err)}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/xdpmux/xdpmux/dispatcher/internal/device"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/object"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/protocol"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
@@ -53,6 +54,25 @@ func checkBinding(mode xdp.Mode, o *object.Program) error {
 			Advise("use %v", xdp.Hint{To: xdp.HintMode, Mode: xdp.ModeNative})
 	}
 	return o.CheckMetadata()
+}
+
+// boundOf are those of the programs, which are loaded, that are bound to a device. The kernel
+// doesn't say so. It links such a program into no dispatcher that isn't bound.
+func boundOf(programs []slot) (bound []slot, err error) {
+	target, err := protocol.LoadProbeTarget(protocol.OpenAny)
+	if err != nil {
+		return nil, err
+	}
+	defer target.Close()
+	for _, m := range programs {
+		switch err := target.Link(m.progFD()); {
+		case errors.Is(err, syscall.EINVAL):
+			bound = append(bound, m)
+		case err != nil:
+			return nil, err
+		}
+	}
+	return bound, nil
 }
 
 // explainBinding finds the fault behind a dispatcher, or a program without one, that the kernel

@@ -2,6 +2,8 @@ package dispatcher
 
 import (
 	"context"
+	"fmt"
+	"slices"
 
 	"github.com/xdpmux/xdpmux/dispatcher/internal/device"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/object"
@@ -179,6 +181,9 @@ func (c *commit) prepare(ctx context.Context, l device.Device) (_ *swap, err err
 	if err := c.goOnForAdopted(s); err != nil {
 		return s, err
 	}
+	if err := c.bindAgain(s); err != nil {
+		return s, err
+	}
 	if err := s.prepare(); err != nil {
 		return s, err
 	}
@@ -218,6 +223,25 @@ func (c *commit) outline(ctx context.Context, l device.Device, mode xdp.Mode) (_
 		return nil, err
 	}
 	return s, c.chooseVersion(s)
+}
+
+// bindAgain binds the chain where a program comes back into it, or from another one, that is bound
+// to the device: others may have made the chain anew meanwhile.
+func (c *commit) bindAgain(s *swap) error {
+	come := slices.Concat(c.returning, c.linked)
+	if s.bound || len(come) == 0 {
+		return nil
+	}
+	bound, err := boundOf(come)
+	if err != nil || len(bound) == 0 {
+		return err
+	}
+	if s.mode == xdp.ModeSKB {
+		return &xdp.Error{Kind: xdp.ErrModeNotSupported,
+			Msg: fmt.Sprintf("%v is bound to its device, for metadata, and a chain in skb mode can't be", bound[0].Loaded)}
+	}
+	s.bound = true
+	return nil
 }
 
 // keepMaps makes programs use the maps of those that they replace, where that was asked for.

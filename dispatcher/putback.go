@@ -221,7 +221,9 @@ func (p *puttingBack) merge(ctx context.Context, l device.Device, back *Back) er
 	if now.Dispatcher == nil && p.before.Mode != nil {
 		c.Mode = *p.before.Mode
 	}
-	p.plan(c, now, back)
+	if err := p.plan(c, now, back); err != nil {
+		return err
+	}
 	if len(now.Programs) == len(c.Remove) && p.before.Legacy != nil {
 		back.Whole, back.Removed = true, []xdp.Loaded{}
 		return p.swap(ctx, l, back)
@@ -234,7 +236,7 @@ func (p *puttingBack) merge(ctx context.Context, l device.Device, back *Back) er
 }
 
 // plan works out what is to be done to the chain as it is now.
-func (p *puttingBack) plan(c *commit, now *Chain, back *Back) {
+func (p *puttingBack) plan(c *commit, now *Chain, back *Back) error {
 	for _, is := range now.Programs {
 		was, wasThere := p.before.component(is.ID)
 		made, wasMade := p.after.component(is.ID)
@@ -251,12 +253,18 @@ func (p *puttingBack) plan(c *commit, now *Chain, back *Back) {
 		c.Version = p.before.Version
 	}
 	room := xdp.MaxPrograms - (len(now.Programs) - len(c.Remove))
-	var noRoom []string
+	var noRoom, left []string
+	cant, err := p.cantBind(now)
+	if err != nil {
+		return err
+	}
 	for _, s := range p.old.slots() {
 		_, stayed := p.after.component(s.ID)
 		_, there := now.component(s.ID)
 		switch {
 		case stayed || there || s.lone:
+		case slices.Contains(cant, s.ID):
+			left = append(left, fmt.Sprintf("%v could not come back: it is bound to its device, for metadata, and the chain that others have made is in skb mode", s.Loaded))
 		case room == 0:
 			noRoom = append(noRoom, s.Loaded.String())
 		default:
@@ -264,12 +272,27 @@ func (p *puttingBack) plan(c *commit, now *Chain, back *Back) {
 			c.returning, back.Returned = append(c.returning, s), append(back.Returned, s.Loaded)
 		}
 	}
-	switch {
-	case len(noRoom) > 0:
-		back.Left = strings.Join(noRoom, " and ") + " could not come back: the chain that others have made is full"
-	case p.before.Legacy != nil && len(now.Programs) > len(c.Remove):
-		back.Left = fmt.Sprintf("%s could not come back: it runs without a dispatcher, and others have programs there", p.before.Legacy)
+	if len(noRoom) > 0 {
+		left = append(left, strings.Join(noRoom, " and ")+" could not come back: the chain that others have made is full")
 	}
+	if p.before.Legacy != nil && len(now.Programs) > len(c.Remove) {
+		left = append(left, fmt.Sprintf("%s could not come back: it runs without a dispatcher, and others have programs there", p.before.Legacy))
+	}
+	back.Left = strings.Join(left, "; ")
+	return nil
+}
+
+// cantBind are the programs that can't come back into the chain, as they are bound to the device
+// and the chain can't be.
+func (p *puttingBack) cantBind(now *Chain) (ids []uint32, err error) {
+	if !p.before.DeviceBound || now.Mode == nil || *now.Mode != xdp.ModeSKB {
+		return nil, nil
+	}
+	bound, err := boundOf(p.old.slots())
+	for _, s := range bound {
+		ids = append(ids, s.ID)
+	}
+	return ids, err
 }
 
 // went are the programs that the change has removed and that run no more, in words.

@@ -218,6 +218,9 @@ func describe(s desired.Step) string {
 			words = append(words, fmt.Sprintf("frags %t -> %t", s.From.Frags, s.To.Frags))
 		}
 	}
+	if s.Binds {
+		words = append(words, "binds the chain to its device for metadata, so that native tools can't change it")
+	}
 	text := strings.Join(words, ", ")
 	if s.Reason != "" {
 		text += ": " + s.Reason

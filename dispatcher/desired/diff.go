@@ -139,6 +139,16 @@ func possible(chain *dispatcher.Chain, mode xdp.Mode, want []*wanted, steps []St
 			Msg: fmt.Sprintf("the chain on %s is attached in %s mode, and the file wants %s", name, *chain.Mode, mode)}).
 			Advise("say mode: %s in the file, or unload the chain first: %v", *chain.Mode, xdp.Hint{To: xdp.HintDetachAll, Interface: name})
 	}
+	if mode == xdp.ModeSKB || chain.Mode != nil && *chain.Mode == xdp.ModeSKB {
+		for _, s := range steps {
+			if s.loads() && len(s.want.metadata) > 0 {
+				return locate(s.want.entry.where, &xdp.Error{Kind: xdp.ErrModeNotSupported,
+					Msg: fmt.Sprintf("program %q of %s asks the driver for metadata (%s), which only a program in native mode may",
+						s.want.function, s.want.entry.Object, strings.Join(s.want.metadata, ", ")),
+					Remedy: "say mode: native in the file"})
+			}
+		}
+	}
 	if n := programsAfter(chain, steps); n > xdp.MaxPrograms {
 		return &xdp.Error{Kind: xdp.ErrChainFull,
 			Msg:    fmt.Sprintf("%s would have %d programs, and a chain takes %d", name, n, xdp.MaxPrograms),

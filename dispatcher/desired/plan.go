@@ -161,9 +161,14 @@ func (t *target) compare(ctx context.Context, o *objects, r records, opts Option
 	if err := pinnable(plan.Steps); err != nil {
 		return err
 	}
-	err = possible(chain, plan.mode, want, plan.Steps)
-	if err != nil || !swaps(steps) || programsAfter(chain, steps) == 0 {
-		return err // then nothing is written
+	if err := possible(chain, plan.mode, want, plan.Steps); err != nil {
+		return err
+	}
+	for i, s := range plan.Steps {
+		plan.Steps[i].Binds = s.loads() && !chain.DeviceBound && len(s.want.metadata) > 0
+	}
+	if !swaps(steps) || programsAfter(chain, steps) == 0 {
+		return nil // then nothing is written
 	}
 	return chain.Writable()
 }

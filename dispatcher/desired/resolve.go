@@ -159,10 +159,21 @@ func (o *objects) resolve(ctx context.Context, p Program) (*wanted, error) {
 	if w.calls, err = o.tailCalls(ctx, p); err != nil {
 		return nil, locate(p.where, err)
 	}
+	if w.metadata, err = metadataOf(w, said); err != nil {
+		return nil, locate(p.where, err)
+	}
 	if w.digest, err = o.digest(w); err != nil {
 		return nil, err
 	}
 	return w, nil
+}
+
+// metadataOf are the functions by which a program asks the driver for metadata on this kernel.
+func metadataOf(w *wanted, said *inspect.ObjectProgram) ([]string, error) {
+	if len(said.Metadata) == 0 {
+		return nil, nil
+	}
+	return object.MetadataHere(w.entry.Object, w.data, w.function)
 }
 
 // tailCalls are the programs that arrays are to hold, in the order of the arrays' names and of

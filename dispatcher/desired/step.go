@@ -30,6 +30,7 @@ type Step struct {
 	From   *Place     `json:"from,omitempty"`   // where the program runs now
 	To     *Place     `json:"to,omitempty"`     // and where it will
 	Reason string     `json:"reason,omitempty"` // why; empty if From and To tell
+	Binds  bool       `json:"binds,omitempty"`  // it binds the chain to its device, as the program asks for metadata
 	want   *wanted    // nil if the program is to be removed
 	there  xdp.Loaded // the program that runs now
 	alone  bool       // not one of a chain: a legacy or an offloaded program

@@ -18,6 +18,7 @@ type wanted struct {
 	digest   string // of what it is made from
 	contents []xdp.MapEntry
 	calls    []xdp.TailCall
+	metadata []string // the functions by which it asks the driver for metadata
 
 	// tag and unlike are known only if programs of that function run that Apply has not
 	// put there. tag is the one that the wanted program has when it is loaded. unlike

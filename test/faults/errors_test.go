@@ -185,7 +185,14 @@ var faults = map[string]fault{
 	}, remedy: fmt.Sprintf("the pin %s and process %d (", linkPin, os.Getpid())},
 	"older-dispatcher": {prepare: foreignChain(1, "load", "-m", "skb", pass), remedy: "xdpmux upgrade"},
 	"metadata-mode":    {prepare: plain("-m", "skb", "-n", "ask_hash", object("metadata")), remedy: "-m native"},
-	"metadata-kernel":  {prepare: plain("-n", "ask_hash", object("metadata")), remedy: "Linux 6.3", before: "6.3"},
+	"metadata-state": {prepare: func(t *testing.T, v *harness.Veth) []string {
+		asks, err := filepath.Abs(object("metadata"))
+		must(t, err)
+		file := filepath.Join(t.TempDir(), "state.yaml")
+		must(t, os.WriteFile(file, fmt.Appendf(nil, "interfaces: [{name: %s, mode: skb, programs: [{name: asks, object: %s, program: ask_hash}]}]", v.Name, asks), 0o600))
+		return []string{"plan", "-f", file}
+	}, remedy: "mode: native", since: "6.3"},
+	"metadata-kernel": {prepare: plain("-n", "ask_hash", object("metadata")), remedy: "Linux 6.3", before: "6.3"},
 	"metadata-driver": {prepare: func(*testing.T, *harness.Veth) []string {
 		return []string{"load", "lo", "-n", "ask_hash", object("metadata")}
 	}, remedy: "XDP programs in native mode", since: "6.3"},

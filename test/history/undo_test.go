@@ -1,6 +1,7 @@
 package history
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/history"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
@@ -175,6 +177,36 @@ func TestUndoShared(t *testing.T) {
 		unbroken(t, u.Name)
 	}
 	harness.MustRun(t, native, "unload", "-a", v.Name)
+}
+
+// TestUndoBound takes a program back that asks the driver for metadata and that somebody holds,
+// into a chain that isn't bound to its device any more. It is the same program, and the chain is
+// bound again. Into the chain of another device it can't be taken.
+func TestUndoBound(t *testing.T) {
+	harness.NoLeak(t)
+	if harness.KernelBefore(t, "6.3") {
+		return
+	}
+	fresh(t, roomy)
+	v, w := veth(t), veth(t)
+	harness.MustRun(t, ours(), "load", v.Name, harness.Fixture("metadata"), "-n", "ask_hash")
+	before, ids := whatRuns(t, v.Name)
+	fd, err := libbpf.ProgByID(ids[0])
+	must(t, err)
+	defer fd.Close()
+	harness.MustRun(t, ours(), "unload", "-a", v.Name)
+	harness.MustRun(t, ours(), "load", v.Name, harness.Sample("xdp_pass"))
+	harness.MustRun(t, ours(), "undo", "--to", "2", v.Name)
+	if got, now := whatRuns(t, v.Name); !slices.Equal(got, before) || !slices.Equal(now, ids) || !harness.Status(t, v.Name).DeviceBound {
+		t.Errorf("%q %v, and before it was %q %v", got, now, before, ids)
+	}
+	unbroken(t, v.Name)
+
+	_, err = dispatcher.Transaction{Link: []dispatcher.Setting{{ID: ids[0]}}}.Commit(t.Context(), w.Name)
+	if !errors.Is(err, xdp.ErrInvalid) || !strings.Contains(err.Error(), "(ask_hash) can't join: it is bound to another device") {
+		t.Error(err)
+	}
+	harness.MustRun(t, ours(), "unload", "-a", v.Name)
 }
 
 // TestUndoMore brings back what a program was loaded with: the size of a map, the entries of

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 	"github.com/xdpmux/xdpmux/test/harness"
 )
 
@@ -70,6 +71,39 @@ func TestOthers(t *testing.T) {
 			checkEnded(t, v)
 			must(t, detach(t, v))
 		})
+	}
+}
+
+// TestOthersUnbound takes a program that asks the driver for metadata out of a chain, and others
+// make that chain anew, not bound to its device. The program comes back, and the chain is bound
+// again; in skb mode it can't be.
+func TestOthersUnbound(t *testing.T) {
+	harness.NoLeak(t)
+	if harness.KernelBefore(t, "6.3") {
+		return
+	}
+	v := harness.NewVeth(t)
+	for _, c := range []struct{ mode, want, says string }{
+		{"native", "0@10 v_tx@15 1@20", "(ask_hash) is back"},
+		{"skb", "v_tx@15 1@20", "(ask_hash) could not come back: it is bound to its device, for metadata, and the chain that others have made is in skb mode"},
+	} {
+		_, err := dispatcher.Transaction{Add: []xdp.Program{
+			{File: harness.Fixture("metadata"), Name: "ask_hash", Priority: xdp.Prio(10)},
+			{File: object(t), Name: "v_pass", Priority: xdp.Prio(20)},
+		}}.Commit(t.Context(), v.Name)
+		must(t, err)
+		before := status(t, v.Name)
+		run(t, 0, "unload", "-a", v.Name, "--confirm", "10m")
+		harness.MustRun(t, native, "load", v.Name, "-m", c.mode, object(t), "-n", "v_tx", "-P", "15")
+		if said := run(t, 0, "revert", v.Name); !strings.Contains(said, c.says) {
+			t.Errorf("it says:\n%s\nwant: %s", said, c.says)
+		}
+		now := status(t, v.Name)
+		if got := places(before, now); got != c.want || now.DeviceBound != (c.mode == "native") {
+			t.Errorf("the chain is %q, bound: %t; want %q", got, now.DeviceBound, c.want)
+		}
+		checkEnded(t, v)
+		must(t, detach(t, v))
 	}
 }
 

@@ -19,6 +19,20 @@ func MetadataCalls(f *objectfile.File, function string) []string {
 	return slices.DeleteFunc(calls, func(name string) bool { return !strings.HasPrefix(name, metadataPrefix) })
 }
 
+// MetadataHere are those functions by which a program of an object that was read already asks for
+// metadata on this kernel. Errors: [xdp.ErrKernel].
+func MetadataHere(file string, data []byte, function string) ([]string, error) {
+	f, err := objectfile.Parse(data)
+	if err != nil {
+		return nil, explainObject(file, err)
+	}
+	asks, lacking := metadataOf(f, function)
+	if len(lacking) > 0 {
+		return nil, missingInKernel(file, lacking, nil)
+	}
+	return asks, nil
+}
+
 // metadataOf finds out by which functions a program asks for metadata on this kernel, and which of
 // them the kernel doesn't have. What the object can do without (__weak) counts only if the kernel
 // has it: otherwise the kernel never sees the call.

@@ -61,6 +61,18 @@ func (t *ProbeTarget) Slot() (fd int, function string) {
 	return t.prog.FD(), SlotFunction(0, probeCount)
 }
 
+// Link puts a loaded program in place of that function, for a moment. It stands for
+// bpf_link_create.
+func (t *ProbeTarget) Link(progFD int) error {
+	fd, function := t.Slot()
+	id, err := t.BTF().Find(function, libbpf.KindFunc)
+	if err != nil {
+		return err
+	}
+	l, err := libbpf.LinkCreate(progFD, fd, 0, 0, id)
+	return errors.Join(err, l.Close())
+}
+
 // Replace puts a program in place of a slot's function: these instructions, or
 // with none a program that passes all.
 func (t *ProbeTarget) Replace(insns []libbpf.Insn) error {
