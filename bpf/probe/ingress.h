@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* How a probe finds the interface that a packet came in on. ctx[0] is the packet (struct
- * xdp_buff *).
+/* How a probe reads a packet, and finds the interface that it came in on. ctx[0] is the packet
+ * (struct xdp_buff *).
  */
 #ifndef XDPMUX_PROBE_INGRESS_H
 #define XDPMUX_PROBE_INGRESS_H
@@ -29,6 +29,7 @@ struct net_device {
 
 struct xdp_rxq_info {
 	struct net_device *dev;
+	__u32 queue_index;
 };
 
 struct xdp_buff {
@@ -61,13 +62,40 @@ static __always_inline __u32 netns_of(struct net_device *dev, int untyped)
 	return untyped ? BPF_CORE_READ(dev, nd_net.net, ns.inum) : dev->nd_net.net->ns.inum;
 }
 
+static __always_inline __u32 queue_of(__u64 *ctx, int untyped)
+{
+	struct xdp_buff *xdp = (void *)ctx[0];
+
+	return untyped ? BPF_CORE_READ(xdp, rxq, queue_index) : xdp->rxq->queue_index;
+}
+
+static __always_inline void *packet_start(__u64 *ctx, int untyped)
+{
+	struct xdp_buff *xdp = (void *)ctx[0];
+
+	return untyped ? BPF_CORE_READ(xdp, data) : xdp->data;
+}
+
+static __always_inline void *packet_end(__u64 *ctx, int untyped)
+{
+	struct xdp_buff *xdp = (void *)ctx[0];
+
+	return untyped ? BPF_CORE_READ(xdp, data_end) : xdp->data_end;
+}
+
+/* The packet's length. Through an untyped argument nobody sees more than its first buffer. */
+static __always_inline __u32 length_of(__u64 *ctx, int untyped)
+{
+	return untyped ? packet_end(ctx, untyped) - packet_start(ctx, untyped) : bpf_xdp_get_buff_len((void *)ctx[0]);
+}
+
 static __always_inline __u32 verdict_of(__u64 *ctx, int untyped)
 {
-	__u64 ret = 0;
+	__u64 ret = ctx[1];
 
-	if (!untyped)
-		return ctx[1];
-	bpf_get_func_ret(ctx, &ret);
+	barrier_var(ret); /* else clang calculates the address, and the verifier allows no such read */
+	if (untyped)
+		bpf_get_func_ret(ctx, &ret);
 	return ret;
 }
 

@@ -5,30 +5,22 @@
 #include <bpf/bpf_helpers.h>
 #include "trace.h"
 
-#define SNAP 4096 /* bytes kept of a packet */
-
-struct task_struct {
-	void *stack;
-} __attribute__((preserve_access_index));
-
 const volatile struct {
 	__u32 alone;    /* the traced program is the chain, and there are no step probes */
 	__u32 verdicts; /* wanted final verdicts, bit n for verdict n, bit 5 for others */
 	__u32 deciders; /* wanted places of the program that decides; bit 31: none did */
 	__u32 sample;   /* one in so many of the wanted */
-	__u32 tid;      /* only test runs of this thread; 0: all packets */
 	__u32 programs; /* bit n: the chain has a program in slot n */
-	__u64 pidns_dev, pidns_ino; /* the namespace that tid counts in */
+	__u32 snap;     /* bytes wanted of a packet */
+	__u32 points;   /* 1: points are asked for */
+	__u32 reserved;
+	struct replay replay;
 	struct ingress ingress;
 } config;
 
+/* A packet without points. */
 struct event {
-	__u64 time; /* bpf_ktime_get_ns */
-	__u32 final;
-	__u32 seen;
-	__u32 verdict[PROGRAMS];
-	__u32 length;   /* of the packet */
-	__u32 captured; /* bytes of it that follow */
+	struct head head;
 	__u8 data[SNAP];
 };
 
@@ -43,7 +35,7 @@ struct {
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct event);
+	__type(value, struct head);
 } replayed SEC(".maps");
 
 struct {
@@ -59,6 +51,9 @@ struct told {
 	__u64 missed;  /* whose way isn't known: they came before the gate was open, or
 			* packets of an interrupt took their place */
 	__u64 lost;    /* that the ring buffer had no room for */
+	struct {
+		__u64 packets, lost;
+	} at[PROGRAMS]; /* of these, those that came to the program; only with points */
 };
 
 struct {
@@ -67,22 +62,6 @@ struct {
 	__type(key, __u32);
 	__type(value, struct told);
 } told SEC(".maps");
-
-/* Says whether the packet is that of the test run of the configured thread. Its struct
- * xdp_buff is on that thread's stack, and that of a packet which an interrupt brings
- * meanwhile is elsewhere. */
-static __always_inline int mine(__u64 *ctx)
-{
-	__u64 packet; /* read as a number: the verifier lets nobody calculate with ctx[0] */
-	struct bpf_pidns_info ns = {};
-	struct task_struct *task = bpf_get_current_task_btf();
-
-	if (bpf_probe_read_kernel(&packet, sizeof(packet), ctx))
-		return 0;
-	if (bpf_get_ns_current_pid_tgid(config.pidns_dev, config.pidns_ino, &ns, sizeof(ns)))
-		return 0;
-	return ns.pid == config.tid && packet - (__u64)task->stack < 64 << 10;
-}
 
 static __always_inline __u32 last_of(__u32 seen)
 {
@@ -95,82 +74,122 @@ static __always_inline __u32 last_of(__u32 seen)
 }
 
 /* Finds the way of a packet that has left the chain. Returns 0 if it isn't known whole. */
-static __always_inline int find_way(struct event *e, __u64 packet, __u32 final)
+static __always_inline int find_way(struct head *h, struct way *w, __u64 *ctx, __u32 final)
 {
-	struct way *w;
 	__u32 last;
 
 	if (config.alone) {
-		e->seen = 1;
-		e->verdict[0] = final;
-		return gate_open();
+		h->seen = 1;
+		h->verdict[0] = final;
+		if (!config.points)
+			return gate_open();
+		if (!w)
+			return 0;
+		w->packet = 0;
+		if (w->entered != 1)
+			return 0;
+		add_point(w, ctx, 0, 1, config.snap, config.ingress.untyped);
+		return 1;
 	}
-	w = way_at(0, packet) ?: way_at(1, packet);
 	if (!w)
 		return 0;
-	e->seen = w->seen;
-	__builtin_memcpy(e->verdict, w->verdict, sizeof(e->verdict));
+	h->seen = w->seen;
+	__builtin_memcpy(h->verdict, w->verdict, sizeof(h->verdict));
 	w->packet = 0;
-	last = last_of(e->seen);
+	last = last_of(h->seen);
 	/* The kernel may have left out a run of one of the probes. */
-	return last < PROGRAMS && e->seen == (config.programs & ((2 << last) - 1));
+	return last < PROGRAMS && h->seen == (config.programs & ((2 << last) - 1));
 }
 
-/* Sends an event with the packet as it is now. */
-static __always_inline void tell(struct event *e, struct told *t, struct xdp_buff *xdp)
+/* Says whether the packet is asked for. */
+static __always_inline int wanted(const struct head *h, __u64 *ctx)
 {
-	__u64 captured;
+	__u32 final = h->final, decider = last_of(h->seen);
 
-	e->time = bpf_ktime_get_ns();
-	e->length = bpf_xdp_get_buff_len((void *)xdp);
-	captured = xdp->data_end - xdp->data;
-	if (captured > SNAP)
-		captured = SNAP;
-	barrier_var(captured); /* else clang takes the check apart, and the verifier can't follow */
-	if (bpf_probe_read_kernel(e->data, captured, xdp->data))
-		captured = 0;
-	e->captured = captured;
-	if (bpf_ringbuf_output(&events, e, __builtin_offsetof(struct event, data) + captured, 0))
-		t->lost++;
-}
-
-SEC("fexit")
-int packet(__u64 *ctx)
-{
-	struct xdp_buff *xdp = (void *)ctx[0];
-	__u32 final = ctx[1], key = 0, decider;
-	struct event *e = bpf_map_lookup_elem(&scratch, &key);
-	struct told *t = bpf_map_lookup_elem(&told, &key);
-
-	if (!e || !t || !came_in(ctx, &config.ingress))
-		return 0;
-	t->packets++;
-	if (!find_way(e, ctx[0], final)) {
-		t->missed++;
-		return 0;
-	}
-	decider = last_of(e->seen);
 	/* After its last program the dispatcher itself says XDP_PASS. */
-	if (decider < PROGRAMS && e->verdict[decider] != final)
+	if (decider < PROGRAMS && h->verdict[decider] != final)
 		decider = 31;
-	if (config.tid && !mine(ctx))
+	if (config.replay.tid && !mine(ctx, &config.replay))
 		return 0;
 	if (!(config.verdicts >> (final < 5 ? final : 5) & 1))
 		return 0;
 	if (!(config.deciders >> (decider & 31) & 1))
 		return 0;
-	if (config.sample > 1 && bpf_get_prandom_u32() % config.sample)
-		return 0;
-	e->final = final;
-	if (config.tid) {
-		/* The test run itself returns the packet and its length. */
-		struct event *r = bpf_map_lookup_elem(&replayed, &key);
+	return config.sample <= 1 || bpf_get_prandom_u32() % config.sample == 0;
+}
 
-		if (r)
-			__builtin_memcpy(r, e, __builtin_offsetof(struct event, length));
+/* Tells of the packet as it is now, and returns 0 if there was no room for that. */
+static __always_inline int tell(struct event *e, __u64 *ctx)
+{
+	__u64 captured = copy_packet(e->data, ctx, config.snap, config.ingress.untyped);
+
+	e->head.time = bpf_ktime_get_ns();
+	e->head.length = length_of(ctx, config.ingress.untyped);
+	e->head.captured = captured;
+	return !bpf_ringbuf_output(&events, e, __builtin_offsetof(struct event, data) + captured, 0);
+}
+
+/* Tells of the packet with its points. */
+static __always_inline int tell_points(const struct head *h, struct way *w, __u64 *ctx)
+{
+	__u32 key = w->trail;
+	__u64 size = w->points;
+	struct trail *t = bpf_map_lookup_elem(&trails, &key);
+
+	if (!t)
+		return 0;
+	if (size > POINTS)
+		size = POINTS;
+	barrier_var(size);
+	t->head = *h;
+	t->head.time = bpf_ktime_get_ns();
+	t->head.length = length_of(ctx, config.ingress.untyped);
+	t->head.points = size;
+	return !bpf_ringbuf_output(&events, t, __builtin_offsetof(struct trail, points) + size, 0);
+}
+
+SEC("fexit")
+int packet(__u64 *ctx)
+{
+	__u32 key = 0;
+	struct event *e = bpf_map_lookup_elem(&scratch, &key);
+	struct told *t = bpf_map_lookup_elem(&told, &key);
+	struct way *w;
+	struct head *h;
+
+	if (!e || !t || !came_in(ctx, &config.ingress))
+		return 0;
+	h = &e->head;
+	h->final = verdict_of(ctx, config.ingress.untyped);
+	t->packets++;
+	w = way_of(ctx[0]);
+	if (!find_way(h, w, ctx, h->final)) {
+		t->missed++;
 		return 0;
 	}
-	tell(e, t, xdp);
+	if (config.points)
+		for (int i = 0; i < PROGRAMS; i++)
+			t->at[i].packets += h->seen >> i & 1;
+	if (!wanted(h, ctx))
+		return 0;
+	h->queue = queue_of(ctx, config.ingress.untyped);
+	h->captured = h->points = 0;
+	if (config.points && w)
+		h->points = w->points;
+	if (config.replay.tid) {
+		/* The test run itself returns the packet and its length. */
+		struct head *r = bpf_map_lookup_elem(&replayed, &key);
+
+		if (r)
+			*r = *h;
+		return 0;
+	}
+	if (config.points && w ? tell_points(h, w, ctx) : tell(e, ctx))
+		return 0;
+	t->lost++;
+	if (config.points)
+		for (int i = 0; i < PROGRAMS; i++)
+			t->at[i].lost += h->seen >> i & 1;
 	return 0;
 }
 
@@ -178,7 +197,6 @@ int packet(__u64 *ctx)
 SEC("fentry")
 int arrival(__u64 *ctx)
 {
-	struct xdp_buff *xdp = (void *)ctx[0];
 	__u32 key = 0;
 	struct event *e = bpf_map_lookup_elem(&scratch, &key);
 	struct told *t = bpf_map_lookup_elem(&told, &key);
@@ -190,8 +208,10 @@ int arrival(__u64 *ctx)
 		t->missed++;
 		return 0;
 	}
-	e->seen = 0;
-	tell(e, t, xdp);
+	e->head.seen = 0;
+	e->head.points = 0;
+	if (!tell(e, ctx))
+		t->lost++;
 	return 0;
 }
 

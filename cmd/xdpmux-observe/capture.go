@@ -201,7 +201,7 @@ func (c *captureFile) read(ctx context.Context, r io.Reader, f func(n int, p cap
 	reader, err := capture.NewReader(r)
 	if err != nil {
 		return c.broken(err, c.name+" is not a pcap or pcapng file, or is cut off in its header",
-			"such files come from: tcpdump -w FILE, or xdpmux trace --live --write FILE")
+			"such files come from: tcpdump -w FILE, or xdpmux trace --write FILE")
 	}
 	for n := 1; ; n++ {
 		if err := ctx.Err(); err != nil {

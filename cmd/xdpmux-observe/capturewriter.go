@@ -9,21 +9,25 @@ import (
 	"sync"
 	"time"
 
-	"github.com/gopacket/gopacket"
-	"github.com/gopacket/gopacket/layers"
-	"github.com/gopacket/gopacket/pcapgo"
 	"golang.org/x/sys/unix"
 
+	"github.com/xdpmux/xdpmux/cmd/internal/capture"
+	"github.com/xdpmux/xdpmux/cmd/internal/output"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 // captureWriter writes a pcapng file. The file gets its name when all is written.
 type captureWriter struct {
+	*capture.Writer
 	name  string
-	part  string // what it is called until then; empty: a pipe or device, written as it is
-	force bool   // put it in place of a file that is there
-	file  *os.File
-	ng    *pcapgo.NgWriter
+	part  string   // what it is called until then; empty: a pipe or device, written as it is
+	force bool     // put it in place of a file that is there
+	file  *os.File // nil: standard output
+}
+
+// toStdout is a captureWriter for standard output.
+func toStdout(out *output.Printer) *captureWriter {
+	return &captureWriter{Writer: capture.NewWriter(out.Stdout, section()), name: "standard output"}
 }
 
 func createCapture(name string, force bool) (_ *captureWriter, err error) {
@@ -41,18 +45,26 @@ func createCapture(name string, force bool) (_ *captureWriter, err error) {
 	if err != nil {
 		return nil, cantWrite(name, err)
 	}
-	w.ng, err = pcapgo.NewNgWriter(w.file, layers.LinkTypeEthernet)
-	if err != nil {
-		return nil, errors.Join(err, w.discard())
-	}
+	w.Writer = capture.NewWriter(w.file, section())
 	return w, nil
+}
+
+// section is who writes a capture, and where.
+func section() capture.Section {
+	s := capture.Section{Application: "xdpmux " + output.Version()}
+	var uts unix.Utsname
+	if unix.Uname(&uts) == nil {
+		s.Hardware = unix.ByteSliceToString(uts.Machine[:])
+		s.OS = unix.ByteSliceToString(uts.Sysname[:]) + " " + unix.ByteSliceToString(uts.Release[:])
+	}
+	return s
 }
 
 func alreadyThere(name string) error {
 	return &xdp.Error{Kind: xdp.ErrInvalid, Err: fs.ErrExist, Msg: name + " is there already", Remedy: "choose another name; --force replaces it"}
 }
 
-func cantWrite(name string, err error) error {
+func cantWrite(name string, err error) *xdp.Error {
 	var path *fs.PathError
 	if errors.As(err, &path) {
 		err = path.Err
@@ -60,19 +72,43 @@ func cantWrite(name string, err error) error {
 	return &xdp.Error{Kind: xdp.ErrInvalid, Err: err, Msg: fmt.Sprintf("can't write %s: %v", name, err)}
 }
 
-func (w *captureWriter) write(at time.Time, data []byte, length int) error {
-	info := gopacket.CaptureInfo{Timestamp: at, CaptureLength: len(data), Length: length}
-	if err := w.ng.WritePacket(info, data); err != nil {
-		return cantWrite(w.name, err)
-	}
-	return nil
-}
-
-// finish gives the file its name. If it can't, the packets stay where the error says.
+// finish gives the file its name, unless not all could be written. Then it leaves nothing of it.
 func (w *captureWriter) finish() error {
-	if err := errors.Join(w.ng.Flush(), w.file.Close()); err != nil {
+	if err := errors.Join(w.Flush(), w.close()); err != nil {
 		return errors.Join(cantWrite(w.name, err), w.remove())
 	}
+	return w.rename()
+}
+
+// keep gives the file its name, also if not all could be written. Then it has the packets up to
+// some before the error, which says how many are lost.
+func (w *captureWriter) keep() error {
+	var failed error
+	if err := w.Flush(); err != nil {
+		failed = w.cutOff(err)
+	}
+	if err := w.close(); err != nil && failed == nil {
+		failed = cantWrite(w.name, err)
+	}
+	return errors.Join(failed, w.rename())
+}
+
+// cutOff leaves the whole packets of a file that couldn't be written to its end, because of err.
+func (w *captureWriter) cutOff(err error) error {
+	size, lost := w.Whole()
+	failed := cantWrite(w.name, err)
+	if w.part == "" {
+		return failed
+	}
+	if err := w.file.Truncate(size); err != nil {
+		return errors.Join(failed, cantWrite(w.name, err))
+	}
+	failed.Remedy = fmt.Sprintf("the last packets, %d of them, are lost; the file has those before, and can be read", lost)
+	return failed
+}
+
+// rename gives the file its name. If it can't, the packets stay where the error says.
+func (w *captureWriter) rename() error {
 	if w.part == "" {
 		return nil
 	}
@@ -83,8 +119,15 @@ func (w *captureWriter) finish() error {
 	return nil
 }
 
+func (w *captureWriter) close() error {
+	if w.file == nil {
+		return nil
+	}
+	return w.file.Close()
+}
+
 // discard leaves nothing of the file.
-func (w *captureWriter) discard() error { return errors.Join(w.file.Close(), w.remove()) }
+func (w *captureWriter) discard() error { return errors.Join(w.close(), w.remove()) }
 
 func (w *captureWriter) remove() error {
 	if w.part == "" {
@@ -161,9 +204,16 @@ func (v *captureFiles) write(name string, at time.Time, data []byte, length int)
 			return err
 		}
 		v.open[name] = w
+		if _, err := w.AddInterface(capture.Interface{Name: name}); err != nil {
+			v.mu.Unlock()
+			return cantWrite(w.name, err)
+		}
 	}
 	v.mu.Unlock()
-	return w.write(at, data, length)
+	if err := w.Write(capture.Record{Time: at, Data: data, Length: length}); err != nil {
+		return cantWrite(w.name, err)
+	}
+	return nil
 }
 
 // finish gives their names to the files that got packets. It removes those that an earlier call has

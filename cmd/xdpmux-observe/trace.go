@@ -22,17 +22,22 @@ import (
 )
 
 func trace(c *cli.Context, out *output.Printer) error {
-	const usage = "xdpmux trace <ifname> (--pcap FILE | --live) [options]"
+	const usage = "xdpmux trace <ifname> [--pcap FILE] [options]"
 	switch {
 	case c.NArg() != 1:
 		return cmdline.UsageError("trace needs one interface", usage)
-	case c.IsSet("pcap") == c.Bool("live"):
-		return cmdline.UsageError("trace needs one of --pcap and --live", usage)
+	case c.IsSet("pcap") && c.Bool("live"):
+		return cmdline.UsageError("--pcap and --live exclude each other", usage)
+	case c.IsSet("at") && !c.IsSet("write"):
+		return cmdline.UsageError("--at says what is captured, and nothing is written", "it goes with --write")
+	case c.Bool("json") && c.String("write") == "-":
+		return cmdline.UsageError("--json and --write - exclude each other: both go to standard output", usage)
 	case c.IsSet("id") && c.IsSet("name"):
 		return cmdline.UsageError("--id and --name exclude each other", usage)
 	}
-	only := map[bool][]string{true: {"out"}, false: {"count", "verdict", "id", "name", "sample", "write"}}
-	for _, name := range only[c.Bool("live")] {
+	live := !c.IsSet("pcap")
+	only := map[bool][]string{true: {"out"}, false: {"count", "verdict", "id", "name", "sample"}}
+	for _, name := range only[live] {
 		if c.IsSet(name) {
 			return cmdline.UsageError(fmt.Sprintf("--%s doesn't go with this kind of trace", name), "xdpmux trace --help lists the options")
 		}
@@ -40,7 +45,7 @@ func trace(c *cli.Context, out *output.Printer) error {
 	if c.Bool("force") && !c.IsSet("out") && !c.IsSet("write") {
 		return cmdline.UsageError("--force replaces files, and none is written", "it goes with --out and --write")
 	}
-	if c.Bool("live") {
+	if live {
 		return traceLive(c, out)
 	}
 	return tracePcap(c, out)
@@ -50,7 +55,11 @@ func trace(c *cli.Context, out *output.Printer) error {
 const replayNote = "by test run: packets come in on receive queue 0, XDP_TX and XDP_REDIRECT send nothing, XDP_PASS reaches no stack; the programs' maps really change"
 
 func tracePcap(c *cli.Context, out *output.Printer) (err error) {
-	r, err := observe.OpenReplay(c.Context, c.Args().First())
+	at, err := parseAt(c.String("at"))
+	if err != nil {
+		return err
+	}
+	r, err := observe.OpenReplay(c.Context, c.Args().First(), at)
 	if err != nil {
 		return err
 	}
@@ -76,7 +85,20 @@ func tracePcap(c *cli.Context, out *output.Printer) (err error) {
 			}
 		}()
 	}
-	w := bufio.NewWriterSize(out.Stdout, 1<<16)
+	var points *pointWriter
+	if c.IsSet("write") {
+		if points, err = createPoints(out, c.Args().First(), c.String("write"), c.Bool("force"), at, file); err != nil {
+			return err
+		}
+		defer func() {
+			if err == nil {
+				err = points.finish()
+			} else {
+				err = errors.Join(err, points.discard())
+			}
+		}()
+	}
+	w := bufio.NewWriterSize(linesOf(c, out), 1<<16)
 	defer func() { err = errors.Join(err, w.Flush()) }()
 	p := newTracePrinter(w, c.Bool("json"), r.Programs())
 	fmt.Fprintln(out.Stderr, "xdpmux: "+replayNote)
@@ -88,8 +110,13 @@ func tracePcap(c *cli.Context, out *output.Printer) (err error) {
 			return err
 		}
 		t.Time = packet.Time
+		missing := packet.Length - len(packet.Data)
+		if points != nil {
+			if err := points.add(n, t, missing); err != nil {
+				return cantWrite(points.name, err)
+			}
+		}
 		if files != nil {
-			missing := packet.Length - len(packet.Data)
 			if err := files.write(verdictName(t.Verdict), t.Time, t.Data, t.Length+missing); err != nil {
 				return err
 			}
@@ -100,6 +127,15 @@ func tracePcap(c *cli.Context, out *output.Printer) (err error) {
 		return err
 	}
 	return p.totals()
+}
+
+// linesOf is where the lines of packets go: nowhere if the capture itself goes to standard
+// output.
+func linesOf(c *cli.Context, out *output.Printer) io.Writer {
+	if c.String("write") == "-" {
+		return io.Discard
+	}
+	return out.Stdout
 }
 
 // verdictName is the name of a number that may be no verdict.

@@ -16,37 +16,44 @@ import (
 )
 
 func traceLive(c *cli.Context, out *output.Printer) (err error) {
-	filter := observe.Filter{Program: c.String("name")}
+	options := observe.LiveOptions{Program: c.String("name")}
 	count, err := cmdline.ParseCount(c)
 	if err != nil {
 		return err
 	}
 	if c.IsSet("id") {
-		if filter.ID, err = cmdline.ParseID(c.String("id"), c.Args().First()); err != nil {
+		if options.ID, err = cmdline.ParseID(c.String("id"), c.Args().First()); err != nil {
 			return err
 		}
 	}
-	if filter.Verdicts, err = parseVerdicts(c.String("verdict")); err != nil {
+	if options.Verdicts, err = parseVerdicts(c.String("verdict")); err != nil {
 		return err
 	}
-	if filter.OneIn, err = parseSample(c.String("sample")); err != nil {
+	if options.OneIn, err = parseSample(c.String("sample")); err != nil {
 		return err
 	}
-	l, err := observe.OpenLive(c.Context, c.Args().First(), filter)
+	if options.At, err = parseAt(c.String("at")); err != nil {
+		return err
+	}
+	l, err := observe.OpenLive(c.Context, c.Args().First(), options)
 	if err != nil {
 		return err
 	}
 	defer l.Close()
-	var file *captureWriter
+	var file *pointWriter
 	if c.IsSet("write") {
-		if file, err = createCapture(c.String("write"), c.Bool("force")); err != nil {
+		if file, err = createPoints(out, c.Args().First(), c.String("write"), c.Bool("force"), options.At, nil); err != nil {
 			return err
 		}
 		// What was on the wire doesn't come again. So the file stays, whatever ends the trace.
-		defer func() { err = errors.Join(err, file.finish()) }()
+		defer func() {
+			file.statistics(l.Taken())
+			err = errors.Join(err, file.keep())
+		}()
+		file.begin(l.Taken())
 	}
 	d := newDissector()
-	p := newTracePrinter(out.Stdout, c.Bool("json"), nil)
+	p := newTracePrinter(linesOf(c, out), c.Bool("json"), nil)
 	for n := uint(0); count == 0 || n < count; n++ {
 		t, err := l.Next(c.Context)
 		if err != nil && c.Context.Err() != nil {
@@ -56,8 +63,8 @@ func traceLive(c *cli.Context, out *output.Printer) (err error) {
 			return err
 		}
 		if file != nil {
-			if err := file.write(t.Time, t.Data, t.Length); err != nil {
-				return err
+			if file.add(int(n)+1, t, 0) != nil || file.live() && !l.Ready() && file.Flush() != nil {
+				break // keep returns the error
 			}
 		}
 		if err := p.print(int(n)+1, t, d.summary(t.Data), t.Length, t.Length); err != nil {

@@ -199,6 +199,8 @@ func optionValues(ctx context.Context, command *cli.Command, name string, args [
 		return xdp.ModeNames(), false
 	case "actions":
 		return listOf(last, ",", xdp.VerdictNames()), false
+	case "at":
+		return []string{"chain", "programs"}, false
 	case "verdict":
 		return listOf(last, ",", observe.VerdictNames()), false
 	case "to":

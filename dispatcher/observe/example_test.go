@@ -29,7 +29,7 @@ func Example() {
 // The packets that a firewall drops are printed, with the program that decided.
 func ExampleOpenLive() {
 	ctx := context.Background()
-	live, err := observe.OpenLive(ctx, "eth0", observe.Filter{Verdicts: []int{int(xdp.Drop)}})
+	live, err := observe.OpenLive(ctx, "eth0", observe.LiveOptions{Verdicts: []int{int(xdp.Drop)}})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -48,7 +48,7 @@ func ExampleOpenLive() {
 
 // A packet goes through the chain of eth0 without the wire.
 func ExampleOpenReplay() {
-	replay, err := observe.OpenReplay(context.Background(), "eth0")
+	replay, err := observe.OpenReplay(context.Background(), "eth0", observe.AtChain)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -16,13 +17,15 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
-// Filter says which packets a [Live] trace tells of. The kernel filters, so the other packets
-// cost no more than the probes themselves.
-type Filter struct {
+// LiveOptions say which packets a [Live] trace tells of, and what of them. The kernel filters,
+// so the other packets cost no more than the probes themselves.
+type LiveOptions struct {
 	Verdicts []int  // only these final verdicts, as places in [Verdicts]; nil: all
 	Program  string // only what the program of this name decided; empty: all
 	ID       uint32 // only what the program with this id decided; 0: all
 	OneIn    uint32 // only one, at random, in so many; 0: all
+
+	At At // where the packets are looked at
 }
 
 // Live traces what an interface receives, as the chain leaves it. It follows the
@@ -30,13 +33,14 @@ type Filter struct {
 type Live struct {
 	ifindex int
 	config  packetConfig
-	program string // see Filter
+	program string // see LiveOptions
 	id      uint32
 	arrives bool     // it tells of packets as they come to the chain
 	tracer  *tracer  // nil while nothing is on the interface
 	queue   []*Trace // told of next
 	pending []*Trace // not yet sure
 	before  told     // by earlier tracers
+	taken   []Taken  // likewise
 	dropped uint64   // never got sure
 	gap     gap
 }
@@ -44,8 +48,8 @@ type Live struct {
 // OpenLive begins to trace. A Live is for one goroutine at a time.
 //
 // Errors: as [Open]; [xdp.ErrNoProgram] too if the chain has no program of
-// the filter's name.
-func OpenLive(ctx context.Context, ifname string, filter Filter) (*Live, error) {
+// the name in options.
+func OpenLive(ctx context.Context, ifname string, options LiveOptions) (*Live, error) {
 	c, err := dispatcher.Status(ctx, ifname)
 	if err != nil {
 		return nil, err
@@ -53,18 +57,18 @@ func OpenLive(ctx context.Context, ifname string, filter Filter) (*Live, error) 
 	if err := notEmpty(c); err != nil {
 		return nil, err
 	}
-	l := &Live{ifindex: c.Interface.Index, program: filter.Program, id: filter.ID,
-		config: packetConfig{Verdicts: allVerdicts, Sample: filter.OneIn}}
-	if filter.Verdicts != nil {
+	l := &Live{ifindex: c.Interface.Index, program: options.Program, id: options.ID,
+		config: packetConfig{Verdicts: allVerdicts, Sample: options.OneIn, Points: pointsOf(options.At)}}
+	if options.Verdicts != nil {
 		l.config.Verdicts = 0
-		for _, v := range filter.Verdicts {
+		for _, v := range options.Verdicts {
 			l.config.Verdicts |= 1 << v
 		}
 	}
 	if l.deciders(c) == 0 {
-		wanted := strconv.Quote(filter.Program)
-		if filter.ID != 0 {
-			wanted = fmt.Sprint(filter.ID)
+		wanted := strconv.Quote(options.Program)
+		if options.ID != 0 {
+			wanted = fmt.Sprint(options.ID)
 		}
 		var there []string
 		for _, p := range programs(c) {
@@ -98,11 +102,11 @@ func (l *Live) begin() error {
 		return err
 	}
 	s, err := lookAt(l.ifindex)
-	l.gap.begin(pair{s.received, counted.packets})
+	l.gap.begin(pair{s.received, counted.Packets})
 	return err
 }
 
-// deciders has bit n set if the filter takes packets that program n decides.
+// deciders has bit n set if the options take packets that program n decides.
 func (l *Live) deciders(c *dispatcher.Chain) uint32 {
 	if l.program == "" && l.id == 0 {
 		return allPrograms
@@ -220,7 +224,7 @@ func (l *Live) refresh(ctx context.Context) error {
 		l.confirm(true)
 		counted, err := l.told()
 		if err == nil {
-			l.gap.look(pair{s.received, counted.packets})
+			l.gap.look(pair{s.received, counted.Packets})
 		}
 		return err
 	}
@@ -279,20 +283,65 @@ func (l *Live) leave(old *tracer) error {
 	l.pending = nil
 	said, err := old.told()
 	l.before.add(said)
+	l.taken = old.taken(l.taken, said)
 	return errors.Join(err, old.close())
 }
+
+// Taken is what was looked at of a program: of the dispatcher or of what is in its place with
+// [AtChain], of a component program or a lone one with [AtPrograms].
+type Taken struct {
+	Program xdp.Loaded
+	Packets uint64 // that came to it, asked for or not
+	Lost    uint64 // that couldn't be told of because too many came at once
+}
+
+// Taken is what was looked at since OpenLive, also of programs that are gone.
+func (l *Live) Taken() []Taken {
+	all := slices.Clone(l.taken)
+	if l.tracer != nil {
+		said, _ := l.tracer.told() // what can't be read now was an error of Next
+		all = l.tracer.taken(all, said)
+	}
+	return all
+}
+
+// taken adds what the tracer looked at to all.
+func (t *tracer) taken(all []Taken, said told) []Taken {
+	add := func(p xdp.Loaded, packets, lost uint64) {
+		i := slices.IndexFunc(all, func(t Taken) bool { return t.Program.ID == p.ID })
+		if i < 0 {
+			i = len(all)
+			all = append(all, Taken{Program: p})
+		}
+		all[i].Packets += packets
+		all[i].Lost += lost
+	}
+	if !t.points {
+		add(t.main, said.Packets, said.Lost)
+		return all
+	}
+	for i, p := range t.programs {
+		if p.ID != 0 { // else its slot is empty
+			add(p, said.At[i].Packets, said.At[i].Lost)
+		}
+	}
+	return all
+}
+
+// Ready says whether there is a packet that Next returns without waiting.
+func (l *Live) Ready() bool { return len(l.queue) > 0 }
 
 // Lost is how many packets couldn't be told of because too many came at once.
 func (l *Live) Lost() uint64 {
 	said, _ := l.told() // what can't be read now was an error of Next
-	return said.lost
+	return said.Lost
 }
 
 // Missed is how many packets went through the chain untold because a swap had just changed it
 // and not all probes stood. The filter has no part in it.
 func (l *Live) Missed() uint64 {
 	said, _ := l.told()
-	return said.missed + l.dropped + l.gap.missed()
+	return said.Missed + l.dropped + l.gap.missed()
 }
 
 // Close ends the tracing.

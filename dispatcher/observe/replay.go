@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -23,7 +24,8 @@ import (
 type Replay struct {
 	tracer *tracer
 	fd     *libbpf.FD
-	event  []byte // the map replayed of bpf/probe/packet.bpf.c
+	head   []byte // the map replayed of bpf/probe/packet.bpf.c
+	trail  []byte // the map trails of bpf/probe/trace.h; nil: no points are asked for
 	out    []byte
 	md     []byte // struct xdp_md: the packet comes in on the chain's interface
 	result Trace
@@ -34,7 +36,7 @@ type Replay struct {
 //
 // Errors: as [Open], and [xdp.ErrModeNotSupported] for an offloaded or a device-bound chain,
 // which the kernel doesn't test-run.
-func OpenReplay(ctx context.Context, ifname string) (*Replay, error) {
+func OpenReplay(ctx context.Context, ifname string, at At) (*Replay, error) {
 	c, err := dispatcher.Status(ctx, ifname)
 	if err != nil {
 		return nil, err
@@ -42,14 +44,14 @@ func OpenReplay(ctx context.Context, ifname string) (*Replay, error) {
 	if err := errors.Join(notEmpty(c), c.CheckTestRun()); err != nil {
 		return nil, err
 	}
-	return OpenReplayOf(c, nil)
+	return OpenReplayOf(c, nil, at)
 }
 
 // OpenReplayOf is OpenReplay for a chain that may be on no interface
 // ([dispatcher.Assemble]). Packets come in on its Interface. If that has no index, they come in
 // on the loopback interface. A Trace names the programs as shown does, in the order of the
 // chain; nil: as they are.
-func OpenReplayOf(c *dispatcher.Chain, shown []xdp.Loaded) (_ *Replay, err error) {
+func OpenReplayOf(c *dispatcher.Chain, shown []xdp.Loaded, at At) (_ *Replay, err error) {
 	fd, err := libbpf.ProgByID(main(c).ID)
 	if err != nil {
 		return nil, explain(*main(c), err)
@@ -65,15 +67,19 @@ func OpenReplayOf(c *dispatcher.Chain, shown []xdp.Loaded) (_ *Replay, err error
 	if err := unix.Stat("/proc/self/ns/pid", &pidns); err != nil {
 		return nil, err
 	}
-	config := packetConfig{Verdicts: allVerdicts, Deciders: allPrograms,
-		Tid: uint32(unix.Gettid()), PidnsDev: pidns.Dev, PidnsIno: pidns.Ino}
+	config := packetConfig{Verdicts: allVerdicts, Deciders: allPrograms, Points: pointsOf(at),
+		Replay: replayConfig{Tid: uint32(unix.Gettid()), PidnsDev: pidns.Dev, PidnsIno: pidns.Ino}}
 	if r.tracer, err = trace(c, config, nil); err != nil {
 		return nil, err
 	}
 	// Read in place: a ring buffer would take two more calls for each packet.
-	r.event, err = unix.Mmap(r.tracer.packet.mapFD("replayed"), 0, os.Getpagesize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
-	if err != nil {
-		return nil, os.NewSyscallError("mmap", err)
+	if r.head, err = r.mmap("replayed", headSize); err != nil {
+		return nil, err
+	}
+	if at == AtPrograms {
+		if r.trail, err = r.mmap("trails", trailSize); err != nil {
+			return nil, err
+		}
 	}
 	r.out = make([]byte, r.MaxLen()+os.Getpagesize())
 	r.md = make([]byte, mdSize)
@@ -82,6 +88,13 @@ func OpenReplayOf(c *dispatcher.Chain, shown []xdp.Loaded) (_ *Replay, err error
 		r.tracer.programs = shown
 	}
 	return r, nil
+}
+
+// mmap maps the one entry of a map.
+func (r *Replay) mmap(name string, size int) ([]byte, error) {
+	page := os.Getpagesize()
+	b, err := unix.Mmap(r.tracer.packet.mapFD(name), 0, (size+page-1)/page*page, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	return b, os.NewSyscallError("mmap", err)
 }
 
 const (
@@ -126,7 +139,7 @@ func (r *Replay) Run(packet []byte) (*Trace, error) {
 			Remedy: "leave it out of the capture"}
 	}
 	binary.NativeEndian.PutUint32(r.md[mdDataEnd:], uint32(len(packet)))
-	seen := r.event[eventSeen:][:4]
+	seen := r.head[headSeen:][:4]
 	clear(seen)
 	result, err := libbpf.TestRun(r.fd.Int(), libbpf.TestRunOptions{Data: packet, Out: r.out, Context: r.md})
 	if err != nil {
@@ -137,7 +150,11 @@ func (r *Replay) Run(packet []byte) (*Trace, error) {
 			Msg:    "the chain's probes missed a packet of the test run",
 			Remedy: "try again; if it is always so, another tracer may be in the way"}
 	}
-	r.tracer.decode(&r.result, r.event)
+	r.tracer.decode(&r.result, r.head)
+	if r.trail != nil {
+		size := binary.NativeEndian.Uint32(r.head[headPoints:])
+		r.tracer.decodePoints(&r.result, r.head, r.trail[headSize:][:size], time.Time{})
+	}
 	r.result.Data, r.result.Length = result.Data, result.Size
 	return &r.result, nil
 }
@@ -149,8 +166,10 @@ func (r *Replay) Close() error {
 	}
 	defer runtime.UnlockOSThread()
 	err := r.fd.Close()
-	if r.event != nil {
-		err = errors.Join(err, os.NewSyscallError("munmap", unix.Munmap(r.event)))
+	for _, b := range [][]byte{r.head, r.trail} {
+		if b != nil {
+			err = errors.Join(err, os.NewSyscallError("munmap", unix.Munmap(b)))
+		}
 	}
 	if r.tracer != nil {
 		err = errors.Join(err, r.tracer.close())

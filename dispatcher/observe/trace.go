@@ -22,8 +22,37 @@ type Trace struct {
 	// DecidedBy is the program whose verdict it is. It is nil if the last program gave
 	// one of its chain call actions, and the dispatcher itself said XDP_PASS.
 	DecidedBy *xdp.Loaded
-	Length    int    // of the packet as the chain left it, in bytes
-	Data      []byte // its first bytes
+	Length    int        // of the packet as the chain left it, in bytes
+	Data      []byte     // its first bytes
+	Queue     int        // that it was received on
+	Main      xdp.Loaded // what it left: the dispatcher, or the program in its place
+	Points    []Point    // with [AtPrograms]: where it came by, in this order
+}
+
+// At says where packets are looked at.
+type At int
+
+const (
+	AtChain    At = iota // as they leave the chain
+	AtPrograms           // as they come to each program, and as they leave it
+)
+
+// pointsOf is Points of a config.
+func pointsOf(at At) uint32 {
+	if at == AtPrograms {
+		return 1
+	}
+	return 0
+}
+
+// Point is a packet as it came to a program, or as it left it.
+type Point struct {
+	Program xdp.Loaded
+	Exit    bool        // it left the program
+	Verdict xdp.Verdict // of the program, where Exit
+	Time    time.Time   // zero in a [Replay]
+	Length  int         // in bytes
+	Data    []byte      // its first bytes
 }
 
 // Step is what one program said.
@@ -32,22 +61,29 @@ type Step struct {
 	Verdict xdp.Verdict
 }
 
-// SnapLen is how many of a packet's bytes a [Live] trace holds at most. Of a packet in several
-// buffers it holds what lies in the first one.
+// SnapLen is how many bytes of a packet are told of at most, but for those that a [Replay]'s
+// chain has left. Of a packet in several buffers it is of what lies in the first one.
 const SnapLen = 4096
 
 // packetConfig is config of bpf/probe/packet.bpf.c.
 type packetConfig struct {
 	Alone, Verdicts, Deciders, Sample uint32
-	Tid, Programs                     uint32
-	PidnsDev, PidnsIno                uint64
+	Programs, Snap, Points, Reserved  uint32
+	Replay                            replayConfig
 	Ingress                           ingress
 }
 
 // stepConfig is config of bpf/probe/step.bpf.c.
 type stepConfig struct {
-	Slot, First uint32
-	Ingress     ingress
+	Slot, First, Snap, Points uint32
+	Replay                    replayConfig
+	Ingress                   ingress
+}
+
+// replayConfig is struct replay of bpf/probe/trace.h.
+type replayConfig struct {
+	PidnsDev, PidnsIno uint64
+	Tid, Reserved      uint32
 }
 
 // ingress is struct ingress of bpf/probe/trace.h.
@@ -74,35 +110,26 @@ func ingressOf(index int) (in ingress, err error) {
 	return in, nil
 }
 
-// Where the fields of struct event of bpf/probe/packet.bpf.c are.
-const (
-	eventFinal    = 8
-	eventSeen     = eventFinal + 4
-	eventVerdict  = eventSeen + 4
-	eventLength   = eventVerdict + 4*xdp.MaxPrograms
-	eventCaptured = eventLength + 4
-	eventData     = eventCaptured + 4
-)
-
 // tracer holds the probes on one chain, as it was at one time.
 type tracer struct {
 	chain    *dispatcher.Chain
+	main     xdp.Loaded   // each packet of the chain comes to it, and leaves the chain by it
 	programs []xdp.Loaded // by slot
 	probes   []*probed
 	ring     *libbpf.RingBuffer // nil for a Replay
 	packet   *probed
 	alone    bool // a component program in the dispatcher's own place
+	points   bool // are told of
 }
 
-// newTracer prepares to attach probes. whole is the program that each packet of the chain comes
-// to, and that it leaves the chain by.
-func newTracer(c *dispatcher.Chain) (t *tracer, whole xdp.Loaded, err error) {
-	t = &tracer{chain: c}
+// newTracer prepares to attach probes.
+func newTracer(c *dispatcher.Chain) (*tracer, error) {
+	t := &tracer{chain: c}
 	switch {
 	case c.Legacy != nil:
 		t.programs = []xdp.Loaded{*c.Legacy}
 	case c.Hardware != nil:
-		return nil, whole, &xdp.Error{Kind: xdp.ErrModeNotSupported,
+		return nil, &xdp.Error{Kind: xdp.ErrModeNotSupported,
 			Msg: fmt.Sprintf("the program on %s runs on the device, where the kernel can't trace it", c.Interface.Name)}
 	default:
 		for _, p := range c.Programs {
@@ -111,15 +138,17 @@ func newTracer(c *dispatcher.Chain) (t *tracer, whole xdp.Loaded, err error) {
 		t.alone = len(t.programs) == 1
 	}
 	if len(t.programs) == 1 {
-		return t, t.programs[0], nil
+		t.main = t.programs[0]
+	} else {
+		t.main = *main(c)
 	}
-	return t, *main(c), nil
+	return t, nil
 }
 
 // trace attaches the probes. Each packet that config selects goes to f, but for those of test
 // runs. Nothing is told before all probes stand.
 func trace(c *dispatcher.Chain, config packetConfig, f func(*Trace)) (_ *tracer, err error) {
-	t, whole, err := newTracer(c)
+	t, err := newTracer(c)
 	if err != nil {
 		return nil, err
 	}
@@ -128,11 +157,23 @@ func trace(c *dispatcher.Chain, config packetConfig, f func(*Trace)) (_ *tracer,
 			t.close()
 		}
 	}()
+	t.points = config.Points == 1
 	if len(t.programs) == 1 {
 		config.Alone = 1
 	}
 	if config.Ingress, err = ingressOf(c.Interface.Index); err != nil {
 		return nil, err
+	}
+	if config.Snap == 0 {
+		config.Snap = SnapLen
+	}
+	entries := map[string]int{}
+	if config.Points == 1 && config.Replay.Tid == 0 {
+		cpus, err := libbpf.NumPossibleCPUs()
+		if err != nil {
+			return nil, err
+		}
+		entries["trails"] = 2 * cpus // each has two ways
 	}
 	config.Programs = 0
 	for i, p := range t.programs {
@@ -140,17 +181,29 @@ func trace(c *dispatcher.Chain, config packetConfig, f func(*Trace)) (_ *tracer,
 			config.Programs |= 1 << i
 		}
 	}
-	if t.packet, err = t.attach("packet", "packet", whole, config, nil); err != nil {
+	if t.packet, err = t.attach("packet", t.main, config, probe{programs: []string{"packet"}, entries: entries}); err != nil {
 		return nil, err
 	}
-	if config.Alone == 0 {
-		shared := map[string]int{"ways": t.packet.mapFD("ways"), "gate": t.packet.mapFD("gate")}
+	// Of a lone program packet itself tells as it leaves.
+	steps := probe{programs: []string{"step"}}
+	switch {
+	case config.Points == 1 && config.Alone == 1:
+		steps.programs = []string{"enter"}
+	case config.Points == 1:
+		steps.programs = []string{"enter", "step"}
+	}
+	if config.Alone == 0 || config.Points == 1 {
+		steps.shared = map[string]int{}
+		for _, name := range []string{"ways", "gate", "trails"} {
+			steps.shared[name] = t.packet.mapFD(name)
+		}
 		first := uint32(1)
 		for i, p := range t.programs {
 			if p.ID == 0 {
 				continue
 			}
-			if _, err := t.attach("step", "step", p, stepConfig{uint32(i), first, config.Ingress}, shared); err != nil {
+			step := stepConfig{uint32(i), first, config.Snap, config.Points, config.Replay, config.Ingress}
+			if _, err := t.attach("step", p, step, steps); err != nil {
 				return nil, err
 			}
 			first = 0
@@ -162,7 +215,7 @@ func trace(c *dispatcher.Chain, config packetConfig, f func(*Trace)) (_ *tracer,
 // traceArrivals attaches a probe that tells f of each packet as it comes to the chain. The Trace
 // has no steps and no verdict.
 func traceArrivals(c *dispatcher.Chain, f func(*Trace)) (_ *tracer, err error) {
-	t, whole, err := newTracer(c)
+	t, err := newTracer(c)
 	if err != nil {
 		return nil, err
 	}
@@ -171,11 +224,11 @@ func traceArrivals(c *dispatcher.Chain, f func(*Trace)) (_ *tracer, err error) {
 			t.close()
 		}
 	}()
-	var config packetConfig
+	config := packetConfig{Snap: SnapLen}
 	if config.Ingress, err = ingressOf(c.Interface.Index); err != nil {
 		return nil, err
 	}
-	if t.packet, err = t.attach("packet", "arrival", whole, config, nil); err != nil {
+	if t.packet, err = t.attach("packet", t.main, config, probe{programs: []string{"arrival"}}); err != nil {
 		return nil, err
 	}
 	return t, t.begin(f)
@@ -193,10 +246,10 @@ func (t *tracer) begin(f func(*Trace)) (err error) {
 	return libbpf.MapUpdate(t.packet.mapFD("gate"), make([]byte, 4), one, libbpf.UpdateAny)
 }
 
-// attach attaches one of the probes, a program of an object. If the argument of the program to
-// isn't declared as a packet, the verifier refuses the probe. Then attach tries again with one
-// that finds the interface in another way.
-func (t *tracer) attach(object, program string, to xdp.Loaded, config any, shared map[string]int) (p *probed, err error) {
+// attach attaches one of the probes. If the argument of the program to isn't declared as a
+// packet, the verifier refuses the probe. Then attach tries again with one that finds the
+// interface in another way.
+func (t *tracer) attach(object string, to xdp.Loaded, config any, which probe) (p *probed, err error) {
 	for _, untyped := range []uint32{0, 1} {
 		switch c := config.(type) {
 		case packetConfig:
@@ -206,7 +259,8 @@ func (t *tracer) attach(object, program string, to xdp.Loaded, config any, share
 			c.Ingress.Untyped = untyped
 			config = c
 		}
-		p, err = probe{object: object, programs: []string{program}, config: config, shared: shared}.attach(to)
+		which.object, which.config = object, config
+		p, err = which.attach(to)
 		if err == nil || dispatcher.VerifierLog(err) == "" {
 			break
 		}
@@ -217,50 +271,20 @@ func (t *tracer) attach(object, program string, to xdp.Loaded, config any, share
 	return p, err
 }
 
-// bootTime is when CLOCK_MONOTONIC, which stamps the events, showed 0.
-func bootTime() time.Time {
-	var ts unix.Timespec
-	now := time.Now()
-	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) // every Linux has that clock
-	return now.Round(0).Add(-time.Duration(ts.Nano()))
-}
-
-func (t *tracer) decodeLive(record []byte) *Trace {
-	length := binary.NativeEndian.Uint32(record[eventLength:])
-	captured := binary.NativeEndian.Uint32(record[eventCaptured:])
-	result := &Trace{
-		// The clock may be set while the trace goes on.
-		Time:   bootTime().Add(time.Duration(binary.NativeEndian.Uint64(record))),
-		Length: int(length),
-		Data:   slices.Clone(record[eventData : eventData+captured]),
-	}
-	t.decode(result, record)
-	return result
-}
-
-// decode sets what the programs said, in the memory that result has.
-func (t *tracer) decode(result *Trace, event []byte) {
-	word := func(at int) uint32 { return binary.NativeEndian.Uint32(event[at:]) }
-	result.Verdict = xdp.Verdict(word(eventFinal))
-	result.Steps = result.Steps[:0]
-	for i, p := range t.programs {
-		if word(eventSeen)&(1<<i) != 0 {
-			result.Steps = append(result.Steps, Step{p, xdp.Verdict(word(eventVerdict + 4*i))})
-		}
-	}
-	result.DecidedBy = nil
-	if n := len(result.Steps); n > 0 && result.Steps[n-1].Verdict == result.Verdict {
-		result.DecidedBy = &result.Steps[n-1].Loaded
-	}
-}
-
 // told is struct told of bpf/probe/packet.bpf.c.
-type told struct{ packets, missed, lost uint64 }
+type told struct {
+	Packets, Missed, Lost uint64
+	At                    [xdp.MaxPrograms]struct{ Packets, Lost uint64 }
+}
 
 func (t *told) add(u told) {
-	t.packets += u.packets
-	t.missed += u.missed
-	t.lost += u.lost
+	t.Packets += u.Packets
+	t.Missed += u.Missed
+	t.Lost += u.Lost
+	for i := range t.At {
+		t.At[i].Packets += u.At[i].Packets
+		t.At[i].Lost += u.At[i].Lost
+	}
 }
 
 // told is what the probes say of the packets they saw, of all CPUs.
@@ -270,21 +294,24 @@ func (t *tracer) told() (told, error) {
 	if err != nil {
 		return sum, err
 	}
-	value := make([]byte, 3*8*cpus)
+	size := binary.Size(sum)
+	value := make([]byte, size*cpus)
 	if err := libbpf.MapLookup(t.packet.mapFD("told"), make([]byte, 4), value); err != nil {
 		return sum, err
 	}
-	for cpu := range slices.Chunk(value, 3*8) {
-		sum.packets += binary.NativeEndian.Uint64(cpu)
-		sum.missed += binary.NativeEndian.Uint64(cpu[8:])
-		sum.lost += binary.NativeEndian.Uint64(cpu[16:])
+	for cpu := range slices.Chunk(value, size) {
+		var one told
+		if _, err := binary.Decode(cpu, binary.NativeEndian, &one); err != nil {
+			return sum, err
+		}
+		sum.add(one)
 	}
 	left, err := t.packet.missed() // by the kernel
 	if err != nil {
 		return sum, err
 	}
-	sum.packets += left
-	sum.missed += left
+	sum.Packets += left
+	sum.Missed += left
 	return sum, nil
 }
 

@@ -21,7 +21,7 @@ var wanted = []struct {
 	fields []string
 }{
 	{"xdp_buff", []string{"data", "data_end", "rxq"}},
-	{"xdp_rxq_info", []string{"dev"}},
+	{"xdp_rxq_info", []string{"dev", "queue_index"}},
 	{"net_device", []string{"ifindex", "nd_net"}},
 	{"net", []string{"ns"}},
 	{"task_struct", []string{"stack"}},

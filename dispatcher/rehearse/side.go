@@ -70,7 +70,7 @@ func newSide(ctx context.Context, on *dispatcher.Chain, sources []source, first 
 		s.limits = append(s.limits, whys)
 		s.programs = append(s.programs, Program{Loaded: shown[i], File: sources[i].file(), Priority: p.Priority, Actions: p.Actions})
 	}
-	s.replay, err = observe.OpenReplayOf(&copied, inOrder)
+	s.replay, err = observe.OpenReplayOf(&copied, inOrder, observe.AtChain)
 	return s, err
 }
 

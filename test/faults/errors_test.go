@@ -2,6 +2,7 @@ package faults
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -11,7 +12,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/gopacket/gopacket/layers"
@@ -83,6 +86,18 @@ var (
 )
 
 var faults = map[string]fault{
+	"capture-full": {prepare: func(t *testing.T, v *harness.Veth) []string {
+		chain(t, v, pass)
+		dir := t.TempDir()
+		must(t, unix.Mount("none", dir, "tmpfs", 0, "size=100k"))
+		t.Cleanup(func() { must(t, unix.Unmount(dir, 0)) })
+		v.Deliver(t, make([]byte, 1000)) // its sockets stay
+		return []string{"trace", v.Name, "--write", filepath.Join(dir, "full.pcapng")}
+	}, during: deliverAllTheTime, remedy: "are lost; the file has those before, and can be read"},
+	"capture-there": {prepare: func(t *testing.T, v *harness.Veth) []string {
+		chain(t, v, pass)
+		return []string{"trace", v.Name, "--at", "programs", "--write", capture(t, 60)}
+	}, remedy: "--force replaces it"},
 	"history-rights": {prepare: func(*testing.T, *harness.Veth) []string { return []string{"history"} }, wrap: nobody, remedy: "run as root"},
 	"bundle-there": {prepare: func(t *testing.T, v *harness.Veth) []string {
 		chain(t, v, pass)
@@ -354,6 +369,23 @@ func changeAllTheTime(t *testing.T, v *harness.Veth) (stop func()) {
 			t.Error(err)
 		}
 		must(t, libbpf.XDPAttach(v.Index, -1, libbpf.XDPNative, -1))
+	}
+}
+
+// deliverAllTheTime delivers packets, a hundred at a time.
+func deliverAllTheTime(t *testing.T, v *harness.Veth) (stop func()) {
+	ended, end := context.WithCancel(context.Background())
+	var delivering sync.WaitGroup
+	delivering.Add(1)
+	go func() {
+		defer delivering.Done()
+		for ended.Err() == nil {
+			v.Deliver(t, slices.Repeat([][]byte{make([]byte, 1000)}, 100)...)
+		}
+	}()
+	return func() {
+		end()
+		delivering.Wait()
 	}
 }
 

@@ -59,7 +59,7 @@ func TestBusy(t *testing.T) {
 		}
 	}
 	observers := []*observe.Observer{open(t, observe.Options{Latency: true}, names...), open(t, observe.Options{}, names...)}
-	l := live(t, all[2].v, observe.Filter{})
+	l := live(t, all[2].v, observe.LiveOptions{})
 	told := uint64(0)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()

@@ -19,7 +19,7 @@ func TestClockIsSet(t *testing.T) {
 	harness.NoLeak(t)
 	v := harness.NewVeth(t)
 	stepsOn(t, v, 2)
-	l := live(t, v, observe.Filter{})
+	l := live(t, v, observe.LiveOptions{})
 	defer l.Close()
 	set := func(by time.Duration) {
 		t.Helper()

@@ -36,7 +36,7 @@ func TestDecided(t *testing.T) {
 
 	o := open(t, observe.Options{}, v.Name)
 	defer o.Close()
-	l := live(t, v, observe.Filter{})
+	l := live(t, v, observe.LiveOptions{})
 	defer l.Close()
 	p, url := serve(t, v.Name, "--listen", ":0")
 	v.Deliver(t, frames...)

@@ -64,7 +64,7 @@ func testLengths(t *testing.T, programs []xdp.Program, way string) {
 
 	o := open(t, observe.Options{}, v.Name)
 	defer o.Close()
-	l := live(t, v, observe.Filter{})
+	l := live(t, v, observe.LiveOptions{})
 	defer l.Close()
 	d := dispatcherOf(t, v)
 	for i, frame := range frames {

@@ -21,7 +21,7 @@ import (
 	"github.com/xdpmux/xdpmux/test/harness"
 )
 
-func live(t *testing.T, v *harness.Veth, filter observe.Filter) *observe.Live {
+func live(t *testing.T, v *harness.Veth, filter observe.LiveOptions) *observe.Live {
 	t.Helper()
 	l, err := observe.OpenLive(context.Background(), v.Name, filter)
 	if err != nil {
@@ -70,13 +70,13 @@ func TestLive(t *testing.T) {
 	)
 	for _, c := range []struct {
 		name   string
-		filter observe.Filter
+		filter observe.LiveOptions
 		want   []string
 	}{
-		{"all", observe.Filter{}, []string{passed, ipv6, first, second}},
-		{"drops", observe.Filter{Verdicts: []int{int(xdp.Drop)}}, []string{ipv6, first, second}},
-		{"a program", observe.Filter{Program: "step1"}, []string{second}},
-		{"a program's drops", observe.Filter{Program: "edit", Verdicts: []int{int(xdp.Drop)}}, nil},
+		{"all", observe.LiveOptions{}, []string{passed, ipv6, first, second}},
+		{"drops", observe.LiveOptions{Verdicts: []int{int(xdp.Drop)}}, []string{ipv6, first, second}},
+		{"a program", observe.LiveOptions{Program: "step1"}, []string{second}},
+		{"a program's drops", observe.LiveOptions{Program: "edit", Verdicts: []int{int(xdp.Drop)}}, nil},
 	} {
 		l := live(t, v, c.filter)
 		v.Deliver(t, frames...)
@@ -97,7 +97,7 @@ func TestLiveSample(t *testing.T) {
 	harness.NoLeak(t)
 	v := harness.NewVeth(t)
 	stepsOn(t, v, 1)
-	l := live(t, v, observe.Filter{OneIn: 8})
+	l := live(t, v, observe.LiveOptions{OneIn: 8})
 	defer l.Close()
 	frames := make([][]byte, 3200)
 	for i := range frames {
@@ -114,7 +114,7 @@ func TestLiveLost(t *testing.T) {
 	harness.NoLeak(t)
 	v := harness.NewVeth(t)
 	stepsOn(t, v, 1)
-	l := live(t, v, observe.Filter{})
+	l := live(t, v, observe.LiveOptions{})
 	defer l.Close()
 	big := make([]byte, 3000)
 	copy(big, packet())

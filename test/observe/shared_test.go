@@ -46,7 +46,7 @@ func testSharedProgram(t *testing.T, programs []string) {
 	}
 	o := open(t, observe.Options{Latency: true}, all[0].Name, all[1].Name)
 	defer o.Close()
-	l := live(t, all[0], observe.Filter{})
+	l := live(t, all[0], observe.LiveOptions{})
 	defer l.Close()
 	sent := []int{23, 77, 11}
 	for i, v := range all {

@@ -118,7 +118,7 @@ func TestTraceUnderSwaps(t *testing.T) {
 	stays := attach(t, v, step(0, xdp.Pass))
 	mix := [][]byte{mixFrame(), mixFrame(xdp.Drop), mixFrame(xdp.TX), mixFrame(xdp.Pass, xdp.Drop), mixFrame(xdp.Pass, xdp.TX)}
 	s := send(t, v, 2*time.Millisecond, mix...)
-	l := live(t, v, observe.Filter{})
+	l := live(t, v, observe.LiveOptions{})
 	defer l.Close()
 
 	ctx, cancel := context.WithCancel(context.Background())

@@ -27,7 +27,7 @@ func TestTailCalls(t *testing.T) {
 	})
 	o := open(t, observe.Options{}, v.Name)
 	defer o.Close()
-	l := live(t, v, observe.Filter{})
+	l := live(t, v, observe.LiveOptions{})
 	defer l.Close()
 	v.Deliver(t, frames...)
 	decided := map[string]uint64{}
@@ -45,7 +45,7 @@ func TestTailCalls(t *testing.T) {
 	if got := fmt.Sprint(by); got != want {
 		t.Errorf("trace --live: decided %s, want %s", got, want)
 	}
-	r, err := observe.OpenReplay(t.Context(), v.Name)
+	r, err := observe.OpenReplay(t.Context(), v.Name, observe.AtChain)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -59,7 +59,7 @@ func testOddVerdicts(t *testing.T, cases []odd, last bool) {
 	attach(t, v, anyVerdict, other)
 	o := open(t, observe.Options{}, v.Name)
 	defer o.Close()
-	l := live(t, v, observe.Filter{})
+	l := live(t, v, observe.LiveOptions{})
 	defer l.Close()
 	d := dispatcherOf(t, v)
 	const n = 3

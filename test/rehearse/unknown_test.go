@@ -156,7 +156,7 @@ func TestDeviceBound(t *testing.T) {
 		"the kernel test-runs no program that is bound to a device")
 	attach(t, v.Name, asks)
 	refused("a bound chain", rehearse.Change{Empty: true}, "is bound to its device")
-	if _, err := observe.OpenReplay(t.Context(), v.Name); !errors.Is(err, xdp.ErrModeNotSupported) {
+	if _, err := observe.OpenReplay(t.Context(), v.Name, observe.AtChain); !errors.Is(err, xdp.ErrModeNotSupported) {
 		t.Errorf("a replay: %v", err)
 	}
 	if err := dispatcher.DetachAll(t.Context(), v.Name, dispatcher.DetachOptions{}); err != nil {

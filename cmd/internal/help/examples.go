@@ -108,7 +108,8 @@ var Examples = map[string][]Example{
 		{"xdpmux top", "all interfaces, full screen"},
 	},
 	"trace": {
-		{"xdpmux trace eth0 --live --verdict DROP -c 10", "ten packets that were dropped, and by whom"},
+		{"xdpmux trace eth0 --verdict DROP -c 10", "ten packets that were dropped, and by whom"},
+		{"xdpmux trace eth0 --at programs -w - | tshark -i -", "packets before and after each program"},
 		{"xdpmux trace eth0 --pcap packets.pcap", "what would the chain do to these?"},
 	},
 	"test": {

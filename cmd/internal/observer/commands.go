@@ -59,19 +59,22 @@ func traceCommand(action cli.ActionFunc) *cli.Command {
 		Usage:     "show the way of packets through a chain: of a capture, or of the wire",
 		ArgsUsage: "<ifname>",
 		Description: "With --pcap the packets of a file go through the installed chain by test run, without the wire. " +
-			"With --live the packets of the wire are shown, as the chain left them.",
+			"Without it the packets of the wire are shown, as the chain left them. " +
+			"With --write they go to a pcapng file for Wireshark, which has an interface for each place where packets are captured, " +
+			"and the verdict with each packet that leaves.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "pcap", Usage: "trace the packets of `FILE`, pcap or pcapng; - is standard input"},
-			&cli.BoolFlag{Name: "live", Usage: "trace the packets that the interface receives"},
+			&cli.BoolFlag{Name: "live", Usage: "trace the packets that the interface receives (default without --pcap)"},
 			&cli.BoolFlag{Name: "json", Usage: "print each packet as one line of JSON"},
 			&cli.StringFlag{Name: "out", Usage: "with --pcap: write the packets as the chain left them to `DIR`, one pcapng per verdict"},
 			&cli.BoolFlag{Name: "force", Usage: "with --out and --write: replace files that are there"},
-			cmdline.CountFlag("packets, with --live"),
-			&cli.StringFlag{Name: "verdict", Usage: "with --live: only packets with these final `VERDICTS`, joined by commas: " + strings.Join(observe.VerdictNames(), ", ")},
-			&cli.StringFlag{Name: "id", Aliases: []string{"i"}, Usage: "with --live: only packets that the program with this `ID` decided"},
-			&cli.StringFlag{Name: "name", Usage: "with --live: only packets that the program of this `NAME` decided"},
-			&cli.StringFlag{Name: "sample", Value: "1/1", Usage: "with --live: only a random `PART` of them, such as 1/100"},
-			&cli.StringFlag{Name: "write", Usage: "with --live: write the packets to `FILE` too, as pcapng"},
+			cmdline.CountFlag("packets of the wire"),
+			&cli.StringFlag{Name: "verdict", Usage: "of the wire: only packets with these final `VERDICTS`, joined by commas: " + strings.Join(observe.VerdictNames(), ", ")},
+			&cli.StringFlag{Name: "id", Aliases: []string{"i"}, Usage: "of the wire: only packets that the program with this `ID` decided"},
+			&cli.StringFlag{Name: "name", Usage: "of the wire: only packets that the program of this `NAME` decided"},
+			&cli.StringFlag{Name: "sample", Value: "1/1", Usage: "of the wire: only a random `PART` of them, such as 1/100"},
+			&cli.StringFlag{Name: "write", Aliases: []string{"w"}, Usage: "write the packets to `FILE` too, as pcapng; - is standard output, and then they are not shown"},
+			&cli.StringFlag{Name: "at", Value: "chain", Usage: "with --write: capture packets at these `POINTS`: chain, as they leave it, or programs, as they come to each program and as they leave it"},
 		},
 		Action: action,
 	}

@@ -1,0 +1,147 @@
+package capture
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// fields are what tshark shows of each packet of a file.
+func fields(t *testing.T, name string, fields ...string) []string {
+	t.Helper()
+	if _, err := exec.LookPath("tshark"); err != nil {
+		t.Fatal("tshark is missing: make deps installs it")
+	}
+	args := []string{"-r", name, "-T", "fields", "-E", "separator=;"}
+	for _, field := range fields {
+		args = append(args, "-e", field)
+	}
+	out, err := exec.Command("tshark", args...).Output()
+	if err != nil {
+		t.Fatal(err, string(err.(*exec.ExitError).Stderr))
+	}
+	return strings.Split(strings.TrimSpace(string(out)), "\n")
+}
+
+// What the writer writes is what Wireshark's own program reads.
+func TestWriter(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "out.pcapng")
+	f, err := os.Create(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := NewWriter(f, Section{Hardware: "x86_64", OS: "Linux 6.12", Application: "xdpmux 1", Comment: "what it is"})
+	begun := time.Unix(1_700_000_000, 123456789)
+	points := []string{"eth0:a()@fentry", "eth0:a()@fexit", "eth0:\xff()@fexit"}
+	for i, point := range points {
+		n, err := w.AddInterface(Interface{Name: point, Description: "program 7", Hardware: "veth", Filter: "tcp port 80", Comment: "there", SnapLen: 2048})
+		if n != i || err != nil {
+			t.Fatal(n, err)
+		}
+	}
+	var want []string
+	for i := range 200 {
+		// Of all lengths modulo four, cut and whole, with and without a verdict.
+		r := Record{Interface: i % 3, Time: begun.Add(time.Duration(i)), Data: bytes.Repeat([]byte{byte(i)}, 60+i), Length: 60 + i + i%2*1000,
+			ID: uint64(i+1) << 33, Queue: i % 5, Verdict: uint32(i) * 20_000_000, Decided: i%3 != 0}
+		if err := w.Write(r); err != nil {
+			t.Fatal(err)
+		}
+		verdict := ""
+		if r.Decided {
+			verdict = fmt.Sprint(r.Verdict)
+		}
+		point := strings.ToValidUTF8(points[r.Interface], "")
+		want = append(want, fmt.Sprintf("%s;%d;%d;%s;%d;%d;1700000000.%09d", point, r.ID, r.Queue, verdict, len(r.Data), r.Length, 123456789+i))
+	}
+	for i := range points {
+		if err := w.WriteStatistics(i, Statistics{begun, begun.Add(time.Second), 1000, 10, 90}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(w.Flush(), f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	got := fields(t, name, "frame.interface_name", "frame.packet_id", "frame.interface_queue", "frame.verdict.ebpf_xdp", "frame.cap_len", "frame.len", "frame.time_epoch")
+	for i := range want {
+		if i >= len(got) || got[i] != want[i] {
+			t.Fatalf("packet %d of %d: got\n%s\nwant\n%s", i+1, len(got), got[min(i, len(got)-1)], want[i])
+		}
+	}
+	info, err := exec.Command("capinfos", "-M", name).CombinedOutput()
+	if err != nil {
+		t.Fatal(err, string(info))
+	}
+	for _, words := range []string{"x86_64", "Linux 6.12", "xdpmux 1", "what it is", "Description = program 7", "Hardware = veth", "Filter string = tcp port 80",
+		"Capture length = 2048", "Time resolution = 0x09", "Number of stat entries = 1", "Number of packets = 200"} {
+		key, value, _ := strings.Cut(words, " = ")
+		if !strings.Contains(string(info), key) || !strings.Contains(string(info), value) {
+			t.Errorf("no %q in\n%s", words, info)
+		}
+	}
+
+	// Our own reader takes it, too.
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	packets, err := readAll(data)
+	if err != nil || len(packets) != 200 {
+		t.Fatal(len(packets), err)
+	}
+	for i, p := range packets {
+		if len(p.Data) != 60+i || p.Length != 60+i+i%2*1000 || !p.Time.Equal(begun.Add(time.Duration(i))) {
+			t.Errorf("packet %d: %d of %d bytes at %v", i+1, len(p.Data), p.Length, p.Time)
+		}
+	}
+}
+
+// full takes so many bytes.
+type full struct {
+	bytes.Buffer
+	room int
+}
+
+var errFull = errors.New("no space left")
+
+func (f *full) Write(b []byte) (int, error) {
+	n := min(len(b), f.room-f.Len())
+	f.Buffer.Write(b[:n])
+	if n < len(b) {
+		return n, errFull
+	}
+	return n, nil
+}
+
+// When the disk is full, what Whole says can be read, and the rest is counted.
+func TestWriterFull(t *testing.T) {
+	f := &full{room: 1_000_000}
+	w := NewWriter(f, Section{})
+	if _, err := w.AddInterface(Interface{}); err != nil {
+		t.Fatal(err)
+	}
+	written := 0
+	for ; ; written++ {
+		if err := w.Write(Record{Time: time.Unix(1, 0), Data: make([]byte, 1500), Length: 1500}); err != nil {
+			if !errors.Is(err, errFull) {
+				t.Fatal(err)
+			}
+			written++
+			break
+		}
+	}
+	if err := w.Flush(); !errors.Is(err, errFull) {
+		t.Error(err)
+	}
+	size, lost := w.Whole()
+	packets, err := readAll(f.Bytes()[:size])
+	if err != nil || lost == 0 || len(packets)+lost != written || f.Len() != f.room {
+		t.Errorf("%d packets and %d lost of %d, %v", len(packets), lost, written, err)
+	}
+}

@@ -1,0 +1,200 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/xdpmux/xdpmux/cmd/internal/capture"
+	"github.com/xdpmux/xdpmux/cmd/internal/cmdline"
+	"github.com/xdpmux/xdpmux/cmd/internal/output"
+	"github.com/xdpmux/xdpmux/cmd/internal/terminal"
+	"github.com/xdpmux/xdpmux/dispatcher/observe"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
+)
+
+// pointWriter writes packets as they were at the points of a chain. Each point is an interface
+// of the capture.
+type pointWriter struct {
+	*captureWriter
+	ifname, hardware string
+	at               observe.At
+	begun            time.Time
+	points           map[point]*written
+}
+
+// point is where packets come to a program, or leave it.
+type point struct {
+	program uint32
+	exit    bool
+}
+
+// written is what was written of a point.
+type written struct {
+	iface   int
+	packets uint64
+}
+
+var atWords = map[string]observe.At{"chain": observe.AtChain, "programs": observe.AtPrograms}
+
+// parseAt reads the value of --at.
+func parseAt(word string) (observe.At, error) {
+	at, ok := atWords[word]
+	if !ok {
+		return 0, cmdline.UsageError(fmt.Sprintf("%q is not a place where packets are captured", word), "places: chain, programs")
+	}
+	return at, nil
+}
+
+// createPoints prepares the file of --write, which may not be the one that is read, if any is.
+func createPoints(out *output.Printer, ifname, name string, force bool, at observe.At, input *captureFile) (_ *pointWriter, err error) {
+	w := &pointWriter{ifname: ifname, hardware: hardware(ifname), at: at, begun: time.Now(), points: map[point]*written{}}
+	if name == "-" {
+		if _, columns := terminal.Size(out.Stdout); columns > 0 {
+			return nil, cmdline.UsageError("a capture isn't for a terminal", "send it on, as in: xdpmux trace eth0 --write - | tshark -i -")
+		}
+		w.captureWriter = toStdout(out)
+		return w, nil
+	}
+	if input != nil {
+		if err := input.isNot(name, "choose another file with --write"); err != nil {
+			return nil, err
+		}
+	}
+	w.captureWriter, err = createCapture(name, force)
+	return w, err
+}
+
+// hardware is what ethtool -i tells of the interface's driver; empty: nothing.
+func hardware(ifname string) string {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return ""
+	}
+	defer unix.Close(fd)
+	info, err := unix.IoctlGetEthtoolDrvinfo(fd, ifname)
+	if err != nil {
+		return ""
+	}
+	var words []string
+	for _, w := range []struct {
+		name  string
+		value []byte
+	}{{"driver", info.Driver[:]}, {"version", info.Version[:]}, {"firmware", info.Fw_version[:]}, {"bus", info.Bus_info[:]}} {
+		if value := unix.ByteSliceToString(w.value); value != "" && value != "N/A" {
+			words = append(words, w.name+" "+value)
+		}
+	}
+	return strings.Join(words, ", ")
+}
+
+// describe adds the points of a program.
+func (w *pointWriter) describe(p xdp.Loaded) error {
+	if w.at == observe.AtPrograms {
+		if _, err := w.of(p, false); err != nil {
+			return err
+		}
+	}
+	_, err := w.of(p, true)
+	return err
+}
+
+// of is the point of a program. Its name is what xdpdump calls it.
+func (w *pointWriter) of(p xdp.Loaded, exit bool) (*written, error) {
+	key := point{p.ID, exit}
+	if at := w.points[key]; at != nil {
+		return at, nil
+	}
+	side, words := "fentry", "as they come to"
+	if exit {
+		side, words = "fexit", "as they leave"
+	}
+	i := capture.Interface{
+		Name:        fmt.Sprintf("%s:%s()@%s", w.ifname, p.Name, side),
+		Description: fmt.Sprintf("packets %s program %d (%s), tag %s", words, p.ID, p.Name, p.Tag),
+		Hardware:    w.hardware,
+		SnapLen:     observe.SnapLen,
+	}
+	if w.hardware != "" {
+		i.Comment = w.ifname + ": " + w.hardware
+	}
+	n, err := w.AddInterface(i)
+	if err != nil {
+		return nil, err
+	}
+	w.points[key] = &written{iface: n}
+	return w.points[key], nil
+}
+
+// add writes packet n at its points. missing is how many bytes of it, besides those of t, were
+// on the wire.
+func (w *pointWriter) add(n int, t *observe.Trace, missing int) error {
+	if w.at == observe.AtChain {
+		return w.record(t.Main, true, capture.Record{ID: uint64(n), Queue: t.Queue, Time: t.Time,
+			Data: t.Data, Length: t.Length + missing, Verdict: uint32(t.Verdict), Decided: true})
+	}
+	for _, p := range t.Points {
+		r := capture.Record{ID: uint64(n), Queue: t.Queue, Time: p.Time,
+			Data: p.Data, Length: p.Length + missing, Verdict: uint32(p.Verdict), Decided: p.Exit}
+		if r.Time.IsZero() { // of a replay
+			r.Time = t.Time
+		}
+		if err := w.record(p.Program, p.Exit, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *pointWriter) record(p xdp.Loaded, exit bool, r capture.Record) error {
+	at, err := w.of(p, exit)
+	if err != nil {
+		return err
+	}
+	r.Interface = at.iface
+	at.packets++
+	return w.Write(r)
+}
+
+// begin describes the points that there are. The first error of writing is kept for the end, here
+// and in statistics.
+func (w *pointWriter) begin(taken []observe.Taken) {
+	for _, t := range taken {
+		_ = w.describe(t.Program)
+	}
+	if w.live() {
+		_ = w.Flush() // who reads may wait for it
+	}
+}
+
+// statistics writes what came by at the points.
+func (w *pointWriter) statistics(taken []observe.Taken) {
+	end := time.Now()
+	for _, t := range taken {
+		_ = w.describe(t.Program)
+		for _, exit := range []bool{false, true} {
+			if at := w.points[point{t.Program.ID, exit}]; at != nil {
+				_ = w.WriteStatistics(at.iface, capture.Statistics{Start: w.begun, End: end, Received: t.Packets, Lost: t.Lost, Delivered: at.packets})
+			}
+		}
+	}
+}
+
+// live says whether somebody reads while packets are written.
+func (w *pointWriter) live() bool { return w.part == "" }
+
+// isNot returns an error if name is the capture itself.
+func (c *captureFile) isNot(name, remedy string) error {
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil // who writes it finds out
+	}
+	in, err := c.file.Stat()
+	if err == nil && os.SameFile(in, info) {
+		err = &xdp.Error{Kind: xdp.ErrInvalid, Msg: name + " is the capture itself", Remedy: remedy}
+	}
+	return err
+}

@@ -1,0 +1,103 @@
+package observe
+
+import (
+	"encoding/binary"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
+)
+
+// Where the fields of struct head of bpf/probe/trace.h are.
+const (
+	headFinal    = 8
+	headSeen     = headFinal + 4
+	headVerdict  = headSeen + 4
+	headLength   = headVerdict + 4*xdp.MaxPrograms
+	headCaptured = headLength + 4
+	headQueue    = headCaptured + 4
+	headPoints   = headQueue + 4
+	headSize     = headPoints + 4
+)
+
+// Where the fields of struct point of bpf/probe/trace.h are.
+const (
+	pointSlot     = 8
+	pointExit     = pointSlot + 2
+	pointLength   = pointExit + 2
+	pointCaptured = pointLength + 4
+	pointSize     = pointCaptured + 8
+)
+
+// trailSize is the size of struct trail of bpf/probe/trace.h.
+const trailSize = headSize + 2*xdp.MaxPrograms*(pointSize+SnapLen)
+
+// bootTime is when CLOCK_MONOTONIC, which stamps the events, showed 0.
+func bootTime() time.Time {
+	var ts unix.Timespec
+	now := time.Now()
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) // every Linux has that clock
+	return now.Round(0).Add(-time.Duration(ts.Nano()))
+}
+
+func (t *tracer) decodeLive(record []byte) *Trace {
+	// The clock may be set while the trace goes on.
+	boot := bootTime()
+	result := &Trace{
+		Time:   boot.Add(time.Duration(binary.NativeEndian.Uint64(record))),
+		Length: int(binary.NativeEndian.Uint32(record[headLength:])),
+	}
+	t.decode(result, record)
+	behind := slices.Clone(record[headSize:]) // the record is the ring buffer's
+	if size := binary.NativeEndian.Uint32(record[headPoints:]); size > 0 {
+		t.decodePoints(result, record, behind[:size], boot)
+		result.Data = result.Points[len(result.Points)-1].Data
+	} else {
+		result.Data = behind[:binary.NativeEndian.Uint32(record[headCaptured:])]
+	}
+	return result
+}
+
+// decode sets what the programs said, in the memory that result has.
+func (t *tracer) decode(result *Trace, head []byte) {
+	word := func(at int) uint32 { return binary.NativeEndian.Uint32(head[at:]) }
+	result.Main = t.main
+	result.Verdict = xdp.Verdict(word(headFinal))
+	result.Queue = int(word(headQueue))
+	result.Steps = result.Steps[:0]
+	for i, p := range t.programs {
+		if word(headSeen)&(1<<i) != 0 {
+			result.Steps = append(result.Steps, Step{p, xdp.Verdict(word(headVerdict + 4*i))})
+		}
+	}
+	result.DecidedBy = nil
+	if n := len(result.Steps); n > 0 && result.Steps[n-1].Verdict == result.Verdict {
+		result.DecidedBy = &result.Steps[n-1].Loaded
+	}
+}
+
+// decodePoints sets where the packet came by. The points keep the memory of points. Their
+// times count from boot.
+func (t *tracer) decodePoints(result *Trace, head, points []byte, boot time.Time) {
+	result.Points = result.Points[:0]
+	for len(points) >= pointSize {
+		captured := int(binary.NativeEndian.Uint32(points[pointCaptured:]))
+		slot := int(binary.NativeEndian.Uint16(points[pointSlot:]))
+		p := Point{
+			Program: t.programs[slot],
+			Exit:    binary.NativeEndian.Uint16(points[pointExit:]) != 0,
+			Length:  int(binary.NativeEndian.Uint32(points[pointLength:])),
+			Data:    points[pointSize:][:captured:captured],
+		}
+		if !boot.IsZero() {
+			p.Time = boot.Add(time.Duration(binary.NativeEndian.Uint64(points)))
+		}
+		if p.Exit {
+			p.Verdict = xdp.Verdict(binary.NativeEndian.Uint32(head[headVerdict+4*slot:]))
+		}
+		result.Points = append(result.Points, p)
+		points = points[pointSize+(captured+7)&^7:]
+	}
+}
