@@ -22,6 +22,7 @@ type pointWriter struct {
 	*captureWriter
 	ifname, hardware string
 	at               observe.At
+	snapLen          int // 0: packets are whole
 	begun            time.Time
 	points           map[point]*written
 }
@@ -50,8 +51,8 @@ func parseAt(word string) (observe.At, error) {
 }
 
 // createPoints prepares the file of --write, which may not be the one that is read, if any is.
-func createPoints(out *output.Printer, ifname, name string, force bool, at observe.At, input *captureFile) (_ *pointWriter, err error) {
-	w := &pointWriter{ifname: ifname, hardware: hardware(ifname), at: at, begun: time.Now(), points: map[point]*written{}}
+func createPoints(out *output.Printer, ifname, name string, force bool, options observe.LiveOptions, input *captureFile) (_ *pointWriter, err error) {
+	w := &pointWriter{ifname: ifname, hardware: hardware(ifname), at: options.At, snapLen: options.SnapLen, begun: time.Now(), points: map[point]*written{}}
 	if name == "-" {
 		if _, columns := terminal.Size(out.Stdout); columns > 0 {
 			return nil, cmdline.UsageError("a capture isn't for a terminal", "send it on, as in: xdpmux trace eth0 --write - | tshark -i -")
@@ -116,7 +117,7 @@ func (w *pointWriter) of(p xdp.Loaded, exit bool) (*written, error) {
 		Name:        fmt.Sprintf("%s:%s()@%s", w.ifname, p.Name, side),
 		Description: fmt.Sprintf("packets %s program %d (%s), tag %s", words, p.ID, p.Name, p.Tag),
 		Hardware:    w.hardware,
-		SnapLen:     observe.SnapLen,
+		SnapLen:     w.snapLen,
 	}
 	if w.hardware != "" {
 		i.Comment = w.ifname + ": " + w.hardware

@@ -36,7 +36,7 @@ func trace(c *cli.Context, out *output.Printer) error {
 		return cmdline.UsageError("--id and --name exclude each other", usage)
 	}
 	live := !c.IsSet("pcap")
-	only := map[bool][]string{true: {"out"}, false: {"count", "verdict", "id", "name", "sample"}}
+	only := map[bool][]string{true: {"out"}, false: {"count", "duration", "verdict", "id", "name", "sample", "snaplen", "buffer"}}
 	for _, name := range only[live] {
 		if c.IsSet(name) {
 			return cmdline.UsageError(fmt.Sprintf("--%s doesn't go with this kind of trace", name), "xdpmux trace --help lists the options")
@@ -87,7 +87,7 @@ func tracePcap(c *cli.Context, out *output.Printer) (err error) {
 	}
 	var points *pointWriter
 	if c.IsSet("write") {
-		if points, err = createPoints(out, c.Args().First(), c.String("write"), c.Bool("force"), at, file); err != nil {
+		if points, err = createPoints(out, c.Args().First(), c.String("write"), c.Bool("force"), observe.LiveOptions{At: at}, file); err != nil {
 			return err
 		}
 		defer func() {

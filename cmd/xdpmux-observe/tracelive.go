@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,25 +17,70 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
+// maxBuffer is the largest value of --buffer, in MiB.
+const maxBuffer = 1024
+
+// liveOptions reads which packets of the wire are asked for.
+func liveOptions(c *cli.Context) (options observe.LiveOptions, err error) {
+	options.Program = c.String("name")
+	if c.IsSet("id") {
+		if options.ID, err = cmdline.ParseID(c.String("id"), c.Args().First()); err != nil {
+			return options, err
+		}
+	}
+	if options.Verdicts, err = parseVerdicts(c.String("verdict")); err != nil {
+		return options, err
+	}
+	if options.OneIn, err = parseSample(c.String("sample")); err != nil {
+		return options, err
+	}
+	for _, n := range []struct {
+		option string
+		limit  uint
+	}{{"snaplen", observe.SnapLen}, {"buffer", maxBuffer}} {
+		if v := c.Uint(n.option); v == 0 || v > n.limit {
+			return options, cmdline.UsageError(fmt.Sprintf("%s %d is not a number from 1 to %d", n.option, v, n.limit), "")
+		}
+	}
+	options.SnapLen, options.Buffer = int(c.Uint("snaplen")), int(c.Uint("buffer"))<<20
+	options.At, err = parseAt(c.String("at"))
+	return options, err
+}
+
+// nextPacket waits for a packet of l until ctx ends, and then returns those that have come before,
+// and in the end [io.EOF].
+func nextPacket(ctx context.Context, l *observe.Live) (*observe.Trace, error) {
+	t, err := l.Next(ctx)
+	if err == nil || ctx.Err() == nil {
+		return t, err
+	}
+	if err := l.Stop(context.WithoutCancel(ctx)); err != nil {
+		return nil, err
+	}
+	if !l.Ready() {
+		return nil, io.EOF
+	}
+	return l.Next(ctx)
+}
+
 func traceLive(c *cli.Context, out *output.Printer) (err error) {
-	options := observe.LiveOptions{Program: c.String("name")}
 	count, err := cmdline.ParseCount(c)
 	if err != nil {
 		return err
 	}
-	if c.IsSet("id") {
-		if options.ID, err = cmdline.ParseID(c.String("id"), c.Args().First()); err != nil {
+	options, err := liveOptions(c)
+	if err != nil {
+		return err
+	}
+	ctx := c.Context
+	if c.IsSet("duration") {
+		during, err := cmdline.ParseTime("duration", c.String("duration"))
+		if err != nil {
 			return err
 		}
-	}
-	if options.Verdicts, err = parseVerdicts(c.String("verdict")); err != nil {
-		return err
-	}
-	if options.OneIn, err = parseSample(c.String("sample")); err != nil {
-		return err
-	}
-	if options.At, err = parseAt(c.String("at")); err != nil {
-		return err
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, during)
+		defer cancel()
 	}
 	l, err := observe.OpenLive(c.Context, c.Args().First(), options)
 	if err != nil {
@@ -42,7 +89,7 @@ func traceLive(c *cli.Context, out *output.Printer) (err error) {
 	defer l.Close()
 	var file *pointWriter
 	if c.IsSet("write") {
-		if file, err = createPoints(out, c.Args().First(), c.String("write"), c.Bool("force"), options.At, nil); err != nil {
+		if file, err = createPoints(out, c.Args().First(), c.String("write"), c.Bool("force"), options, nil); err != nil {
 			return err
 		}
 		// What was on the wire doesn't come again. So the file stays, whatever ends the trace.
@@ -55,8 +102,8 @@ func traceLive(c *cli.Context, out *output.Printer) (err error) {
 	d := newDissector()
 	p := newTracePrinter(linesOf(c, out), c.Bool("json"), nil)
 	for n := uint(0); count == 0 || n < count; n++ {
-		t, err := l.Next(c.Context)
-		if err != nil && c.Context.Err() != nil {
+		t, err := nextPacket(ctx, l)
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
@@ -75,7 +122,7 @@ func traceLive(c *cli.Context, out *output.Printer) (err error) {
 		out.Warn("%d packets are not shown, as the chain was changed at that time", missed)
 	}
 	if lost := l.Lost(); lost > 0 {
-		out.Warn("%d packets came too fast to be shown; --sample shows a part of them", lost)
+		out.Warn("%d packets came too fast to be shown; a larger --buffer keeps more, and --sample shows a part of them", lost)
 	}
 	return p.totals()
 }

@@ -2,9 +2,7 @@ package observe
 
 import (
 	"context"
-	"errors"
 	"io"
-	"syscall"
 	"time"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
@@ -76,7 +74,7 @@ func (a *Arrivals) Next(ctx context.Context) (*Arrival, error) {
 		err := a.live.wait(capturing)
 		if capturing.Err() != nil {
 			a.over = true
-			err = a.live.stop(context.WithoutCancel(ctx))
+			err = a.live.Stop(context.WithoutCancel(ctx))
 		}
 		if err != nil {
 			return nil, err
@@ -84,19 +82,6 @@ func (a *Arrivals) Next(ctx context.Context) (*Arrival, error) {
 	}
 	t := a.live.take()
 	return &Arrival{t.Time, t.Length, t.Data}, nil
-}
-
-// stop ends the trace. What has come until now is queued.
-func (l *Live) stop(ctx context.Context) error {
-	if l.tracer == nil {
-		return nil
-	}
-	l.tracer.detach()
-	if _, err := l.tracer.ring.Consume(); err != nil && !errors.Is(err, syscall.EINTR) {
-		return err
-	}
-	l.confirm(false)
-	return l.refresh(ctx)
 }
 
 func (a *Arrivals) nextOfTap(ctx context.Context) (*Arrival, error) {

@@ -25,7 +25,9 @@ type LiveOptions struct {
 	ID       uint32 // only what the program with this id decided; 0: all
 	OneIn    uint32 // only one, at random, in so many; 0: all
 
-	At At // where the packets are looked at
+	At      At  // where the packets are looked at
+	SnapLen int // how many bytes of a packet are told of, at most [SnapLen]; 0: as many
+	Buffer  int // bytes of memory for packets until Next takes them; 0: 4 MiB
 }
 
 // Live traces what an interface receives, as the chain leaves it. It follows the
@@ -33,8 +35,9 @@ type LiveOptions struct {
 type Live struct {
 	ifindex int
 	config  packetConfig
-	program string // see LiveOptions
+	program string // see LiveOptions, as for:
 	id      uint32
+	buffer  int
 	arrives bool     // it tells of packets as they come to the chain
 	tracer  *tracer  // nil while nothing is on the interface
 	queue   []*Trace // told of next
@@ -58,7 +61,8 @@ func OpenLive(ctx context.Context, ifname string, options LiveOptions) (*Live, e
 		return nil, err
 	}
 	l := &Live{ifindex: c.Interface.Index, program: options.Program, id: options.ID,
-		config: packetConfig{Verdicts: allVerdicts, Sample: options.OneIn, Points: pointsOf(options.At)}}
+		config: packetConfig{Verdicts: allVerdicts, Sample: options.OneIn, Points: pointsOf(options.At), Snap: uint32(options.SnapLen)},
+		buffer: options.Buffer}
 	if options.Verdicts != nil {
 		l.config.Verdicts = 0
 		for _, v := range options.Verdicts {
@@ -127,7 +131,7 @@ func (l *Live) trace(c *dispatcher.Chain) (err error) {
 		return err
 	}
 	l.config.Deciders = l.deciders(c)
-	l.tracer, err = trace(c, l.config, tell)
+	l.tracer, err = trace(c, l.config, l.buffer, tell)
 	return err
 }
 
@@ -330,6 +334,19 @@ func (t *tracer) taken(all []Taken, said told) []Taken {
 
 // Ready says whether there is a packet that Next returns without waiting.
 func (l *Live) Ready() bool { return len(l.queue) > 0 }
+
+// Stop ends the trace. Next still returns what has come until now, as long as Ready says so.
+func (l *Live) Stop(ctx context.Context) error {
+	if l.tracer == nil {
+		return nil
+	}
+	l.tracer.detach()
+	if _, err := l.tracer.ring.Consume(); err != nil && !errors.Is(err, syscall.EINTR) {
+		return err
+	}
+	l.confirm(false)
+	return l.refresh(ctx)
+}
 
 // Lost is how many packets couldn't be told of because too many came at once.
 func (l *Live) Lost() uint64 {

@@ -3,6 +3,7 @@ package observe
 import (
 	"encoding/binary"
 	"fmt"
+	"math/bits"
 	"os"
 	"slices"
 	"time"
@@ -146,8 +147,9 @@ func newTracer(c *dispatcher.Chain) (*tracer, error) {
 }
 
 // trace attaches the probes. Each packet that config selects goes to f, but for those of test
-// runs. Nothing is told before all probes stand.
-func trace(c *dispatcher.Chain, config packetConfig, f func(*Trace)) (_ *tracer, err error) {
+// runs. Nothing is told before all probes stand. buffer is how many bytes wait for f at most, 0
+// for as many as usual.
+func trace(c *dispatcher.Chain, config packetConfig, buffer int, f func(*Trace)) (_ *tracer, err error) {
 	t, err := newTracer(c)
 	if err != nil {
 		return nil, err
@@ -174,6 +176,10 @@ func trace(c *dispatcher.Chain, config packetConfig, f func(*Trace)) (_ *tracer,
 			return nil, err
 		}
 		entries["trails"] = 2 * cpus // each has two ways
+	}
+	if buffer > 0 {
+		// The kernel wants a power of two, of whole pages.
+		entries["events"] = max(os.Getpagesize(), 1<<bits.Len(uint(buffer-1)))
 	}
 	config.Programs = 0
 	for i, p := range t.programs {

@@ -165,6 +165,38 @@ func TestWriteEncapsulated(t *testing.T) {
 	}
 }
 
+// Of a flood, what came to a point was written or is counted as lost there.
+func TestWriteFlood(t *testing.T) {
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
+	stepsOn(t, v, 2)
+	name := filepath.Join(t.TempDir(), "flood.pcapng")
+	p := harness.Start(t, xdpmux, "trace", v.Name, "-w", name, "--at", "programs", "--snaplen", "100", "--buffer", "1")
+	p.Stdout.LineWhile(t, 50*time.Millisecond, func() { v.Deliver(t, packet()) })
+	big := append(packet(), make([]byte, 2000)...)
+	const sent = 10_000 // of some 600 bytes with their points, in 1 MiB
+	testRun(t, v, dispatcherOf(t, v), big, sent)
+	p.Stop(t, exitSignal)
+	packets, points := harness.ReadPoints(t, name)
+	if len(points) != 4 {
+		t.Errorf("%d points", len(points))
+	}
+	for point, n := range points {
+		if n.Received < sent || n.Lost == 0 || n.Received != n.Lost+n.Delivered {
+			t.Errorf("%s: %+v", point, n)
+		}
+		if said := fmt.Sprintf("%d packets came too fast", n.Lost); !strings.Contains(p.Stderr.String(), said) {
+			t.Errorf("no %q in %s", said, p.Stderr)
+		}
+	}
+	for _, c := range packets {
+		if len(c.Data) > 100 || c.Length == len(big) && len(c.Data) != 100 {
+			t.Fatalf("%d of %d bytes", len(c.Data), c.Length)
+		}
+	}
+	harness.MustRun(t, xdpmux, "trace", v.Name, "--duration", "100ms")
+}
+
 // On a full disk the file has whole packets, and those that it lacks are counted. So are those
 // that came too fast.
 func TestWriteFull(t *testing.T) {

@@ -63,14 +63,17 @@ func IntervalFlag(what string, aliases ...string) cli.Flag {
 const leastInterval = 10 * time.Millisecond
 
 // ParseInterval reads the value of IntervalFlag.
-func ParseInterval(s string) (time.Duration, error) {
+func ParseInterval(s string) (time.Duration, error) { return ParseTime("interval", s) }
+
+// ParseTime reads the value of an option that is a time.
+func ParseTime(option, s string) (time.Duration, error) {
 	unit := ""
 	if _, err := strconv.ParseFloat(s, 64); err == nil {
 		unit = "s"
 	}
 	d, err := time.ParseDuration(s + unit)
 	if err != nil || d < leastInterval {
-		return 0, UsageError(fmt.Sprintf("interval %q is not a time of 10ms or more", s), "such as --interval 5 for seconds, or --interval 500ms")
+		return 0, UsageError(fmt.Sprintf("%s %q is not a time of 10ms or more", option, s), fmt.Sprintf("such as --%[1]s 5 for seconds, or --%[1]s 500ms", option))
 	}
 	return d, nil
 }
