@@ -28,7 +28,7 @@ func RunEnv(t testing.TB, env []string, name string, args ...string) (stdout, st
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Env = append(os.Environ(), env...)
-	cmd.WaitDelay = time.Second // for a child of it that holds the pipes
+	cmd.WaitDelay = 10 * time.Second // for a child of it that holds the pipes
 	var out, errs strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err := cmd.Run()
