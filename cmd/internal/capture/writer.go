@@ -219,7 +219,7 @@ func (w *Writer) option(code uint16, size int) {
 	w.half(uint16(size))
 }
 
-// text writes an option, unless it is empty. What isn't UTF-8 is replaced.
+// text writes an option, unless it is empty. What isn't UTF-8 is left out.
 func (w *Writer) text(code uint16, text string) {
 	if text == "" {
 		return

@@ -12,13 +12,13 @@ import (
 	"time"
 )
 
-// fields are what tshark shows of each packet of a file.
-func fields(t *testing.T, name string, fields ...string) []string {
+// fields are what tshark, with these arguments, shows of each packet.
+func fields(t *testing.T, args []string, fields ...string) []string {
 	t.Helper()
 	if _, err := exec.LookPath("tshark"); err != nil {
 		t.Fatal("tshark is missing: make deps installs it")
 	}
-	args := []string{"-r", name, "-T", "fields", "-E", "separator=;"}
+	args = append(args, "-T", "fields", "-E", "separator=;")
 	for _, field := range fields {
 		args = append(args, "-e", field)
 	}
@@ -68,11 +68,16 @@ func TestWriter(t *testing.T) {
 	if err := errors.Join(w.Flush(), f.Close()); err != nil {
 		t.Fatal(err)
 	}
-	got := fields(t, name, "frame.interface_name", "frame.packet_id", "frame.interface_queue", "frame.verdict.ebpf_xdp", "frame.cap_len", "frame.len", "frame.time_epoch")
+	got := fields(t, []string{"-r", name}, "frame.interface_name", "frame.packet_id", "frame.interface_queue", "frame.verdict.ebpf_xdp", "frame.cap_len", "frame.len", "frame.time_epoch")
 	for i := range want {
 		if i >= len(got) || got[i] != want[i] {
 			t.Fatalf("packet %d of %d: got\n%s\nwant\n%s", i+1, len(got), got[min(i, len(got)-1)], want[i])
 		}
+	}
+	// The file itself as the packet: tshark names the options of its blocks.
+	const interfaces = "pcapng.options.option.data.interface."
+	if got := fields(t, []string{"-r", name, "-X", "read_format:MIME Files Format"}, interfaces+"received", interfaces+"dropped_by_os", interfaces+"delivered_to_user"); got[0] != "1000,1000,1000;10,10,10;90,90,90" {
+		t.Errorf("statistics: %q", got)
 	}
 	info, err := exec.Command("capinfos", "-M", name).CombinedOutput()
 	if err != nil {
