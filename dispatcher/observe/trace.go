@@ -123,8 +123,9 @@ type tracer struct {
 	points   bool // are told of
 }
 
-// newTracer prepares to attach probes.
-func newTracer(c *dispatcher.Chain) (*tracer, error) {
+// newTracer has attach attach the probes, and then tells f of packets, but for those of test
+// runs: f is nil if there are no others. If it fails, no probe is left.
+func newTracer(c *dispatcher.Chain, f func(*Trace), attach func(*tracer) error) (*tracer, error) {
 	t := &tracer{chain: c}
 	switch {
 	case c.Legacy != nil:
@@ -143,37 +144,53 @@ func newTracer(c *dispatcher.Chain) (*tracer, error) {
 	} else {
 		t.main = *main(c)
 	}
+	err := attach(t)
+	if err == nil {
+		err = t.begin(f)
+	}
+	if err != nil {
+		t.close()
+		return nil, err
+	}
 	return t, nil
 }
 
-// trace attaches the probes. Each packet that config selects goes to f, but for those of test
-// runs. Nothing is told before all probes stand. buffer is how many bytes wait for f at most, 0
+// trace traces the packets that config selects. buffer is how many bytes wait for f at most, 0
 // for as many as usual.
-func trace(c *dispatcher.Chain, config packetConfig, buffer int, f func(*Trace)) (_ *tracer, err error) {
-	t, err := newTracer(c)
-	if err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			t.close()
+func trace(c *dispatcher.Chain, config packetConfig, buffer int, f func(*Trace)) (*tracer, error) {
+	return newTracer(c, f, func(t *tracer) error { return t.attachAll(config, buffer) })
+}
+
+// traceArrivals tells f of each packet as it comes to the chain. The Trace has no steps and no
+// verdict.
+func traceArrivals(c *dispatcher.Chain, f func(*Trace)) (*tracer, error) {
+	return newTracer(c, f, func(t *tracer) (err error) {
+		config := packetConfig{Snap: SnapLen}
+		if config.Ingress, err = ingressOf(c.Interface.Index); err != nil {
+			return err
 		}
-	}()
+		t.packet, err = t.attach("packet", t.main, config, probe{programs: []string{"arrival"}})
+		return err
+	})
+}
+
+// attachAll attaches the probes of each program and of the chain.
+func (t *tracer) attachAll(config packetConfig, buffer int) (err error) {
 	t.points = config.Points == 1
 	if len(t.programs) == 1 {
 		config.Alone = 1
 	}
-	if config.Ingress, err = ingressOf(c.Interface.Index); err != nil {
-		return nil, err
+	if config.Ingress, err = ingressOf(t.chain.Interface.Index); err != nil {
+		return err
 	}
 	if config.Snap == 0 {
 		config.Snap = SnapLen
 	}
 	entries := map[string]int{}
-	if config.Points == 1 && config.Replay.Tid == 0 {
+	if t.points && config.Replay.Tid == 0 {
 		cpus, err := libbpf.NumPossibleCPUs()
 		if err != nil {
-			return nil, err
+			return err
 		}
 		entries["trails"] = 2 * cpus // each has two ways
 	}
@@ -188,56 +205,40 @@ func trace(c *dispatcher.Chain, config packetConfig, buffer int, f func(*Trace))
 		}
 	}
 	if t.packet, err = t.attach("packet", t.main, config, probe{programs: []string{"packet"}, entries: entries}); err != nil {
-		return nil, err
+		return err
 	}
-	// Of a lone program packet itself tells as it leaves.
-	steps := probe{programs: []string{"step"}}
-	switch {
-	case config.Points == 1 && config.Alone == 1:
-		steps.programs = []string{"enter"}
-	case config.Points == 1:
-		steps.programs = []string{"enter", "step"}
-	}
-	if config.Alone == 0 || config.Points == 1 {
-		steps.shared = map[string]int{}
-		for _, name := range []string{"ways", "gate", "trails"} {
-			steps.shared[name] = t.packet.mapFD(name)
-		}
-		first := uint32(1)
-		for i, p := range t.programs {
-			if p.ID == 0 {
-				continue
-			}
-			step := stepConfig{uint32(i), first, config.Snap, config.Points, config.Replay, config.Ingress}
-			if _, err := t.attach("step", p, step, steps); err != nil {
-				return nil, err
-			}
-			first = 0
-		}
-	}
-	return t, t.begin(f)
+	return t.attachSteps(config)
 }
 
-// traceArrivals attaches a probe that tells f of each packet as it comes to the chain. The Trace
-// has no steps and no verdict.
-func traceArrivals(c *dispatcher.Chain, f func(*Trace)) (_ *tracer, err error) {
-	t, err := newTracer(c)
-	if err != nil {
-		return nil, err
+// attachSteps attaches the probes of each program, which tell that of the chain. Of a lone program
+// that one itself tells as packets leave.
+func (t *tracer) attachSteps(config packetConfig) error {
+	var programs []string
+	if t.points {
+		programs = append(programs, "enter")
 	}
-	defer func() {
-		if err != nil {
-			t.close()
+	if config.Alone == 0 {
+		programs = append(programs, "step")
+	}
+	if programs == nil {
+		return nil
+	}
+	shared := map[string]int{}
+	for _, name := range []string{"ways", "gate", "trails"} {
+		shared[name] = t.packet.mapFD(name)
+	}
+	first := uint32(1)
+	for i, p := range t.programs {
+		if p.ID == 0 {
+			continue
 		}
-	}()
-	config := packetConfig{Snap: SnapLen}
-	if config.Ingress, err = ingressOf(c.Interface.Index); err != nil {
-		return nil, err
+		step := stepConfig{uint32(i), first, config.Snap, config.Points, config.Replay, config.Ingress}
+		if _, err := t.attach("step", p, step, probe{programs: programs, shared: shared}); err != nil {
+			return err
+		}
+		first = 0
 	}
-	if t.packet, err = t.attach("packet", t.main, config, probe{programs: []string{"arrival"}}); err != nil {
-		return nil, err
-	}
-	return t, t.begin(f)
+	return nil
 }
 
 // begin has the probes, which all stand now, tell of packets. f is nil if no ring buffer is read.
