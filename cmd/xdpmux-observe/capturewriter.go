@@ -195,25 +195,32 @@ func (v *captureFiles) path(name string) string { return filepath.Join(v.dir, na
 
 // write may be called for several names at a time.
 func (v *captureFiles) write(name string, at time.Time, data []byte, length int) error {
-	v.mu.Lock()
-	w := v.open[name]
-	if w == nil {
-		var err error
-		if w, err = createCapture(v.path(name), v.force); err != nil {
-			v.mu.Unlock()
-			return err
-		}
-		v.open[name] = w
-		if _, err := w.AddInterface(capture.Interface{Name: name}); err != nil {
-			v.mu.Unlock()
-			return cantWrite(w.name, err)
-		}
+	w, err := v.file(name)
+	if err != nil {
+		return err
 	}
-	v.mu.Unlock()
 	if err := w.Write(capture.Record{Time: at, Data: data, Length: length}); err != nil {
 		return cantWrite(w.name, err)
 	}
 	return nil
+}
+
+// file is the file of that name, which is made for its first packet.
+func (v *captureFiles) file(name string) (*captureWriter, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if w := v.open[name]; w != nil {
+		return w, nil
+	}
+	w, err := createCapture(v.path(name), v.force)
+	if err != nil {
+		return nil, err
+	}
+	v.open[name] = w
+	if _, err := w.AddInterface(capture.Interface{Name: name}); err != nil {
+		return nil, cantWrite(w.name, err)
+	}
+	return w, nil
 }
 
 // finish gives their names to the files that got packets. It removes those that an earlier call has

@@ -184,7 +184,6 @@ type rehearsal struct {
 	kinds     map[kind]*kindJSON
 	files     *captureFiles // nil: none are written
 	dissector *dissector
-	cut       int // captured packets of which only the first part is there
 }
 
 // rehearseChange prepares a rehearsal, and calls run to send packets through it, unless nothing
@@ -195,7 +194,7 @@ func rehearseChange(ctx context.Context, change observer.Change, files *captureF
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, opened.Close()) }()
-	r := &rehearsal{opened, nil, map[kind]*kindJSON{}, files, newDissector(), 0}
+	r := &rehearsal{Rehearsal: opened, kinds: map[kind]*kindJSON{}, files: files, dissector: newDissector()}
 	r.result = &rehearsalJSON{Interface: r.Interface, Changed: r.Changed, CPU: r.CPU, Kinds: []*kindJSON{}, Limits: []rehearse.Limit{},
 		Before: append([]rehearse.Program{}, r.Before...), After: append([]rehearse.Program{}, r.After...)}
 	if !r.Changed {

@@ -50,6 +50,7 @@ func (r *rehearsal) live(ctx context.Context, out *output.Printer, request obser
 	defer func() { err = errors.Join(err, arrivals.Close()) }()
 	out.Say("xdpmux: ", fmt.Sprintf("captures what comes to %s for %v", name, request.Live))
 	var odd uint64 // packets of a length that no test run takes
+	cut := 0       // packets of which only the first part is there
 	for n := 1; ; n++ {
 		a, err := arrivals.Next(ctx)
 		if err == io.EOF {
@@ -63,7 +64,7 @@ func (r *rehearsal) live(ctx context.Context, out *output.Printer, request obser
 			continue
 		}
 		if len(a.Data) < a.Length {
-			r.cut++
+			cut++
 		}
 		if err := r.run(n, capture.Packet{Time: a.Time, Data: a.Data, Length: a.Length, LinkType: capture.Ethernet}); err != nil {
 			return err
@@ -83,8 +84,8 @@ func (r *rehearsal) live(ctx context.Context, out *output.Printer, request obser
 			out.Warn("%d packets of %s didn't run, as they %s", w.n, name, w.why)
 		}
 	}
-	if r.cut > 0 {
-		out.Warn("%d packets of %s are cut: the programs see the first part of them, and may decide otherwise about the whole", r.cut, name)
+	if cut > 0 {
+		out.Warn("%d packets of %s are cut: the programs see the first part of them, and may decide otherwise about the whole", cut, name)
 	}
 	return nil
 }
