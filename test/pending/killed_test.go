@@ -169,6 +169,7 @@ func TestKilledAtEachStep(t *testing.T) {
 	before := chain(t, v, 2)
 	chance, step := harness.Chance(t), harness.Scaled(1, 12)
 	for _, end := range []string{"revert", "confirm"} {
+		kills := 0
 		for n := 1 + chance.IntN(step); ; n += step {
 			run(t, 0, "load", v.Name, object(t), "-n", "v_drop", "--confirm", "10m")
 			changed := status(t, v.Name)
@@ -196,9 +197,13 @@ func TestKilledAtEachStep(t *testing.T) {
 			if !strings.Contains(trace, "killed by SIGKILL") {
 				break
 			}
+			kills++
 			if n > 200 {
 				t.Fatal("it never comes to its end")
 			}
+		}
+		if t.Logf("%s: %d kills", end, kills); kills == 0 {
+			t.Errorf("no %s was killed", end)
 		}
 	}
 	chain(t, v, 0)
