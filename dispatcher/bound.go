@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/xdpmux/xdpmux/dispatcher/internal/device"
@@ -73,6 +74,27 @@ func boundOf(programs []slot) (bound []slot, err error) {
 		}
 	}
 	return bound, nil
+}
+
+// checkTold says which metadata a program asks for that the driver doesn't have; nil: none, or the
+// kernel doesn't say. The kernel loads such a program all the same. Errors:
+// [xdp.ErrModeNotSupported].
+func checkTold(l device.Device, o *object.Program) error {
+	if len(o.Metadata) == 0 {
+		return nil
+	}
+	f, err := l.XDPFeatures()
+	if err != nil {
+		return nil // the kernel can't tell, or the interface is gone by now
+	}
+	untold := f.Untold(o.Metadata)
+	if len(untold) == 0 {
+		return nil
+	}
+	return (&xdp.Error{Kind: xdp.ErrModeNotSupported,
+		Msg: fmt.Sprintf("program %q of %s gets no metadata by %s: the driver of %s has none, and each call returns EOPNOTSUPP",
+			o.Bpf.Name(), o.Called, strings.Join(untold, ", "), l.Name)}).
+		Advise("%v lists what the driver has", xdp.Hint{To: xdp.HintCheck, Interface: l.Name})
 }
 
 // explainBinding finds the fault behind a dispatcher, or a program without one, that the kernel

@@ -291,7 +291,7 @@ func (s *swap) leaving() (ids []uint32) {
 
 // finish removes the pins of the old chains, which no packet enters any more, and lets go of
 // all that isn't pinned. It tells warn, if there is one, what stays loaded all the same, and
-// which packets a new chain doesn't get.
+// what the driver doesn't give to a new chain.
 func finish(warn func(error), swaps ...*swap) {
 	// Where no chain comes, there is no need to wait: a packet that skips a program could as
 	// well have arrived after the removal.
@@ -301,6 +301,7 @@ func finish(warn func(error), swaps ...*swap) {
 	for _, s := range swaps {
 		if s.next != nil {
 			s.chain().warnMTU(warn)
+			s.warnMetadata(warn)
 		}
 		leaving := s.leaving()
 		if s.old.Dispatcher == nil {
@@ -319,6 +320,22 @@ func finish(warn func(error), swaps ...*swap) {
 		}
 		if left := s.old.stillHeld(s.iface.Name); left != nil {
 			warn(left)
+		}
+	}
+}
+
+// warnMetadata tells warn, if there is one, of metadata that the programs which come ask for and
+// the driver doesn't have.
+func (s *swap) warnMetadata(warn func(error)) {
+	if warn == nil {
+		return
+	}
+	for _, m := range s.slots {
+		if m.comes == nil {
+			continue
+		}
+		if err := checkTold(s.iface, m.comes); err != nil {
+			warn(err)
 		}
 	}
 }

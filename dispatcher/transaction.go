@@ -51,8 +51,9 @@ type Transaction struct {
 
 	// Warn, if there is one, is told before the change that it locks such tools out, where
 	// NativeCompatible doesn't refuse it. After the change it is told what was replaced or
-	// removed and stays loaded all the same (see [DetachOptions]), and which packets the chain
-	// doesn't get ([Chain.CheckMTU]).
+	// removed and stays loaded all the same (see [DetachOptions]), which packets the chain
+	// doesn't get ([Chain.CheckMTU]), and which metadata that a program asks for the driver
+	// doesn't have.
 	Warn func(error)
 
 	// BeforeSwap, if there is one, is called right before the chain is changed, with the

@@ -27,6 +27,8 @@ type featuresJSON struct {
 	Interface xdp.Interface   `json:"interface"`
 	Features  map[string]bool `json:"features"`    // by the kernel's names
 	ZCMaxSegs uint32          `json:"zc_max_segs"` // 0: the kernel doesn't say
+
+	RxMetadata map[string]bool `json:"rx_metadata,omitempty"` // by the kernel's names; nil: it doesn't say
 }
 
 func features(c *cli.Context, out *output.Printer) error {
@@ -41,6 +43,12 @@ func features(c *cli.Context, out *output.Printer) error {
 		shape := featuresJSON{Interface: f.Interface, Features: map[string]bool{}, ZCMaxSegs: f.ZCMaxSegs}
 		for bit, name := range check.FeatureNames() {
 			shape.Features["NETDEV_XDP_ACT_"+name] = f.XDP.Has(1 << bit)
+		}
+		if f.RxMetadata != nil {
+			shape.RxMetadata = map[string]bool{}
+			for bit, name := range check.MetadataNames() {
+				shape.RxMetadata["NETDEV_XDP_RX_METADATA_"+name] = f.RxMetadata.Has(1 << bit)
+			}
 		}
 		return out.PrintJSON(shape)
 	}

@@ -35,7 +35,7 @@ func Interface(ctx context.Context, ifname string) ([]Check, error) {
 	if l.Attached {
 		c, statusErr = dispatcher.Status(ctx, ifname)
 	}
-	return append(checks, checkNative(f), checkQueues(l, driver), checkMTU(l, f, c), checkAttached(l, c, statusErr)), nil
+	return append(checks, checkNative(f), checkQueues(l, driver), checkMTU(l, f, c), checkMetadata(f), checkAttached(l, c, statusErr)), nil
 }
 
 // skb is the mode that goes on every interface.
@@ -111,6 +111,23 @@ func checkMTU(l device.Device, f *Features, c *dispatcher.Chain) Check {
 	}
 	return limited("mtu", detail+", for which every program of the chain needs frags support",
 		`put the programs into SEC("xdp.frags"), lower the MTU to %d, or use %v`, limit, skb)
+}
+
+// checkMetadata says what of packets the driver tells to programs that ask for it.
+func checkMetadata(f *Features) Check {
+	if f == nil || f.RxMetadata == nil {
+		return ok("rx metadata", "unknown: kernels before 6.7 don't tell")
+	}
+	var told []string
+	for bit, function := range device.MetadataFunctions {
+		if f.RxMetadata.Has(1 << bit) {
+			told = append(told, function)
+		}
+	}
+	if len(told) == 0 {
+		return ok("rx metadata", "none: a program that asks for any gets an error for each packet")
+	}
+	return ok("rx metadata", "%s", strings.Join(told, ", "))
 }
 
 // checkAttached says what is on the interface, and whether a program can join it. c and err are

@@ -31,6 +31,24 @@ func FeatureNames() []string {
 	return []string{"BASIC", "REDIRECT", "NDO_XMIT", "XSK_ZEROCOPY", "HW_OFFLOAD", "RX_SG", "NDO_XMIT_SG"}
 }
 
+// Metadata is something of packets that a driver tells to programs which are bound to it, or a set
+// of such things. It has the kernel's bits (enum netdev_xdp_rx_metadata).
+type Metadata uint64
+
+// What a driver can tell.
+const (
+	MetadataTimestamp Metadata = 1 << iota // bpf_xdp_metadata_rx_timestamp
+	MetadataHash                           // bpf_xdp_metadata_rx_hash
+	MetadataVLANTag                        // bpf_xdp_metadata_rx_vlan_tag
+)
+
+// MetadataNames are the kernel's names of it, bit 0 first, without the prefix
+// NETDEV_XDP_RX_METADATA_.
+func MetadataNames() []string { return []string{"TIMESTAMP", "HASH", "VLAN_TAG"} }
+
+// Has says whether all of g is in the set.
+func (m Metadata) Has(g Metadata) bool { return m&g == g }
+
 // Has says whether all features of g are in the set.
 func (f Feature) Has(g Feature) bool { return f&g == g }
 
@@ -39,6 +57,8 @@ type Features struct {
 	Interface xdp.Interface
 	XDP       Feature // the set of them
 	ZCMaxSegs uint32  // buffers of a zero-copy AF_XDP packet; 0 if the kernel doesn't say
+
+	RxMetadata *Metadata // what it tells of the packets that it receives; nil if the kernel is older than 6.7, which doesn't say
 }
 
 // QueryFeatures asks the kernel what the driver of an interface can do. It asks the netdev generic
@@ -62,5 +82,9 @@ func QueryFeatures(ctx context.Context, ifname string) (*Features, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the XDP features of %s: %w", ifname, err)
 	}
-	return &Features{Interface: l.Interface, XDP: Feature(f.Bits), ZCMaxSegs: f.ZCMaxSegs}, nil
+	all := &Features{Interface: l.Interface, XDP: Feature(f.Bits), ZCMaxSegs: f.ZCMaxSegs}
+	if m := Metadata(f.RxMetadata); f.TellsRxMetadata {
+		all.RxMetadata = &m
+	}
+	return all, nil
 }

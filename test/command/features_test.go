@@ -33,6 +33,11 @@ NETDEV_XDP_ACT_NDO_XMIT_SG:	no
 	if status != 0 || stdout != want || stderr != "" {
 		t.Errorf("exit status %d, stderr %q, stdout\n%s\nwant\n%s", status, stderr, stdout, want)
 	}
+	for _, name := range []string{"TIMESTAMP", "HASH", "VLAN_TAG"} {
+		if want := `"NETDEV_XDP_RX_METADATA_` + name + `": true`; !strings.Contains(json, want) {
+			t.Errorf("no %s in %s", want, json)
+		}
+	}
 	if jsonStatus != 0 || !strings.Contains(json, `"NETDEV_XDP_ACT_RX_SG": true`) || !strings.Contains(json, `"NETDEV_XDP_ACT_NDO_XMIT": false`) {
 		t.Errorf("exit status %d, %s", jsonStatus, json)
 	}

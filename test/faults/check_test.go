@@ -122,6 +122,15 @@ func TestCheckOfInterfaces(t *testing.T) {
 		t.Errorf("lo has native XDP: %+v", c["native mode"])
 	}
 	v := harness.NewVeth(t)
+	knows := "bpf_xdp_metadata_rx_timestamp, bpf_xdp_metadata_rx_hash, bpf_xdp_metadata_rx_vlan_tag"
+	for ifname, want := range map[string]string{v.Name: knows, harness.NewTap(t): "none: "} {
+		if harness.KernelBefore(t, "6.7") {
+			want = "unknown: "
+		}
+		if c := checks(t, nil, 0, ifname); !strings.HasPrefix(c["rx metadata"].Detail, want) {
+			t.Errorf("%s: %+v, want %s", ifname, c["rx metadata"], want)
+		}
+	}
 	v.SetMTU(t, 9000)
 	if c := checks(t, nil, 0, v.Name); c["mtu"].State != check.Limited || c["driver"].Detail != "veth" {
 		t.Errorf("%+v", c)

@@ -230,6 +230,23 @@ func TestBoundShared(t *testing.T) {
 	}
 }
 
+// TestBoundUntold loads a program onto a device whose driver has no metadata. It runs, and a
+// warning says that it will be told nothing.
+func TestBoundUntold(t *testing.T) {
+	harness.NoLeak(t)
+	if !needsBinding(t) {
+		return
+	}
+	tap := harness.NewTap(t)
+	var warned []string
+	commit(t, tap, dispatcher.Transaction{Add: []xdp.Program{metadata("ask_timestamp", 5)}, Warn: func(err error) { warned = append(warned, err.Error()) }})
+	want := "by bpf_xdp_metadata_rx_timestamp: the driver of " + tap + " has none"
+	if !strings.Contains(strings.Join(warned, "\n"), want) || !status(t, tap).DeviceBound {
+		t.Errorf("%q, want %q", warned, want)
+	}
+	unload(t, tap)
+}
+
 // TestBoundNative has the native tools of each libxdp meet a bound chain: they show it and clear
 // it, refuse what would drop the binding, and leave the chain then. One that is bound by another
 // tool, as libxdp 1.6 makes it, is changed as one of ours.

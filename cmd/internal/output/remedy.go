@@ -47,7 +47,7 @@ func (o *Printer) called(h xdp.Hint) string {
 	case xdp.HintClean:
 		return "xdpmux clean"
 	case xdp.HintCheck:
-		return "xdpmux check"
+		return strings.TrimSpace("xdpmux check " + h.Interface)
 	case xdp.HintLibxdpLog:
 		return "-v shows what libxdp says"
 	case xdp.HintLibbpfLog:

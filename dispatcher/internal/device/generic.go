@@ -3,6 +3,7 @@ package device
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
@@ -13,6 +14,9 @@ import (
 type XDPFeatures struct {
 	Bits      uint64 // enum netdev_xdp_act
 	ZCMaxSegs uint32 // buffers of a zero-copy AF_XDP packet; 0: the kernel doesn't say
+
+	RxMetadata      uint64 // enum netdev_xdp_rx_metadata
+	TellsRxMetadata bool   // false: the kernel is older than 6.7, which doesn't say
 }
 
 // Basic says that the driver runs programs (NETDEV_XDP_ACT_BASIC).
@@ -21,16 +25,31 @@ func (f XDPFeatures) Basic() bool { return f.Bits&1 != 0 }
 // RxSG says that the driver hands packets of several buffers to programs (NETDEV_XDP_ACT_RX_SG).
 func (f XDPFeatures) RxSG() bool { return f.Bits&(1<<5) != 0 }
 
+// MetadataFunctions are those by which a program asks for what RxMetadata has a bit for, bit 0 first.
+var MetadataFunctions = []string{"bpf_xdp_metadata_rx_timestamp", "bpf_xdp_metadata_rx_hash", "bpf_xdp_metadata_rx_vlan_tag"}
+
+// Untold are those of the functions that the driver has no answer to, as far as the kernel says.
+func (f XDPFeatures) Untold(functions []string) (untold []string) {
+	for bit, name := range MetadataFunctions {
+		if f.TellsRxMetadata && f.RxMetadata&(1<<bit) == 0 && slices.Contains(functions, name) {
+			untold = append(untold, name)
+		}
+	}
+	return untold
+}
+
 // XDPFeatures asks the netdev family (linux/netdev.h). The error is ENOENT on kernels before 6.3,
 // which can't tell.
 func (l Device) XDPFeatures() (f XDPFeatures, err error) {
-	const command, ifindex, features, zcMaxSegs = 1, 1, 3, 4
+	const command, ifindex, features, zcMaxSegs, rxMetadata = 1, 1, 3, 4, 5
 	err = ask("netdev", command, nl.NewRtAttr(ifindex, nl.Uint32Attr(uint32(l.Index))), func(kind uint16, value []byte) {
 		switch {
 		case kind == features && len(value) >= 8:
 			f.Bits = binary.NativeEndian.Uint64(value)
 		case kind == zcMaxSegs:
 			f.ZCMaxSegs = attrUint32(value)
+		case kind == rxMetadata && len(value) >= 8:
+			f.RxMetadata, f.TellsRxMetadata = binary.NativeEndian.Uint64(value), true
 		}
 	})
 	return f, err
