@@ -41,7 +41,7 @@ var documented = map[string][]any{
 	"plan":    {[]planJSON{}},
 	"apply":   {[]planJSON{}},
 	"export":  {desired.State{}},
-	"undo":    {[]dispatcher.Preview{}},
+	"undo":    {[]dispatcher.Preview{}, []undoJSON{}},
 	"history": {[]history.Record{}},
 }
 

@@ -46,6 +46,14 @@ type Record struct {
 	// chain, both are nil. Before is nil, too, of a found change if nothing was known before.
 	Before *Chain `json:"before,omitempty"`
 	After  *Chain `json:"after,omitempty"`
+
+	Saved []Saved `json:"saved,omitempty"` // of programs that the change has removed
+}
+
+// Saved is what the maps of a program held when it was removed.
+type Saved struct {
+	ID     uint32 `json:"id"`     // of the program
+	SHA256 string `json:"sha256"` // the digest under which it is kept, for an undo
 }
 
 // User is who made a change.

@@ -3,6 +3,7 @@ package history
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -35,6 +36,7 @@ type Recorder struct {
 
 	sources map[uint32]Source // of the programs that have come, by their ids
 	unkept  error             // why what was loaded isn't kept; nil: it is
+	unsaved error             // why what the maps of removed programs held isn't; nil: it is
 }
 
 // NewRecorder is a Recorder for the changes of one call, such as of one command.
@@ -60,13 +62,16 @@ func (r *Recorder) Context(ctx context.Context) context.Context {
 			}
 			// Where it can't be recorded now, End tries again, and tells of it.
 			r.keep(sources)
-			_ = r.begin(ctx, c, before, after)
+			if r.begin(ctx, c, before, after) == nil && !c.made {
+				r.unsaved = errors.Join(r.unsaved, c.leave())
+			}
 		},
 		Changed: func(after *dispatcher.Chain) {
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			if c := r.begun[after.Interface.Index]; c != nil {
 				c.made, c.takenBack, c.After = true, false, chainOf(after, c.source)
+				r.unsaved = errors.Join(r.unsaved, c.save(ctx, r.dir.store(), r.dir.referring()))
 			}
 		},
 		TakenBack: func(iface xdp.Interface) {
@@ -163,6 +168,7 @@ func (r *Recorder) End(err error, ifnames ...string) {
 		c := r.take(name)
 		switch {
 		case c != nil:
+			c.closeMaps() // of a change that wasn't made
 			c.settle(err)
 			changed = &c.Record
 		case err == nil:
@@ -188,6 +194,10 @@ func (r *Recorder) End(err error, ifnames ...string) {
 			Msg:    fmt.Sprintf("undo will not be able to load these programs again, as they can't be kept: %v", r.unkept),
 			Remedy: fmt.Sprintf("see to it that %s can be written", r.dir.store())})
 		r.unkept = nil
+	case unwritten == nil && r.unsaved != nil:
+		r.opts.Warn(&xdp.Error{Kind: xdp.ErrSystem, Err: r.unsaved,
+			Msg: fmt.Sprintf("undo will not be able to bring back what the maps of the removed programs held: %v", r.unsaved)})
+		r.unsaved = nil
 	case unwritten != nil:
 		r.opts.Warn(&xdp.Error{Kind: xdp.ErrSystem, Err: unwritten,
 			Msg:    fmt.Sprintf("the history will not have this change of %s: %v", changed.Interface.Name, unwritten),

@@ -19,6 +19,8 @@ type Undo struct {
 	Record *Record                // of the change that is taken back, with all that came after it
 	Loads  []Program              // what is loaded anew, as it was recorded
 	Change dispatcher.Transaction // makes it so, in one swap; Add is Loads
+
+	dir directory
 }
 
 // NewUndo works out how an interface gets back what ran before the change of that number; 0:
@@ -47,8 +49,8 @@ func NewUndo(ctx context.Context, dir, ifname string, number int) (*Undo, error)
 	if err != nil {
 		return nil, err
 	}
-	u := &Undo{Record: r}
-	if err := u.plan(now, directory(cmp.Or(dir, DefaultDir)).store()); err != nil {
+	u := &Undo{Record: r, dir: directory(cmp.Or(dir, DefaultDir))}
+	if err := u.plan(now, u.dir.store()); err != nil {
 		return nil, err
 	}
 	return u, nil

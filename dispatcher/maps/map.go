@@ -149,6 +149,14 @@ func (m *Map) indexed() bool {
 	return m.Type == "devmap" || m.Type == "prog_array" || m.Type == "array_of_maps"
 }
 
+// CPUs is how many values each key has, one for each possible CPU; 0 if the map isn't per CPU.
+func (m *Map) CPUs() int {
+	if !m.PerCPU {
+		return 0
+	}
+	return m.cpus
+}
+
 // Close lets go of the map. It is idempotent.
 func (m *Map) Close() error { return m.fd.Close() }
 

@@ -5,9 +5,9 @@ const MaxPrograms = 10
 
 // MapEntry is an entry that a map holds before its program sees a packet.
 type MapEntry struct {
-	Map   string // the map's name
+	Map   string // the map's name; of global variables that of their section, such as ".bss"
 	Key   []byte // of the map's size
-	Value []byte // of the map's size; each CPU of a per-CPU map gets it
+	Value []byte // of the map's size. Each CPU of a per-CPU map gets it; or it is the values of all possible CPUs, each rounded up to 8 bytes
 }
 
 // TailCall is a program that a slot of a program array (BPF_MAP_TYPE_PROG_ARRAY) holds.
@@ -58,6 +58,11 @@ type Program struct {
 	// already keep what they hold: those that were found at their pin, or that a
 	// dispatcher.Replacement keeps. An offloaded program's maps get none.
 	Contents []MapEntry
+
+	// Restore is what maps held in an earlier load of the program, by their names. Such a map
+	// gets these entries instead of its Contents. It is no part of what is written down of the
+	// load: a further one would begin with the Contents again.
+	Restore map[string][]MapEntry
 
 	// TailCalls are programs that its program arrays hold before it sees a packet, beside those
 	// that its object puts there, or in their place. They use the maps of this program that

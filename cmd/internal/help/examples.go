@@ -92,6 +92,7 @@ var Examples = map[string][]Example{
 	"undo": {
 		{"xdpmux undo eth0", "bring back what ran before the last change"},
 		{"xdpmux undo eth0 --to 12 --dry-run", "what would run as before change 12 of the history?"},
+		{"xdpmux undo eth0 --restore-maps", "with what the maps held that are gone"},
 	},
 	"check": {
 		{"xdpmux check eth0", "can this machine run a chain on eth0?"},

@@ -15,7 +15,8 @@ import (
 // yet attached. A map that was found at its pin, in use by others, keeps what it
 // holds. It stands for bpf_map_update_elem.
 func (o *Program) fill() error {
-	if len(o.Spec.Contents) == 0 {
+	contents := o.contents()
+	if len(contents) == 0 {
 		return nil
 	}
 	cpus, err := libbpf.NumPossibleCPUs()
@@ -24,16 +25,24 @@ func (o *Program) fill() error {
 	}
 	maps := o.Obj.Maps()
 	var names []string
-	for _, m := range maps {
-		names = append(names, m.Name())
+	for i, m := range maps {
+		name := m.Name()
+		if m.Internal() {
+			name = o.names[i]
+		}
+		names = append(names, name)
 	}
-	for _, e := range o.Spec.Contents {
+	for _, e := range contents {
 		i := slices.Index(names, e.Map)
 		if i < 0 {
 			return &xdp.Error{Kind: xdp.ErrInvalid, Msg: fmt.Sprintf("%s has no map %q", o.Called, e.Map), Remedy: fmt.Sprintf("its maps: %q", names)}
 		}
 		m := maps[i]
-		if len(e.Key) != m.KeySize() || len(e.Value) != m.ValueSize() {
+		padded, wide := (m.ValueSize()+7)&^7, 0 // the values of all CPUs
+		if m.Type().PerCPU() {
+			wide = padded * cpus
+		}
+		if len(e.Key) != m.KeySize() || len(e.Value) != m.ValueSize() && len(e.Value) != wide {
 			return &xdp.Error{Kind: xdp.ErrInvalid, Msg: fmt.Sprintf("map %q has keys of %d bytes and values of %d, not of %d and %d",
 				e.Map, m.KeySize(), m.ValueSize(), len(e.Key), len(e.Value))}
 		}
@@ -41,16 +50,33 @@ func (o *Program) fill() error {
 			continue
 		}
 		value := e.Value
-		if m.Type().PerCPU() {
-			padded := make([]byte, (len(value)+7)&^7)
-			copy(padded, value)
-			value = slices.Repeat(padded, cpus)
+		if wide != 0 && len(value) != wide {
+			one := make([]byte, padded)
+			copy(one, value)
+			value = slices.Repeat(one, cpus)
 		}
 		if err := libbpf.MapUpdate(m.FD(), e.Key, value, libbpf.UpdateAny); err != nil {
 			return explainFill(o, e, m, err)
 		}
 	}
 	return nil
+}
+
+// contents are the entries that the maps are to hold.
+func (o *Program) contents() []xdp.MapEntry {
+	if len(o.Spec.Restore) == 0 {
+		return o.Spec.Contents
+	}
+	var all []xdp.MapEntry
+	for _, e := range o.Spec.Contents {
+		if _, restored := o.Spec.Restore[e.Map]; !restored {
+			all = append(all, e)
+		}
+	}
+	for _, entries := range o.Spec.Restore {
+		all = append(all, entries...)
+	}
+	return all
 }
 
 func explainFill(o *Program, e xdp.MapEntry, m *libbpf.Map, err error) error {

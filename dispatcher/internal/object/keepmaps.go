@@ -2,7 +2,6 @@ package object
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/dispatcher/value"
@@ -83,12 +82,6 @@ func (o *File) mapName(m *libbpf.Map) string {
 		return o.BTF().TypeName(id)
 	}
 	return m.Name() // .rodata.str1.1 and the like: literals, no variables
-}
-
-// isConstant says whether the object alone determines what a section holds, and nothing that
-// has happened since the load.
-func isConstant(section string) bool {
-	return strings.HasPrefix(section, ".rodata") || section == ".kconfig"
 }
 
 // compareVariables names the first global variable in which a loaded map and one of

@@ -63,6 +63,29 @@ func (m *RunningMap) FullName() string {
 	return m.Name
 }
 
+// DeclaredName is what the object calls the map; of global variables it is their section. certain
+// is false if the kernel has cut the name and nobody knows the rest.
+func (m *RunningMap) DeclaredName() (name string, certain bool) {
+	if m.section != "" {
+		return m.section, true
+	}
+	return m.FullName(), len(m.names) == 1 || m.names == nil && len(m.Name) < loaded.MaxName
+}
+
+// Constant says whether the object alone determines what the map holds.
+func (m *RunningMap) Constant() bool {
+	return isConstant(m.section) || m.section == "" && strings.Contains(m.Name, ".rodata")
+}
+
+// isConstant says whether the object alone determines what a section holds, and nothing that
+// has happened since the load.
+func isConstant(section string) bool {
+	return strings.HasPrefix(section, ".rodata") || section == ".kconfig"
+}
+
+// Variables says whether the map holds global variables.
+func (m *RunningMap) Variables() bool { return m.section != "" }
+
 // MayBe says whether the map may be the one of that name. The name may be in full, or cut as
 // the kernel has it.
 func (m *RunningMap) MayBe(name string) bool {
