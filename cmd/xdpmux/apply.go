@@ -8,6 +8,7 @@ import (
 	"github.com/xdpmux/xdpmux/cmd/internal/cmdline"
 	"github.com/xdpmux/xdpmux/cmd/internal/output"
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/desired"
 	"github.com/xdpmux/xdpmux/dispatcher/history"
 )
 
@@ -24,15 +25,18 @@ func applyCommand(out *output.Printer) *cli.Command {
 }
 
 func apply(c *cli.Context, out *output.Printer) error {
-	if _, err := trialOptions(c); err != nil {
-		return err
-	}
 	if c.Bool("dry-run") {
+		if _, err := trialOptions(c); err != nil {
+			return err
+		}
 		_, err := plan(c, out)
 		return err
 	}
 	state, opts, err := readState(c, out)
 	if err != nil {
+		return err
+	}
+	if err := trialOf(c, state); err != nil {
 		return err
 	}
 	opts.Waiting = func(holder string) { fmt.Fprintf(out.Stderr, "xdpmux: waiting for %s to finish\n", holder) }
@@ -54,6 +58,6 @@ func apply(c *cli.Context, out *output.Printer) error {
 		for _, p := range done {
 			r.End(p.Err, p.Interface.Name)
 		}
-		return printPlans(c, out, done)
+		return printPlans(c, out, done, desired.Trial{})
 	})
 }

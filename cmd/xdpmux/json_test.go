@@ -38,9 +38,15 @@ var documented = map[string][]any{
 		Map     maps.Info   `json:"map"`
 		Entries []entryJSON `json:"entries"`
 	}{}},
-	"plan":    {[]planJSON{}},
-	"apply":   {[]planJSON{}},
-	"export":  {desired.State{}},
+	"plan": {[]planJSON{}},
+	"apply": {[]struct { // made by now, so it has no trial
+		desired.Plan
+		Error string `json:"error,omitempty"`
+	}{}},
+	// What runs says nothing of how it is to be tried.
+	"export": {struct {
+		Interfaces []desired.Interface `json:"interfaces"`
+	}{}},
 	"undo":    {[]dispatcher.Preview{}, []undoJSON{}},
 	"history": {[]history.Record{}},
 }

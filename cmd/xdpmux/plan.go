@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -62,17 +63,17 @@ func plan(c *cli.Context, out *output.Printer) (changes bool, err error) {
 		return false, err
 	}
 	if rehearses(c) {
-		return false, rehearsePlans(c, out, plans)
+		return false, rehearsePlans(c, out, plans, state.Trial)
 	}
 	for _, p := range plans {
 		changes = changes || len(p.Steps) > 0
 	}
-	return changes, printPlans(c, out, plans)
+	return changes, printPlans(c, out, plans, state.Trial)
 }
 
 // rehearsePlans sends packets through chains as they are and as they would be. Where a plan
 // can't be carried out, it says so instead.
-func rehearsePlans(c *cli.Context, out *output.Printer, plans []*desired.Plan) error {
+func rehearsePlans(c *cli.Context, out *output.Printer, plans []*desired.Plan, trial desired.Trial) error {
 	if c.String("pcap") == "-" && slices.Contains(stateFiles(c), "-") {
 		return cmdline.UsageError("both the state and the packets are to come from standard input", "give one of them as a file")
 	}
@@ -91,7 +92,7 @@ func rehearsePlans(c *cli.Context, out *output.Printer, plans []*desired.Plan) e
 		changes = append(changes, change)
 	}
 	if !possible || !c.Bool("json") {
-		if err := printPlans(c, out, plans); err != nil {
+		if err := printPlans(c, out, plans, trial); err != nil {
 			return err
 		}
 		fmt.Fprintln(out.Stdout)
@@ -115,7 +116,9 @@ func readState(c *cli.Context, out *output.Printer) (*desired.State, desired.Opt
 		if err != nil {
 			return nil, opts, err
 		}
-		state.Interfaces = append(state.Interfaces, one.Interfaces...)
+		if err := state.Add(one); err != nil {
+			return nil, opts, err
+		}
 	}
 	return state, opts, nil
 }
@@ -136,15 +139,20 @@ func readStateFile(ctx context.Context, file string) (*desired.State, error) {
 // planJSON is the shape of an interface in plan --json and apply --json.
 type planJSON struct {
 	desired.Plan
-	Error string `json:"error,omitempty"`
+	Trial *desired.Trial `json:"trial,omitempty"`
+	Error string         `json:"error,omitempty"`
 }
 
-// printPlans prints what was planned or done, and then what went wrong.
-func printPlans(c *cli.Context, out *output.Printer, plans []*desired.Plan) error {
+// printPlans prints what was planned or done, how it will be tried, and then what went wrong.
+func printPlans(c *cli.Context, out *output.Printer, plans []*desired.Plan, trial desired.Trial) error {
+	tries := false
 	if c.Bool("json") {
 		shape := make([]planJSON, len(plans))
 		for i, p := range plans {
 			shape[i].Plan = *p
+			if trial.Tries() && len(p.Steps) > 0 {
+				shape[i].Trial = &trial
+			}
 			if p.Err != nil {
 				shape[i].Error = p.Err.Error()
 			}
@@ -157,9 +165,13 @@ func printPlans(c *cli.Context, out *output.Printer, plans []*desired.Plan) erro
 			return err
 		}
 		for _, p := range plans {
+			tries = tries || trial.Tries() && len(p.Steps) > 0
 			if p.Lost != nil {
 				out.WarnOf(p.Lost)
 			}
+		}
+		if tries {
+			fmt.Fprintln(out.Stdout, output.Shown(describeTrial(trial)))
 		}
 	}
 	failed := false
@@ -194,6 +206,26 @@ func renderPlans(w io.Writer, plans []*desired.Plan) error {
 		}
 	}
 	return t.Flush()
+}
+
+// describeTrial is how apply tries its changes, in words.
+func describeTrial(t desired.Trial) string {
+	var guards []string
+	if t.Guard != "" {
+		guards = append(guards, fmt.Sprintf("the guard %q fails", t.Guard))
+	}
+	if t.GuardDrops != nil {
+		guards = append(guards, fmt.Sprintf("more than %d%% more is dropped", *t.GuardDrops))
+	}
+	fails := strings.Join(guards, " or ")
+	switch confirm := time.Duration(t.Confirm) * time.Second; {
+	case t.Confirm == 0:
+		return fmt.Sprintf("apply takes this back if %s within %v, and else confirms it", fails, guardedTime)
+	case fails == "":
+		return fmt.Sprintf("apply takes this back after %v, unless it is confirmed", confirm)
+	default:
+		return fmt.Sprintf("apply takes this back after %v, unless it is confirmed, and at once if %s", confirm, fails)
+	}
 }
 
 // describe is what a step does, in words.

@@ -37,13 +37,13 @@ func Parse(ctx context.Context, name, dir string, data []byte) (*State, error) {
 	}
 	s := &State{Interfaces: []Interface{}}
 	f := &stateFile{&reader{ctx: ctx, file: name}, dir}
-	err = f.object(root, keys{
+	err = f.object(root, f.readTrial(s, keys{
 		"interfaces": f.list(func(n *yaml.Node) error {
 			i, err := f.readInterface(n)
 			s.Interfaces = append(s.Interfaces, i)
 			return err
 		}),
-	})
+	}))
 	if err != nil {
 		return nil, err
 	}

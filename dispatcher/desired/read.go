@@ -28,10 +28,10 @@ func Read(ctx context.Context, paths ...string) (*State, error) {
 	s := &State{Interfaces: []Interface{}}
 	err := readFiles(ctx, "state", paths, func(file string, data []byte) error {
 		one, err := Parse(ctx, file, filepath.Dir(file), data)
-		if err == nil {
-			s.Interfaces = append(s.Interfaces, one.Interfaces...)
+		if err != nil {
+			return err
 		}
-		return err
+		return s.Add(one)
 	})
 	if err != nil {
 		return nil, err

@@ -105,15 +105,20 @@ func genDocument(t *rapid.T) any {
 			},
 		})
 	}
-	return object(0, []string{"interfaces"}, map[string]func() any{"interfaces": func() any {
-		return list(func() any {
-			return object(1, []string{"name", "mode", "programs"}, map[string]func() any{
-				"name":     func() any { return pick([]any{"eth0", "eth*", "eth[0-9]"}, nil) },
-				"mode":     func() any { return pick([]any{"native", "skb", "unspecified"}, []any{"hw", "Native"}) },
-				"programs": func() any { return list(program) },
+	seconds := func() any { return pick([]any{1, 86400}, []any{0, -1, 86401, 1.5, "60s"}) }
+	return object(0, []string{"interfaces", "confirm", "guard", "guard-interval", "guard-timeout", "guard-drops", "guard-before"}, map[string]func() any{
+		"confirm": seconds, "guard-interval": seconds, "guard-timeout": seconds, "guard-before": seconds,
+		"guard":       func() any { return pick([]any{"ping -c 1 192.0.2.1", " a"}, []any{" \t"}) },
+		"guard-drops": func() any { return pick([]any{0, 100}, []any{-1, 101, 1.5, "5%"}) },
+		"interfaces": func() any {
+			return list(func() any {
+				return object(1, []string{"name", "mode", "programs"}, map[string]func() any{
+					"name":     func() any { return pick([]any{"eth0", "eth*", "eth[0-9]"}, nil) },
+					"mode":     func() any { return pick([]any{"native", "skb", "unspecified"}, []any{"hw", "Native"}) },
+					"programs": func() any { return list(program) },
+				})
 			})
-		})
-	}})
+		}})
 }
 
 // TestSchemaProperties: the schema takes just what the reader takes, whatever stands

@@ -6,7 +6,10 @@ import (
 
 // State is what should run.
 type State struct {
+	Trial
 	Interfaces []Interface `json:"interfaces"`
+
+	where map[string]string // of the keys of Trial: "file:line:column"
 }
 
 // Interface is an interface and what should run on it. Interfaces that a State

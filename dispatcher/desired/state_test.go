@@ -30,6 +30,12 @@ func pointer[T any](v T) *T { return &v }
 
 // full says everything that a file can say.
 const full = `# everything
+confirm: 600
+guard: ping -c 1 192.0.2.1
+guard-interval: 2
+guard-timeout: 1
+guard-drops: 0
+guard-before: 30
 interfaces:
   - name: eth*
     mode: skb
@@ -58,7 +64,9 @@ interfaces:
   - name: lo
 `
 
-var fullState = &State{Interfaces: []Interface{
+var fullTrial = Trial{Confirm: 600, Guard: "ping -c 1 192.0.2.1", GuardInterval: 2, GuardTimeout: 1, GuardDrops: pointer(0), GuardBefore: 30}
+
+var fullState = &State{Trial: fullTrial, Interfaces: []Interface{
 	{Name: "eth*", Mode: pointer(xdp.ModeSKB), Programs: []Program{
 		{Name: "filter", Object: "/etc/xdpmux/fw.o", Section: "xdp/filter", Priority: pointer(uint32(0)), Actions: xdp.On(),
 			Frags: pointer(false), PinPath: "/sys/fs/bpf/fw", Maps: map[string][]Entry{"blocked": {
@@ -74,7 +82,7 @@ var fullState = &State{Interfaces: []Interface{
 	{Name: "lo"},
 }}
 
-var ignorePlaces = cmpopts.IgnoreUnexported(Interface{}, Program{})
+var ignorePlaces = cmpopts.IgnoreUnexported(State{}, Interface{}, Program{})
 
 // What export writes is printable, and read back as it was, whatever names are.
 func TestOddNames(t *testing.T) {
@@ -115,7 +123,7 @@ func TestParse(t *testing.T) {
 	if diff := cmp.Diff(fullState, s, ignorePlaces); diff != "" {
 		t.Error(diff)
 	}
-	if got, want := s.Interfaces[0].Programs[1].where, "/etc/xdpmux/a.yaml:17:9"; got != want {
+	if got, want := s.Interfaces[0].Programs[1].where, "/etc/xdpmux/a.yaml:23:9"; got != want {
 		t.Errorf("the second program is at %s, want %s", got, want)
 	}
 }
@@ -184,6 +192,10 @@ func TestParseErrors(t *testing.T) {
 		{"interfaces:\n  - name: !!str 5\n", "a.yaml:2:11: tags such as !!str are not understood"},
 		{"? [interfaces]\n: []\n", "a.yaml:1:3: a key has to be a text"},
 		{program + "        <<: {priority: 5}\n", `a.yaml:6:9: unknown key "<<"`},
+		{"confirm: 86401\n", "a.yaml:1:10: 86401 is not a number of seconds, which is from 1 to 86400"},
+		{"confirm: 60s\n", "a.yaml:1:10: a whole number is wanted here, and this is a text"},
+		{"guard: ' '\n", `a.yaml:1:8: " ": this names no command`},
+		{"guard-drops: 101\n", "a.yaml:1:14: 101 is not a number of percentage points, which is from 0 to 100"},
 		{"- eth0\n", "a.yaml:1:1: an object is wanted here, and this is a list"},
 		{"interfaces: []\n---\ninterfaces: []\n", "a.yaml: several documents in one file, and a state is one"},
 	}
@@ -244,6 +256,32 @@ func TestReadDirectory(t *testing.T) {
 		if _, err := Read(t.Context(), path); !errors.Is(err, xdp.ErrInvalid) {
 			t.Errorf("%s: %v", path, err)
 		}
+	}
+}
+
+// TestTrial: how a state is to be tried may be said in any of its files, but once.
+func TestTrial(t *testing.T) {
+	s := &State{}
+	for _, c := range []struct{ name, file, err string }{
+		{"a.yaml", "confirm: 60", ""},
+		{"a.yaml", "confirm: 60", ""},
+		{"b.yaml", "interfaces: []", ""},
+		{"c.yaml", "guard: 'true'\nguard-drops: 0", ""},
+		{"d.yaml", "\nguard: 'false'", `d.yaml:2:8: key "guard" can stand in one file only, and stands at c.yaml:1:8 too`},
+	} {
+		one, err := parse(c.name, []byte(c.file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Add(one); errorText(err) != c.err {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+	if diff := cmp.Diff(Trial{Confirm: 60, Guard: "true", GuardDrops: pointer(0)}, s.Trial); diff != "" || !s.Tries() {
+		t.Error(diff)
+	}
+	if (Trial{GuardInterval: 1}).Tries() {
+		t.Error("without a guard and a time it tries")
 	}
 }
 
@@ -435,7 +473,7 @@ func TestDocs(t *testing.T) {
 		t.Fatal(err)
 	}
 	blocks := strings.Split(string(docs), "```yaml\n")[1:]
-	if len(blocks) != 3 {
+	if len(blocks) != 4 {
 		t.Errorf("%d files", len(blocks))
 	}
 	for _, block := range blocks {

@@ -134,15 +134,18 @@ func TestUnit(t *testing.T) {
 		}
 	}
 
-	write(config, "a.yaml", state("xdp_pass"))
+	write(config, "a.yaml", "confirm: 1\n"+state("xdp_pass")) // at boot it is made for good
 	s := boot(t, units, "boot.target")
 	check("booted", "xdp_pass")
+	if left, err := filepath.Glob(fmt.Sprintf("/proc/%d/root/run/xdpmux/pending/*/*", s.pid)); err != nil || len(left) > 0 {
+		t.Errorf("booted, and this is pending: %q, %v", left, err)
+	}
 	for _, c := range []struct {
 		what, verb, state string
 		status            int
 		runs, active      string
 	}{
-		{"another state", "reload", state("xdp_drop", "xdp_pass"), 0, "xdp_drop xdp_pass", "active"},
+		{"another state", "reload", "confirm: 1\nguard: 'false'\n" + state("xdp_drop", "xdp_pass"), 0, "xdp_drop xdp_pass", "active"},
 		{"a fault", "reload", "interfaces: [", 1, "xdp_drop xdp_pass", "active"},
 		{"the fault is gone", "reload-or-restart", state("xdp_pass"), 0, "xdp_pass", "active"},
 		{"stopped", "stop", state("xdp_drop"), 0, "xdp_pass", "inactive"},

@@ -111,10 +111,17 @@ var faults = map[string]fault{
 		chain(t, v, pass)
 		return rehearsal(v, capture(t, 13))
 	}, remedy: "leave it out"},
-	"confirm-no-time": {prepare: plain(pass, "--confirm"), remedy: "--help lists the options"},
-	"confirm-time":    {prepare: plain(pass, "--confirm", "soon"), remedy: "such as --confirm 60s"},
-	"confirm-day":     {prepare: plain(pass, "--confirm", "25h"), remedy: "such as --confirm 60s"},
-	"confirm-dry-run": {prepare: plain(pass, "--confirm", "60s", "--dry-run")},
+	"confirm-no-time":  {prepare: plain(pass, "--confirm"), remedy: "--help lists the options"},
+	"confirm-time":     {prepare: plain(pass, "--confirm", "soon"), remedy: "such as --confirm 60s"},
+	"confirm-day":      {prepare: plain(pass, "--confirm", "25h"), remedy: "such as --confirm 60s"},
+	"confirm-dry-run":  {prepare: plain(pass, "--confirm", "60s", "--dry-run")},
+	"confirm-for-good": {prepare: plain(pass, "--confirm", "0", "--guard", "true")},
+	"confirm-state": {prepare: func(t *testing.T, _ *harness.Veth) []string {
+		a, b := filepath.Join(t.TempDir(), "a.yaml"), filepath.Join(t.TempDir(), "b.yaml")
+		must(t, os.WriteFile(a, []byte("confirm: 60\n"), 0o600))
+		must(t, os.WriteFile(b, []byte("confirm: 30\n"), 0o600))
+		return []string{"apply", "-f", a, "-f", b}
+	}},
 	"confirm-second": {prepare: func(t *testing.T, v *harness.Veth) []string {
 		tried(t, v)
 		return load(v, pass)

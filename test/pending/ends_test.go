@@ -67,22 +67,25 @@ func TestEnds(t *testing.T) {
 			n = min(n, c.most)
 			ends := []string{"revert"}
 			if n == 2 {
-				ends = []string{"confirm", "revert", "time"}
+				ends = []string{"confirm", "revert", "time", "for good"}
 			}
 			for _, end := range ends {
 				t.Run(fmt.Sprintf("%s/%d/%s", c.name, n, end), func(t *testing.T) {
 					before := chain(t, v, n)
 					limit := "600"
-					if end == "time" {
+					switch end {
+					case "time":
 						limit = "1"
+					case "for good":
+						limit = "0"
 					}
 					said := run(t, 0, append(c.args(t, v, before), "--confirm", limit)...)
-					if !strings.Contains(said, "unless it is confirmed: xdpmux confirm "+v.Name) {
+					if strings.Contains(said, "unless it is confirmed: xdpmux confirm "+v.Name) != (limit != "0") {
 						t.Errorf("it says:\n%s", said)
 					}
 					changed := status(t, v.Name)
 					want := changed
-					if end != "confirm" {
+					if end == "revert" || end == "time" {
 						want = before
 					}
 					switch end {
@@ -94,7 +97,9 @@ func TestEnds(t *testing.T) {
 						if reflect.DeepEqual(before, changed) {
 							t.Errorf("nothing was changed: %+v", changed)
 						}
-						run(t, 0, end, v.Name)
+						if limit != "0" {
+							run(t, 0, end, v.Name)
+						}
 					}
 					if got := status(t, v.Name); !reflect.DeepEqual(got, want) {
 						t.Errorf("it is\n%+v\nwant\n%+v", got, want)
