@@ -185,7 +185,8 @@ func (c *Change) hold(ctx context.Context, is *dispatcher.Changing) error {
 }
 
 // Refuse is the Changing of a change that is not to be confirmed. It refuses an interface on
-// which one is pending ([xdp.ErrPending]).
+// which one is pending ([xdp.ErrPending]), and any if the caller may not see what is pending
+// ([xdp.ErrPermission]).
 func Refuse(is *dispatcher.Changing) error {
 	_, rec, err := on(is.Before.Interface.Index)
 	if err != nil || rec == nil {

@@ -137,13 +137,16 @@ func openLock(path string) (*os.File, error) {
 }
 
 // all are the changes that have a directory, also those that have no record yet or no more.
-// Where nothing may be read there is nothing that the caller could do about it.
+// Errors: [xdp.ErrPermission] where the caller may not look, [xdp.ErrSystem].
 func all() ([]*Change, error) {
 	entries, err := os.ReadDir(base)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, fs.ErrPermission) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ENOTDIR):
 		return nil, nil
-	}
-	if err != nil {
+	case errors.Is(err, fs.ErrPermission):
+		return nil, &xdp.Error{Kind: xdp.ErrPermission, Err: err, Msg: "can't tell which changes wait to be confirmed: " + err.Error(),
+			Remedy: "run as root"}
+	case err != nil:
 		return nil, &xdp.Error{Kind: xdp.ErrSystem, Err: err, Msg: fmt.Sprintf("can't read what is pending: %v", err),
 			Remedy: base + " has to be a directory that can be read"}
 	}

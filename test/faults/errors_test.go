@@ -139,6 +139,11 @@ var faults = map[string]fault{
 	"guard-no-command": {prepare: plain(pass, "--guard", "no-such-command"), remedy: "has to succeed as things are"},
 	"guard-drops":      {prepare: plain(pass, "--guard-drops", "much"), remedy: "such as --guard-drops 5"},
 	"guard-nothing":    {prepare: plain(pass, "--guard-interval", "5"), remedy: "--guard COMMAND"},
+	"confirm-unread": {prepare: func(t *testing.T, v *harness.Veth) []string {
+		must(t, os.MkdirAll("/run/xdpmux/pending", 0o700))
+		return load(v, pass)
+	}, wrap: []string{"unshare", "--mount", "sh", "-c", "mount -t bpf -o mode=0777 bpf /sys/fs/bpf && exec " + strings.Join(nobody, " ") +
+		` --inh-caps=+net_admin,+sys_admin --ambient-caps=+net_admin,+sys_admin "$@"`, "sh"}, remedy: "run as root"},
 	"confirm-no-place": {prepare: func(t *testing.T, v *harness.Veth) []string {
 		must(t, os.MkdirAll("/run/xdpmux", 0o700))
 		must(t, os.RemoveAll("/run/xdpmux/pending"))
