@@ -87,6 +87,7 @@ var faults = map[string]fault{
 		harness.MustRun(t, ours(), "unload", "-a", v.Name)
 		return []string{"undo", v.Name}
 	}, remedy: "it was loaded from "},
+	"undo-bound": {prepare: boundToAnother, remedy: "load its object instead", since: "6.3"},
 	"rehearse-unknown": {prepare: func(t *testing.T, v *harness.Veth) []string {
 		harness.MustRun(t, "xdp-loader", load(v, pass)...)
 		t.Cleanup(func() { harness.MustRun(t, ours(), "unload", "-a", v.Name) })
@@ -164,10 +165,11 @@ var faults = map[string]fault{
 	"adopt-mode":   {prepare: lone("xdp_drop", "xdp_drop", harness.SKB, "--adopt", sample("xdp_drop")), remedy: "-m skb"},
 	"adopt-tail-calls": {prepare: lone("fixtures/adopt_calls", "calls_next", harness.Native, "--adopt", object("adopt_calls")),
 		remedy: "with new maps"},
-	"tail-call-refused": {prepare: plain(object("tailcall_refused"))},
-	"tail-call-kind":    {prepare: plain(object("tailcall_kind")), remedy: "XDP programs only"},
-	"tail-call-slots":   {prepare: plain("--map-size", "calls=4", object("tailcall")), remedy: "at least 5 entries"},
-	"tail-call-offload": {prepare: plain("-m", "hw", object("tailcall")), remedy: "use native or skb mode"},
+	"tail-call-refused":  {prepare: plain(object("tailcall_refused"))},
+	"tail-call-kind":     {prepare: plain(object("tailcall_kind")), remedy: "XDP programs only"},
+	"tail-call-metadata": {prepare: plain(object("metadata_called")), remedy: "ask in the program that calls"},
+	"tail-call-slots":    {prepare: plain("--map-size", "calls=4", object("tailcall")), remedy: "at least 5 entries"},
+	"tail-call-offload":  {prepare: plain("-m", "hw", object("tailcall")), remedy: "use native or skb mode"},
 	"link-held": {prepare: func(t *testing.T, v *harness.Veth) []string {
 		link := linkTo(t, harness.Program(t, harness.Pass), v.Index)
 		must(t, pinLink(t, link.Int()))

@@ -31,6 +31,24 @@ func withoutCopy(t *testing.T, v *harness.Veth) (file string) {
 	return file
 }
 
+// boundToAnother has a program leave an interface, which is made anew then. The program is loaded
+// still, for the device that is gone.
+func boundToAnother(t *testing.T, _ *harness.Veth) []string {
+	v := harness.NewVeth(t)
+	harness.MustRun(t, ours(), load(v, "-n", "ask_hash", object("metadata"))...)
+	fd, err := libbpf.ProgByID(harness.Status(t, v.Name).Programs[0].ID)
+	must(t, err)
+	t.Cleanup(func() { fd.Close() })
+	harness.MustRun(t, ours(), "unload", "-a", v.Name)
+	v.Close(t)
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name = v.Name
+	anew := &netlink.Veth{LinkAttrs: attrs, PeerName: v.Peer}
+	must(t, netlink.LinkAdd(anew))
+	t.Cleanup(func() { must(t, netlink.LinkDel(anew)) })
+	return []string{"undo", v.Name}
+}
+
 // lone has a program run without a dispatcher, and loads with these arguments.
 func lone(object, name string, mode harness.Mode, args ...string) func(*testing.T, *harness.Veth) []string {
 	return func(t *testing.T, v *harness.Veth) []string {

@@ -175,6 +175,31 @@ func TestBoundSizes(t *testing.T) {
 	unload(t, v.Name)
 }
 
+// TestBoundMaps has programs that ask for metadata use maps by which one program runs another. The
+// kernel lets them, and the program that is called needs no device.
+func TestBoundMaps(t *testing.T) {
+	harness.NoLeak(t)
+	if !needsBinding(t) {
+		return
+	}
+	v := harness.NewVeth(t)
+	var programs []xdp.Program
+	for _, name := range []string{"asks_and_redirects", "asks_for_processor", "asks_by_hash", "asks_and_calls"} {
+		programs = append(programs, fixture("metadata_maps", name))
+	}
+	chain := commit(t, v.Name, dispatcher.Transaction{Add: programs}).Chain
+	v.Deliver(t, harness.UDP4(harness.Flow{}))
+	fd, err := libbpf.MapByID(harness.MapIDs(t, find(t, chain, "asks_and_calls"))[0])
+	must(t, err)
+	defer fd.Close()
+	value := make([]byte, 8)
+	must(t, libbpf.MapLookup(fd.Int(), binary.NativeEndian.AppendUint32(nil, 1), value))
+	if n := binary.NativeEndian.Uint64(value); n != 1 {
+		t.Errorf("the program that is called has counted %d packets, want 1", n)
+	}
+	unload(t, v.Name)
+}
+
 // TestBoundVLAN has the driver tell the VLAN tag, which the packet itself doesn't hold.
 func TestBoundVLAN(t *testing.T) {
 	harness.NoLeak(t)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/native"
@@ -148,6 +149,9 @@ func (o *File) checkCalls(file string, calls []call) error {
 				Msg:    fmt.Sprintf("map %q of %s has %d entries, and slot %d is to call %q", c.Map, file, uint32(maps[i].MaxEntries()), c.Slot, c.Program),
 				Remedy: fmt.Sprintf("give it at least %d entries", c.Slot+1)}
 		}
+		if err := o.checkMetadata(file, c); err != nil {
+			return err
+		}
 		if c.other != nil {
 			continue
 		}
@@ -166,4 +170,24 @@ func (o *File) checkCalls(file string, calls []call) error {
 		}
 	}
 	return nil
+}
+
+// checkMetadata refuses to call a program that asks for metadata. That is bound to a device, and the
+// kernel puts no such program into an array.
+func (o *File) checkMetadata(file string, c call) (err error) {
+	parsed, from := o.File, ""
+	if c.other != nil {
+		from = " of " + c.other.file
+		if parsed, err = objectfile.Parse(c.other.data); err != nil {
+			return explainObject(c.other.file, err)
+		}
+	}
+	asks, _ := metadataOf(parsed, c.Program)
+	if len(asks) == 0 {
+		return nil
+	}
+	return &xdp.Error{Kind: xdp.ErrObject,
+		Msg: fmt.Sprintf("slot %d of map %q of %s calls program %q%s, which asks the driver for metadata (%s), and only a program that nobody calls may",
+			c.Slot, c.Map, file, c.Program, from, strings.Join(asks, ", ")),
+		Remedy: "ask in the program that calls, or in one before it in the chain"}
 }
