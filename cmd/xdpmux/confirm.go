@@ -146,6 +146,7 @@ func tried(c *cli.Context, out *output.Printer, ifnames func() ([]string, error)
 		}
 		out.Say("xdpmux: ", fmt.Sprintf("counts for %v what is dropped before the change", opts.Guard.Before))
 	}
+	opts.StartWaiter = startWaiter(out)
 	t := &trial{Printer: out, netns: c.String("netns"), auto: opts.Auto, signals: heed()}
 	defer signal.Stop(t.signals)
 	t.Change, err = pending.Begin(c.Context, opts)

@@ -42,7 +42,7 @@ func guarded(c *cli.Context) bool { return c.IsSet("guard") || c.IsSet("guard-dr
 
 // trialOptions reads trialFlags. Without --confirm and a guard its Time is 0.
 func trialOptions(c *cli.Context) (pending.Options, error) {
-	opts := pending.Options{By: caller(), Command: commandLine(), StartWaiter: startWaiter}
+	opts := pending.Options{By: caller(), Command: commandLine()}
 	guarded := guarded(c)
 	if !guarded {
 		for _, name := range timesOfGuard {

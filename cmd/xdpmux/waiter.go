@@ -7,7 +7,9 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"strings"
 	"syscall"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -60,24 +62,31 @@ func serve(ctx context.Context, out *output.Printer, id string) (pending.Outcome
 
 // startWaiter starts the process that waits for the end of a change. Where systemd manages
 // the machine it is a unit of its own, as the end of a login may end all processes of its
-// session. Elsewhere, and where systemd doesn't start it, it is a process in a session of its
-// own.
-func startWaiter(id string) error {
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	if unitPossible() && startUnit(self, id) == nil {
+// session. Elsewhere it is a process in a session of its own, and so it is, with a warning, if
+// systemd can't start the unit.
+func startWaiter(out *output.Printer) func(id string) error {
+	return func(id string) error {
+		self, err := os.Executable()
+		if err != nil {
+			return err
+		}
+		if unitPossible() {
+			err := startUnit(self, id)
+			if err == nil {
+				return nil
+			}
+			out.Warn("systemd doesn't start the unit that is to wait for the end of the change: %v", err)
+			out.Say("  ", "a process of its own waits instead, which the end of this login may end")
+		}
+		cmd := exec.Command(self, waitWord, id)
+		cmd.Dir = "/"
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+		if err := cmd.Start(); err != nil {
+			return err
+		}
+		go func() { _ = cmd.Wait() }() // so that it is no zombie if this process waits longer
 		return nil
 	}
-	cmd := exec.Command(self, waitWord, id)
-	cmd.Dir = "/"
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	go func() { _ = cmd.Wait() }() // so that it is no zombie if this process waits longer
-	return nil
 }
 
 // unitPossible says whether systemd manages the machine (sd_booted(3)) and sees the same
@@ -94,6 +103,9 @@ func sameNamespace(kind string) bool {
 	return err == nil && errOwn == nil && first == own
 }
 
+// unitLimit is how long systemd may take to start a unit: it may be waiting for others.
+const unitLimit = 10 * time.Second
+
 // startUnit starts the process as a transient unit.
 func startUnit(self, id string) error {
 	args := []string{"--quiet", "--collect", "--service-type=exec", "--unit=xdpmux-pending-" + id,
@@ -101,7 +113,16 @@ func startUnit(self, id string) error {
 	if !sameNamespace("net") {
 		args = append(args, fmt.Sprintf("/proc/%d/ns/net", os.Getpid()))
 	}
-	return exec.Command("systemd-run", args...).Run()
+	ctx, cancel := context.WithTimeout(context.Background(), unitLimit)
+	defer cancel()
+	said, err := exec.CommandContext(ctx, "systemd-run", args...).CombinedOutput()
+	switch {
+	case ctx.Err() != nil:
+		return fmt.Errorf("it has not done so within %v", unitLimit)
+	case err != nil && len(said) > 0:
+		return fmt.Errorf("%w: %s", err, strings.TrimSpace(string(said)))
+	}
+	return err
 }
 
 // tend comes before each command. It tends the changes for which nobody waits any more, and says
@@ -109,7 +130,7 @@ func startUnit(self, id string) error {
 func tend(out *output.Printer) cli.BeforeFunc {
 	return func(c *cli.Context) error {
 		r := history.NewRecorder(history.Options{Warn: out.WarnOf})
-		noticed, err := pending.Tend(r.Context(c.Context), startWaiter)
+		noticed, err := pending.Tend(r.Context(c.Context), startWaiter(out))
 		if err != nil {
 			out.WarnOf(err)
 		}

@@ -2,14 +2,11 @@ package desired
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -17,64 +14,21 @@ import (
 	"github.com/xdpmux/xdpmux/test/harness"
 )
 
-// systemd is one that runs in namespaces of its own, as in a container.
-type systemd struct{ pid int }
-
-// boot starts systemd with a unit and returns when it has nothing more to start.
-func boot(t *testing.T, units, unit string) systemd {
-	t.Helper()
-	ready := filepath.Join(t.TempDir(), "ready")
-	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: ready, Net: "unixgram"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer socket.Close()
-	cmd := exec.Command("sh", "-c", `mount --make-rprivate / && mount -t proc proc /proc && mount -t tmpfs tmpfs /run &&
-exec /usr/lib/systemd/systemd --system --unit="$0" --log-target=console --show-status=no`, unit)
-	cmd.Env = append(os.Environ(), "container=test", "NOTIFY_SOCKET="+ready, "SYSTEMD_UNIT_PATH="+units+":")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS | syscall.CLONE_NEWCGROUP}
-	p := harness.StartCmd(t, cmd) // killed at the end, and with it all that it has started
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("systemd said:\n%s%s", p.Stdout, p.Stderr)
-		}
-	})
-	if err := socket.SetDeadline(time.Now().Add(time.Minute)); err != nil {
-		t.Fatal(err)
-	}
-	for message := make([]byte, 4096); ; {
-		n, err := socket.Read(message)
-		if err != nil {
-			t.Fatalf("systemd doesn't get ready: %v", err)
-		}
-		if strings.Contains("\n"+string(message[:n]), "\nREADY=1") {
-			return systemd{p.PID()}
-		}
-	}
-}
-
-// ctl runs systemctl where that systemd is.
-func (s systemd) ctl(t *testing.T, args ...string) (stdout string, status int) {
-	t.Helper()
-	stdout, stderr, status := harness.Run(t, "nsenter", append([]string{"-t", fmt.Sprint(s.pid), "-p", "-m", "-C", "systemctl"}, args...)...)
-	return stdout + stderr, status
-}
-
-// drops in a file of settings for the unit, and reads it.
-func (s systemd) dropIn(t *testing.T, units, settings string) {
+// dropIn drops in a file of settings for the unit, and has systemd read it.
+func dropIn(t *testing.T, s harness.Systemd, units, settings string) {
 	t.Helper()
 	if err := os.WriteFile(filepath.Join(units, "xdpmux-apply.service.d/test.conf"), []byte("[Service]\n"+settings), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if output, status := s.ctl(t, "daemon-reload"); status != 0 {
+	if output, status := s.Ctl(t, "daemon-reload"); status != 0 {
 		t.Fatalf("daemon-reload: %s", output)
 	}
 }
 
 // holdLock holds the lock of apply, where that systemd is, until it is let go.
-func (s systemd) holdLock(t *testing.T) (letGo func()) {
+func holdLock(t *testing.T, s harness.Systemd) (letGo func()) {
 	t.Helper()
-	lock, err := os.OpenFile(fmt.Sprintf("/proc/%d/root/run/xdpmux/lock", s.pid), os.O_RDWR, 0)
+	lock, err := os.OpenFile(fmt.Sprintf("/proc/%d/root/run/xdpmux/lock", s.PID), os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,9 +89,9 @@ func TestUnit(t *testing.T) {
 	}
 
 	write(config, "a.yaml", "confirm: 1\n"+state("xdp_pass")) // at boot it is made for good
-	s := boot(t, units, "boot.target")
+	s := harness.BootSystemd(t, units, "boot.target")
 	check("booted", "xdp_pass")
-	if left, err := filepath.Glob(fmt.Sprintf("/proc/%d/root/run/xdpmux/pending/*/*", s.pid)); err != nil || len(left) > 0 {
+	if left, err := filepath.Glob(fmt.Sprintf("/proc/%d/root/run/xdpmux/pending/*/*", s.PID)); err != nil || len(left) > 0 {
 		t.Errorf("booted, and this is pending: %q, %v", left, err)
 	}
 	for _, c := range []struct {
@@ -152,33 +106,33 @@ func TestUnit(t *testing.T) {
 		{"started again", "start", state("xdp_drop"), 0, "xdp_drop", "active"},
 	} {
 		write(config, "a.yaml", c.state)
-		if output, status := s.ctl(t, c.verb, "xdpmux-apply"); status != c.status {
+		if output, status := s.Ctl(t, c.verb, "xdpmux-apply"); status != c.status {
 			t.Errorf("%s: systemctl %s: exit status %d, want %d\n%s", c.what, c.verb, status, c.status, output)
 		}
 		check(c.what, c.runs)
-		if active, _ := s.ctl(t, "is-active", "xdpmux-apply"); strings.TrimSpace(active) != c.active {
+		if active, _ := s.Ctl(t, "is-active", "xdpmux-apply"); strings.TrimSpace(active) != c.active {
 			t.Errorf("%s: the unit is %s", c.what, active)
 		}
 	}
 
 	// Whoever holds the lock doesn't keep the machine from booting.
-	if timeout, _ := s.ctl(t, "show", "-p", "TimeoutStartUSec", "xdpmux-apply"); timeout != "TimeoutStartUSec=1min 30s\n" {
+	if timeout, _ := s.Ctl(t, "show", "-p", "TimeoutStartUSec", "xdpmux-apply"); timeout != "TimeoutStartUSec=1min 30s\n" {
 		t.Errorf("the unit has %s", timeout)
 	}
-	s.dropIn(t, units, "TimeoutStartSec=2\n")
-	letGo := s.holdLock(t)
-	output, status := s.ctl(t, "restart", "xdpmux-apply")
-	if result, _ := s.ctl(t, "show", "-p", "Result", "xdpmux-apply"); status == 0 || result != "Result=timeout\n" {
+	dropIn(t, s, units, "TimeoutStartSec=2\n")
+	letGo := holdLock(t, s)
+	output, status := s.Ctl(t, "restart", "xdpmux-apply")
+	if result, _ := s.Ctl(t, "show", "-p", "Result", "xdpmux-apply"); status == 0 || result != "Result=timeout\n" {
 		t.Errorf("while another has the lock, restart ends with status %d and %s%s", status, result, output)
 	}
 	letGo()
 	check("timed out", "xdp_drop")
 
 	// It can write nowhere but where it has to.
-	s.dropIn(t, units, "ExecStartPre=/bin/sh -c 'for f in "+config+"/x /usr/x /etc/x /tmp/x; do touch $$f && exit 1; done; exit 0'\n"+
+	dropIn(t, s, units, "ExecStartPre=/bin/sh -c 'for f in "+config+"/x /usr/x /etc/x /tmp/x; do touch $$f && exit 1; done; exit 0'\n"+
 		"ExecStartPre=/bin/sh -c 'touch /run/xdpmux/x && rm /run/xdpmux/x'\n")
 	write(config, "a.yaml", state("xdp_pass"))
-	if output, status := s.ctl(t, "start", "xdpmux-apply"); status != 0 {
+	if output, status := s.Ctl(t, "start", "xdpmux-apply"); status != 0 {
 		t.Errorf("with tests of the sandbox: exit status %d\n%s", status, output)
 	}
 	check("in the sandbox", "xdp_pass")

@@ -27,7 +27,7 @@ var (
 	guestPrograms = []string{"ip", "bash", "ethtool", "bpftool", "xdp-loader", "xdp-filter", "xdpdump", "nsenter", "unshare"}
 	guestExtras   = []string{
 		"dash", "env", "timeout", "xargs", "find", "setsid", "nohup", "nice", "chroot", "time", "setpriv", "capsh", "getcap", "setcap", "flock",
-		"tc", "tcpdump", "ss", "xdp-monitor", "xdp-bench", "xdp-trafficgen", "strace", "perf", "jq", "systemctl",
+		"tc", "tcpdump", "ss", "xdp-monitor", "xdp-bench", "xdp-trafficgen", "strace", "perf", "jq", "systemctl", "systemd-run",
 	}
 	guestDirs      = []string{"/dev", "/proc", "/sys", "/tmp", "/run", "/root", "/etc", "/var/lib", "/var/tmp", "/repo", "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib64"}
 	repoParts      = []string{"go.mod", "README.md", "LICENSE", "Makefile", "docs", "bpf", "examples", "systemd", "test/demo.sh"}
