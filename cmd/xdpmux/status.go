@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -73,12 +74,14 @@ func noteNative(out *output.Printer, chains []*dispatcher.Chain) {
 func status(c *cli.Context, out *output.Printer, w io.Writer) error {
 	// Where some interfaces aren't there the others are shown all the same.
 	chains, missing := dispatcher.StatusAll(c.Context, cmdline.InterfaceArgs(c.Args().Slice())...)
-	var err error
+	var err, unknown error
 	switch {
 	case missing != nil && len(chains) == 0:
 		return missing
 	case c.Bool("json"):
-		err = output.PrintJSON(w, statusOf(chains))
+		shape := statusOf(chains)
+		unknown = addCalled(shape, chains)
+		err = output.PrintJSON(w, shape)
 	default:
 		err = renderStatus(w, chains)
 		if !c.Bool("watch") {
@@ -88,7 +91,7 @@ func status(c *cli.Context, out *output.Printer, w io.Writer) error {
 		}
 	}
 	if !c.Bool("watch") { // --watch goes on, and its rows say what can't be read
-		err = errors.Join(err, unread(chains))
+		err = errors.Join(err, cmp.Or(unread(chains), unknown))
 	}
 	return errors.Join(err, missing)
 }
@@ -96,14 +99,32 @@ func status(c *cli.Context, out *output.Printer, w io.Writer) error {
 // statusJSON is the shape of an interface in status --json.
 type statusJSON struct {
 	*dispatcher.Chain
-	Pending *pending.Info `json:"pending,omitempty"` // a change of it that waits to be confirmed
+	Legacy   *legacyJSON     `json:"legacy,omitempty"`
+	Programs []componentJSON `json:"programs"`
+	Pending  *pending.Info   `json:"pending,omitempty"` // a change of it that waits to be confirmed
+}
+
+type legacyJSON struct {
+	xdp.Loaded
+	Calls []dispatcher.Called `json:"calls,omitempty"`
+}
+
+type componentJSON struct {
+	dispatcher.Component
+	Calls []dispatcher.Called `json:"calls,omitempty"`
 }
 
 func statusOf(chains []*dispatcher.Chain) []statusJSON {
 	shape := make([]statusJSON, len(chains))
 	infos, _ := pending.List() // who may not see them can't confirm one
 	for i, c := range chains {
-		shape[i].Chain = c
+		shape[i].Chain, shape[i].Programs = c, []componentJSON{}
+		if c.Legacy != nil {
+			shape[i].Legacy = &legacyJSON{Loaded: *c.Legacy}
+		}
+		for _, p := range c.Programs {
+			shape[i].Programs = append(shape[i].Programs, componentJSON{Component: p})
+		}
 		for _, info := range infos {
 			if slices.Contains(info.Interfaces, c.Interface) {
 				shape[i].Pending = &info
@@ -111,6 +132,20 @@ func statusOf(chains []*dispatcher.Chain) []statusJSON {
 		}
 	}
 	return shape
+}
+
+// addCalled adds to each program those that it calls.
+func addCalled(shape []statusJSON, chains []*dispatcher.Chain) error {
+	called, err := dispatcher.CalledBy(chains)
+	for _, c := range shape {
+		if c.Legacy != nil {
+			c.Legacy.Calls = called[c.Legacy.ID]
+		}
+		for i := range c.Programs {
+			c.Programs[i].Calls = called[c.Programs[i].ID]
+		}
+	}
+	return err
 }
 
 // notePending tells, beside the table, of changes that wait to be confirmed.

@@ -34,7 +34,7 @@ func TestJSON(t *testing.T) {
 	target := harness.NewVeth(t)
 	t.Cleanup(func() { harness.Run(t, ours(), "unload", "-a", target.Name) })
 	targets := harness.NewVeth(t)
-	chain(t, targets, object("maptypes"))
+	chain(t, targets, object("maptypes"), object("tailcall"))
 	harness.MustRun(t, ours(), "map", "update", targets.Name, "devices", "--key", "0", "--value", v.Name)
 	harness.MustRun(t, ours(), "map", "update", targets.Name, "cpus", "--key", "0", "--value", "8")
 	// What an interface leaves behind.

@@ -272,6 +272,9 @@ func TestTailCallsAlone(t *testing.T) {
 		}
 		checkCalls(t, v)
 		wantCallPins(t, status(t, v.Name).Legacy.ID)
+		if stdout := harness.MustRun(t, harness.Xdpmux(), "status", "--json", v.Name); strings.Count(stdout, `"map": "calls"`) != 4 {
+			t.Errorf("want 4 programs that it calls:\n%s", stdout)
+		}
 	}
 	for _, mode := range []string{"native", "skb"} {
 		alone("load", "-m", mode, v.Name, object)

@@ -1,7 +1,6 @@
 package object
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"syscall"
@@ -79,26 +78,13 @@ func (c callComparison) difference(ours, theirs *libbpf.ProgInfo) (string, error
 
 // calledBy are the programs in a program array, by their slots.
 func calledBy(id uint32) (map[uint32]*libbpf.ProgInfo, error) {
-	array, err := libbpf.MapByID(id)
+	ids, err := loaded.Called(id)
 	if err != nil {
 		return nil, privilege.Explain(err)
 	}
-	defer array.Close()
-	info, err := libbpf.MapInfoByFD(array.Int())
-	if err != nil {
-		return nil, err
-	}
 	all := map[uint32]*libbpf.ProgInfo{}
-	for slot := range uint32(info.MaxEntries) {
-		value := make([]byte, 4)
-		err := libbpf.MapLookup(array.Int(), binary.NativeEndian.AppendUint32(nil, slot), value)
-		if errors.Is(err, syscall.ENOENT) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		called, err := loaded.ProgInfo(binary.NativeEndian.Uint32(value))
+	for slot, id := range ids {
+		called, err := loaded.ProgInfo(id)
 		if errors.Is(err, syscall.ENOENT) {
 			continue // it is taken out just now
 		}

@@ -194,6 +194,20 @@ func (r *PinRoot) Entries() ([]string, error) {
 	return dir.Readdirnames(-1)
 }
 
+// Pins are the names of the pins in a directory. What isn't there has none.
+func (r *PinRoot) Pins(name string) ([]string, error) {
+	fd, err := r.open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	dir := os.NewFile(uintptr(fd), PinRootDir()+"/"+name)
+	defer dir.Close()
+	return dir.Readdirnames(-1)
+}
+
 // openPins opens a directory of pins. It refuses a link, and a directory that others than root
 // and the caller may write to.
 func openPins(at int, name, path string) (fd int, err error) {
