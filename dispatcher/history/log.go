@@ -62,9 +62,17 @@ func (d directory) lock(ctx context.Context) (unlock func(), err error) {
 	return func() { f.Close() }, nil
 }
 
+// durability says whether what is written down has to be on the disk before the call returns.
+type durability bool
+
+const (
+	lazily durability = false // when the kernel writes it; a crash of the machine before that loses it
+	onDisk durability = true
+)
+
 // append adds records, all or none of them. The caller has the lock. highest is the highest
-// number before.
-func (d directory) append(highest int, records ...*Record) error {
+// number before. A crash of the machine may leave half a line, which then doesn't count.
+func (d directory) append(when durability, highest int, records ...*Record) error {
 	if len(records) == 0 {
 		return nil
 	}
@@ -94,6 +102,9 @@ func (d directory) append(highest int, records ...*Record) error {
 	}
 	if _, err := f.Write(add.Bytes()); err != nil { // such as where the disk is full
 		return errors.Join(err, f.Truncate(size))
+	}
+	if when == onDisk {
+		return unix.Fdatasync(int(f.Fd()))
 	}
 	return nil
 }

@@ -22,7 +22,7 @@ func add(t *testing.T, d directory, records ...*Record) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := d.append(log.highest(), records...); err != nil {
+	if err := d.append(lazily, log.highest(), records...); err != nil {
 		t.Fatal(err)
 	}
 }

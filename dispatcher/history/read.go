@@ -93,7 +93,7 @@ func Look(ctx context.Context, dir string) error {
 	if len(found) == 0 {
 		return nil
 	}
-	if err := d.append(highest, found...); err != nil {
+	if err := d.append(lazily, highest, found...); err != nil {
 		return unreadable(err)
 	}
 	for _, r := range found {

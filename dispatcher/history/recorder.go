@@ -134,7 +134,13 @@ func (r *Recorder) begin(ctx context.Context, c *change, before, after *dispatch
 	}
 	c.plan(last, before, after)
 	c.Number = highest + 1
-	if err := r.dir.append(highest, append(records, &c.Record)...); err != nil {
+	// If the change crashes the machine, the history tells which command that was. Of a call that
+	// changes many interfaces the first one does.
+	when := lazily
+	if len(r.begun) == 1 {
+		when = onDisk
+	}
+	if err := r.dir.append(when, highest, append(records, &c.Record)...); err != nil {
 		c.Number = 0
 		return err
 	}
@@ -252,5 +258,5 @@ func (r *Recorder) write(ended []*Record) error {
 			e.Number = highest
 		}
 	}
-	return r.dir.append(highest, ended...)
+	return r.dir.append(onDisk, highest, ended...)
 }

@@ -42,8 +42,8 @@ func digestOf(data []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// put keeps data, and returns its digest. The file is renamed into place, so that nobody ever
-// reads half of it. referred says whether a record refers to a digest.
+// put keeps data, and returns its digest. The file is renamed into place once it is on the
+// disk, so that nobody ever reads half of it, also after a crash of the machine. referred says whether a record refers to a digest.
 func (s store) put(data []byte, referred func(digest string) bool) (digest string, err error) {
 	digest = digestOf(data)
 	path := filepath.Join(string(s), digest)
@@ -59,7 +59,9 @@ func (s store) put(data []byte, referred func(digest string) bool) (digest strin
 	if err != nil {
 		return digest, err
 	}
-	_, err = f.Write(data)
+	if _, err = f.Write(data); err == nil {
+		err = f.Sync()
+	}
 	if err = errors.Join(err, f.Close()); err == nil {
 		err = os.Rename(tmp, path)
 	}
