@@ -39,10 +39,12 @@ endif
 # LINK=dynamic is for distributions; without a word static is tried first, and build/link
 # keeps what came out. Asked where something is linked, not each time that make is started.
 LINK      ?= $(or $(shell cgo/link.sh build/link),$(error cgo/link.sh failed))
+, := ,
 STATIC     = $(filter static,$(LINK))
 STATICTAGS = $(TAGS),static,netgo,osusergo
 BUILDTAGS  = $(if $(STATIC),$(STATICTAGS),$(TAGS))
-EXTLD      = $(if $(STATIC),-extldflags -static)
+# libpcap looks up the names of a filter, of which the linker would warn each time.
+EXTLD      = $(if $(STATIC),-extldflags "-static -Wl$(,)--no-warnings")
 
 LIBXDP_VERSION = $(shell $(CROSSRUN) pkg-config --modversion libxdp)
 LDFLAGS = -X github.com/xdpmux/xdpmux/cmd/internal/output.version=$(VERSION) -X github.com/xdpmux/xdpmux/cgo/libxdp.BuildVersion=$(LIBXDP_VERSION) \
@@ -83,6 +85,7 @@ build/bpf/fixtures/%.o: bpf/fixtures/%.bpf.c
 	$(CLANG) $(BPFFLAGS) -c $< -o $@
 
 build/bpf/fixtures/keepmaps_next.o: bpf/fixtures/keepmaps.bpf.c
+build/bpf/fixtures/filtered.o: bpf/probe/filter.h
 
 # For the tests: the byte order of another machine.
 build/bpf/fixtures/bigendian.o: bpf/samples/xdp_pass.bpf.c

@@ -5,7 +5,7 @@
 set -eu
 file=$1
 
-key=$(for library in xdp bpf elf z zstd; do
+key=$(for library in xdp bpf elf z zstd pcap; do
 	archive=$(${CC:-gcc} -print-file-name=lib$library.a)
 	stat -L -c '%n %s %Y' "$archive" 2>/dev/null || echo "no $archive"
 done; ${CC:-gcc} -dumpfullversion)
@@ -19,12 +19,13 @@ link=static
 cat >"$file.c" <<END
 #include <bpf/libbpf.h>
 #include <xdp/libxdp.h>
-int main(void) { return !xdp_program__from_bpf_obj(bpf_object__open("x.o"), "xdp"); }
+void *pcap_open_dead(int, int); /* its header and libbpf.h exclude each other */
+int main(void) { return !xdp_program__from_bpf_obj(bpf_object__open("x.o"), "xdp") || !pcap_open_dead(1, 1); }
 END
-why=$(${CC:-gcc} -o "$file.tmp" "$file.c" -static $(pkg-config --static --libs libxdp libbpf) 2>&1) || link=dynamic
+why=$(${CC:-gcc} -o "$file.tmp" "$file.c" "$(dirname "$0")/libpcap/static.c" -static -lpcap $(pkg-config --static --libs libxdp libbpf) 2>&1) || link=dynamic
 rm -f "$file.tmp" "$file.c"
 if [ $link = static ]; then
-	echo "link: static, as a static link of libxdp and libbpf succeeds" >&2
+	echo "link: static, as a static link of libxdp, libbpf and libpcap succeeds" >&2
 else
 	echo "link: dynamic, as a static link fails here: $(echo "$why" | grep -m 1 -oE 'undefined reference to .*|cannot find .*' || echo "$why" | tail -n 1)" >&2
 fi

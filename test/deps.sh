@@ -3,10 +3,10 @@
 # Go itself (1.24 or newer) is not among it.
 set -eu
 
-apt_packages="git gcc make pkg-config clang llvm lld libbpf-dev libxdp-dev libelf-dev zlib1g-dev
+apt_packages="git gcc make pkg-config clang llvm lld libbpf-dev libxdp-dev libpcap-dev libelf-dev zlib1g-dev
 	iproute2 ethtool util-linux bash dash coreutils iputils-ping
 	xdp-tools bpftool tcpdump tshark time qemu-system-x86 qemu-system-arm busybox-static kmod xz-utils zstd prometheus systemd zsh fish groff-base strace libcap2-bin"
-dnf_packages="git gcc make pkgconf-pkg-config clang llvm lld libbpf-devel libxdp-devel elfutils-libelf-devel zlib-devel
+dnf_packages="git gcc make pkgconf-pkg-config clang llvm lld libbpf-devel libxdp-devel libpcap-devel elfutils-libelf-devel zlib-devel
 	iproute ethtool util-linux bash dash coreutils iputils
 	xdp-tools bpftool tcpdump wireshark-cli time qemu-system-x86-core qemu-system-aarch64-core busybox kmod xz zstd golang-github-prometheus systemd zsh fish groff-base strace libcap"
 

@@ -13,7 +13,7 @@ const volatile struct {
 	__u32 programs; /* bit n: the chain has a program in slot n */
 	__u32 snap;     /* bytes wanted of a packet */
 	__u32 points;   /* 1: points are asked for */
-	__u32 reserved;
+	__u32 reach;    /* bytes that the filter looks at; 0: all packets are wanted */
 	struct replay replay;
 	struct ingress ingress;
 } config;
@@ -88,7 +88,7 @@ static __always_inline int find_way(struct head *h, struct way *w, __u64 *ctx, _
 		w->packet = 0;
 		if (w->entered != 1)
 			return 0;
-		add_point(w, ctx, 0, 1, config.snap, config.ingress.untyped);
+		add_point(w, ctx, 0, 1, config.snap, config.reach, config.ingress.untyped);
 		return 1;
 	}
 	if (!w)
@@ -101,8 +101,8 @@ static __always_inline int find_way(struct head *h, struct way *w, __u64 *ctx, _
 	return last < PROGRAMS && h->seen == (config.programs & ((2 << last) - 1));
 }
 
-/* Says whether the packet is asked for. */
-static __always_inline int wanted(const struct head *h, __u64 *ctx)
+/* Says whether the packet is asked for. With points, its way w says whether it passes the filter. */
+static __always_inline int wanted(const struct head *h, const struct way *w, __u64 *ctx)
 {
 	__u32 final = h->final, decider = last_of(h->seen);
 
@@ -115,7 +115,9 @@ static __always_inline int wanted(const struct head *h, __u64 *ctx)
 		return 0;
 	if (!(config.deciders >> (decider & 31) & 1))
 		return 0;
-	return config.sample <= 1 || bpf_get_prandom_u32() % config.sample == 0;
+	if (config.sample > 1 && bpf_get_prandom_u32() % config.sample)
+		return 0;
+	return config.points && w ? w->passed : passes(ctx, config.reach, config.ingress.untyped);
 }
 
 /* Tells of the packet as it is now, and returns 0 if there was no room for that. */
@@ -170,7 +172,7 @@ int packet(__u64 *ctx)
 	if (config.points)
 		for (int i = 0; i < PROGRAMS; i++)
 			t->at[i].packets += h->seen >> i & 1;
-	if (!wanted(h, ctx))
+	if (!wanted(h, w, ctx))
 		return 0;
 	h->queue = queue_of(ctx, config.ingress.untyped);
 	h->captured = h->points = 0;
@@ -208,6 +210,8 @@ int arrival(__u64 *ctx)
 		t->missed++;
 		return 0;
 	}
+	if (!passes(ctx, config.reach, config.ingress.untyped))
+		return 0;
 	e->head.seen = 0;
 	e->head.points = 0;
 	if (!tell(e, ctx))

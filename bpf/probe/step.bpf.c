@@ -10,6 +10,8 @@ const volatile struct {
 	__u32 first;  /* 1: the program is the first that packets meet */
 	__u32 snap;   /* bytes wanted of a packet */
 	__u32 points; /* 1: they are asked for, and enter is attached too */
+	__u32 reach;  /* bytes that the filter looks at, at each point; 0: there is none */
+	__u32 reserved;
 	struct replay replay;
 	struct ingress ingress;
 } config;
@@ -32,7 +34,7 @@ int enter(__u64 *ctx)
 	if (!w)
 		return 0;
 	w->entered |= 1 << slot;
-	add_point(w, ctx, slot, 0, config.snap, config.ingress.untyped);
+	add_point(w, ctx, slot, 0, config.snap, config.reach, config.ingress.untyped);
 	return 0;
 }
 
@@ -57,7 +59,7 @@ int step(__u64 *ctx)
 			w->packet = 0;
 			return 0;
 		}
-		add_point(w, ctx, slot, 1, config.snap, config.ingress.untyped);
+		add_point(w, ctx, slot, 1, config.snap, config.reach, config.ingress.untyped);
 	}
 	w->verdict[slot] = verdict_of(ctx, config.ingress.untyped);
 	w->seen |= 1 << slot;

@@ -4,13 +4,13 @@
 #define XDPMUX_PROBE_TRACE_H
 
 #include "ingress.h"
+#include "filter.h"
 
 struct task_struct {
 	void *stack;
 } __attribute__((preserve_access_index));
 
 #define PROGRAMS 10
-#define SNAP 4096 /* bytes kept of a packet at one point */
 
 /* What is known of a packet. The first of what dispatcher/observe is told. */
 struct head {
@@ -44,6 +44,7 @@ struct way {
 	__u32 verdict[PROGRAMS];
 	__u32 trail;  /* place in trails */
 	__u32 points; /* bytes used of it */
+	__u32 passed; /* 1: the filter took the packet at one of them */
 };
 
 /* Each CPU has two: an interrupt can bring a packet while that of a test run is on its
@@ -161,7 +162,7 @@ static __always_inline struct way *begin_way(__u64 packet, const volatile struct
 	if (!replay->tid)
 		at = 2 * bpf_get_smp_processor_id() + (w == other);
 	w->packet = packet;
-	w->seen = w->entered = w->points = 0;
+	w->seen = w->entered = w->points = w->passed = 0;
 	w->trail = at;
 	return w;
 }
@@ -180,7 +181,29 @@ static __always_inline __u64 copy_packet(__u8 *to, __u64 *ctx, __u32 snap, int u
 	return bpf_probe_read_kernel(to, captured, data) ? 0 : captured;
 }
 
-static __always_inline void add_point(struct way *w, __u64 *ctx, __u32 slot, __u32 exit, __u32 snap, int untyped)
+/* What a filter looks at. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u8[SNAP]);
+} looked SEC(".maps");
+
+/* Says whether the filter takes the packet as it is now. It looks at reach bytes; with 0 there is
+ * no filter. */
+static __always_inline int passes(__u64 *ctx, __u32 reach, int untyped)
+{
+	__u32 key = 0;
+	__u8 *data = reach ? bpf_map_lookup_elem(&looked, &key) : 0;
+
+	if (!reach)
+		return 1;
+	return data && filter(data, copy_packet(data, ctx, reach, untyped), length_of(ctx, untyped));
+}
+
+/* Adds the packet as it is now to the points of its way. */
+static __always_inline void add_point(struct way *w, __u64 *ctx, __u32 slot, __u32 exit, __u32 snap, __u32 reach,
+				      int untyped)
 {
 	__u32 key = w->trail;
 	__u64 at = w->points, captured;
@@ -197,6 +220,8 @@ static __always_inline void add_point(struct way *w, __u64 *ctx, __u32 slot, __u
 	captured = copy_packet((void *)(p + 1), ctx, snap, untyped);
 	p->captured = captured;
 	w->points = at + sizeof(*p) + ((captured + 7) & ~7);
+	if (!w->passed)
+		w->passed = passes(ctx, reach, untyped);
 }
 
 #endif

@@ -12,6 +12,7 @@ import (
 	"github.com/xdpmux/xdpmux/cmd/internal/cmdline"
 	"github.com/xdpmux/xdpmux/cmd/internal/output"
 	"github.com/xdpmux/xdpmux/cmd/internal/terminal"
+	"github.com/xdpmux/xdpmux/dispatcher/filter"
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
@@ -23,6 +24,7 @@ type pointWriter struct {
 	ifname, hardware string
 	at               observe.At
 	snapLen          int // 0: packets are whole
+	filter           string
 	begun            time.Time
 	points           map[point]*written
 }
@@ -51,8 +53,8 @@ func parseAt(word string) (observe.At, error) {
 }
 
 // createPoints prepares the file of --write, which may not be the one that is read, if any is.
-func createPoints(out *output.Printer, ifname, name string, force bool, options observe.LiveOptions, input *captureFile) (_ *pointWriter, err error) {
-	w := &pointWriter{ifname: ifname, hardware: hardware(ifname), at: options.At, snapLen: options.SnapLen, begun: time.Now(), points: map[point]*written{}}
+func createPoints(out *output.Printer, ifname, name string, force bool, options observe.LiveOptions, wanted *filter.Filter, input *captureFile) (_ *pointWriter, err error) {
+	w := &pointWriter{ifname: ifname, hardware: hardware(ifname), at: options.At, snapLen: options.SnapLen, filter: wanted.String(), begun: time.Now(), points: map[point]*written{}}
 	if name == "-" {
 		if _, columns := terminal.Size(out.Stdout); columns > 0 {
 			return nil, cmdline.UsageError("a capture isn't for a terminal", "send it on, as in: xdpmux trace eth0 --write - | tshark -i -")
@@ -118,6 +120,7 @@ func (w *pointWriter) of(p xdp.Loaded, exit bool) (*written, error) {
 		Description: fmt.Sprintf("packets %s program %d (%s), tag %s", words, p.ID, p.Name, p.Tag),
 		Hardware:    w.hardware,
 		SnapLen:     w.snapLen,
+		Filter:      w.filter,
 	}
 	if w.hardware != "" {
 		i.Comment = w.ifname + ": " + w.hardware

@@ -17,15 +17,16 @@ import (
 	"github.com/xdpmux/xdpmux/cmd/internal/capture"
 	"github.com/xdpmux/xdpmux/cmd/internal/cmdline"
 	"github.com/xdpmux/xdpmux/cmd/internal/output"
+	"github.com/xdpmux/xdpmux/dispatcher/filter"
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 func trace(c *cli.Context, out *output.Printer) error {
-	const usage = "xdpmux trace <ifname> [--pcap FILE] [options]"
+	const usage = "xdpmux trace <ifname> [--pcap FILE] [options] [filter]"
 	switch {
-	case c.NArg() != 1:
-		return cmdline.UsageError("trace needs one interface", usage)
+	case c.NArg() < 1:
+		return cmdline.UsageError("trace needs an interface", usage)
 	case c.IsSet("pcap") && c.Bool("live"):
 		return cmdline.UsageError("--pcap and --live exclude each other", usage)
 	case c.IsSet("at") && !c.IsSet("write"):
@@ -45,16 +46,20 @@ func trace(c *cli.Context, out *output.Printer) error {
 	if c.Bool("force") && !c.IsSet("out") && !c.IsSet("write") {
 		return cmdline.UsageError("--force replaces files, and none is written", "it goes with --out and --write")
 	}
-	if live {
-		return traceLive(c, out)
+	wanted, err := filter.Compile(strings.Join(c.Args().Tail(), " "))
+	if err != nil {
+		return err
 	}
-	return tracePcap(c, out)
+	if live {
+		return traceLive(c, out, wanted)
+	}
+	return tracePcap(c, out, wanted)
 }
 
 // replayNote says where a test run is not the wire.
 const replayNote = "by test run: packets come in on receive queue 0, XDP_TX and XDP_REDIRECT send nothing, XDP_PASS reaches no stack; the programs' maps really change"
 
-func tracePcap(c *cli.Context, out *output.Printer) (err error) {
+func tracePcap(c *cli.Context, out *output.Printer, wanted *filter.Filter) (err error) {
 	at, err := parseAt(c.String("at"))
 	if err != nil {
 		return err
@@ -87,7 +92,7 @@ func tracePcap(c *cli.Context, out *output.Printer) (err error) {
 	}
 	var points *pointWriter
 	if c.IsSet("write") {
-		if points, err = createPoints(out, c.Args().First(), c.String("write"), c.Bool("force"), observe.LiveOptions{At: at}, file); err != nil {
+		if points, err = createPoints(out, c.Args().First(), c.String("write"), c.Bool("force"), observe.LiveOptions{At: at}, wanted, file); err != nil {
 			return err
 		}
 		defer func() {
@@ -105,6 +110,9 @@ func tracePcap(c *cli.Context, out *output.Printer) (err error) {
 	file.warn(out)
 	d := newDissector()
 	err = file.each(c.Context, func(n int, packet capture.Packet) error {
+		if !wanted.Match(packet.Data, packet.Length) {
+			return nil
+		}
 		t, err := r.Run(packet.Data)
 		if err != nil {
 			return err

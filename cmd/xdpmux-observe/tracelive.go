@@ -13,6 +13,7 @@ import (
 
 	"github.com/xdpmux/xdpmux/cmd/internal/cmdline"
 	"github.com/xdpmux/xdpmux/cmd/internal/output"
+	"github.com/xdpmux/xdpmux/dispatcher/filter"
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
@@ -63,7 +64,7 @@ func nextPacket(ctx context.Context, l *observe.Live) (*observe.Trace, error) {
 	return l.Next(ctx)
 }
 
-func traceLive(c *cli.Context, out *output.Printer) (err error) {
+func traceLive(c *cli.Context, out *output.Printer, wanted *filter.Filter) (err error) {
 	count, err := cmdline.ParseCount(c)
 	if err != nil {
 		return err
@@ -71,6 +72,9 @@ func traceLive(c *cli.Context, out *output.Printer) (err error) {
 	options, err := liveOptions(c)
 	if err != nil {
 		return err
+	}
+	if wanted.String() != "" {
+		options.Filter = wanted.Program()
 	}
 	ctx := c.Context
 	if c.IsSet("duration") {
@@ -89,7 +93,7 @@ func traceLive(c *cli.Context, out *output.Printer) (err error) {
 	defer l.Close()
 	var file *pointWriter
 	if c.IsSet("write") {
-		if file, err = createPoints(out, c.Args().First(), c.String("write"), c.Bool("force"), options, nil); err != nil {
+		if file, err = createPoints(out, c.Args().First(), c.String("write"), c.Bool("force"), options, wanted, nil); err != nil {
 			return err
 		}
 		// What was on the wire doesn't come again. So the file stays, whatever ends the trace.

@@ -11,8 +11,10 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/classic"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/loaded"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
@@ -25,6 +27,12 @@ type LiveOptions struct {
 	ID       uint32 // only what the program with this id decided; 0: all
 	OneIn    uint32 // only one, at random, in so many; 0: all
 
+	// Only packets that this program in classic BPF takes, such as package filter compiles; nil:
+	// all. It looks at the packet where At says. With [AtPrograms] a packet that it takes at one of
+	// the points is told of with all of them. It sees the first [SnapLen] bytes of the packet's
+	// first buffer, whatever of it is told of.
+	Filter []unix.SockFilter
+
 	At      At  // where the packets are looked at
 	SnapLen int // how many bytes of a packet are told of, at most [SnapLen]; 0: as many
 	Buffer  int // bytes of memory for packets until Next takes them; 0: 4 MiB
@@ -34,10 +42,9 @@ type LiveOptions struct {
 // chain when others change it.
 type Live struct {
 	ifindex int
-	config  packetConfig
+	asked   request
 	program string // see LiveOptions, as for:
 	id      uint32
-	buffer  int
 	arrives bool     // it tells of packets as they come to the chain
 	tracer  *tracer  // nil while nothing is on the interface
 	queue   []*Trace // told of next
@@ -51,7 +58,7 @@ type Live struct {
 // OpenLive begins to trace. A Live is for one goroutine at a time.
 //
 // Errors: as [Open]; [xdp.ErrNoProgram] too if the chain has no program of
-// the name in options.
+// the name in options; [xdp.ErrInvalid] for a filter that the kernel can't run.
 func OpenLive(ctx context.Context, ifname string, options LiveOptions) (*Live, error) {
 	c, err := dispatcher.Status(ctx, ifname)
 	if err != nil {
@@ -61,13 +68,19 @@ func OpenLive(ctx context.Context, ifname string, options LiveOptions) (*Live, e
 		return nil, err
 	}
 	l := &Live{ifindex: c.Interface.Index, program: options.Program, id: options.ID,
-		config: packetConfig{Verdicts: allVerdicts, Sample: options.OneIn, Points: pointsOf(options.At), Snap: uint32(options.SnapLen)},
-		buffer: options.Buffer}
+		asked: request{buffer: options.Buffer,
+			packetConfig: packetConfig{Verdicts: allVerdicts, Sample: options.OneIn, Points: pointsOf(options.At), Snap: uint32(options.SnapLen)}}}
 	if options.Verdicts != nil {
-		l.config.Verdicts = 0
+		l.asked.Verdicts = 0
 		for _, v := range options.Verdicts {
-			l.config.Verdicts |= 1 << v
+			l.asked.Verdicts |= 1 << v
 		}
+	}
+	if options.Filter != nil {
+		if l.asked.filter, err = classic.Translate(options.Filter); err != nil {
+			return nil, &xdp.Error{Kind: xdp.ErrInvalid, Err: err, Msg: fmt.Sprintf("the kernel can't run the filter: %v", err)}
+		}
+		l.asked.Reach = uint32(classic.Reach(options.Filter))
 	}
 	if l.deciders(c) == 0 {
 		wanted := strconv.Quote(options.Program)
@@ -130,8 +143,8 @@ func (l *Live) trace(c *dispatcher.Chain) (err error) {
 		l.tracer, err = traceArrivals(c, tell)
 		return err
 	}
-	l.config.Deciders = l.deciders(c)
-	l.tracer, err = trace(c, l.config, l.buffer, tell)
+	l.asked.Deciders = l.deciders(c)
+	l.tracer, err = trace(c, l.asked, tell)
 	return err
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/native"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/objectfile"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
@@ -21,6 +22,7 @@ type probe struct {
 	config   any            // struct config of the object
 	shared   map[string]int // descriptors of maps to use instead of the object's own
 	entries  map[string]int // sizes of its maps, where they aren't those of the object
+	filter   []byte         // code of its function filter; nil: the object's own, which isn't called
 }
 
 // probed is one loaded probe object. Its links are pinned nowhere: they end with
@@ -33,7 +35,7 @@ type probed struct {
 
 // attach attaches the probe to a running program.
 func (p probe) attach(to xdp.Loaded) (_ *probed, err error) {
-	data, err := bpf.Probe(p.object)
+	data, err := p.read()
 	if err != nil {
 		return nil, err
 	}
@@ -93,6 +95,19 @@ func (p probe) attach(to xdp.Loaded) (_ *probed, err error) {
 		result.exit = prog
 	}
 	return result, nil
+}
+
+// read gives the object the filter.
+func (p probe) read() ([]byte, error) {
+	data, err := bpf.Probe(p.object)
+	if err != nil || p.filter == nil {
+		return data, err
+	}
+	file, err := objectfile.Parse(data)
+	if err != nil {
+		return nil, err
+	}
+	return file.WithFunction("filter", p.filter)
 }
 
 // logSize is enough for the end of what the verifier says about a probe.

@@ -69,7 +69,7 @@ func OpenReplayOf(c *dispatcher.Chain, shown []xdp.Loaded, at At) (_ *Replay, er
 	}
 	config := packetConfig{Verdicts: allVerdicts, Deciders: allPrograms, Points: pointsOf(at),
 		Replay: replayConfig{Tid: uint32(unix.Gettid()), PidnsDev: pidns.Dev, PidnsIno: pidns.Ino}}
-	if r.tracer, err = trace(c, config, 0, nil); err != nil {
+	if r.tracer, err = trace(c, request{packetConfig: config}, nil); err != nil {
 		return nil, err
 	}
 	// Read in place: a ring buffer would take two more calls for each packet.

@@ -69,16 +69,16 @@ const SnapLen = 4096
 // packetConfig is config of bpf/probe/packet.bpf.c.
 type packetConfig struct {
 	Alone, Verdicts, Deciders, Sample uint32
-	Programs, Snap, Points, Reserved  uint32
+	Programs, Snap, Points, Reach     uint32
 	Replay                            replayConfig
 	Ingress                           ingress
 }
 
 // stepConfig is config of bpf/probe/step.bpf.c.
 type stepConfig struct {
-	Slot, First, Snap, Points uint32
-	Replay                    replayConfig
-	Ingress                   ingress
+	Slot, First, Snap, Points, Reach, Reserved uint32
+	Replay                                     replayConfig
+	Ingress                                    ingress
 }
 
 // replayConfig is struct replay of bpf/probe/trace.h.
@@ -119,8 +119,9 @@ type tracer struct {
 	probes   []*probed
 	ring     *libbpf.RingBuffer // nil for a Replay
 	packet   *probed
-	alone    bool // a component program in the dispatcher's own place
-	points   bool // are told of
+	alone    bool   // a component program in the dispatcher's own place
+	points   bool   // are told of
+	filter   []byte // code of the function of that name; nil: no packet is filtered
 }
 
 // newTracer has attach attach the probes, and then tells f of packets, but for those of test
@@ -155,10 +156,19 @@ func newTracer(c *dispatcher.Chain, f func(*Trace), attach func(*tracer) error) 
 	return t, nil
 }
 
-// trace traces the packets that config selects. buffer is how many bytes wait for f at most, 0
-// for as many as usual.
-func trace(c *dispatcher.Chain, config packetConfig, buffer int, f func(*Trace)) (*tracer, error) {
-	return newTracer(c, f, func(t *tracer) error { return t.attachAll(config, buffer) })
+// request says what is to be traced.
+type request struct {
+	packetConfig
+	buffer int    // bytes that wait at most; 0: as many as usual
+	filter []byte // see tracer
+}
+
+// trace traces the packets that are asked for.
+func trace(c *dispatcher.Chain, r request, f func(*Trace)) (*tracer, error) {
+	return newTracer(c, f, func(t *tracer) error {
+		t.filter = r.filter
+		return t.attachAll(r.packetConfig, r.buffer)
+	})
 }
 
 // traceArrivals tells f of each packet as it comes to the chain. The Trace has no steps and no
@@ -232,7 +242,7 @@ func (t *tracer) attachSteps(config packetConfig) error {
 		if p.ID == 0 {
 			continue
 		}
-		step := stepConfig{uint32(i), first, config.Snap, config.Points, config.Replay, config.Ingress}
+		step := stepConfig{uint32(i), first, config.Snap, config.Points, config.Reach, 0, config.Replay, config.Ingress}
 		if _, err := t.attach("step", p, step, probe{programs: programs, shared: shared}); err != nil {
 			return err
 		}
@@ -266,7 +276,7 @@ func (t *tracer) attach(object string, to xdp.Loaded, config any, which probe) (
 			c.Ingress.Untyped = untyped
 			config = c
 		}
-		which.object, which.config = object, config
+		which.object, which.config, which.filter = object, config, t.filter
 		p, err = which.attach(to)
 		if err == nil || dispatcher.VerifierLog(err) == "" {
 			break

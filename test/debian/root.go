@@ -2,12 +2,14 @@ package debian
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // rootSuite is what a root is made of: its static libraries link, and its libxdp is one that
@@ -16,7 +18,7 @@ const rootSuite = "bookworm"
 
 // rootPackages are what xdpmux is compiled with, and what the tests run.
 var rootPackages = []string{
-	"libxdp-dev", "libbpf-dev", "libelf-dev", "zlib1g-dev", "libgcc-12-dev",
+	"libxdp-dev", "libbpf-dev", "libelf-dev", "zlib1g-dev", "libpcap0.8-dev", "libgcc-12-dev",
 	"iproute2", "ethtool", "util-linux", "bash", "dash", "coreutils", "findutils", "xdp-tools", "bpftool",
 	"tcpdump", "time", "busybox-static", "systemd", "strace", "libcap2-bin",
 }
@@ -28,7 +30,9 @@ func Root(ctx context.Context, arch string, stderr io.Writer) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	dir := filepath.Join(cache, "roots", rootSuite+"-"+arch)
+	// Other packages make another root.
+	contents := sha256.Sum256([]byte(strings.Join(rootPackages, " ")))
+	dir := filepath.Join(cache, "roots", fmt.Sprintf("%s-%s-%x", rootSuite, arch, contents[:4]))
 	return dir, Once(dir, func(tmp string) error {
 		fmt.Fprintf(stderr, "fetching libraries and tools of %s into %s, once\n", arch, dir)
 		packages, err := Open(ctx, arch, rootSuite)

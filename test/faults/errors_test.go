@@ -61,6 +61,12 @@ var faults = map[string]fault{
 		chain(t, v, pass)
 		return []string{"trace", v.Name, "--at", "programs", "--write", capture(t, 60)}
 	}, remedy: "--force replaces it"},
+	"filter-word":    filterFault("tcp port 443 adn udp"),
+	"filter-end":     filterFault("tcp", "or", "(udp"),
+	"filter-value":   filterFault("udp port 70000"),
+	"filter-none":    filterFault("tcp and arp"),
+	"filter-inbound": filterFault("not", "inbound"),
+	"filter-loop":    filterFault("ip6 protochain 6"),
 	"history-rights": {prepare: func(*testing.T, *harness.Veth) []string { return []string{"history"} }, wrap: nobody, remedy: "run as root"},
 	"bundle-there": {prepare: func(t *testing.T, v *harness.Veth) []string {
 		chain(t, v, pass)

@@ -171,6 +171,14 @@ wait $!
 func locked(t *testing.T, _ *harness.Veth) (stop func()) { return harness.LockPins(t) }
 
 // rehearsal is the arguments of one on an interface.
+// filterFault is a filter that is wrong.
+func filterFault(words ...string) fault {
+	return fault{prepare: func(t *testing.T, v *harness.Veth) []string {
+		chain(t, v, pass)
+		return append([]string{"trace", v.Name}, words...)
+	}, remedy: "man pcap-filter"}
+}
+
 func rehearsal(v *harness.Veth, pcap string) []string {
 	return []string{"unload", "-a", v.Name, "--dry-run", "--pcap", pcap}
 }

@@ -35,7 +35,7 @@ func TestLink(t *testing.T) {
 	for i, c := range []struct{ version, linker, stdout, stderr string }{
 		{"1", missing, "dynamic\n", "link: dynamic, as a static link fails here: undefined reference to `eu_search_tree_init'\n"},
 		{"1", missing, "dynamic\n", ""},
-		{"2", "true", "static\n", "link: static, as a static link of libxdp and libbpf succeeds\n"},
+		{"2", "true", "static\n", "link: static, as a static link of libxdp, libbpf and libpcap succeeds\n"},
 		{"2", "false", "static\n", ""},
 	} {
 		if stdout, stderr := link(c.version, c.linker); stdout != c.stdout || stderr != c.stderr {

@@ -16,12 +16,12 @@ const module = "github.com/xdpmux/xdpmux/"
 
 // layers are the folders of the program, the lowest first. Imports run downwards.
 var layers = []string{
-	"cgo/libbpf", "cgo/libxdp", "bpf",
+	"cgo/libbpf", "cgo/libxdp", "cgo/libpcap", "bpf",
 	"dispatcher/xdp", "dispatcher/value",
-	"dispatcher/internal/proc", "dispatcher/internal/input", "dispatcher/internal/flock", "dispatcher/internal/private", "dispatcher/internal/objectfile",
+	"dispatcher/internal/proc", "dispatcher/internal/input", "dispatcher/internal/flock", "dispatcher/internal/private", "dispatcher/internal/objectfile", "dispatcher/internal/classic",
 	"dispatcher/internal/native", "dispatcher/internal/privilege", "dispatcher/internal/loaded",
 	"dispatcher/internal/device", "dispatcher/internal/protocol", "dispatcher/internal/object",
-	"dispatcher/inspect", "dispatcher", "dispatcher/maps", "dispatcher/check", "dispatcher/history", "dispatcher/desired", "dispatcher/observe", "dispatcher/pending", "dispatcher/rehearse",
+	"dispatcher/filter", "dispatcher/inspect", "dispatcher", "dispatcher/maps", "dispatcher/check", "dispatcher/history", "dispatcher/desired", "dispatcher/observe", "dispatcher/pending", "dispatcher/rehearse",
 	"cmd/internal/capture", "cmd/internal/terminal", "cmd/internal/output", "cmd/internal/help", "cmd/internal/cmdline", "cmd/internal/observer",
 	"cmd",
 }

@@ -57,11 +57,13 @@ func traceCommand(action cli.ActionFunc) *cli.Command {
 	return &cli.Command{
 		Name:      "trace",
 		Usage:     "show the way of packets through a chain: of a capture, or of the wire",
-		ArgsUsage: "<ifname>",
+		ArgsUsage: "<ifname> [filter]",
 		Description: "With --pcap the packets of a file go through the installed chain by test run, without the wire. " +
 			"Without it the packets of the wire are shown, as the chain left them. " +
 			"With --write they go to a pcapng file for Wireshark, which has an interface for each place where packets are captured, " +
-			"and the verdict with each packet that leaves.",
+			"and the verdict with each packet that leaves. " +
+			"A filter in the language of tcpdump (man pcap-filter) takes some of the packets: of a file as they are in it, of the wire " +
+			"in the kernel, as they leave the chain, or with --at programs as they are at one of the points at least.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "pcap", Usage: "trace the packets of `FILE`, pcap or pcapng; - is standard input"},
 			&cli.BoolFlag{Name: "live", Usage: "trace the packets that the interface receives (default without --pcap)"},

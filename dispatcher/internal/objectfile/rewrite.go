@@ -41,3 +41,25 @@ func (f *File) withSections(contents map[string][]byte) []byte {
 }
 
 func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }
+
+// WithFunction is the file with other instructions of a function, which is all that .text has, and
+// refers to nothing. What .BTF.ext says of its lines stays true of as many instructions as it had;
+// so code has at least as many.
+func (f *File) WithFunction(name string, code []byte) ([]byte, error) {
+	table := f.named(".symtab")
+	if table == nil || f.text == 0 {
+		return nil, damaged("it has no function %q", name)
+	}
+	symbols := slices.Clone(f.content(table))
+	for i, s := range f.symbols {
+		if s.kind != elf.STT_FUNC || int(s.section) != f.text {
+			continue
+		}
+		if stringAt(f.names, s.name) != name || s.size != f.sections[f.text].size || uint64(len(code)) < s.size {
+			return nil, damaged("function %q isn't all that .text has, or is too long", name)
+		}
+		order.PutUint64(symbols[i*symbolSize+16:], uint64(len(code)))
+		return f.withSections(map[string][]byte{".text": code, ".symtab": symbols}), nil
+	}
+	return nil, damaged("it has no function %q", name)
+}
