@@ -43,8 +43,8 @@ LINK      ?= $(or $(shell cgo/link.sh build/link),$(error cgo/link.sh failed))
 STATIC     = $(filter static,$(LINK))
 STATICTAGS = $(TAGS),static,netgo,osusergo
 BUILDTAGS  = $(if $(STATIC),$(STATICTAGS),$(TAGS))
-# libpcap looks up the names of a filter, of which the linker would warn each time.
-EXTLD      = $(if $(STATIC),-extldflags "-static -Wl$(,)--no-warnings")
+# libpcap looks up the names of a filter, of which GNU ld would warn each time; lld doesn't.
+EXTLD      = $(if $(STATIC),-extldflags "-static$(if $(CROSS),, -Wl$(,)--no-warnings)")
 
 LIBXDP_VERSION = $(shell $(CROSSRUN) pkg-config --modversion libxdp)
 LDFLAGS = -X github.com/xdpmux/xdpmux/cmd/internal/output.version=$(VERSION) -X github.com/xdpmux/xdpmux/cgo/libxdp.BuildVersion=$(LIBXDP_VERSION) \
