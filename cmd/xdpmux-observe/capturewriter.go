@@ -37,13 +37,13 @@ func createCapture(name string, force bool) (_ *captureWriter, err error) {
 	case err == nil && !info.Mode().IsRegular():
 		w.file, err = os.OpenFile(name, os.O_WRONLY, 0)
 	case err == nil && !force:
-		return nil, alreadyThere(name)
+		return nil, output.AlreadyThere(name)
 	default:
-		w.part = filepath.Join(filepath.Dir(name), fmt.Sprintf(".%s.%d", filepath.Base(name), os.Getpid()))
+		w.part = output.PartOf(name)
 		w.file, err = os.OpenFile(w.part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	}
 	if err != nil {
-		return nil, cantWrite(name, err)
+		return nil, output.CantWrite(name, err)
 	}
 	w.Writer = capture.NewWriter(w.file, section())
 	return w, nil
@@ -60,22 +60,10 @@ func section() capture.Section {
 	return s
 }
 
-func alreadyThere(name string) error {
-	return &xdp.Error{Kind: xdp.ErrInvalid, Err: fs.ErrExist, Msg: name + " is there already", Remedy: "choose another name; --force replaces it"}
-}
-
-func cantWrite(name string, err error) *xdp.Error {
-	var path *fs.PathError
-	if errors.As(err, &path) {
-		err = path.Err
-	}
-	return &xdp.Error{Kind: xdp.ErrInvalid, Err: err, Msg: fmt.Sprintf("can't write %s: %v", name, err)}
-}
-
 // finish gives the file its name, unless not all could be written. Then it leaves nothing of it.
 func (w *captureWriter) finish() error {
 	if err := errors.Join(w.Flush(), w.close()); err != nil {
-		return errors.Join(cantWrite(w.name, err), w.remove())
+		return errors.Join(output.CantWrite(w.name, err), w.remove())
 	}
 	return w.rename()
 }
@@ -88,7 +76,7 @@ func (w *captureWriter) keep() error {
 		failed = w.cutOff(err)
 	}
 	if err := w.close(); err != nil && failed == nil {
-		failed = cantWrite(w.name, err)
+		failed = output.CantWrite(w.name, err)
 	}
 	return errors.Join(failed, w.rename())
 }
@@ -96,12 +84,12 @@ func (w *captureWriter) keep() error {
 // cutOff leaves the whole packets of a file that couldn't be written to its end, because of err.
 func (w *captureWriter) cutOff(err error) error {
 	size, lost := w.Whole()
-	failed := cantWrite(w.name, err)
+	failed := output.CantWrite(w.name, err)
 	if w.part == "" {
 		return failed
 	}
 	if err := w.file.Truncate(size); err != nil {
-		return errors.Join(failed, cantWrite(w.name, err))
+		return errors.Join(failed, output.CantWrite(w.name, err))
 	}
 	failed.Remedy = fmt.Sprintf("the last packets, %d of them, are lost; the file has those before, and can be read", lost)
 	return failed
@@ -112,7 +100,7 @@ func (w *captureWriter) rename() error {
 	if w.part == "" {
 		return nil
 	}
-	if err := rename(w.part, w.name, w.force); err != nil {
+	if err := output.Rename(w.part, w.name, w.force); err != nil {
 		return &xdp.Error{Kind: xdp.ErrInvalid, Err: err,
 			Msg: fmt.Sprintf("can't name the file %s: %v", w.name, err), Remedy: "the packets are in " + w.part}
 	}
@@ -134,21 +122,6 @@ func (w *captureWriter) remove() error {
 		return nil
 	}
 	return os.Remove(w.part)
-}
-
-// rename replaces a file that is there only by force.
-func rename(from, to string, force bool) error {
-	if !force {
-		err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
-		if !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOSYS) {
-			return err
-		}
-		// A file system that doesn't know how, such as NFS.
-		if _, err := os.Lstat(to); err == nil {
-			return fs.ErrExist
-		}
-	}
-	return os.Rename(from, to)
 }
 
 // captureFiles writes packets into several files of one directory.
@@ -181,11 +154,11 @@ func newCaptureFiles(dir string, names []string, force bool, input *captureFile)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 		case err != nil:
-			return nil, cantWrite(v.path(name), err)
+			return nil, output.CantWrite(v.path(name), err)
 		case in != nil && os.SameFile(in, info):
 			return nil, &xdp.Error{Kind: xdp.ErrInvalid, Msg: v.path(name) + " is the capture itself", Remedy: "choose another directory with --out"}
 		case !force:
-			return nil, alreadyThere(v.path(name))
+			return nil, output.AlreadyThere(v.path(name))
 		}
 	}
 	return v, nil
@@ -200,7 +173,7 @@ func (v *captureFiles) write(name string, at time.Time, data []byte, length int)
 		return err
 	}
 	if err := w.Write(capture.Record{Time: at, Data: data, Length: length}); err != nil {
-		return cantWrite(w.name, err)
+		return output.CantWrite(w.name, err)
 	}
 	return nil
 }
@@ -218,7 +191,7 @@ func (v *captureFiles) file(name string) (*captureWriter, error) {
 	}
 	v.open[name] = w
 	if _, err := w.AddInterface(capture.Interface{Name: name}); err != nil {
-		return nil, cantWrite(w.name, err)
+		return nil, output.CantWrite(w.name, err)
 	}
 	return w, nil
 }

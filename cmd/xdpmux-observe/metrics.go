@@ -1,24 +1,16 @@
 package main
 
 import (
-	"context"
-	"errors"
-	"fmt"
 	"io"
-	"net"
-	"net/http"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/prometheus/common/expfmt"
 
-	"github.com/xdpmux/xdpmux/cmd/internal/cmdline"
 	"github.com/xdpmux/xdpmux/cmd/internal/output"
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
-	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 var (
@@ -183,69 +175,4 @@ func writeMetrics(w io.Writer, s *observe.Snapshot) error {
 		}
 	}
 	return nil
-}
-
-// serveMetrics answers scrapes until ctx ends.
-func serveMetrics(ctx context.Context, out *output.Printer, address string, ifnames []string, opts observe.Options) error {
-	listener, err := listen(address)
-	if err != nil {
-		return err
-	}
-	defer listener.Close()
-	o, err := observe.Open(ctx, ifnames, opts)
-	if err != nil {
-		return err
-	}
-	defer o.Close()
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(metrics{o.Read})
-	server := newMetricsServer(registry)
-	stop := context.AfterFunc(ctx, func() { server.Close() })
-	defer stop()
-	fmt.Fprintf(out.Stderr, "xdpmux: serving http://%s/metrics\n", listener.Addr())
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
-}
-
-// indexPage is for who looks at the address itself.
-const indexPage = `<!DOCTYPE html>
-<title>xdpmux</title>
-<h1>xdpmux</h1>
-<p>What the XDP programs of this host do to packets: <a href="metrics">metrics</a> for Prometheus.</p>
-`
-
-// newMetricsServer is a server that gives up on clients that read or write slowly, or not
-// at all.
-func newMetricsServer(registry *prometheus.Registry) *http.Server {
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError}))
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		_, _ = io.WriteString(w, indexPage)
-	})
-	return &http.Server{Handler: mux, MaxHeaderBytes: 16 << 10,
-		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute}
-}
-
-// listen takes an address without a host to mean loopback.
-func listen(address string) (net.Listener, error) {
-	host, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return nil, cmdline.UsageError(fmt.Sprintf("%q is not an address to listen on: %v", address, err), "such as: --listen 127.0.0.1:9435")
-	}
-	if host == "" {
-		host = "127.0.0.1"
-	}
-	listener, err := net.Listen("tcp", net.JoinHostPort(host, port))
-	if err != nil {
-		var cause *net.OpError
-		if errors.As(err, &cause) {
-			err = cause.Err
-		}
-		return nil, &xdp.Error{Kind: xdp.ErrInvalid, Err: err,
-			Msg: fmt.Sprintf("can't listen on %s: %v", address, err), Remedy: "choose another address or port with --listen"}
-	}
-	return listener, nil
 }

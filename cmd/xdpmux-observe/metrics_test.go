@@ -3,15 +3,11 @@ package main
 import (
 	"bytes"
 	"errors"
-	"io"
-	"net"
-	"net/http"
 	"os/exec"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
@@ -102,54 +98,5 @@ func TestMetricsAnyway(t *testing.T) {
 		if _, err := parser.TextToMetricFamilies(&text); err != nil {
 			t.Errorf("%s: %v", c.name, err)
 		}
-	}
-}
-
-// The server says where the metrics are, and has an end for a reader that only keeps it
-// busy.
-func TestMetricsServer(t *testing.T) {
-	t.Parallel()
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(metrics{func() *observe.Snapshot { return &observe.Snapshot{} }})
-	server := newMetricsServer(registry)
-	if server.ReadTimeout == 0 || server.WriteTimeout == 0 || server.IdleTimeout == 0 {
-		t.Errorf("no limits: %+v", server)
-	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	go func() { _ = server.Serve(listener) }()
-	defer server.Close()
-	for _, c := range []struct {
-		path   string
-		status int
-		want   string
-	}{
-		{"/", http.StatusOK, `<a href="metrics">`},
-		{"/metrics", http.StatusOK, ""},
-		{"/other", http.StatusNotFound, "404"},
-	} {
-		r, err := http.Get("http://" + listener.Addr().String() + c.path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		body, err := io.ReadAll(r.Body)
-		r.Body.Close()
-		if err != nil || r.StatusCode != c.status || !strings.Contains(string(body), c.want) {
-			t.Errorf("%s: %d, %s, %v", c.path, r.StatusCode, body, err)
-		}
-	}
-	slow, err := net.Dial("tcp", listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer slow.Close()
-	if _, err := slow.Write([]byte("GET /metrics HTTP/1.1\r\nHost: x\r\n")); err != nil {
-		t.Fatal(err)
-	}
-	_ = slow.SetReadDeadline(time.Now().Add(20 * time.Second))
-	if _, err := io.ReadAll(slow); err != nil {
-		t.Errorf("a request without end: %v", err)
 	}
 }

@@ -27,12 +27,15 @@ func stats(c *cli.Context, out *output.Printer) error {
 		return err
 	}
 	ifnames, listen := cmdline.InterfaceArgs(c.Args().Slice()), c.IsSet("listen")
-	if listen && (c.Bool("json") || c.IsSet("count")) || c.Bool("json") && c.Bool("prometheus") {
-		return cmdline.UsageError("--json, --prometheus and --listen exclude each other", "give one of them; --count goes with the table and --json")
+	if several(c.Bool("json"), c.Bool("prometheus"), listen, c.IsSet("svg")) || c.IsSet("count") && (listen || c.IsSet("svg")) {
+		return cmdline.UsageError("--json, --prometheus, --listen and --svg exclude each other", "give one of them; --count goes with the table and --json")
+	}
+	if c.Bool("force") && !c.IsSet("svg") {
+		return cmdline.UsageError("--force replaces a file, and none is written", "it goes with --svg")
 	}
 	opts := observe.Options{Latency: c.Bool("latency")}
 	if listen {
-		return serveMetrics(c.Context, out, c.String("listen"), ifnames, opts)
+		return export(c.Context, out, c.String("listen"), ifnames, opts)
 	}
 	o, err := observe.Open(c.Context, ifnames, opts)
 	if err != nil {
@@ -42,6 +45,13 @@ func stats(c *cli.Context, out *output.Printer) error {
 	if c.Bool("prometheus") {
 		cmdline.Wait(c.Context, time.After(interval))
 		return writeMetrics(out.Stdout, o.Read())
+	}
+	if c.IsSet("svg") {
+		before := o.Read()
+		if !cmdline.Wait(c.Context, time.After(interval)) {
+			return nil
+		}
+		return writePicture(out, statsOf(before, o.Read()), c.String("svg"), c.Bool("force"))
 	}
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
@@ -62,6 +72,17 @@ func stats(c *cli.Context, out *output.Printer) error {
 		before = now
 	}
 	return nil
+}
+
+// several says whether more than one of them is true.
+func several(all ...bool) bool {
+	n := 0
+	for _, one := range all {
+		if one {
+			n++
+		}
+	}
+	return n > 1
 }
 
 // statsJSON is the shape of a line of stats --json.
@@ -93,8 +114,10 @@ type programStats struct {
 }
 
 type verdictStats struct {
-	Packets   uint64  `json:"packets"`
-	PerSecond float64 `json:"packets_per_second"`
+	Packets          uint64  `json:"packets"`
+	PerSecond        float64 `json:"packets_per_second"`
+	Decided          uint64  `json:"decided"` // of Packets, those whose chain ended with the verdict
+	DecidedPerSecond float64 `json:"decided_per_second"`
 }
 
 type latencyStats struct {
@@ -155,7 +178,8 @@ func programStatsOf(before, now observe.Program, seconds float64) programStats {
 		s.NotObserved = now.Blind.Error()
 	}
 	for v, name := range observe.VerdictNames() {
-		s.Verdicts[name] = verdictStats{now.Verdicts[v], rate(before.Verdicts[v], now.Verdicts[v])}
+		s.Verdicts[name] = verdictStats{
+			now.Verdicts[v], rate(before.Verdicts[v], now.Verdicts[v]), now.Final[v], rate(before.Final[v], now.Final[v])}
 	}
 	if t := now.Times; t != nil {
 		s.Latency = &latencyStats{t.Packets, t.Mean().Nanoseconds(), t.Quantile(.5).Nanoseconds(), t.Quantile(.9).Nanoseconds(), t.Quantile(.99).Nanoseconds(), t.Max.Nanoseconds()}

@@ -121,7 +121,7 @@ func tracePcap(c *cli.Context, out *output.Printer, wanted *filter.Filter) (err 
 		missing := packet.Length - len(packet.Data)
 		if points != nil {
 			if err := points.add(n, t, missing); err != nil {
-				return cantWrite(points.name, err)
+				return output.CantWrite(points.name, err)
 			}
 		}
 		if files != nil {

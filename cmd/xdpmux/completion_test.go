@@ -79,7 +79,7 @@ var completions = []completed{
 
 	// Options and their values.
 	{"load --mo", "--mode"},
-	{"status -", "--help --interval --json --netns --verbose --version --watch"},
+	{"status -", "--force --help --interval --json --netns --svg --verbose --version --watch"},
 	{"load -m ", "hw native skb unspecified"},
 	{"load lo a.o --mode s", "skb"},
 	{"load --mode=s", "--mode=skb"},

@@ -26,12 +26,19 @@ func statusCommand(out *output.Printer) *cli.Command {
 			&cli.BoolFlag{Name: "json", Usage: cmdline.JSONUsage("the programs")},
 			&cli.BoolFlag{Name: "watch", Usage: "show them again and again, until q or Ctrl-C"},
 			cmdline.IntervalFlag("with --watch: show them", "i"),
+			&cli.StringFlag{Name: "svg", Usage: "draw the chains to `FILE`; - is standard output"},
+			&cli.BoolFlag{Name: "force", Usage: "with --svg: replace a file that is there"},
 		},
 		Action: func(c *cli.Context) error {
 			print := func(w io.Writer) error { return status(c, out, w) }
 			every, err := watchInterval(c)
-			if err != nil {
+			switch {
+			case err != nil:
 				return err
+			case c.IsSet("svg") && (every > 0 || c.Bool("json")):
+				return cmdline.UsageError("--svg goes with neither --json nor --watch", "give one of them")
+			case c.Bool("force") && !c.IsSet("svg"):
+				return cmdline.UsageError("--force replaces a file, and none is written", "it goes with --svg")
 			}
 			if every == 0 {
 				return print(out.Stdout)
@@ -78,6 +85,8 @@ func status(c *cli.Context, out *output.Printer, w io.Writer) error {
 	switch {
 	case missing != nil && len(chains) == 0:
 		return missing
+	case c.IsSet("svg"):
+		err = drawStatus(out, chains, c.String("svg"), c.Bool("force"))
 	case c.Bool("json"):
 		shape := statusOf(chains)
 		unknown = addCalled(shape, chains)

@@ -279,7 +279,7 @@ func (f *followed) snapshot() Chain {
 	}
 	total, missed := f.whole()
 	d := f.dispatcher.Program
-	d.Counts = Counts{Packets: total.verdicts.Sum(), Verdicts: total.verdicts, Decided: total.verdicts.Sum(), Missed: missed + f.gap.missed()}
+	d.Counts = Counts{Packets: total.verdicts.Sum(), Verdicts: total.verdicts, Decided: total.verdicts.Sum(), Final: total.verdicts, Missed: missed + f.gap.missed()}
 	if f.counters.latency && d.Blind == nil {
 		d.Times = &total.times
 	}

@@ -54,9 +54,10 @@ const KeepGone = time.Minute
 type Counts struct {
 	Packets  uint64
 	Verdicts Verdicts
-	HandedOn uint64 // another program or the dispatcher had the last word
-	Decided  uint64 // this program's verdict became that of the chain
-	Missed   uint64 // the program met them, and they are in no other number here
+	HandedOn uint64   // another program or the dispatcher had the last word
+	Decided  uint64   // this program's verdict became that of the chain
+	Final    Verdicts // those of Decided
+	Missed   uint64   // the program met them, and they are in no other number here
 }
 
 // place is what becomes of a program's verdict.
@@ -86,18 +87,22 @@ func (p place) attribute(r raw) (c Counts) {
 	for v, n := range r.verdicts[:Other] {
 		if p.handsOn(xdp.Verdict(v)) {
 			c.HandedOn += n
+		} else {
+			c.Final[v] = n
 		}
 	}
+	var odd uint64
 	if !p.alone {
-		var odd uint64
 		for v, n := range r.odd {
 			if p.isAction(uint(v)) {
 				odd += n
 			}
 		}
-		c.HandedOn += min(odd, r.verdicts[Other])
+		odd = min(odd, r.verdicts[Other])
 	}
-	c.Decided = c.Packets - c.HandedOn
+	c.HandedOn += odd
+	c.Final[Other] = r.verdicts[Other] - odd
+	c.Decided = c.Final.Sum()
 	return c
 }
 
@@ -106,5 +111,6 @@ func (c *Counts) add(d Counts) {
 	c.Verdicts.add(d.Verdicts)
 	c.HandedOn += d.HandedOn
 	c.Decided += d.Decided
+	c.Final.add(d.Final)
 	c.Missed += d.Missed
 }

@@ -103,7 +103,8 @@ var Examples = map[string][]Example{
 	"stats": {
 		{"xdpmux stats eth0", "who drops how many, each second"},
 		{"xdpmux stats eth0 eth1 -i 10 -c 6 --json", "a minute for a script"},
-		{"xdpmux stats --listen 127.0.0.1:9435", "all interfaces, for Prometheus"},
+		{"xdpmux stats --listen 127.0.0.1:9435", "all interfaces, for Prometheus, and a page with pictures"},
+		{"xdpmux stats eth0 --svg eth0.svg", "the chain as a picture, with what a second counts"},
 	},
 	"top": {
 		{"xdpmux top", "all interfaces, full screen"},

@@ -34,7 +34,9 @@ func statsCommand(action cli.ActionFunc) *cli.Command {
 			&cli.BoolFlag{Name: "latency", Usage: "measure how long each program takes, which takes two to three times what counting alone does"},
 			&cli.BoolFlag{Name: "json", Usage: "print each report as one line of JSON"},
 			&cli.BoolFlag{Name: "prometheus", Usage: "print what one interval counts as a Prometheus scrape, and end"},
-			&cli.StringFlag{Name: "listen", Usage: "serve Prometheus scrapes at http://`ADDRESS`/metrics, such as 127.0.0.1:9435; without a host on loopback only"},
+			&cli.StringFlag{Name: "listen", Usage: "serve Prometheus scrapes at http://`ADDRESS`/metrics and a page with a picture of each chain at http://ADDRESS/, such as 127.0.0.1:9435; without a host on loopback only"},
+			&cli.StringFlag{Name: "svg", Usage: "draw what one interval counts, the packets as streams, to `FILE`, and end; - is standard output"},
+			&cli.BoolFlag{Name: "force", Usage: "with --svg: replace a file that is there"},
 		},
 		Action: action,
 	}

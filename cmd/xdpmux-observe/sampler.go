@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/xdpmux/xdpmux/dispatcher/observe"
+)
+
+// sampler reads the counters at an interval for all who watch, and only while somebody does.
+type sampler struct {
+	read     func() *observe.Snapshot
+	interval time.Duration
+
+	mu       sync.Mutex
+	watchers int
+	running  bool // takes a sample at each interval
+	before   *observe.Snapshot
+	sample   *sample
+}
+
+// sample is what one reading has brought. Each part of it is rendered once, for all who ask.
+type sample struct {
+	statsJSON
+	next chan struct{} // closed when there is a newer one
+
+	mu       sync.Mutex
+	rendered map[string]string // by the interface asked for
+}
+
+// newest is the newest sample. Where nobody watches it is read now, and has rates since the one
+// before.
+func (s *sampler) newest() *sample {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.sample == nil || s.watchers == 0 && time.Since(s.sample.Time) > s.interval {
+		s.take()
+	}
+	return s.sample
+}
+
+// take makes a sample. The caller has the lock.
+func (s *sampler) take() {
+	now := s.read()
+	if s.before == nil || now.Time.Sub(s.before.Time) > staleIntervals*s.interval {
+		s.before = now // what happened meanwhile says nothing of a rate
+	}
+	old := s.sample
+	s.sample = &sample{statsJSON: statsOf(s.before, now), next: make(chan struct{}), rendered: map[string]string{}}
+	s.before = now
+	if old != nil {
+		close(old.next)
+	}
+}
+
+// staleIntervals is for how many intervals the counters of before are good for a rate.
+const staleIntervals = 10
+
+// watch gives each sample, the newest first, until ctx ends or each fails.
+func (s *sampler) watch(ctx context.Context, each func(*sample) error) error {
+	s.mu.Lock()
+	s.watchers++
+	if !s.running {
+		s.running = true
+		go s.run()
+	}
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		s.watchers--
+		s.mu.Unlock()
+	}()
+	now := s.newest()
+	for {
+		if err := each(now); err != nil {
+			return err
+		}
+		select {
+		case <-now.next:
+			now = s.newest()
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// run takes samples until nobody watches.
+func (s *sampler) run() {
+	ticker := time.NewTicker(s.interval)
+	defer ticker.Stop()
+	for range ticker.C {
+		s.mu.Lock()
+		if s.watchers == 0 {
+			s.running = false
+			s.mu.Unlock()
+			return
+		}
+		s.take()
+		s.mu.Unlock()
+	}
+}
