@@ -58,7 +58,7 @@ BPFOBJ    := $(patsubst bpf/samples/%.bpf.c,build/bpf/%.o,$(wildcard bpf/samples
 FIXTURES  := $(patsubst bpf/%.bpf.c,build/bpf/%.o,$(wildcard bpf/fixtures/*.bpf.c)) build/bpf/fixtures/bigendian.o build/bpf/fixtures/noext.o \
 	$(foreach v,1 4,build/bpf/fixtures/dispatcher-$(v).o) $(BUILD)/module/watch
 EXAMPLES  := $(patsubst examples/%/main.go,$(BUILD)/examples/%,$(wildcard examples/*/main.go))
-UNIT      := xdpmux-apply.service
+UNITS     := xdpmux-apply.service xdpmux-exporter.service
 
 .DELETE_ON_ERROR:
 .PHONY: build fixtures static deps demo test test-unit test-vm test-full test-arm64 test-arm64-chosen test-matrix test-drivers test-distributions test-race test-native test-mutants fuzz bench generate lint man install uninstall clean help
@@ -203,7 +203,8 @@ install: ## install below PREFIX (and DESTDIR) what make build has built
 	install -D -m 0644 cmd/xdpmux/completion/zsh $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_xdpmux
 	install -D -m 0644 cmd/xdpmux/completion/fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/xdpmux.fish
 	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(CONFDIR)
-	sed -e 's|@BINDIR@|$(PREFIX)/bin|' -e 's|@CONFDIR@|$(CONFDIR)|' systemd/$(UNIT).in >$(DESTDIR)$(UNITDIR)/$(UNIT)
+	for unit in $(UNITS); do \
+		sed -e 's|@BINDIR@|$(PREFIX)/bin|' -e 's|@CONFDIR@|$(CONFDIR)|' systemd/$$unit.in >$(DESTDIR)$(UNITDIR)/$$unit || exit; done
 
 uninstall: ## remove what install has put there, but no file of CONFDIR
 	rm -f $(DESTDIR)$(PREFIX)/bin/xdpmux $(DESTDIR)$(PREFIX)/libexec/xdpmux/xdpmux-observe \
@@ -211,7 +212,7 @@ uninstall: ## remove what install has put there, but no file of CONFDIR
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/xdpmux \
 		$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_xdpmux \
 		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/xdpmux.fish \
-		$(DESTDIR)$(UNITDIR)/$(UNIT)
+		$(UNITS:%=$(DESTDIR)$(UNITDIR)/%)
 
 clean: ## remove what make has built
 	rm -rf build

@@ -19,10 +19,11 @@ func TestInstall(t *testing.T) {
 	// Without a DESTDIR, as systemd looks whether the binary is where the unit says.
 	install(t, dir, "build")
 	install(t, dir, "install")
-	unit := filepath.Join(dir, "lib/systemd/system/xdpmux-apply.service")
-	out, err := exec.Command("systemd-analyze", "verify", unit).CombinedOutput()
-	if err != nil || len(out) > 0 {
-		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
+	for _, name := range []string{"xdpmux-apply.service", "xdpmux-exporter.service"} {
+		out, err := exec.Command("systemd-analyze", "verify", filepath.Join(dir, "lib/systemd/system", name)).CombinedOutput()
+		if err != nil || len(out) > 0 {
+			t.Errorf("systemd-analyze verify %s: %v\n%s", name, err, out)
+		}
 	}
 	observer(t, dir)
 	install(t, dir, "uninstall")
