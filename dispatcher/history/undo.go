@@ -86,9 +86,17 @@ func (r *Record) changed() bool {
 }
 
 func (u *Undo) plan(now *dispatcher.Chain, kept store) error {
+	where, err := here()
+	if err != nil {
+		return err
+	}
+	// Another boot gives the ids of this one to other programs, often to those of the same names
+	// and the same code.
+	sameBoot := u.Record.Boot == where.boot
+	is := func(p, q xdp.Loaded) bool { return sameBoot && p == q }
 	want := u.Record.Before
 	there := chainOf(now, func(xdp.Loaded) Source { return Source{} })
-	if err := u.lone(now.Interface.Name, want, there); err != nil {
+	if err := lone(now.Interface.Name, want, there, is); err != nil {
 		return err
 	}
 	u.Change.Mode = xdp.ModeUnspecified
@@ -98,23 +106,19 @@ func (u *Undo) plan(now *dispatcher.Chain, kept store) error {
 			u.Change.Version = 0
 		}
 	}
-	where, err := here()
-	if err != nil {
-		return err
-	}
 	var lost []string
 	var errs []error
 	for _, p := range want.Programs {
 		if p.ID == 0 {
 			continue // gone already then
 		}
-		if i := slices.IndexFunc(there.Programs, func(q Program) bool { return q.Loaded == p.Loaded }); i >= 0 {
+		if i := slices.IndexFunc(there.Programs, func(q Program) bool { return is(p.Loaded, q.Loaded) }); i >= 0 {
 			if q := there.Programs[i]; q.Priority != p.Priority || q.Actions != p.Actions || q.Frags != p.Frags {
 				u.Change.Set = append(u.Change.Set, dispatcher.Setting{ID: p.ID, Priority: &p.Priority, Actions: &p.Actions, Frags: &p.Frags})
 			}
 			continue
 		}
-		if u.Record.Boot == where.boot && loadedStill(p.Loaded) {
+		if sameBoot && loadedStill(p.Loaded) {
 			u.Change.Link = append(u.Change.Link, dispatcher.Setting{ID: p.ID, Priority: &p.Priority, Actions: &p.Actions, Frags: &p.Frags})
 			continue
 		}
@@ -137,7 +141,7 @@ func (u *Undo) plan(now *dispatcher.Chain, kept store) error {
 			Remedy: "load it with the tool that had loaded it, or go back to a later change"})
 	}
 	for _, q := range there.Programs {
-		if q.ID != 0 && !slices.ContainsFunc(want.Programs, func(p Program) bool { return p.Loaded == q.Loaded }) {
+		if q.ID != 0 && !slices.ContainsFunc(want.Programs, func(p Program) bool { return is(p.Loaded, q.Loaded) }) {
 			u.Change.Remove = append(u.Change.Remove, q.ID)
 		}
 	}
@@ -166,15 +170,9 @@ func unreadableCopy(p Program, err error) error {
 
 // lone looks at what isn't a chain. A program without a dispatcher, and an offloaded one, must be
 // now what it was: a swap can't bring them back.
-func (u *Undo) lone(ifname string, want, there *Chain) error {
-	id := func(p *Lone) uint32 {
-		if p == nil {
-			return 0
-		}
-		return p.ID
-	}
+func lone(ifname string, want, there *Chain, is func(p, q xdp.Loaded) bool) error {
 	for _, pair := range [][2]*Lone{{want.Legacy, there.Legacy}, {want.Hardware, there.Hardware}} {
-		if id(pair[0]) == id(pair[1]) {
+		if pair[0] == nil && pair[1] == nil || pair[0] != nil && pair[1] != nil && is(pair[0].Loaded, pair[1].Loaded) {
 			continue
 		}
 		e := &xdp.Error{Kind: xdp.ErrLegacy}

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/history"
@@ -207,6 +209,48 @@ func TestUndoBound(t *testing.T) {
 		t.Error(err)
 	}
 	harness.MustRun(t, ours(), "unload", "-a", v.Name)
+}
+
+// TestUndoOfAnotherBoot goes back to what ran in another boot. A program that runs now, and has
+// the id, the name and the code of one that ran then, isn't that one: it is replaced by one that
+// is loaded with what that was loaded with.
+func TestUndoOfAnotherBoot(t *testing.T) {
+	harness.NoLeak(t)
+	fresh(t, roomy)
+	v := veth(t)
+	for _, step := range []uint64{5, 6} {
+		commit(t, v.Name, dispatcher.Transaction{Add: []xdp.Program{{File: harness.Fixture("globals"), Variables: map[string]any{"step": step}}}})
+	}
+	const bootID = "/proc/sys/kernel/random/boot_id"
+	boot := filepath.Join(t.TempDir(), "boot_id")
+	must(t, os.WriteFile(boot, []byte("8f0c3ad5-0000-4000-8000-000000000000\n"), 0o600))
+	must(t, unix.Mount(boot, bootID, "", unix.MS_BIND, ""))
+	t.Cleanup(func() { must(t, unix.Unmount(bootID, 0)) })
+
+	places, ids := whatRuns(t, v.Name)
+	undo(t, v.Name, 2)
+	got, now := whatRuns(t, v.Name)
+	if !slices.Equal(got, places[:1]) || slices.Contains(ids, now[0]) {
+		t.Errorf("%q %v, and before it was %q %v", got, now, places, ids)
+	}
+	v.Deliver(t, harness.UDP4(harness.Flow{}))
+	if counted := harness.MustRun(t, ours(), "map", "dump", v.Name, "globals.bss"); !strings.Contains(counted, "5") {
+		t.Errorf("it isn't loaded with what it was loaded with:\n%s", counted)
+	}
+
+	// A program without a dispatcher can't come back, nor be taken for the one that runs.
+	harness.MustRun(t, ours(), "unload", "-a", v.Name)
+	v.Attach(t, harness.Program(t, harness.Pass), harness.Native)
+	harness.MustRun(t, ours(), "history", v.Name) // finds it
+	harness.MustRun(t, ours(), "unload", "-a", v.Name)
+	all := records(t, v.Name)
+	v.Attach(t, harness.Program(t, harness.Pass), harness.Native)
+	must(t, unix.Unmount(bootID, 0))
+	_, err := history.NewUndo(t.Context(), "", v.Name, all[len(all)-1].Number)
+	if !errors.Is(err, xdp.ErrLegacy) || !strings.Contains(err.Error(), "can't be brought back") {
+		t.Error(err)
+	}
+	must(t, unix.Mount(boot, bootID, "", unix.MS_BIND, ""))
 }
 
 // TestUndoMore brings back what a program was loaded with: the size of a map, the entries of
