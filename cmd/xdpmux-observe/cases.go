@@ -39,12 +39,16 @@ func testCases(c *cli.Context, out *output.Printer) error {
 	if formats > 1 {
 		return cmdline.UsageError("--tap, --junit and --json are three formats", "give one of them")
 	}
+	files := c.Args().Slice()
+	if cmdline.FromStdin(states) && cmdline.FromStdin(files) {
+		return cmdline.UsageError("both the state and the cases are to come from standard input", "give one of them as a file")
+	}
 	out.InFull = true
-	state, err := desired.Read(c.Context, states...)
+	state, err := cmdline.ReadState(c.Context, states)
 	if err != nil {
 		return err
 	}
-	cases, err := desired.ReadCases(c.Context, c.Args().Slice()...)
+	cases, err := cmdline.ReadCases(c.Context, files)
 	if err != nil {
 		return err
 	}

@@ -1,11 +1,9 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"maps"
-	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -74,7 +72,7 @@ func plan(c *cli.Context, out *output.Printer) (changes bool, err error) {
 // rehearsePlans sends packets through chains as they are and as they would be. Where a plan
 // can't be carried out, it says so instead.
 func rehearsePlans(c *cli.Context, out *output.Printer, plans []*desired.Plan, trial desired.Trial) error {
-	if c.String("pcap") == "-" && slices.Contains(stateFiles(c), "-") {
+	if c.String("pcap") == "-" && cmdline.FromStdin(stateFiles(c)) {
 		return cmdline.UsageError("both the state and the packets are to come from standard input", "give one of them as a file")
 	}
 	var changes []observer.Change
@@ -110,30 +108,8 @@ func readState(c *cli.Context, out *output.Printer) (*desired.State, desired.Opt
 	if len(files) == 0 {
 		return nil, opts, cmdline.UsageError(c.Command.Name+" needs a state file", "xdpmux "+c.Command.Name+" -f <file>...")
 	}
-	state := &desired.State{Interfaces: []desired.Interface{}}
-	for _, file := range files {
-		one, err := readStateFile(c.Context, file)
-		if err != nil {
-			return nil, opts, err
-		}
-		if err := state.Add(one); err != nil {
-			return nil, opts, err
-		}
-	}
-	return state, opts, nil
-}
-
-// readStateFile reads a state file. "-" stands for standard input, whose paths begin at the
-// working directory.
-func readStateFile(ctx context.Context, file string) (*desired.State, error) {
-	if file != "-" {
-		return desired.Read(ctx, file)
-	}
-	data, err := cmdline.ReadStdin(ctx, desired.FileLimit)
-	if err != nil {
-		return nil, err
-	}
-	return desired.Parse(ctx, cmdline.StdinName, ".", data)
+	state, err := cmdline.ReadState(c.Context, files)
+	return state, opts, err
 }
 
 // planJSON is the shape of an interface in plan --json and apply --json.

@@ -34,6 +34,22 @@ func TestSampleCases(t *testing.T) {
 	}
 }
 
+// TestCasesOfStdin has the state or the cases come from standard input.
+func TestCasesOfStdin(t *testing.T) {
+	harness.NoLeak(t)
+	t.Chdir("../../bpf/samples/test")
+	for args, want := range map[string]string{
+		"-f - cases.yaml <state.yaml": " passed, 0 failed\n",
+		"-f state.yaml - <cases.yaml": " passed, 0 failed\n",
+		"-f - - <state.yaml":          "both the state and the cases are to come from standard input",
+	} {
+		stdout, stderr, status := harness.Run(t, "sh", "-c", `exec "$0" test `+args, harness.Xdpmux())
+		if !strings.Contains(stdout+stderr, want) || (status == 0) != (stdout != "") {
+			t.Errorf("test %s: exit status %d\n%s%s", args, status, stdout, stderr)
+		}
+	}
+}
+
 // TestCasesPage runs the example of docs/test.md.
 func TestCasesPage(t *testing.T) {
 	page, err := os.ReadFile("../../docs/test.md")

@@ -95,7 +95,7 @@ func testCommand(action cli.ActionFunc) *cli.Command {
 		Description: "A case says a packet and what has to come of it in the chain that the state describes. Each runs in a chain of its own, " +
 			"by test run. Nothing is attached, and no interface is needed.",
 		Flags: []cli.Flag{
-			&cli.StringSliceFlag{Name: "file", Aliases: []string{"f"}, Usage: "read the state from `FILE`, or from the .yaml, .yml and .json files of a directory; can be given several times"},
+			&cli.StringSliceFlag{Name: "file", Aliases: []string{"f"}, Usage: "read the state from `FILE` (- is standard input), or from the .yaml, .yml and .json files of a directory; can be given several times"},
 			&cli.BoolFlag{Name: "tap", Usage: "print the results in the Test Anything Protocol"},
 			&cli.BoolFlag{Name: "junit", Usage: "print the results as JUnit's XML"},
 			&cli.BoolFlag{Name: "json", Usage: cmdline.JSONUsage("the results")},
