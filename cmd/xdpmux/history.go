@@ -72,6 +72,9 @@ func renderHistory(w io.Writer, records []*history.Record) error {
 		default:
 			fmt.Fprintf(&b, "  %s\n", strings.Join(output.ShownAll(r.Command), " "))
 		}
+		if r.Why != "" {
+			fmt.Fprintf(&b, "  takes a change back: %s\n", output.Shown(r.Why))
+		}
 		if r.Error != "" {
 			fmt.Fprintf(&b, "  %s\n", output.Shown(r.Error))
 		}

@@ -35,8 +35,12 @@ func recorded(ctx context.Context, out *output.Printer, change func(context.Cont
 func recordedEnd(ctx context.Context, out *output.Printer, end func(context.Context) (pending.Outcome, error)) (pending.Outcome, error) {
 	r := history.NewRecorder(history.Options{Warn: out.WarnOf})
 	outcome, err := end(r.Context(ctx))
-	for _, b := range outcome.Back {
-		r.End(nil, b.Interface.Name)
-	}
+	tookBack(r, outcome)
 	return outcome, err
+}
+
+func tookBack(r *history.Recorder, o pending.Outcome) {
+	for _, b := range o.Back {
+		r.TookBack(o.Why, b.Interface.Name)
+	}
 }

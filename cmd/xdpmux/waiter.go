@@ -135,9 +135,7 @@ func tend(out *output.Printer) cli.BeforeFunc {
 			out.WarnOf(err)
 		}
 		for _, n := range noticed {
-			for _, b := range n.Outcome.Back {
-				r.End(nil, b.Interface.Name)
-			}
+			tookBack(r, n.Outcome)
 			tellNoticed(out, n)
 		}
 		return nil

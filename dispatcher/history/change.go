@@ -40,8 +40,7 @@ func shortCommand(words []string) []string {
 	return words
 }
 
-func shortError(err error) string {
-	text := err.Error()
+func shortText(text string) string {
 	if len(text) > maxText {
 		text = strings.ToValidUTF8(text[:maxText], "") + "..."
 	}
@@ -94,7 +93,7 @@ func (c *change) settle(err error) {
 		c.Outcome = TakenBack
 	}
 	if err != nil {
-		c.Error = shortError(err)
+		c.Error = shortText(err.Error())
 	}
 	now, lookErr := dispatcher.Status(context.Background(), c.Interface.Name)
 	if lookErr != nil || now.Interface.Index != c.Interface.Index {

@@ -61,8 +61,10 @@ func (r *Record) String() string {
 		what = "changed by another tool"
 	}
 	text := fmt.Sprintf("%s: %s: %s", r.Interface.Name, r.Outcome, what)
-	if r.Error != "" {
-		text += ": " + r.Error
+	for _, more := range []string{r.Why, r.Error} {
+		if more != "" {
+			text += ": " + more
+		}
 	}
 	return text
 }

@@ -30,7 +30,8 @@ type Record struct {
 	Time      time.Time     `json:"time"`   // when the change began
 	Outcome   Outcome       `json:"outcome"`
 	Error     string        `json:"error,omitempty"`
-	Interface xdp.Interface `json:"interface"` // without an index if there was none of that name
+	Why       string        `json:"why,omitempty"` // of a change that takes back one which waited to be confirmed: why
+	Interface xdp.Interface `json:"interface"`     // without an index if there was none of that name
 
 	// Indices, ids and namespaces mean something else after the next boot.
 	Netns       uint64 `json:"netns"`                  // number of the network namespace, as lsns(8) has it

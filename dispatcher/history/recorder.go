@@ -165,7 +165,12 @@ func (r *Recorder) last(where place, except int) (last *Record, highest int, err
 // End records how the changes of these interfaces have ended. err is what their call
 // returned; nil: all is well. Without an error, an interface that wasn't changed gets no
 // record.
-func (r *Recorder) End(err error, ifnames ...string) {
+func (r *Recorder) End(err error, ifnames ...string) { r.end(err, "", ifnames) }
+
+// TookBack is End for changes that have taken back one which waited to be confirmed; why says why.
+func (r *Recorder) TookBack(why string, ifnames ...string) { r.end(nil, why, ifnames) }
+
+func (r *Recorder) end(err error, why string, ifnames []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var ended []*Record
@@ -176,6 +181,7 @@ func (r *Recorder) End(err error, ifnames ...string) {
 		case c != nil:
 			c.closeMaps() // of a change that wasn't made
 			c.settle(err)
+			c.Why = shortText(why)
 			changed = &c.Record
 		case err == nil:
 			continue
@@ -185,7 +191,7 @@ func (r *Recorder) End(err error, ifnames ...string) {
 				iface = l.Interface
 			}
 			c = r.newChange(iface)
-			c.Outcome, c.Error = Failed, shortError(err)
+			c.Outcome, c.Error = Failed, shortText(err.Error())
 		}
 		ended = append(ended, &c.Record)
 	}

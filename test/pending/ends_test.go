@@ -248,6 +248,9 @@ func TestRecords(t *testing.T) {
 		t.Errorf("export says:\n%s\nbefore it said:\n%s", now, exported)
 	}
 	run(t, 0, "plan", "-f", first) // status 0: nothing is to be done
+	if said := run(t, 0, "history", v.Name); !strings.Contains(said, " revert\n  takes a change back: root has reverted it\n") {
+		t.Errorf("history says:\n%s", said)
+	}
 	checkEnded(t, v)
 	chain(t, v, 0)
 }
