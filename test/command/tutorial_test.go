@@ -68,7 +68,9 @@ var masks = []struct {
 	{regexp.MustCompile(`(?m)(^[1-9][0-9]* packets dropped, [0-9]+ in a second\n)+`), "N packets dropped, N in a second\n"},
 	{regexp.MustCompile(`(?m)(^[1-9][0-9]* packets, [0-9]+ in a second\n)+`), "N packets, N in a second\n"},
 	{regexp.MustCompile(`(?m)^[1-9][0-9]* packets, [0-9]+ bytes`), "N packets, N bytes"},
-	{regexp.MustCompile(`(?m)^[0-9]+(:? +[a-z])`), "ID$1"}, // bpftool prog, ip link, map list
+	{regexp.MustCompile(`packets: [0-9]+, hashed: [0-9]+, last_hash: [0-9]+`), "packets: N, hashed: N, last_hash: N"},
+	{regexp.MustCompile(`(?m)^xdpmux: warning: native tools can't .*\n  .*\n`), ""}, // kernels before 6.3 bind no chain
+	{regexp.MustCompile(`(?m)^[0-9]+(:? +[a-z])`), "ID$1"},                          // bpftool prog, ip link, map list
 	{regexp.MustCompile(` +`), " "}, // numbers of another length move the columns
 	{regexp.MustCompile(`(?m) +$`), ""},
 }

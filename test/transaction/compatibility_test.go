@@ -127,6 +127,7 @@ func (m *matrix) fill() {
 	m.writtenByThem()
 	m.ofAnotherVersion()
 	m.withPacketData()
+	m.withMetadata()
 	m.ours("unload", "-a")
 }
 
@@ -186,6 +187,27 @@ func (m *matrix) withPacketData() {
 	m.shows("the tool shows the chain with it")
 	m.theirs("the tool joins the chain with it", "v_pass v_drop move_head", "load", m.file("verdicts"), "-n", "v_drop", "-P", "30")
 	m.theirs("the tool clears the chain with it", "", "unload", "-a")
+}
+
+// withMetadata has a program ask the driver for metadata, which binds the chain to its device.
+func (m *matrix) withMetadata() {
+	const row = "a program that asks the driver for metadata joins"
+	asks := []string{"load", m.file("metadata"), "-n", "ask_hash", "-P", "60"}
+	m.ours("load", m.file("verdicts"), "-n", "v_pass", "-P", "20")
+	if harness.KernelBefore(m.T, "6.3") {
+		_, stderr, exit := harness.RunEnv(m.T, m.env, m.xdpmux, m.args(asks)...)
+		if exit == 0 || m.names() != "v_pass" {
+			m.Fatalf("%s: exit status %d, %q\n%s", row, exit, m.names(), stderr)
+		}
+		m.say(row, "no: "+m.words(stderr))
+		m.ours("unload", "-a")
+		return
+	}
+	m.us(row, "v_pass ask_hash", asks...)
+	m.shows("the tool shows the chain that is bound for it")
+	m.theirs("the tool joins the chain that is bound", "v_pass v_drop ask_hash", "load", m.file("verdicts"), "-n", "v_drop", "-P", "30")
+	m.theirs("the tool takes a program out of the chain that is bound", "ask_hash", "unload", "-i", m.id("v_pass"))
+	m.theirs("the tool clears the chain that is bound", "", "unload", "-a")
 }
 
 func (m *matrix) say(row, cell string) {

@@ -51,6 +51,7 @@ var Examples = map[string][]Example{
 	},
 	"features": {
 		{"xdpmux features eth0", "does the driver do XDP_REDIRECT?"},
+		{"xdpmux features --json eth0 | jq .rx_metadata", "which metadata of packets can a program ask it for?"},
 	},
 	"inspect": {
 		{"xdpmux inspect filter.o", "what is in the file, and would it load?"},
