@@ -27,6 +27,10 @@ type pointWriter struct {
 	filter           string
 	begun            time.Time
 	points           map[point]*written
+
+	taken    func() []observe.Taken   // what is looked at; nil: of a file
+	counted  map[uint32]observe.Taken // of the programs, in the statistics of earlier files
+	rotation rotation
 }
 
 // point is where packets come to a program, or leave it.
@@ -54,7 +58,7 @@ func parseAt(word string) (observe.At, error) {
 
 // createPoints prepares the file of --write, which may not be the one that is read, if any is.
 func createPoints(out *output.Printer, ifname, name string, force bool, options observe.LiveOptions, wanted *filter.Filter, input *captureFile) (_ *pointWriter, err error) {
-	w := &pointWriter{ifname: ifname, hardware: hardware(ifname), at: options.At, snapLen: options.SnapLen, filter: wanted.String(), begun: time.Now(), points: map[point]*written{}}
+	w := &pointWriter{ifname: ifname, hardware: hardware(ifname), at: options.At, snapLen: options.SnapLen, filter: wanted.String(), begun: time.Now(), points: map[point]*written{}, counted: map[uint32]observe.Taken{}}
 	if name == "-" {
 		if _, columns := terminal.Size(out.Stdout); columns > 0 {
 			return nil, cmdline.UsageError("a capture isn't for a terminal", "send it on, as in: xdpmux trace eth0 --write - | tshark -i -")
@@ -69,6 +73,15 @@ func createPoints(out *output.Printer, ifname, name string, force bool, options 
 	}
 	w.captureWriter, err = createCapture(name, force)
 	return w, err
+}
+
+// keep ends the file, with what is known of its points.
+func (w *pointWriter) keep() error {
+	if w.rotation.failed != nil {
+		return w.rotation.failed
+	}
+	w.statistics()
+	return w.captureWriter.keep()
 }
 
 // hardware is what ethtool -i tells of the interface's driver; empty: nothing.
@@ -136,6 +149,9 @@ func (w *pointWriter) of(p xdp.Loaded, exit bool) (*written, error) {
 // add writes packet n at its points. missing is how many bytes of it, besides those of t, were
 // on the wire.
 func (w *pointWriter) add(n int, t *observe.Trace, missing int) error {
+	if err := w.rotate(); err != nil {
+		return err
+	}
 	if w.at == observe.AtChain {
 		return w.record(t.Main, true, capture.Record{ID: uint64(n), Queue: t.Queue, Time: t.Time,
 			Data: t.Data, Length: t.Length + missing, Verdict: uint32(t.Verdict), Decided: true})
@@ -165,8 +181,8 @@ func (w *pointWriter) record(p xdp.Loaded, exit bool, r capture.Record) error {
 
 // begin describes the points that there are. The first error of writing is kept for the end, here
 // and in statistics.
-func (w *pointWriter) begin(taken []observe.Taken) {
-	for _, t := range taken {
+func (w *pointWriter) begin() {
+	for _, t := range w.taken() {
 		_ = w.describe(t.Program)
 	}
 	if w.live() {
@@ -174,11 +190,14 @@ func (w *pointWriter) begin(taken []observe.Taken) {
 	}
 }
 
-// statistics writes what came by at the points.
-func (w *pointWriter) statistics(taken []observe.Taken) {
+// statistics writes what came by at the points since the file begins.
+func (w *pointWriter) statistics() {
 	end := time.Now()
-	for _, t := range taken {
+	for _, t := range w.taken() {
 		_ = w.describe(t.Program)
+		before := w.counted[t.Program.ID]
+		w.counted[t.Program.ID] = t
+		t.Packets, t.Lost = t.Packets-before.Packets, t.Lost-before.Lost
 		for _, exit := range []bool{false, true} {
 			if at := w.points[point{t.Program.ID, exit}]; at != nil {
 				_ = w.WriteStatistics(at.iface, capture.Statistics{Start: w.begun, End: end, Received: t.Packets, Lost: t.Lost, Delivered: at.packets})

@@ -33,11 +33,15 @@ func trace(c *cli.Context, out *output.Printer) error {
 		return cmdline.UsageError("--at says what is captured, and nothing is written", "it goes with --write")
 	case c.Bool("json") && c.String("write") == "-":
 		return cmdline.UsageError("--json and --write - exclude each other: both go to standard output", usage)
+	case c.IsSet("size") && (!c.IsSet("write") || c.String("write") == "-"):
+		return cmdline.UsageError("--size begins another file, and none is written", "it goes with --write FILE")
+	case c.IsSet("files") && !c.IsSet("size"):
+		return cmdline.UsageError("--files goes with --size", usage)
 	case c.IsSet("id") && c.IsSet("name"):
 		return cmdline.UsageError("--id and --name exclude each other", usage)
 	}
 	live := !c.IsSet("pcap")
-	only := map[bool][]string{true: {"out"}, false: {"count", "duration", "verdict", "id", "name", "sample", "snaplen", "buffer"}}
+	only := map[bool][]string{true: {"out"}, false: {"count", "duration", "verdict", "id", "name", "sample", "snaplen", "buffer", "size", "files"}}
 	for _, name := range only[live] {
 		if c.IsSet(name) {
 			return cmdline.UsageError(fmt.Sprintf("--%s doesn't go with this kind of trace", name), "xdpmux trace --help lists the options")

@@ -38,8 +38,8 @@ func liveOptions(c *cli.Context) (options observe.LiveOptions, err error) {
 	for _, n := range []struct {
 		option string
 		limit  uint
-	}{{"snaplen", observe.SnapLen}, {"buffer", maxBuffer}} {
-		if v := c.Uint(n.option); v == 0 || v > n.limit {
+	}{{"snaplen", observe.SnapLen}, {"buffer", maxBuffer}, {"size", maxSize}, {"files", maxFiles}} {
+		if v := c.Uint(n.option); v == 0 && c.IsSet(n.option) || v > n.limit {
 			return options, cmdline.UsageError(fmt.Sprintf("%s %d is not a number from 1 to %d", n.option, v, n.limit), "")
 		}
 	}
@@ -93,15 +93,17 @@ func traceLive(c *cli.Context, out *output.Printer, wanted *filter.Filter) (err 
 	defer l.Close()
 	var file *pointWriter
 	if c.IsSet("write") {
-		if file, err = createPoints(out, c.Args().First(), c.String("write"), c.Bool("force"), options, wanted, nil); err != nil {
+		files := rotation{name: c.String("write"), size: int64(c.Uint("size")) * megabyte, files: int(c.Uint("files")), force: c.Bool("force")}
+		if err := files.check(); err != nil {
 			return err
 		}
+		if file, err = createPoints(out, c.Args().First(), files.path(), files.force, options, wanted, nil); err != nil {
+			return err
+		}
+		file.rotation, file.taken = files, l.Taken
 		// What was on the wire doesn't come again. So the file stays, whatever ends the trace.
-		defer func() {
-			file.statistics(l.Taken())
-			err = errors.Join(err, file.keep())
-		}()
-		file.begin(l.Taken())
+		defer func() { err = errors.Join(err, file.keep()) }()
+		file.begin()
 	}
 	d := newDissector()
 	p := newTracePrinter(linesOf(c, out), c.Bool("json"), nil)

@@ -3,6 +3,7 @@ package observe
 import (
 	"bytes"
 	"fmt"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -232,6 +233,75 @@ func TestWriteFull(t *testing.T) {
 	for i, c := range packets {
 		if c.ID != uint64(i+1) || !bytes.Equal(c.Data, big) {
 			t.Fatalf("packet %d has number %d and % x", i+1, c.ID, c.Data[:20])
+		}
+	}
+}
+
+// Files of a million bytes follow each other, with all packets in their order, as names and number
+// tell. A full disk ends the last one.
+func TestWriteRotates(t *testing.T) {
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
+	stepsOn(t, v, 1)
+	big := append(packet(), make([]byte, 1400)...)
+	frames := slices.Repeat([][]byte{big}, 100)
+	for _, c := range []struct {
+		space  string
+		args   []string
+		names  []string
+		status int
+	}{
+		{"8m", []string{"--count", "1500"}, []string{"f", "f1", "f2"}, 0},
+		{"8m", []string{"--count", "1500", "--files", "2"}, []string{"f0", "f1"}, 0},
+		{"2500k", nil, []string{"f", "f1", "f2"}, 1},
+	} {
+		dir := t.TempDir()
+		if err := unix.Mount("none", dir, "tmpfs", 0, "size="+c.space); err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Unmount(dir, 0)
+		p := harness.Start(t, xdpmux, append([]string{"trace", v.Name, "-w", filepath.Join(dir, "f"), "--size", "1", "--buffer", "16"}, c.args...)...)
+		for delivering := true; delivering; {
+			select {
+			case <-p.Ended():
+				delivering = false
+			default:
+				v.Deliver(t, frames...)
+			}
+		}
+		p.End(t, c.status)
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var ids []uint64
+		delivered, names := uint64(0), []string{}
+		for _, e := range entries {
+			names = append(names, e.Name())
+			info, err := e.Info()
+			if err != nil || info.Size() > 1_100_000 {
+				t.Errorf("%s has %d bytes, %v", e.Name(), info.Size(), err)
+			}
+			packets, points := harness.ReadPoints(t, filepath.Join(dir, e.Name()))
+			for _, packet := range packets {
+				ids = append(ids, packet.ID)
+			}
+			for _, s := range points {
+				delivered += s.Delivered
+			}
+		}
+		slices.Sort(ids)
+		shown := uint64(strings.Count(p.Stdout.String(), " bytes: "))
+		lost := uint64(0)
+		if said := regexp.MustCompile(`the last packets, (\d+) of them, are lost`).FindStringSubmatch(p.Stderr.String()); said != nil {
+			fmt.Sscan(said[1], &lost)
+			shown++                      // the packet that couldn't be written
+			delivered = uint64(len(ids)) // the last file has no statistics
+		}
+		if !slices.Equal(names, c.names) || len(ids) == 0 || delivered != uint64(len(ids)) || (lost > 0) != (c.status > 0) ||
+			ids[len(ids)-1] != shown-lost || ids[0] != shown-lost-uint64(len(ids))+1 || !slices.Contains(c.args, "--files") && ids[0] != 1 {
+			t.Errorf("%v: files %v with packets %d to %d, %d of them, %d said to be there; %d shown, %d said to be lost: %s",
+				c.args, names, ids[0], ids[len(ids)-1], len(ids), delivered, shown, lost, p.Stderr)
 		}
 	}
 }

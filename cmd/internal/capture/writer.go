@@ -182,6 +182,9 @@ func (w *Writer) Flush() error {
 // many packets came after them, once writing has failed.
 func (w *Writer) Whole() (size int64, lost int) { return w.size, w.kept }
 
+// Size is how many bytes the file has, with those that are kept.
+func (w *Writer) Size() int64 { return w.size + int64(len(w.blocks)) }
+
 func (w *Writer) half(n uint16) { w.blocks = binary.LittleEndian.AppendUint16(w.blocks, n) }
 func (w *Writer) word(n uint32) { w.blocks = binary.LittleEndian.AppendUint32(w.blocks, n) }
 func (w *Writer) long(n uint64) { w.blocks = binary.LittleEndian.AppendUint64(w.blocks, n) }

@@ -79,6 +79,8 @@ func traceCommand(action cli.ActionFunc) *cli.Command {
 			&cli.StringFlag{Name: "name", Usage: "of the wire: only packets that the program of this `NAME` decided"},
 			&cli.StringFlag{Name: "sample", Value: "1/1", Usage: "of the wire: only a random `PART` of them, such as 1/100"},
 			&cli.StringFlag{Name: "write", Aliases: []string{"w"}, Usage: "write the packets to `FILE` too, as pcapng; - is standard output, and then they are not shown"},
+			&cli.UintFlag{Name: "size", Usage: "with --write: begin another file when one has `MB` million bytes; numbers go behind the names of all but the first"},
+			&cli.UintFlag{Name: "files", Usage: "with --size: keep the last `N` files, whose names are reused"},
 			&cli.StringFlag{Name: "at", Value: "chain", Usage: "with --write: capture packets at these `POINTS`: chain, as they leave it, or programs, as they come to each program and as they leave it"},
 			&cli.UintFlag{Name: "snaplen", Value: observe.SnapLen, Usage: "of the wire: capture the first `BYTES` of each packet"},
 			&cli.UintFlag{Name: "buffer", Value: 4, Usage: "of the wire: keep up to `MIB` of packets until they are shown and written"},
