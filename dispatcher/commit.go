@@ -3,7 +3,6 @@ package dispatcher
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/xdpmux/xdpmux/dispatcher/internal/device"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/object"
@@ -51,14 +50,13 @@ func (t Transaction) Commit(ctx context.Context, ifname string) (*Committed, err
 // commit is a transaction under way.
 type commit struct {
 	Transaction
-	returning []slot            // programs that run in no chain of the interface, and come back into it
 	shared    bool              // several interfaces are to have the programs of Add
 	warned    bool              // Warn was told of tools that are locked out
 	toldMixed bool              // Warn was told of programs that run on some interfaces only
 	adds      []*object.Program // of Add
 	replaces  []*object.Program // of Replace
 	adopted   map[int]adopted   // of Adopt, by the index of the interface
-	linked    []slot            // of Link
+	linked    []slot            // of Link; of a change that is taken back, the programs that come back
 }
 
 // open opens all objects, before anything is looked at or touched.
@@ -212,7 +210,6 @@ func (c *commit) outline(ctx context.Context, l device.Device, mode xdp.Mode) (_
 	if s.slots, err = c.arrange(l, old.slots(), c.linked, c.adds, c.replaces, comes); err != nil {
 		return nil, err
 	}
-	s.slots = sorted(append(s.slots, c.returning...))
 	s.needed = !sameSlots(sorted(old.slots()), s.slots)
 	var shared []*object.Program
 	if c.shared {
@@ -228,11 +225,10 @@ func (c *commit) outline(ctx context.Context, l device.Device, mode xdp.Mode) (_
 // bindAgain binds the chain where a program comes back into it, or from another one, that is bound
 // to the device: others may have made the chain anew meanwhile.
 func (c *commit) bindAgain(s *swap) error {
-	come := slices.Concat(c.returning, c.linked)
-	if s.bound || len(come) == 0 {
+	if s.bound || len(c.linked) == 0 {
 		return nil
 	}
-	bound, err := boundOf(come)
+	bound, err := boundOf(c.linked)
 	if err != nil || len(bound) == 0 {
 		return err
 	}

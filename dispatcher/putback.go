@@ -269,7 +269,7 @@ func (p *puttingBack) plan(c *commit, now *Chain, back *Back) error {
 			noRoom = append(noRoom, s.Loaded.String())
 		default:
 			room--
-			c.returning, back.Returned = append(c.returning, s), append(back.Returned, s.Loaded)
+			c.linked, back.Returned = append(c.linked, s), append(back.Returned, s.Loaded)
 		}
 	}
 	if len(noRoom) > 0 {
