@@ -34,21 +34,22 @@ const longestTrial = int(24 * time.Hour / time.Second)
 func (f *stateFile) readTrial(s *State, known keys) keys {
 	t := &s.Trial
 	s.where = map[string]string{}
-	known["guard"] = f.text(&t.Guard, func() error {
-		if strings.TrimSpace(t.Guard) == "" {
-			return errors.New("this names no command")
-		}
-		return nil
-	})
+	own := keys{
+		"guard": f.text(&t.Guard, func() error {
+			if strings.TrimSpace(t.Guard) == "" {
+				return errors.New("this names no command")
+			}
+			return nil
+		}),
+		"guard-drops": func(n *yaml.Node) error {
+			t.GuardDrops = new(int)
+			return f.within(t.GuardDrops, 0, 100, "a number of percentage points")(n)
+		},
+	}
 	for key, into := range map[string]*int{"confirm": &t.Confirm, "guard-interval": &t.GuardInterval, "guard-timeout": &t.GuardTimeout, "guard-before": &t.GuardBefore} {
-		known[key] = f.within(into, 1, longestTrial, "a number of seconds")
+		own[key] = f.within(into, 1, longestTrial, "a number of seconds")
 	}
-	known["guard-drops"] = func(n *yaml.Node) error {
-		t.GuardDrops = new(int)
-		return f.within(t.GuardDrops, 0, 100, "a number of percentage points")(n)
-	}
-	for _, key := range []string{"confirm", "guard", "guard-interval", "guard-timeout", "guard-drops", "guard-before"} {
-		read := known[key]
+	for key, read := range own {
 		known[key] = func(n *yaml.Node) error {
 			s.where[key] = f.where(n)
 			return read(n)

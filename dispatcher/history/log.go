@@ -100,11 +100,12 @@ func (d directory) append(when durability, highest int, records ...*Record) erro
 			add = *bytes.NewBuffer(append([]byte{'\n'}, add.Bytes()...))
 		}
 	}
-	if _, err := f.Write(add.Bytes()); err != nil { // such as where the disk is full
-		return errors.Join(err, f.Truncate(size))
+	_, err = f.Write(add.Bytes())
+	if err == nil && when == onDisk {
+		err = unix.Fdatasync(int(f.Fd()))
 	}
-	if when == onDisk {
-		return unix.Fdatasync(int(f.Fd()))
+	if err != nil { // such as where the disk is full
+		return errors.Join(err, f.Truncate(size))
 	}
 	return nil
 }

@@ -43,7 +43,8 @@ func digestOf(data []byte) string {
 }
 
 // put keeps data, and returns its digest. The file is renamed into place once it is on the
-// disk, so that nobody ever reads half of it, also after a crash of the machine. referred says whether a record refers to a digest.
+// disk, so that nobody ever reads half of it, also after a crash of the machine. referred says
+// whether a record refers to a digest.
 func (s store) put(data []byte, referred func(digest string) bool) (digest string, err error) {
 	digest = digestOf(data)
 	path := filepath.Join(string(s), digest)

@@ -37,10 +37,14 @@ func TestSampleCases(t *testing.T) {
 // TestCasesOfStdin has the state or the cases come from standard input.
 func TestCasesOfStdin(t *testing.T) {
 	harness.NoLeak(t)
-	t.Chdir("../../bpf/samples/test")
+	file := object(harness.Sample("xdp_pass"))
+	t.Chdir(t.TempDir()) // where relative paths begin
+	must(t, os.Symlink(file, "pass.o"))
+	write(t, "state.yaml", "interfaces: [{name: eth0, programs: [{name: pass, object: pass.o}]}]")
+	write(t, "cases.yaml", "cases: [{name: a, packet: ipv4 192.0.2.1 > 192.0.2.2, expect: {verdict: pass, program: pass}}]")
 	for args, want := range map[string]string{
-		"-f - cases.yaml <state.yaml": " passed, 0 failed\n",
-		"-f state.yaml - <cases.yaml": " passed, 0 failed\n",
+		"-f - cases.yaml <state.yaml": "1 passed, 0 failed\n",
+		"-f state.yaml - <cases.yaml": "1 passed, 0 failed\n",
 		"-f - - <state.yaml":          "both the state and the cases are to come from standard input",
 	} {
 		stdout, stderr, status := harness.Run(t, "sh", "-c", `exec "$0" test `+args, harness.Xdpmux())
