@@ -21,20 +21,21 @@ import (
 // of the capture.
 type pointWriter struct {
 	*captureWriter
-	ifname, hardware string
-	at               observe.At
-	snapLen          int // 0: packets are whole
-	filter           string
-	begun            time.Time
-	points           map[point]*written
+	hardware map[string]string // of each interface; see there
+	at       observe.At
+	snapLen  int // 0: packets are whole
+	filter   string
+	begun    time.Time
+	points   map[point]*written
 
-	taken    func() []observe.Taken   // what is looked at; nil: of a file
-	counted  map[uint32]observe.Taken // of the programs, in the statistics of earlier files
+	taken    func() []taken  // what is looked at; nil: of a file
+	counted  map[point]taken // at exits, in the statistics of earlier files
 	rotation rotation
 }
 
-// point is where packets come to a program, or leave it.
+// point is where packets of an interface come to a program, or leave it.
 type point struct {
+	ifname  string
 	program uint32
 	exit    bool
 }
@@ -57,8 +58,11 @@ func parseAt(word string) (observe.At, error) {
 }
 
 // createPoints prepares the file of --write, which may not be the one that is read, if any is.
-func createPoints(out *output.Printer, ifname, name string, force bool, options observe.LiveOptions, wanted *filter.Filter, input *captureFile) (_ *pointWriter, err error) {
-	w := &pointWriter{ifname: ifname, hardware: hardware(ifname), at: options.At, snapLen: options.SnapLen, filter: wanted.String(), begun: time.Now(), points: map[point]*written{}, counted: map[uint32]observe.Taken{}}
+func createPoints(out *output.Printer, ifnames []string, name string, force bool, options observe.LiveOptions, wanted *filter.Filter, input *captureFile) (_ *pointWriter, err error) {
+	w := &pointWriter{hardware: map[string]string{}, at: options.At, snapLen: options.SnapLen, filter: wanted.String(), begun: time.Now(), points: map[point]*written{}, counted: map[point]taken{}}
+	for _, ifname := range ifnames {
+		w.hardware[ifname] = hardware(ifname)
+	}
 	if name == "-" {
 		if _, columns := terminal.Size(out.Stdout); columns > 0 {
 			return nil, cmdline.UsageError("a capture isn't for a terminal", "send it on, as in: xdpmux trace eth0 --write - | tshark -i -")
@@ -108,19 +112,19 @@ func hardware(ifname string) string {
 }
 
 // describe adds the points of a program.
-func (w *pointWriter) describe(p xdp.Loaded) error {
+func (w *pointWriter) describe(ifname string, p xdp.Loaded) error {
 	if w.at == observe.AtPrograms {
-		if _, err := w.of(p, false); err != nil {
+		if _, err := w.of(ifname, p, false); err != nil {
 			return err
 		}
 	}
-	_, err := w.of(p, true)
+	_, err := w.of(ifname, p, true)
 	return err
 }
 
 // of is the point of a program. Its name is what xdpdump calls it.
-func (w *pointWriter) of(p xdp.Loaded, exit bool) (*written, error) {
-	key := point{p.ID, exit}
+func (w *pointWriter) of(ifname string, p xdp.Loaded, exit bool) (*written, error) {
+	key := point{ifname, p.ID, exit}
 	if at := w.points[key]; at != nil {
 		return at, nil
 	}
@@ -129,14 +133,14 @@ func (w *pointWriter) of(p xdp.Loaded, exit bool) (*written, error) {
 		side, words = "fexit", "as they leave"
 	}
 	i := capture.Interface{
-		Name:        fmt.Sprintf("%s:%s()@%s", w.ifname, p.Name, side),
+		Name:        fmt.Sprintf("%s:%s()@%s", ifname, p.Name, side),
 		Description: fmt.Sprintf("packets %s program %d (%s), tag %s", words, p.ID, p.Name, p.Tag),
-		Hardware:    w.hardware,
+		Hardware:    w.hardware[ifname],
 		SnapLen:     w.snapLen,
 		Filter:      w.filter,
 	}
-	if w.hardware != "" {
-		i.Comment = w.ifname + ": " + w.hardware
+	if i.Hardware != "" {
+		i.Comment = ifname + ": " + i.Hardware
 	}
 	n, err := w.AddInterface(i)
 	if err != nil {
@@ -146,14 +150,14 @@ func (w *pointWriter) of(p xdp.Loaded, exit bool) (*written, error) {
 	return w.points[key], nil
 }
 
-// add writes packet n at its points. missing is how many bytes of it, besides those of t, were
+// add writes packet n of an interface at its points. missing is how many bytes of it, besides those of t, were
 // on the wire.
-func (w *pointWriter) add(n int, t *observe.Trace, missing int) error {
+func (w *pointWriter) add(n int, ifname string, t *observe.Trace, missing int) error {
 	if err := w.rotate(); err != nil {
 		return err
 	}
 	if w.at == observe.AtChain {
-		return w.record(t.Main, true, capture.Record{ID: uint64(n), Queue: t.Queue, Time: t.Time,
+		return w.record(ifname, t.Main, true, capture.Record{ID: uint64(n), Queue: t.Queue, Time: t.Time,
 			Data: t.Data, Length: t.Length + missing, Verdict: uint32(t.Verdict), Decided: true})
 	}
 	for _, p := range t.Points {
@@ -162,15 +166,15 @@ func (w *pointWriter) add(n int, t *observe.Trace, missing int) error {
 		if r.Time.IsZero() { // of a replay
 			r.Time = t.Time
 		}
-		if err := w.record(p.Program, p.Exit, r); err != nil {
+		if err := w.record(ifname, p.Program, p.Exit, r); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (w *pointWriter) record(p xdp.Loaded, exit bool, r capture.Record) error {
-	at, err := w.of(p, exit)
+func (w *pointWriter) record(ifname string, p xdp.Loaded, exit bool, r capture.Record) error {
+	at, err := w.of(ifname, p, exit)
 	if err != nil {
 		return err
 	}
@@ -183,7 +187,7 @@ func (w *pointWriter) record(p xdp.Loaded, exit bool, r capture.Record) error {
 // and in statistics.
 func (w *pointWriter) begin() {
 	for _, t := range w.taken() {
-		_ = w.describe(t.Program)
+		_ = w.describe(t.ifname, t.Program)
 	}
 	if w.live() {
 		_ = w.Flush() // who reads may wait for it
@@ -194,12 +198,13 @@ func (w *pointWriter) begin() {
 func (w *pointWriter) statistics() {
 	end := time.Now()
 	for _, t := range w.taken() {
-		_ = w.describe(t.Program)
-		before := w.counted[t.Program.ID]
-		w.counted[t.Program.ID] = t
+		_ = w.describe(t.ifname, t.Program)
+		key := point{t.ifname, t.Program.ID, true}
+		before := w.counted[key]
+		w.counted[key] = t
 		t.Packets, t.Lost = t.Packets-before.Packets, t.Lost-before.Lost
 		for _, exit := range []bool{false, true} {
-			if at := w.points[point{t.Program.ID, exit}]; at != nil {
+			if at := w.points[point{t.ifname, t.Program.ID, exit}]; at != nil {
 				_ = w.WriteStatistics(at.iface, capture.Statistics{Start: w.begun, End: end, Received: t.Packets, Lost: t.Lost, Delivered: at.packets})
 			}
 		}

@@ -323,7 +323,7 @@ func (k *kindJSON) printFirst(w io.Writer) {
 	}
 	b.WriteString(":\n")
 	for _, e := range k.First {
-		line := appendText(nil, e.Packet, []byte(e.Summary), e.Length, max(e.Length, e.Whole))
+		line := appendText(nil, e.Packet, "", []byte(e.Summary), e.Length, max(e.Length, e.Whole))
 		fmt.Fprintf(&b, "%s\n    before: %s\n    after:  %s\n", strings.TrimSuffix(string(line), ": "), e.words[0], e.words[1])
 	}
 	io.WriteString(w, b.String())

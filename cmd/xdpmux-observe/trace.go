@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -23,7 +24,7 @@ import (
 )
 
 func trace(c *cli.Context, out *output.Printer) error {
-	const usage = "xdpmux trace <ifname> [--pcap FILE] [options] [filter]"
+	const usage = "xdpmux trace <ifname>[,<ifname>...] [--pcap FILE] [options] [filter]"
 	switch {
 	case c.NArg() < 1:
 		return cmdline.UsageError("trace needs an interface", usage)
@@ -31,6 +32,10 @@ func trace(c *cli.Context, out *output.Printer) error {
 		return cmdline.UsageError("--pcap and --live exclude each other", usage)
 	case c.IsSet("at") && !c.IsSet("write"):
 		return cmdline.UsageError("--at says what is captured, and nothing is written", "it goes with --write")
+	case c.IsSet("pcap") && len(interfaces(c)) > 1:
+		return cmdline.UsageError("packets of a file go through the chain of one interface", usage)
+	case c.IsSet("size") && len(interfaces(c)) > 1:
+		return cmdline.UsageError("--size goes with one interface", usage)
 	case c.Bool("json") && c.String("write") == "-":
 		return cmdline.UsageError("--json and --write - exclude each other: both go to standard output", usage)
 	case c.IsSet("size") && (!c.IsSet("write") || c.String("write") == "-"):
@@ -96,7 +101,7 @@ func tracePcap(c *cli.Context, out *output.Printer, wanted *filter.Filter) (err 
 	}
 	var points *pointWriter
 	if c.IsSet("write") {
-		if points, err = createPoints(out, c.Args().First(), c.String("write"), c.Bool("force"), observe.LiveOptions{At: at}, wanted, file); err != nil {
+		if points, err = createPoints(out, []string{c.Args().First()}, c.String("write"), c.Bool("force"), observe.LiveOptions{At: at}, wanted, file); err != nil {
 			return err
 		}
 		defer func() {
@@ -124,7 +129,7 @@ func tracePcap(c *cli.Context, out *output.Printer, wanted *filter.Filter) (err 
 		t.Time = packet.Time
 		missing := packet.Length - len(packet.Data)
 		if points != nil {
-			if err := points.add(n, t, missing); err != nil {
+			if err := points.add(n, c.Args().First(), t, missing); err != nil {
 				return output.CantWrite(points.name, err)
 			}
 		}
@@ -157,11 +162,12 @@ func verdictName(v xdp.Verdict) string {
 
 // traceJSON is the shape of a line of trace --json. A test holds print to it.
 type traceJSON struct {
-	Packet  int       `json:"packet"` // from 1; of a capture: its number there
-	Time    time.Time `json:"time"`
-	Length  int       `json:"length"`
-	Whole   int       `json:"original_length,omitempty"` // where the capture has only the beginning
-	Summary string    `json:"summary"`
+	Packet    int       `json:"packet"` // from 1; of a capture: its number there
+	Time      time.Time `json:"time"`
+	Length    int       `json:"length"`
+	Whole     int       `json:"original_length,omitempty"` // where the capture has only the beginning
+	Interface string    `json:"interface,omitempty"`       // where several are traced
+	Summary   string    `json:"summary"`
 	wayJSON
 }
 
@@ -218,6 +224,7 @@ func decider(t *observe.Trace) string {
 type tracePrinter struct {
 	w        io.Writer
 	json     bool
+	ifname   string // where several are traced: that of the packet
 	programs []*traceTotal
 	chain    traceTotal
 	ways     map[string]*way
@@ -270,9 +277,9 @@ func (p *tracePrinter) print(n int, t *observe.Trace, summary []byte, length, wh
 		*count++
 	}
 	if p.json {
-		p.line = appendJSON(p.line[:0], n, t.Time, summary, length, whole)
+		p.line = appendJSON(p.line[:0], n, t.Time, p.ifname, summary, length, whole)
 	} else {
-		p.line = appendText(p.line[:0], n, summary, length, whole)
+		p.line = appendText(p.line[:0], n, p.ifname, summary, length, whole)
 	}
 	p.line = append(p.line, way.line...)
 	_, err = p.w.Write(p.line)
@@ -281,19 +288,26 @@ func (p *tracePrinter) print(n int, t *observe.Trace, summary []byte, length, wh
 
 // appendJSON begins a line. It doesn't use encoding/json, which would take as long for the
 // line as the packet for its way. The words of a summary are plain ASCII.
-func appendJSON(line []byte, n int, at time.Time, summary []byte, length, whole int) []byte {
+func appendJSON(line []byte, n int, at time.Time, ifname string, summary []byte, length, whole int) []byte {
 	line = strconv.AppendInt(append(line, `{"packet":`...), int64(n), 10)
 	line = at.AppendFormat(append(line, `,"time":"`...), time.RFC3339Nano)
 	line = strconv.AppendInt(append(line, `","length":`...), int64(length), 10)
 	if whole != length {
 		line = strconv.AppendInt(append(line, `,"original_length":`...), int64(whole), 10)
 	}
+	if ifname != "" {
+		name, _ := json.Marshal(ifname) // a string is no error
+		line = append(append(line, `,"interface":`...), name...)
+	}
 	line = append(append(line, `,"summary":"`...), summary...)
 	return append(line, `",`...)
 }
 
-func appendText(line []byte, n int, summary []byte, length, whole int) []byte {
+func appendText(line []byte, n int, ifname string, summary []byte, length, whole int) []byte {
 	line = append(strconv.AppendInt(line, int64(n), 10), "  "...)
+	if ifname != "" {
+		line = append(append(line, output.Shown(ifname)...), "  "...)
+	}
 	line = append(append(line, summary...), ", "...)
 	line = strconv.AppendInt(line, int64(length), 10)
 	if whole != length {

@@ -48,22 +48,6 @@ func liveOptions(c *cli.Context) (options observe.LiveOptions, err error) {
 	return options, err
 }
 
-// nextPacket waits for a packet of l until ctx ends, and then returns those that have come before,
-// and in the end [io.EOF].
-func nextPacket(ctx context.Context, l *observe.Live) (*observe.Trace, error) {
-	t, err := l.Next(ctx)
-	if err == nil || ctx.Err() == nil {
-		return t, err
-	}
-	if err := l.Stop(context.WithoutCancel(ctx)); err != nil {
-		return nil, err
-	}
-	if !l.Ready() {
-		return nil, io.EOF
-	}
-	return l.Next(ctx)
-}
-
 func traceLive(c *cli.Context, out *output.Printer, wanted *filter.Filter) (err error) {
 	count, err := cmdline.ParseCount(c)
 	if err != nil {
@@ -86,29 +70,34 @@ func traceLive(c *cli.Context, out *output.Printer, wanted *filter.Filter) (err 
 		ctx, cancel = context.WithTimeout(ctx, during)
 		defer cancel()
 	}
-	l, err := observe.OpenLive(c.Context, c.Args().First(), options)
+	names := interfaces(c)
+	l, err := openFeed(c.Context, names, options)
 	if err != nil {
 		return err
 	}
-	defer l.Close()
+	defer l.close()
 	var file *pointWriter
 	if c.IsSet("write") {
 		files := rotation{name: c.String("write"), size: int64(c.Uint("size")) * megabyte, files: int(c.Uint("files")), force: c.Bool("force")}
 		if err := files.check(); err != nil {
 			return err
 		}
-		if file, err = createPoints(out, c.Args().First(), files.path(), files.force, options, wanted, nil); err != nil {
+		if file, err = createPoints(out, names, files.path(), files.force, options, wanted, nil); err != nil {
 			return err
 		}
-		file.rotation, file.taken = files, l.Taken
+		file.rotation, file.taken = files, l.taken
 		// What was on the wire doesn't come again. So the file stays, whatever ends the trace.
-		defer func() { err = errors.Join(err, file.keep()) }()
+		defer func() {
+			l.stop()
+			err = errors.Join(err, file.keep())
+		}()
 		file.begin()
 	}
+	l.start(ctx)
 	d := newDissector()
 	p := newTracePrinter(linesOf(c, out), c.Bool("json"), nil)
 	for n := uint(0); count == 0 || n < count; n++ {
-		t, err := nextPacket(ctx, l)
+		t, from, err := l.next(ctx)
 		if errors.Is(err, io.EOF) {
 			break
 		}
@@ -116,18 +105,22 @@ func traceLive(c *cli.Context, out *output.Printer, wanted *filter.Filter) (err 
 			return err
 		}
 		if file != nil {
-			if file.add(int(n)+1, t, 0) != nil || file.live() && !l.Ready() && file.Flush() != nil {
+			if file.add(int(n)+1, from.ifname, t, 0) != nil || file.live() && !l.ready() && file.Flush() != nil {
 				break // keep returns the error
 			}
+		}
+		if len(names) > 1 {
+			p.ifname = from.ifname
 		}
 		if err := p.print(int(n)+1, t, d.summary(t.Data), t.Length, t.Length); err != nil {
 			return err
 		}
 	}
-	if missed := l.Missed(); missed > 0 {
+	l.stop()
+	if missed := l.missed(); missed > 0 {
 		out.Warn("%d packets are not shown, as the chain was changed at that time", missed)
 	}
-	if lost := l.Lost(); lost > 0 {
+	if lost := l.lost(); lost > 0 {
 		out.Warn("%d packets came too fast to be shown; a larger --buffer keeps more, and --sample shows a part of them", lost)
 	}
 	return p.totals()

@@ -2,6 +2,7 @@ package observe
 
 import (
 	"encoding/binary"
+	"math"
 	"slices"
 	"time"
 
@@ -34,12 +35,24 @@ const (
 // trailSize is the size of struct trail of bpf/probe/trace.h.
 const trailSize = headSize + 2*xdp.MaxPrograms*(pointSize+SnapLen)
 
-// bootTime is when CLOCK_MONOTONIC, which stamps the events, showed 0.
-func bootTime() time.Time {
-	var ts unix.Timespec
-	now := time.Now()
-	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) // every Linux has that clock
-	return now.Round(0).Add(-time.Duration(ts.Nano()))
+// bootTime is when CLOCK_MONOTONIC, which stamps the events, showed 0. It is read anew if this
+// thread had to wait between the clocks: packets of two chains are put in order by their times.
+func bootTime() (boot time.Time) {
+	const soon = 10 * time.Microsecond
+	monotonic := func() time.Duration {
+		var ts unix.Timespec
+		_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) // every Linux has that clock
+		return time.Duration(ts.Nano())
+	}
+	best := time.Duration(math.MaxInt64)
+	for try := 0; try < 5 && best > soon; try++ {
+		before := monotonic()
+		now := time.Now()
+		if took := monotonic() - before; took < best {
+			best, boot = took, now.Round(0).Add(-before-took/2)
+		}
+	}
+	return boot
 }
 
 func (t *tracer) decodeLive(record []byte) *Trace {

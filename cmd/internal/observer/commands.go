@@ -59,9 +59,9 @@ func traceCommand(action cli.ActionFunc) *cli.Command {
 	return &cli.Command{
 		Name:      "trace",
 		Usage:     "show the way of packets through a chain: of a capture, or of the wire",
-		ArgsUsage: "<ifname> [filter]",
+		ArgsUsage: "<ifname>[,<ifname>...] [filter]",
 		Description: "With --pcap the packets of a file go through the installed chain by test run, without the wire. " +
-			"Without it the packets of the wire are shown, as the chain left them. " +
+			"Without it the packets of the wire are shown, as the chain left them, those of several interfaces in one order of time. " +
 			"With --write they go to a pcapng file for Wireshark, which has an interface for each place where packets are captured, " +
 			"and the verdict with each packet that leaves. " +
 			"A filter in the language of tcpdump (man pcap-filter) takes some of the packets: of a file as they are in it, of the wire " +
