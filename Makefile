@@ -61,7 +61,7 @@ EXAMPLES  := $(patsubst examples/%/main.go,$(BUILD)/examples/%,$(wildcard exampl
 UNITS     := xdpmux-apply.service xdpmux-exporter.service
 
 .DELETE_ON_ERROR:
-.PHONY: build fixtures static deps demo test test-unit test-vm test-full test-arm64 test-arm64-chosen test-matrix test-drivers test-distributions test-race test-native test-mutants fuzz bench generate lint man install uninstall clean help
+.PHONY: build fixtures static deps demo test test-unit test-vm test-full test-arm64 test-arm64-chosen test-matrix test-drivers test-distributions test-race test-native test-mutants fuzz bench picture generate lint man install uninstall clean help
 
 # The man page is what the built command says, which runs on its own architecture alone.
 build: $(BUILD)/xdpmux $(BUILD)/xdpmux-observe $(if $(CROSS),,build/man/xdpmux.8) $(BPFOBJ) $(EXAMPLES) ## build build/xdpmux, its man page, build/bpf/*.o and build/examples/*; GOARCH=arm64: into build/arm64
@@ -175,6 +175,9 @@ fuzz: build $(FIXTURES) ## go test -fuzz, FUZZTIME inputs for each decoder of wh
 bench: build ## measure beside the native tools, as root; writes docs/benchmarks.md
 	$(GO) build -ldflags '$(LDFLAGS)' -o build/bench ./test/bench
 	PATH=$(CURDIR)/build:$$PATH build/bench docs/benchmarks.md
+
+picture: build ## draw the picture of README, of a chain at work in a VM
+	test/picture.sh >build/chain.svg && mv build/chain.svg docs/
 
 # Committed: a Go program that requires this module has no make.
 generate: ## compile the embedded BPF objects anew, into bpf/objects

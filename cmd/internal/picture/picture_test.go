@@ -96,3 +96,20 @@ func TestShort(t *testing.T) {
 		}
 	}
 }
+
+// README's picture is a real run's, and is drawn as pictures are drawn now.
+func TestReadmePicture(t *testing.T) {
+	document, err := os.ReadFile("../../../docs/chain.svg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(document), "<style>"+Style+"</style>") {
+		t.Error("docs/chain.svg has another style: make picture")
+	}
+	titles := strings.Join(elements(t, string(document), "title"), "\n")
+	for _, want := range []string{"xdp_count hands on: ", "xdp_drop_ipv6 decides XDP_DROP: ", "xdp_pass decides XDP_PASS: "} {
+		if !strings.Contains(titles, want) {
+			t.Errorf("docs/chain.svg: no %q in\n%s", want, titles)
+		}
+	}
+}
