@@ -15,7 +15,7 @@ KERNEL  ?=
 CHOSEN  := TestPackets|TestSet|TestKeepMaps|TestAdoptMaps|TestUntypedStaysKnown|TestMoveHead|TestStatsTable|TestTracePcap|TestMapDumpIsWhatWasSent|TestReadmeDemo|TestCheckOfProbes|TestSocket
 # What is printed, planned and rehearsed, and the harness: the kernel has no part in most of it.
 ONCE    := test/command test/rehearse test/harness
-SUITES  ?= bookworm trixie sid
+SUITES  ?= bookworm trixie sid noble
 MUTANTS ?= 20000
 SEEDS   ?= 1 2 3
 # A count: on a busy machine the fuzzer fails with "context deadline exceeded" when a time is up.
@@ -156,7 +156,7 @@ test-drivers: build $(FIXTURES) ## chains on emulated cards, a tap, a bond and V
 build/xdpmux-shared: $(GOSRC)
 	$(GO) build -tags '$(TAGS)' -ldflags '$(LDFLAGS)' -o $@ ./cmd/xdpmux
 
-test-distributions: ## build, demo and test-unit in a fresh root of each Debian suite of SUITES, as root
+test-distributions: ## build, demo and test-unit in a fresh root of each suite of SUITES (Debian, Ubuntu), as root
 	test/distributions.sh $(SUITES)
 
 test-race: build $(FIXTURES) ## observers come and go 500 times under the race detector, in a VM

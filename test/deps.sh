@@ -29,6 +29,8 @@ if command -v apt-get >/dev/null; then
 	[ -n "$missing" ] || exit 0
 	echo "deps: installing$missing" >&2
 	as_root apt-get -q update >/dev/null
+	# Ubuntu before 25.04 has it in another package, which is one of several that provide it.
+	[ -n "$(apt-cache show bpftool 2>/dev/null)" ] || missing=$(echo "$missing" | sed 's/bpftool/linux-tools-common/')
 	# Recommended packages would bring a desktop along with qemu.
 	as_root env DEBIAN_FRONTEND=noninteractive DEBCONF_NOWARNINGS=yes apt-get -q -y --no-install-recommends install $missing >/dev/null
 elif command -v dnf >/dev/null; then
