@@ -130,15 +130,19 @@ func (c *Chain) Writable() error {
 }
 
 // CheckMTU says which packets the driver drops before the program sees them, where the MTU is too
-// large for a chain, or a legacy program, without frags support; nil: none. Errors:
+// large for a chain, or a legacy program, without frags support, or that it may, where nobody can
+// tell of a legacy program; nil: none. Errors:
 // [xdp.ErrModeNotSupported].
 func (c *Chain) CheckMTU() error {
 	what, frags := "chain", everyFrags
 	if c.Legacy != nil {
 		what, frags = "program", `put the program into SEC("xdp.frags")`
 	}
-	return c.explain(
-		fmt.Sprintf("%s loses packets of more than %d bytes: its MTU is %d, and the %s has no frags support", c.Interface.Name, c.LostAbove, c.MTU, what),
+	words := fmt.Sprintf("%s loses packets of more than %d bytes: its MTU is %d, and the %s has no frags support", c.Interface.Name, c.LostAbove, c.MTU, what)
+	if c.MayLoseAbove != 0 {
+		words = fmt.Sprintf("%s may lose packets of more than %d bytes: its MTU is %d, and the kernel doesn't tell whether the program has frags support", c.Interface.Name, c.MayLoseAbove, c.MTU)
+	}
+	return c.explain(words,
 		"lower the MTU; without the "+what+" the driver goes on losing them, until it is loaded anew",
 		frags, "unload the "+what+" and use %v")
 }

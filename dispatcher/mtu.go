@@ -17,6 +17,7 @@ type Loss struct {
 	// LostAbove is there where the MTU is too large for the program: the driver drops IP
 	// packets of more bytes.
 	LostAbove    int  `json:"lost_above,omitempty"`
+	MayLoseAbove int  `json:"-"` // the same, where nobody can tell whether the program has frags support
 	FragsWouldDo bool `json:"-"` // the driver gives packets of several buffers to a program that takes them
 	LostForGood  bool `json:"-"` // the driver goes on dropping them without the program
 }
@@ -36,23 +37,27 @@ func lossOf(l device.Device) Loss {
 }
 
 // lossOfLone is lossOf for the program without a dispatcher that is on the interface, whatever its
-// frags support is. Where that isn't to be found out, it drops nothing.
+// frags support is.
 func lossOfLone(l device.Device) Loss {
 	loss := lossOf(l)
-	if loss.LostAbove == 0 || l.Mode == xdp.ModeNative && lacksFrags(l.ProgID) {
+	if loss.LostAbove == 0 {
 		return loss
 	}
-	return Loss{MTU: l.Mtu}
-}
-
-func lacksFrags(id uint32) bool {
-	fd, err := libbpf.ProgByID(id)
+	if l.Mode != xdp.ModeNative {
+		return Loss{MTU: l.Mtu}
+	}
+	fd, err := libbpf.ProgByID(l.ProgID)
 	if err != nil {
-		return false
+		return Loss{MTU: l.Mtu} // it has gone, or the caller can't see it
 	}
 	defer fd.Close()
-	has, known := protocol.HasFrags(fd.Int())
-	return known && !has
+	switch has, known := protocol.HasFrags(fd.Int()); {
+	case !known:
+		loss.LostAbove, loss.MayLoseAbove = 0, loss.LostAbove
+	case has:
+		return Loss{MTU: l.Mtu}
+	}
+	return loss
 }
 
 // inDriver says whether a program that is attached in the mode is run by the driver. Where the
@@ -70,7 +75,7 @@ const everyFrags = `put every program of the chain into SEC("xdp.frags")`
 // explain is the error of packets that are lost; nil: none are. forGood is the remedy where the
 // driver goes on losing them, frags and other are remedies beside a lower MTU.
 func (l Loss) explain(words, forGood, frags, other string) error {
-	if l.LostAbove == 0 {
+	if l.LostAbove == 0 && l.MayLoseAbove == 0 {
 		return nil
 	}
 	e := &xdp.Error{Kind: xdp.ErrModeNotSupported, Msg: words}

@@ -153,6 +153,14 @@ func lostPackets(t *testing.T, c *harness.Cards, kind string, says cell) {
 		t.Errorf("without a dispatcher packets of more than %d bytes are lost, want %d", above, limit)
 	}
 	unload()
+	if !harness.KernelBefore(t, "6.3") { // nor does anything show it of a program that is bound to the device
+		harness.RunEnv(t, lone, ours, "load", c.Name, harness.Fixture("metadata"), "-n", "ask_hash")
+		_, said, _ := harness.Run(t, ours, "status", c.Name)
+		if may := fmt.Sprintf("%s may lose packets of more than %d bytes", c.Name, limit); !strings.Contains(said, may) {
+			t.Errorf("bound, without a dispatcher: %q, want %q", said, may)
+		}
+		unload()
+	}
 	if says.frags { // the kernel doesn't show it of a program
 		if _, said, status := harness.RunEnv(t, lone, ours, "load", c.Name, frags); status != 0 || strings.Contains(said, "loses") {
 			t.Errorf("load without a dispatcher, with frags support: exit status %d, %s", status, said)
