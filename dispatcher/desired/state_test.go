@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"go.yaml.in/yaml/v4"
+	"golang.org/x/sys/unix"
 
 	"github.com/xdpmux/xdpmux/dispatcher/value"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
@@ -437,9 +438,9 @@ func TestLimits(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			start := time.Now()
+			start := processorTime(t)
 			_, err := parse("a.yaml", []byte(c.file))
-			took := time.Since(start)
+			took := processorTime(t) - start
 			runtime.ReadMemStats(&after)
 			if text := errorText(err); c.err == "" && err != nil || !strings.Contains(text, c.err) {
 				t.Errorf("%d bytes: %s", len(c.file), text)
@@ -489,4 +490,14 @@ func TestDocs(t *testing.T) {
 			t.Errorf("%v\n%s", err, file)
 		}
 	}
+}
+
+// processorTime is what this process has used of the processors, however busy they are.
+func processorTime(t *testing.T) time.Duration {
+	t.Helper()
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

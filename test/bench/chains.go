@@ -86,7 +86,7 @@ func oneInterface(ctx context.Context, w io.Writer) error {
 			}
 		}
 	}
-	fmt.Fprintf(w, "\n## One interface\n\nThe median of %d runs, taken in turn; peak memory.\n\n| | xdp-loader | xdpmux | ratio | memory of xdp-loader | of xdpmux |\n|---|---:|---:|---:|---:|---:|\n", oneRuns)
+	fmt.Fprintf(w, "\n## One interface\n\nThe median of %d runs, taken in turn; peak memory.\n\n![time of each command](%s)\n\n| | xdp-loader | xdpmux | ratio | memory of xdp-loader | of xdpmux |\n|---|---:|---:|---:|---:|---:|\n", oneRuns, ratiosPicture)
 	for i, step := range steps {
 		them, us := median(results[native][i].wall), median(results[ours][i].wall)
 		fmt.Fprintf(w, "| %s | %s | %s | %.2f | %.1f MiB | %.1f MiB |\n", step.name, ms(them), ms(us), float64(us)/float64(them), results[native][i].memory, results[ours][i].memory)

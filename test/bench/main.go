@@ -87,6 +87,9 @@ func document(ctx context.Context, path string) error {
 			return fmt.Errorf("in the VM: %w", err)
 		}
 	}
+	if err := draw(b.String(), filepath.Dir(path)); err != nil {
+		return err
+	}
 	return os.WriteFile(path, []byte(b.String()), 0o644)
 }
 

@@ -14,7 +14,7 @@ const chained = 20
 
 // statusOfMany measures status with ever more interfaces.
 func statusOfMany(ctx context.Context, w io.Writer) error {
-	fmt.Fprintf(w, "\n## status of many interfaces\n\n%d of them have a program. Both print the same, byte for byte.\n\n", chained)
+	fmt.Fprintf(w, "\n## status of many interfaces\n\n%d of them have a program. Both print the same, byte for byte.\n\n![time against interfaces](%s)\n\n", chained, statusPicture)
 	fmt.Fprintln(w, "| interfaces | xdp-loader | xdpmux | times faster | peak memory of xdpmux |\n|---:|---:|---:|---:|---:|")
 	there := 0
 	for _, n := range []int{10, 100, 500, 1000, 2000, 4000} {

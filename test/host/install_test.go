@@ -38,7 +38,7 @@ func TestInstall(t *testing.T) {
 func observer(t *testing.T, dir string) {
 	t.Helper()
 	for _, c := range []struct{ name, want string }{
-		{"xdpmux-observe", "trace needs one interface"},
+		{"xdpmux-observe", "trace needs an interface"},
 		{"elsewhere", "trace needs xdpmux-observe, which lies neither beside " + dir + "/bin/xdpmux nor in ../libexec/xdpmux"},
 	} {
 		libexec := filepath.Join(dir, "libexec/xdpmux")
