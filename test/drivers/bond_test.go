@@ -3,16 +3,18 @@ package drivers
 import (
 	"fmt"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/xdpmux/xdpmux/test/harness"
 )
 
 // bond makes a bond of two veths, and the way to it over the first.
-func bond(t *testing.T) way {
+func bond(t *testing.T) (w way, ports []*harness.Veth) {
 	t.Helper()
 	harness.MustRun(t, "modprobe", "bonding", "max_bonds=0")
-	ports := []*harness.Veth{harness.NewVeth(t), harness.NewVeth(t)}
+	ports = []*harness.Veth{harness.NewVeth(t), harness.NewVeth(t)}
 	harness.MustRun(t, "ip", "link", "add", "bonded", "type", "bond", "mode", "active-backup")
 	t.Cleanup(func() { harness.MustRun(t, "ip", "link", "del", "bonded") })
 	for _, v := range ports {
@@ -24,7 +26,7 @@ func bond(t *testing.T) way {
 		for _, f := range frames {
 			ports[0].Send(t, f)
 		}
-	}, harness.Flow{DstMAC: mac}}
+	}, harness.Flow{DstMAC: mac}}, ports
 }
 
 // A bond runs programs in its ports. Kernels keep each program that was replaced on one, for good
@@ -33,7 +35,7 @@ func TestBonding(t *testing.T) {
 	says := page(t, "bonding")
 	before := harness.Snapshot(t)
 	t.Run("road", func(t *testing.T) {
-		w := bond(t)
+		w, _ := bond(t)
 		w.road(t)
 
 		// A VLAN on it has a chain of its own, behind that of the bond.
@@ -53,7 +55,7 @@ func TestBonding(t *testing.T) {
 	for name, tool := range map[string]string{"xdp-loader": "xdp-loader", "xdpmux": ours} {
 		before := harness.Snapshot(t)
 		t.Run(name, func(t *testing.T) {
-			w := bond(t)
+			w, _ := bond(t)
 			for range 3 {
 				harness.MustRun(t, tool, "load", w.ifname, harness.Sample("xdp_pass"))
 			}
@@ -64,6 +66,29 @@ func TestBonding(t *testing.T) {
 	if fmt.Sprint(kept) != fmt.Sprint(want) {
 		t.Errorf("dispatchers that stay loaded: %v, want %v, as docs/drivers.md says %+v", kept, want, says)
 	}
+}
+
+// A trace of a bond shows what comes in on each of its ports.
+func TestTraceBond(t *testing.T) {
+	before := harness.Snapshot(t)
+	t.Run("trace", func(t *testing.T) {
+		w, ports := bond(t)
+		harness.MustRun(t, ours, "load", w.ifname, harness.Sample("xdp_drop"))
+		p := harness.Start(t, ours, "trace", w.ifname)
+		frame := func(length int) []byte { return append(w.frames(1)[0], make([]byte, length)...)[:length] }
+		p.Stdout.LineWhile(t, 50*time.Millisecond, func() { w.send(frame(100)) })
+		for i, v := range ports {
+			v.Send(t, frame(201+i))
+		}
+		if !p.Stdout.Until(t, func(all string) bool {
+			return strings.Contains(all, ", 201 bytes: ") && strings.Contains(all, ", 202 bytes: ")
+		}) {
+			t.Errorf("not of both ports:\n%s", p.Stdout)
+		}
+		p.Stop(t, syscall.SIGTERM)
+		harness.MustRun(t, ours, "unload", "-a", w.ifname)
+	})
+	dispatchersSince(t, before) // the kernel's, see TestBonding
 }
 
 // dispatchersSince is how many dispatchers are loaded that weren't before. It fails the test if
