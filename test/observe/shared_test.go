@@ -92,9 +92,11 @@ func TestSharedByMany(t *testing.T) {
 	for i, c := range o.Read().Chains {
 		drop, tx := uint64(i+1), uint64(2*i+1)
 		for at, want := range []observe.Counts{
-			{Packets: drop + tx, Verdicts: observe.Verdicts{xdp.Drop: drop, xdp.TX: tx}, Decided: drop + tx},
-			{Packets: drop + tx, Verdicts: observe.Verdicts{xdp.Drop: drop, xdp.Pass: tx}, HandedOn: tx, Decided: drop},
-			{Packets: tx, Verdicts: observe.Verdicts{xdp.TX: tx}, Decided: tx},
+			{Packets: drop + tx, Verdicts: observe.Verdicts{xdp.Drop: drop, xdp.TX: tx}, Decided: drop + tx,
+				Final: observe.Verdicts{xdp.Drop: drop, xdp.TX: tx}},
+			{Packets: drop + tx, Verdicts: observe.Verdicts{xdp.Drop: drop, xdp.Pass: tx}, HandedOn: tx, Decided: drop,
+				Final: observe.Verdicts{xdp.Drop: drop}},
+			{Packets: tx, Verdicts: observe.Verdicts{xdp.TX: tx}, Decided: tx, Final: observe.Verdicts{xdp.TX: tx}},
 		} {
 			if p := c.Programs[at]; p.Counts != want || p.Blind != nil {
 				t.Errorf("%s: %s counts %+v (%v), want %+v", c.Interface.Name, p.Name, p.Counts, p.Blind, want)

@@ -70,6 +70,7 @@ func TestExact(t *testing.T) {
 					want[m.at].Packets += n
 					want[m.at].Verdicts[place] += n
 					want[m.at].Decided += n
+					want[m.at].Final[place] += n
 					final[place] += n
 				}
 				programs := o.Read().Chains[0].Programs

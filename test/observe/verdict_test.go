@@ -75,18 +75,20 @@ func testOddVerdicts(t *testing.T, cases []odd, last bool) {
 			t.Fatalf("%d: the chain returned %v, want %v", int32(c.verdict), got, want)
 		}
 		chain.Verdicts[min(int(want), observe.Other)] += n
-		chain.Packets, chain.Decided = chain.Packets+n, chain.Decided+n
+		chain.Packets, chain.Decided, chain.Final = chain.Packets+n, chain.Decided+n, chain.Verdicts
 		of.Packets, of.Verdicts[observe.Other] = of.Packets+n, of.Verdicts[observe.Other]+n
 		if c.handedOn {
 			of.HandedOn += n
 		} else {
 			of.Decided += n
+			of.Final[observe.Other] += n
 		}
 		switch {
 		case last: // the other runs first
 			behind.Packets, behind.Verdicts[xdp.Pass], behind.HandedOn = behind.Packets+n, behind.Verdicts[xdp.Pass]+n, behind.HandedOn+n
 		case c.handedOn:
 			behind.Packets, behind.Verdicts[xdp.Pass], behind.Decided = behind.Packets+n, behind.Verdicts[xdp.Pass]+n, behind.Decided+n
+			behind.Final[xdp.Pass] += n
 		}
 		for _, p := range o.Read().Chains[0].Programs {
 			if expected := map[string]observe.Counts{"xdp_dispatcher": chain, "any": of, "step1": behind}[p.Name]; p.Counts != expected {
