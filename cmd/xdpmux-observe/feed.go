@@ -4,25 +4,19 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/xdpmux/xdpmux/cmd/internal/cmdline"
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
 )
 
-// interfaces are those of the first argument, each once. The name of one may have a comma in it.
-func interfaces(c *cli.Context) []string {
-	first := c.Args().First()
-	if _, err := net.InterfaceByName(first); err == nil {
-		return []string{first}
-	}
-	var names []string
-	for _, name := range strings.Split(first, ",") {
+// interfaces are those of the first argument, each once.
+func interfaces(c *cli.Context) (names []string) {
+	for _, name := range cmdline.SplitNames(c.Args().First()) {
 		if !slices.Contains(names, name) {
 			names = append(names, name)
 		}
