@@ -32,18 +32,8 @@ func toStdout(out *output.Printer) *captureWriter {
 
 func createCapture(name string, force bool) (_ *captureWriter, err error) {
 	w := &captureWriter{name: name, force: force}
-	info, err := os.Stat(name)
-	switch {
-	case err == nil && !info.Mode().IsRegular():
-		w.file, err = os.OpenFile(name, os.O_WRONLY, 0)
-	case err == nil && !force:
-		return nil, output.AlreadyThere(name)
-	default:
-		w.part = output.PartOf(name)
-		w.file, err = os.OpenFile(w.part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
-	}
-	if err != nil {
-		return nil, output.CantWrite(name, err)
+	if w.file, w.part, err = output.Create(name, force); err != nil {
+		return nil, err
 	}
 	w.Writer = capture.NewWriter(w.file, section())
 	return w, nil

@@ -19,36 +19,45 @@ func (o *Printer) WriteFile(name string, data []byte, force bool) error {
 		_, err := o.Stdout.Write(data)
 		return err
 	}
-	info, err := os.Stat(name)
-	switch {
-	case err == nil && !info.Mode().IsRegular():
-		f, err := os.OpenFile(name, os.O_WRONLY, 0)
-		if err == nil {
-			_, err = f.Write(data)
-			err = errors.Join(err, f.Close())
-		}
+	f, part, err := Create(name, force)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	err = errors.Join(err, f.Close())
+	if part == "" {
 		if err != nil {
 			return CantWrite(name, err)
 		}
 		return nil
-	case err == nil && !force:
-		return AlreadyThere(name)
 	}
-	part := PartOf(name)
-	err = os.WriteFile(part, data, 0o666)
 	if err == nil {
 		err = Rename(part, name, force)
 	}
 	if err != nil {
-		os.Remove(part)
-		return CantWrite(name, err)
+		return errors.Join(CantWrite(name, err), os.Remove(part))
 	}
 	return nil
 }
 
-// PartOf is what a file is called until it is written, beside its later name.
-func PartOf(name string) string {
-	return filepath.Join(filepath.Dir(name), fmt.Sprintf(".%s.%d", filepath.Base(name), os.Getpid()))
+// Create opens a new file beside its later name, part, which [Rename] gives it when all is
+// written. What is there and is no file, such as a pipe or a device, is opened as it is, and part
+// is empty. A file that is there is an error unless it may be replaced, by force.
+func Create(name string, force bool) (f *os.File, part string, err error) {
+	info, err := os.Stat(name)
+	switch {
+	case err == nil && !info.Mode().IsRegular():
+		f, err = os.OpenFile(name, os.O_WRONLY, 0)
+	case err == nil && !force:
+		return nil, "", AlreadyThere(name)
+	default:
+		part = filepath.Join(filepath.Dir(name), fmt.Sprintf(".%s.%d", filepath.Base(name), os.Getpid()))
+		f, err = os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	}
+	if err != nil {
+		return nil, "", CantWrite(name, err)
+	}
+	return f, part, nil
 }
 
 // Rename replaces a file that is there only by force.
