@@ -28,9 +28,10 @@ var pageTemplate = template.Must(template.New("page").Parse(pageHTML))
 
 // page is what the template shows.
 type page struct {
-	Style, Script any
-	Host          string
-	Live          template.HTML
+	Style  template.CSS
+	Script template.JS
+	Host   string
+	Live   template.HTML
 }
 
 // live is the part of it that changes.
@@ -65,7 +66,7 @@ type programView struct {
 	Verdicts []verdictStats
 }
 
-// pageOf is the whole page of one interface; empty: of the first.
+// page is the whole page of one interface; empty: of the first.
 func (s *sample) page(asked, host string) (string, error) {
 	part, err := s.live(asked)
 	if err != nil {

@@ -48,9 +48,7 @@ func stats(c *cli.Context, out *output.Printer) error {
 	}
 	if c.IsSet("svg") {
 		before := o.Read()
-		if !cmdline.Wait(c.Context, time.After(interval)) {
-			return nil
-		}
+		cmdline.Wait(c.Context, time.After(interval))
 		return writePicture(out, statsOf(before, o.Read()), c.String("svg"), c.Bool("force"))
 	}
 	ticker := time.NewTicker(interval)
