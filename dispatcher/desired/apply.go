@@ -23,7 +23,7 @@ func (s *State) Apply(ctx context.Context, opts Options) ([]*Plan, error) {
 }
 
 func (s *State) apply(ctx context.Context, r records, opts Options) ([]*Plan, error) {
-	all, err := s.targetsHere()
+	all, err := s.targetsHere(opts.Only)
 	if err != nil {
 		return nil, err
 	}
@@ -46,6 +46,9 @@ func (s *State) apply(ctx context.Context, r records, opts Options) ([]*Plan, er
 func (t *target) apply(ctx context.Context, o *objects, r records, opts Options) *Plan {
 	for try := 1; ; try++ {
 		plan := t.plan(ctx, o, r, opts)
+		if plan.Err == nil && opts.Approve != nil {
+			plan.Err = opts.Approve(plan)
+		}
 		if plan.Err != nil {
 			plan.Steps = []Step{}
 			return plan

@@ -1,6 +1,9 @@
 package desired
 
-import "strings"
+import (
+	"path"
+	"strings"
+)
 
 // The characters that mean something in a pattern (path.Match).
 const patternCharacters = `*?[\`
@@ -21,6 +24,15 @@ func quotePattern(name string) string {
 func (i Interface) pattern() bool {
 	_, one := literal(i.Name)
 	return !one
+}
+
+// stands says whether the name stands for an interface.
+func (i Interface) stands(ifname string) bool {
+	if !i.pattern() {
+		return i.literal() == ifname
+	}
+	ok, err := path.Match(i.Name, ifname)
+	return ok && err == nil
 }
 
 // literal is the name of an interface without pattern.

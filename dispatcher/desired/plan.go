@@ -30,6 +30,15 @@ type Options struct {
 
 	// Changing is that of a [dispatcher.Transaction].
 	Changing func(*dispatcher.Changing) error
+
+	// Only are the interfaces that are planned or applied; nil: all that the state names. From
+	// one that the state doesn't name go the programs that Apply has put there.
+	Only []string
+
+	// Approve, if it isn't nil, is called with each plan that can be carried out, before Apply
+	// does that. Its error becomes that of the plan, which is then not carried out. If another
+	// tool gets in the way, Approve is called again with another plan.
+	Approve func(*Plan) error
 }
 
 // Plan is how the state and one interface differ.
@@ -42,6 +51,12 @@ type Plan struct {
 	// the driver drops IP packets of more bytes. Lost says so.
 	LostAbove int   `json:"lost_above,omitempty"`
 	Lost      error `json:"-"`
+
+	// Digest stands for all that the state wants of the interface, the contents of the objects
+	// included; empty: that can't be told, see Err. Attached is the program that the interface
+	// had when it was looked at, such as a dispatcher; 0: none.
+	Digest   string `json:"-"`
+	Attached uint32 `json:"-"`
 
 	mode        xdp.Mode
 	small       bool // the driver's buffers are too small for packets of the MTU
@@ -70,7 +85,7 @@ func (p *Plan) Adopted() map[uint32]xdp.Program {
 // program runs that has no record, Plan loads the object of the same function's name to
 // compare the two, and lets it go.
 func (s *State) Plan(ctx context.Context, opts Options) ([]*Plan, error) {
-	all, err := s.targetsHere()
+	all, err := s.targetsHere(opts.Only)
 	if err != nil {
 		return nil, err
 	}
@@ -107,8 +122,12 @@ func planEach(all []*target, plan func(*target) *Plan) []*Plan {
 	return plans
 }
 
-// targetsHere lists interfaces only if a pattern asks for it.
-func (s *State) targetsHere() ([]*target, error) {
+// targetsHere lists interfaces only if a pattern asks for it. Of names that aren't nil, it takes
+// those alone.
+func (s *State) targetsHere(only []string) ([]*target, error) {
+	if only != nil {
+		return s.targetsOf(only)
+	}
 	var names []string
 	if slices.ContainsFunc(s.Interfaces, Interface.pattern) {
 		var err error
@@ -132,6 +151,7 @@ func (t *target) compare(ctx context.Context, o *objects, r records, opts Option
 		return err
 	}
 	plan.Interface, plan.LostAbove, plan.Lost = chain.Interface, chain.LostAbove, chain.CheckMTU()
+	plan.Attached = chain.MainID()
 	buffer := device.Device{Interface: chain.Interface, Mtu: chain.MTU}.SingleBuffer()
 	plan.small = buffer.Drops && chain.MTU > buffer.MTU
 	if lone, err := loneOn(r, chain); err != nil {
@@ -146,6 +166,9 @@ func (t *target) compare(ctx context.Context, o *objects, r records, opts Option
 			return err
 		}
 		want = append(want, w)
+	}
+	if plan.Digest, err = digestOfAll(plan.mode, want); err != nil {
+		return err
 	}
 	if err := o.compareOthers(want, runs); err != nil {
 		return err

@@ -71,18 +71,29 @@ func listFiles(what string, paths []string) ([]string, error) {
 			files = append(files, path)
 			continue
 		}
-		entries, err := os.ReadDir(path)
+		some, err := Files(path)
 		if err != nil {
 			return nil, cantRead(what, path, err)
 		}
-		n := len(files)
-		for _, e := range entries {
-			if slices.Contains(extensions, filepath.Ext(e.Name())) && e.Name()[0] != '.' {
-				files = append(files, filepath.Join(path, e.Name()))
-			}
-		}
-		if len(files) == n {
+		if len(some) == 0 {
 			return nil, invalid("", "the directory %s has no %s file", path, what)
+		}
+		files = append(files, some...)
+	}
+	return files, nil
+}
+
+// Files are the paths of the files that [Read] reads of a directory, in their order. Errors are
+// those of [os.ReadDir].
+func Files(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var files []string
+	for _, e := range entries {
+		if slices.Contains(extensions, filepath.Ext(e.Name())) && e.Name()[0] != '.' {
+			files = append(files, filepath.Join(dir, e.Name()))
 		}
 	}
 	return files, nil

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -37,10 +36,7 @@ func (s *State) targets(names []string) ([]*target, error) {
 	for _, iface := range s.Interfaces {
 		matches := []string{iface.literal()}
 		if iface.pattern() {
-			matches = slices.DeleteFunc(slices.Clone(names), func(name string) bool {
-				ok, err := path.Match(iface.Name, name)
-				return !ok || err != nil
-			})
+			matches = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !iface.stands(name) })
 		}
 		for _, name := range matches {
 			t := byName[name]
@@ -55,6 +51,33 @@ func (s *State) targets(names []string) ([]*target, error) {
 		}
 	}
 	return all, nil
+}
+
+// targetsOf are these interfaces, whether the state names them or not.
+func (s *State) targetsOf(names []string) ([]*target, error) {
+	all := make([]*target, len(names))
+	for i, name := range names {
+		all[i] = &target{name: name}
+		for _, iface := range s.Interfaces {
+			if !iface.stands(name) {
+				continue
+			}
+			all[i].named = all[i].named || !iface.pattern()
+			if err := all[i].add(iface); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return all, nil
+}
+
+// Wants says whether the state names an interface, itself or by a pattern. Errors:
+// [xdp.ErrInvalid] if its entries about that interface contradict each other.
+func (s *State) Wants(ifname string) (bool, error) {
+	if _, err := s.targetsOf([]string{ifname}); err != nil {
+		return true, err
+	}
+	return slices.ContainsFunc(s.Interfaces, func(i Interface) bool { return i.stands(ifname) }), nil
 }
 
 // add adds what an entry of the state says of the interface.
@@ -278,6 +301,16 @@ func digestOf(file string, p xdp.Program) (string, error) {
 	}
 	made, err := json.Marshal(parts)
 	return sum(made), err
+}
+
+// digestOfAll is the hash of all that is wanted of an interface.
+func digestOfAll(mode xdp.Mode, want []*wanted) (string, error) {
+	parts := []any{mode}
+	for _, w := range want {
+		parts = append(parts, w.entry.Name, w.digest, w.place)
+	}
+	data, err := json.Marshal(parts)
+	return sum(data), err
 }
 
 func sum(data []byte) string {

@@ -73,14 +73,14 @@ func (f *stateFile) within(into *int, least, most int, what string) func(*yaml.N
 }
 
 // Add adds what another file says to the state. How the state is to be tried can be said once
-// for all files ([xdp.ErrInvalid]).
+// for all files ([xdp.ErrInvalid]); then nothing is added.
 func (s *State) Add(one *State) error {
-	s.Interfaces = append(s.Interfaces, one.Interfaces...)
 	for _, key := range slices.Sorted(maps.Keys(one.where)) {
 		if first := s.where[key]; first != "" && first != one.where[key] { // a file can be named twice
 			return invalid(one.where[key], "key %q can stand in one file only, and stands at %s too", key, first)
 		}
 	}
+	s.Interfaces = append(s.Interfaces, one.Interfaces...)
 	if s.where == nil {
 		s.where = map[string]string{}
 	}
