@@ -59,21 +59,22 @@ FIXTURES  := $(patsubst bpf/%.bpf.c,build/bpf/%.o,$(wildcard bpf/fixtures/*.bpf.
 	$(foreach v,1 4,build/bpf/fixtures/dispatcher-$(v).o) $(BUILD)/module/watch
 EXAMPLES  := $(patsubst examples/%/main.go,$(BUILD)/examples/%,$(wildcard examples/*/main.go))
 UNITS     := xdpmux-apply.service xdpmux-exporter.service
+PROGRAMS  := xdpmux xdpmux-observe xdpmux-agent
 
 .DELETE_ON_ERROR:
 .PHONY: build fixtures static deps demo test test-unit test-vm test-full test-arm64 test-arm64-chosen test-matrix test-drivers test-distributions test-race test-native test-mutants fuzz bench picture generate lint man install uninstall clean help
 
 # The man page is what the built command says, which runs on its own architecture alone.
-build: $(BUILD)/xdpmux $(BUILD)/xdpmux-observe $(if $(CROSS),,build/man/xdpmux.8) $(BPFOBJ) $(EXAMPLES) ## build build/xdpmux, its man page, build/bpf/*.o and build/examples/*; GOARCH=arm64: into build/arm64
+build: $(PROGRAMS:%=$(BUILD)/%) $(if $(CROSS),,build/man/xdpmux.8) $(BPFOBJ) $(EXAMPLES) ## build build/xdpmux, its man page, build/bpf/*.o and build/examples/*; GOARCH=arm64: into build/arm64
 
 fixtures: $(FIXTURES)
 
 static: ## build, and fail where no static link succeeds
 	@$(MAKE) --no-print-directory LINK=static build
 
-# The command that everybody starts goes without the libraries of stats, top and
-# trace, for which it runs xdpmux-observe.
-$(BUILD)/xdpmux $(BUILD)/xdpmux-observe: $(BUILD)/%: $(GOSRC) $(CROSS)
+# The command that everybody starts goes without the libraries of stats, top, trace and agent, for
+# which it runs the others.
+$(PROGRAMS:%=$(BUILD)/%): $(BUILD)/%: $(GOSRC) $(CROSS)
 	$(CROSSRUN) $(GO) build -tags '$(BUILDTAGS)' -ldflags '$(LDFLAGS) $(EXTLD)' -o $@ ./cmd/$*
 
 build/bpf/%.o: bpf/samples/%.bpf.c
@@ -197,10 +198,11 @@ build/man/xdpmux.8: build/xdpmux
 
 # It builds nothing, so that root needs no Go: make build && sudo make install
 install: ## install below PREFIX (and DESTDIR) what make build has built
-	@for f in xdpmux xdpmux-observe man/xdpmux.8; do \
+	@for f in $(PROGRAMS) man/xdpmux.8; do \
 		test -f build/$$f || { echo "install: build/$$f is missing: run make build first" >&2; exit 1; }; done
 	install -D -m 0755 build/xdpmux $(DESTDIR)$(PREFIX)/bin/xdpmux
 	install -D -m 0755 build/xdpmux-observe $(DESTDIR)$(PREFIX)/libexec/xdpmux/xdpmux-observe
+	install -D -m 0755 build/xdpmux-agent $(DESTDIR)$(PREFIX)/libexec/xdpmux/xdpmux-agent
 	install -D -m 0644 build/man/xdpmux.8 $(DESTDIR)$(PREFIX)/share/man/man8/xdpmux.8
 	install -D -m 0644 cmd/xdpmux/completion/bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/xdpmux
 	install -D -m 0644 cmd/xdpmux/completion/zsh $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_xdpmux
@@ -211,6 +213,7 @@ install: ## install below PREFIX (and DESTDIR) what make build has built
 
 uninstall: ## remove what install has put there, but no file of CONFDIR
 	rm -f $(DESTDIR)$(PREFIX)/bin/xdpmux $(DESTDIR)$(PREFIX)/libexec/xdpmux/xdpmux-observe \
+		$(DESTDIR)$(PREFIX)/libexec/xdpmux/xdpmux-agent \
 		$(DESTDIR)$(PREFIX)/share/man/man8/xdpmux.8 \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/xdpmux \
 		$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_xdpmux \

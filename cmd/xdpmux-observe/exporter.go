@@ -4,22 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"github.com/xdpmux/xdpmux/cmd/internal/cmdline"
 	"github.com/xdpmux/xdpmux/cmd/internal/output"
+	"github.com/xdpmux/xdpmux/cmd/internal/web"
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
-	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 // export answers Prometheus, and browsers, until ctx ends.
 func export(ctx context.Context, out *output.Printer, address string, ifnames []string, opts observe.Options) error {
-	listener, err := listen(address)
+	listener, err := web.Listen(address)
 	if err != nil {
 		return err
 	}
@@ -47,23 +45,14 @@ const pageInterval = time.Second
 // healthLimit is how long reading the counters may take on a healthy machine.
 const healthLimit = 5 * time.Second
 
-// newServer is a server that gives up on clients that read or write slowly, or not at all. All
-// of it only reads.
+// newServer serves what was counted.
 func newServer(registry *prometheus.Registry, s *sampler) *http.Server {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) { serveHealth(w, r, s) })
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) { servePage(w, r, s) })
 	mux.HandleFunc("GET /events", func(w http.ResponseWriter, r *http.Request) { serveEvents(w, r, s) })
-	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h := w.Header()
-		h.Set("Cache-Control", "no-store")
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Referrer-Policy", "no-referrer")
-		mux.ServeHTTP(w, r)
-	})
-	return &http.Server{Handler: handler, MaxHeaderBytes: 16 << 10,
-		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute}
+	return web.NewServer(mux)
 }
 
 // serveHealth says whether the counters can be read.
@@ -81,25 +70,4 @@ func serveHealth(w http.ResponseWriter, r *http.Request, s *sampler) {
 	case <-ctx.Done():
 		http.Error(w, fmt.Sprintf("the counters could not be read within %v", healthLimit), http.StatusServiceUnavailable)
 	}
-}
-
-// listen takes an address without a host to mean loopback.
-func listen(address string) (net.Listener, error) {
-	host, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return nil, cmdline.UsageError(fmt.Sprintf("%q is not an address to listen on: %v", address, err), "such as: --listen 127.0.0.1:9435")
-	}
-	if host == "" {
-		host = "127.0.0.1"
-	}
-	listener, err := net.Listen("tcp", net.JoinHostPort(host, port))
-	if err != nil {
-		var cause *net.OpError
-		if errors.As(err, &cause) {
-			err = cause.Err
-		}
-		return nil, &xdp.Error{Kind: xdp.ErrInvalid, Err: err,
-			Msg: fmt.Sprintf("can't listen on %s: %v", address, err), Remedy: "choose another address or port with --listen"}
-	}
-	return listener, nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/xdpmux/xdpmux/cmd/internal/agent"
 	"github.com/xdpmux/xdpmux/cmd/internal/cmdline"
 	"github.com/xdpmux/xdpmux/cmd/internal/observer"
 	"github.com/xdpmux/xdpmux/cmd/internal/output"
@@ -44,6 +45,7 @@ func newApp(out *output.Printer) *cli.App {
 		runCommand(out),
 		planCommand(out),
 		applyCommand(out),
+		agent.Command(startAgent),
 		exportCommand(out),
 		historyCommand(out),
 		undoCommand(out),

@@ -14,6 +14,7 @@ import (
 	"github.com/xdpmux/xdpmux/cmd/internal/observer"
 	"github.com/xdpmux/xdpmux/cmd/internal/output"
 	"github.com/xdpmux/xdpmux/dispatcher/desired"
+	"github.com/xdpmux/xdpmux/dispatcher/pending"
 )
 
 // statusChanges is the exit status of plan if something is to be done.
@@ -196,7 +197,7 @@ func describeTrial(t desired.Trial) string {
 	fails := strings.Join(guards, " or ")
 	switch confirm := time.Duration(t.Confirm) * time.Second; {
 	case t.Confirm == 0:
-		return fmt.Sprintf("apply takes this back if %s within %v, and else confirms it", fails, guardedTime)
+		return fmt.Sprintf("apply takes this back if %s within %v, and else confirms it", fails, pending.GuardedTime)
 	case fails == "":
 		return fmt.Sprintf("apply takes this back after %v, unless it is confirmed", confirm)
 	default:

@@ -76,7 +76,7 @@ func startRehearsal(c *cli.Context, out *output.Printer, changes ...observer.Cha
 	if during > 0 {
 		option = "--live"
 	}
-	return execObserver(option, append(args, fmt.Sprintf("/proc/self/fd/%d", fd)))
+	return execBeside(observer.Name, option, append(args, fmt.Sprintf("/proc/self/fd/%d", fd)))
 }
 
 // changesOf are changes that are the same on several interfaces.

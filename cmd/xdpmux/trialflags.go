@@ -15,14 +15,6 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/pending"
 )
 
-// The times of a change that is tried, where no option gives another.
-const (
-	guardedTime   = time.Minute // how long a guard watches without --confirm
-	guardInterval = 5 * time.Second
-	guardTimeout  = 10 * time.Second
-	dropsBefore   = time.Minute
-)
-
 // trialFlags make a command that changes chains wait for a confirmation.
 func trialFlags() []cli.Flag {
 	return []cli.Flag{
@@ -64,7 +56,7 @@ func trialOptions(c *cli.Context) (pending.Options, error) {
 		return opts, nil
 	}
 	var err error
-	if opts.Time, err = readTime(c, "confirm", guardedTime); err != nil || !guarded {
+	if opts.Time, err = readTime(c, "confirm", pending.GuardedTime); err != nil || !guarded {
 		return opts, err
 	}
 	opts.Auto = !c.IsSet("confirm")
@@ -113,22 +105,19 @@ func seconds(n int) string {
 
 // guard reads the flags of a guard.
 func guard(c *cli.Context) (*pending.Guard, error) {
-	g := &pending.Guard{Name: c.String("guard"), Env: os.Environ()}
-	if c.IsSet("guard") {
-		if strings.TrimSpace(g.Name) == "" {
-			return nil, cmdline.UsageError("--guard names no command", "such as --guard 'ping -c 1 192.0.2.1'")
-		}
-		g.Command = []string{"/bin/sh", "-c", g.Name}
+	if c.IsSet("guard") && strings.TrimSpace(c.String("guard")) == "" {
+		return nil, cmdline.UsageError("--guard names no command", "such as --guard 'ping -c 1 192.0.2.1'")
 	}
-	var err error
-	if g.Dir, err = os.Getwd(); err != nil {
+	dir, err := os.Getwd()
+	if err != nil {
 		return nil, err
 	}
+	g := cmdline.ShellGuard(c.String("guard"), dir)
 	for _, t := range []struct {
 		name      string
 		otherwise time.Duration
 		to        *time.Duration
-	}{{"guard-interval", guardInterval, &g.Interval}, {"guard-timeout", guardTimeout, &g.Timeout}, {"guard-before", dropsBefore, &g.Before}} {
+	}{{"guard-interval", pending.GuardInterval, &g.Interval}, {"guard-timeout", pending.GuardTimeout, &g.Timeout}, {"guard-before", pending.DropsBefore, &g.Before}} {
 		if *t.to, err = readTime(c, t.name, t.otherwise); err != nil {
 			return nil, err
 		}

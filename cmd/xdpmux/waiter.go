@@ -129,6 +129,9 @@ func startUnit(self, id string) error {
 // what has become of them.
 func tend(out *output.Printer) cli.BeforeFunc {
 	return func(c *cli.Context) error {
+		if agent := c.App.Command(c.Args().First()); agent != nil && agent.Name == "agent" {
+			return nil // it tends them itself, for as long as it runs
+		}
 		r := history.NewRecorder(history.Options{Warn: out.WarnOf})
 		noticed, err := pending.Tend(r.Context(c.Context), startWaiter(out))
 		if err != nil {

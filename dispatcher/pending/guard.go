@@ -36,6 +36,14 @@ type Guard struct {
 	Shares map[string]float64 `json:"shares,omitempty"` // before the change, by interface; Begin measures them
 }
 
+// The times of a change that is tried, where nobody gives others.
+const (
+	GuardedTime   = time.Minute // how long a guard watches without a time to confirm
+	GuardInterval = 5 * time.Second
+	GuardTimeout  = 10 * time.Second
+	DropsBefore   = time.Minute
+)
+
 // enoughPackets is how many packets tell something of their share.
 const enoughPackets = 20
 

@@ -49,6 +49,16 @@ var (
 )
 
 var faults = map[string]fault{
+	"agent-second": {prepare: func(t *testing.T, _ *harness.Veth) []string {
+		args := []string{"agent", "--state", t.TempDir()}
+		first := harness.Start(t, ours(), args...)
+		first.Stderr.Line(t) // it has read the files
+		return args
+	}, remedy: "two would undo each other's changes"},
+	"agent-no-place": {prepare: func(t *testing.T, _ *harness.Veth) []string { return []string{"agent", "--state", t.TempDir()} },
+		wrap:   []string{"unshare", "--mount", "sh", "-c", `mkdir -p /run/xdpmux && mount -t tmpfs -o ro none /run/xdpmux && exec "$@"`, "sh"},
+		remedy: "to know after a restart what it has done"},
+	"agent-drift": {prepare: func(*testing.T, *harness.Veth) []string { return []string{"agent", "--drift", "mnd"} }, remedy: "one of the two"},
 	"capture-full": {prepare: func(t *testing.T, v *harness.Veth) []string {
 		chain(t, v, pass)
 		dir := t.TempDir()

@@ -101,6 +101,10 @@ var Examples = map[string][]Example{
 	"completion": {
 		{`eval "$(xdpmux completion bash)"`, "for this shell"},
 	},
+	"agent": {
+		{"xdpmux agent --state /etc/xdpmux", "keep the machine as these files declare it"},
+		{"xdpmux agent --drift report --listen 127.0.0.1:9436", "mend nothing, and show Prometheus what has drifted"},
+	},
 	"stats": {
 		{"xdpmux stats eth0", "who drops how many, each second"},
 		{"xdpmux stats eth0 eth1 -i 10 -c 6 --json", "a minute for a script"},

@@ -44,10 +44,11 @@ var manSections = []manSection{
 		{"/sys/fs/bpf/xdp/", "The pins that hold the programs of chains, where libxdp and its tools have them too. Those of pending-* hold what a change that waits to be confirmed has replaced."},
 		{"/run/xdpmux/", "What was loaded through xdpmux, for the next apply and for export."},
 		{"/run/xdpmux/pending/", "The changes that wait to be confirmed."},
+		{"/run/xdpmux/agent/", "What the agent knows, for the next one."},
 		{"/var/lib/xdpmux/history/", "What was changed, by whom, and how it ended. It is root's alone, and takes at most 8 MiB."},
 		{"/var/lib/xdpmux/objects/", "Copies of what was loaded, for undo. It is root's alone, and takes at most 64 MiB."},
 		{"/run/netns/", "The network namespaces that --netns names."},
-		{"/etc/xdpmux/", "The state files that xdpmux-apply.service applies at boot."},
+		{"/etc/xdpmux/", "The state files that xdpmux-apply.service applies at boot, and that the agent keeps."},
 	}},
 }
 

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/signal"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/xdpmux/xdpmux/cmd/internal/cmdline"
+	"github.com/xdpmux/xdpmux/cmd/internal/output"
+	"github.com/xdpmux/xdpmux/cmd/internal/web"
+	"github.com/xdpmux/xdpmux/dispatcher/agent"
+)
+
+// keep is the command agent.
+func keep(c *cli.Context, out *output.Printer) error {
+	if c.NArg() > 0 {
+		return cmdline.UsageError(fmt.Sprintf("agent takes no argument, and %q is one", c.Args().First()), "--state DIR names the directory of the files")
+	}
+	report, err := oneOf(c, "drift", "mend", "report")
+	if err != nil {
+		return err
+	}
+	json, err := oneOf(c, "log", "text", "json")
+	if err != nil {
+		return err
+	}
+	opts := agent.Options{Dir: c.String("state"), Report: report, Prune: c.Bool("prune"), Adopt: c.Bool("adopt"), Log: newLog(out.Stderr, json),
+		By: "xdpmux-agent", Command: "xdpmux agent --state " + c.String("state"), Guard: cmdline.ShellGuard}
+	ctx, cancel := context.WithCancel(c.Context)
+	defer cancel()
+
+	reload, hangups := make(chan struct{}), make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	opts.Reload = reload
+	go func() {
+		for {
+			select {
+			case <-hangups:
+			case <-ctx.Done():
+				return
+			}
+			manager.reloading()
+			select {
+			case reload <- struct{}{}:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	opts.Every = manager.interval()
+	opts.Alive = manager.alive
+	opts.Reloaded = manager.ready
+
+	var status atomic.Pointer[agent.Status]
+	opts.Tell = func(s agent.Status) {
+		if status.Swap(&s) == nil {
+			manager.ready()
+		}
+		manager.status(s)
+	}
+	stop, err := serve(c.String("listen"), out, status.Load)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	err = agent.Run(ctx, opts)
+	manager.stopping()
+	return err
+}
+
+// oneOf reads an option that has two values, and says whether it has the second.
+func oneOf(c *cli.Context, name, first, second string) (bool, error) {
+	switch c.String(name) {
+	case first:
+		return false, nil
+	case second:
+		return true, nil
+	}
+	return false, cmdline.UsageError(fmt.Sprintf("--%s %q is neither %s nor %s", name, c.String(name), first, second), "one of the two")
+}
+
+// serve shows how things are at an address; empty: nowhere.
+func serve(address string, out *output.Printer, status func() *agent.Status) (stop func(), err error) {
+	if address == "" {
+		return func() {}, nil
+	}
+	listener, err := web.Listen(address)
+	if err != nil {
+		return nil, err
+	}
+	server := web.NewServer(handlers(status))
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			out.Warn("nothing is shown at %s any more: %v", address, err)
+		}
+	}()
+	fmt.Fprintf(out.Stderr, "xdpmux: serving http://%s/metrics, /healthz and /readyz\n", listener.Addr())
+	return func() { server.Close(); <-ended }, nil
+}
+
+// lookEvery is how often the agent looks around where nobody wants to know that it is alive.
+const lookEvery = 30 * time.Second

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/xdpmux/xdpmux/dispatcher/agent"
+)
+
+// handlers are what the agent serves.
+func handlers(status func() *agent.Status) *http.ServeMux {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(metrics(status))
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if s := status(); s == nil || !s.Settled() {
+			http.Error(w, "the files couldn't be read yet, or not all that they declare was looked at", http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ok")
+	})
+	return mux
+}
+
+// metrics are the figures of the agent.
+type metrics func() *agent.Status
+
+var (
+	generation = desc("generation", "How often the files have changed what they declare.")
+	unread     = desc("files_unread", "1 if the files can't be read now.")
+	broken     = desc("file_broken", "1 for each file that can't be used: what it declared before stays.", "file")
+	condition  = desc("interface", "1 for the condition of each interface that the files declare.", "interface", "condition")
+	drifts     = desc("drift_total", "How often an interface was found changed by others.")
+	mends      = desc("mended_total", "How often that was mended.")
+	changes    = desc("changes_total", "How often an interface was changed.")
+	takenBack  = desc("taken_back_total", "How often a change of an interface was taken back, as its guard failed or somebody wanted it.")
+	lastChange = desc("last_change_timestamp_seconds", "When an interface was changed last; 0: never.")
+	pending    = desc("pending_changes", "Changes that a guard may take back.")
+	failures   = desc("errors_total", "Errors by their kinds.", "kind")
+)
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("xdpmux_agent_"+name, help, labels, nil)
+}
+
+// Describe is empty: which metrics come depends on what is there.
+func (metrics) Describe(chan<- *prometheus.Desc) {}
+
+// Collect gives the figures of now.
+func (m metrics) Collect(to chan<- prometheus.Metric) {
+	s := m()
+	if s == nil {
+		return
+	}
+	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
+		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
+	}
+	counter := func(d *prometheus.Desc, value int, labels ...string) {
+		to <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(value), labels...)
+	}
+	gauge(generation, float64(s.Generation))
+	gauge(unread, map[bool]float64{true: 1}[s.Unread != nil])
+	for _, f := range s.Broken {
+		gauge(broken, 1, f.Path)
+	}
+	for _, is := range s.Interfaces {
+		gauge(condition, 1, is.Name, string(is.Condition))
+	}
+	counter(drifts, s.Drifts)
+	counter(mends, s.Mends)
+	counter(changes, s.Changes)
+	counter(takenBack, s.TakenBack)
+	last := 0.0
+	if !s.LastChange.IsZero() {
+		last = float64(s.LastChange.UnixMilli()) / 1000
+	}
+	gauge(lastChange, last)
+	gauge(pending, float64(s.Pending))
+	for kind, n := range s.Errors {
+		counter(failures, n, kind)
+	}
+}

@@ -1,0 +1,214 @@
+package agent
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/xdpmux/xdpmux/dispatcher/desired"
+	"github.com/xdpmux/xdpmux/dispatcher/history"
+	"github.com/xdpmux/xdpmux/dispatcher/pending"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
+)
+
+// Why a plan isn't carried out now. These are no failures.
+var (
+	errTry   = errors.New("the change is to be tried")
+	errWait  = errors.New("it is mended in a moment")
+	errLeave = errors.New("it is no longer as declared, and is left so")
+	errMoved = errors.New("the name is another interface's by now")
+)
+
+// errUnsure is why nothing is taken off while a file can't be read that never could be.
+var errUnsure = &xdp.Error{Kind: xdp.ErrInvalid, Msg: "a file that can't be used may declare programs that run there",
+	Remedy: "put the file right, or remove it"}
+
+// atOnce is how many interfaces are changed before the agent looks whether it is to end.
+const atOnce = 64
+
+func (a *agent) sorted() []*kept {
+	return slices.SortedFunc(maps.Values(a.kept), func(x, y *kept) int { return cmp.Compare(x.Index, y.Index) })
+}
+
+// converge makes the interfaces that are due run what the files declare.
+func (a *agent) converge(ctx context.Context) {
+	if a.state == nil {
+		for _, k := range a.kept {
+			k.due = time.Time{} // the files are read first
+		}
+		return
+	}
+	now := time.Now()
+	var due []*kept
+	for _, k := range a.sorted() {
+		if k.busy || k.due.IsZero() || k.due.After(now) {
+			continue
+		}
+		k.due = time.Time{}
+		wants, err := a.state.Wants(k.Name)
+		switch {
+		case err != nil: // until the files change
+			if k.err == nil || k.err.Error() != err.Error() {
+				a.count(err)
+				a.warn("the files contradict each other: the interface stays as it is", err, "interface", k.Name)
+			}
+			k.err = err
+		case !wants && a.unsure:
+			k.err = errUnsure
+		default:
+			due = append(due, k)
+		}
+	}
+	var tries []*kept
+	for some := range slices.Chunk(due, atOnce) {
+		if ctx.Err() != nil {
+			return
+		}
+		tries = append(tries, a.apply(ctx, some)...)
+	}
+	if len(tries) > 0 && ctx.Err() == nil {
+		a.try(ctx, tries)
+	}
+}
+
+// options are those of each change.
+func (a *agent) options(all []*kept) desired.Options {
+	return desired.Options{Prune: a.Prune, Adopt: a.Adopt, Only: names(all), Waiting: func(holder string) {
+		a.Log.Info("waits for another process to finish", "process", holder)
+	}}
+}
+
+func names(all []*kept) []string {
+	names := make([]string, len(all))
+	for i, k := range all {
+		names[i] = k.Name
+	}
+	return names
+}
+
+// apply makes interfaces run what the files declare. It returns those whose change is to be
+// tried.
+func (a *agent) apply(ctx context.Context, all []*kept) (tries []*kept) {
+	byName := map[string]*kept{}
+	for _, k := range all {
+		byName[k.Name] = k
+	}
+	steps := map[string]string{}
+	opts := a.options(all)
+	opts.Changing = pending.Refuse
+	opts.Approve = func(p *desired.Plan) error {
+		k := byName[p.Interface.Name]
+		steps[p.Interface.Name] = stepsOf(p)
+		return a.approve(k, p)
+	}
+	r := history.NewRecorder(history.Options{Warn: func(err error) { a.warn("the history will not have all of it", err) }})
+	plans, err := a.state.Apply(r.Context(ctx), opts)
+	if err != nil {
+		for _, k := range all {
+			a.failed(ctx, k, err)
+		}
+		return nil
+	}
+	for _, p := range plans {
+		k := byName[p.Interface.Name]
+		switch {
+		case errors.Is(p.Err, errTry):
+			k.Trying = p.Digest
+			tries = append(tries, k)
+			continue
+		case errors.Is(p.Err, errWait), errors.Is(p.Err, errLeave), errors.Is(p.Err, errMoved), errors.Is(p.Err, xdp.ErrNoInterface):
+			continue // of a name that is gone the kernel tells
+		}
+		r.End(p.Err, p.Interface.Name)
+		if p.Err != nil {
+			a.failed(ctx, k, p.Err)
+			continue
+		}
+		a.done(k, a.state, p, steps[k.Name])
+	}
+	return tries
+}
+
+// approve says whether the plan for an interface is to be carried out.
+func (a *agent) approve(k *kept, p *desired.Plan) error {
+	switch {
+	case k == nil || k.Index != p.Interface.Index:
+		return errMoved
+	case len(p.Steps) == 0:
+		return nil
+	case a.unsure && slices.ContainsFunc(p.Steps, func(s desired.Step) bool { return s.Action == desired.Remove }):
+		return errUnsure
+	}
+	drifts, held := !k.drift.IsZero(), k.Held != nil
+	verdict := k.judge(time.Now(), p.Digest, a.guarded(), !a.Report)
+	if !drifts && !k.drift.IsZero() {
+		a.totals.Drifts++
+		a.Log.Warn("drift: the interface is no longer as declared", "interface", k.Name, "missing", stepsOf(p))
+	}
+	if !held && k.Held != nil {
+		a.Log.Error("drift: "+whyFight, "interface", k.Name)
+	}
+	switch verdict {
+	case try:
+		return errTry
+	case wait:
+		return errWait
+	case leave:
+		return errLeave
+	}
+	return nil
+}
+
+// done notes that an interface is as state declares. steps are what was done for that; empty:
+// nothing.
+func (a *agent) done(k *kept, state *desired.State, p *desired.Plan, steps string) {
+	if wants, err := state.Wants(k.Name); !wants && err == nil && k.due.IsZero() {
+		delete(a.kept, k.Index) // nothing of it is left
+	}
+	was := k.err != nil || k.Held != nil || !k.drift.IsZero()
+	now := time.Now()
+	switch {
+	case steps != "":
+		if k.mending {
+			a.totals.Mends++
+		}
+		a.Log.Info("changed", "interface", k.Name, "done", steps, "mended", k.mending)
+		k.made(now, p.Digest)
+		a.totals.Changes++
+		a.totals.LastChange = now
+	default:
+		if was {
+			a.Log.Info("as declared again", "interface", k.Name)
+		}
+		k.asDeclared(p.Digest, p.Attached)
+	}
+	if p.Lost != nil {
+		a.warn("large packets are lost", p.Lost, "interface", k.Name)
+	}
+}
+
+// failed notes that an interface couldn't be changed.
+func (a *agent) failed(ctx context.Context, k *kept, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	a.count(err)
+	if k.err == nil || k.err.Error() != err.Error() {
+		a.warn("not changed: the interface stays as it is", err, "interface", k.Name)
+	}
+	k.failed(time.Now(), err)
+}
+
+// stepsOf are the steps of a plan in words.
+func stepsOf(p *desired.Plan) string {
+	all := make([]string, len(p.Steps))
+	for i, s := range p.Steps {
+		all[i] = fmt.Sprintf("%s %s", s.Action, s.Name)
+	}
+	return strings.Join(all, ", ")
+}

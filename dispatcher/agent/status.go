@@ -1,0 +1,119 @@
+package agent
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
+)
+
+// Condition is how an interface is.
+type Condition string
+
+// The conditions.
+const (
+	AsDeclared Condition = "as declared"
+	Drifted    Condition = "drifted" // somebody has changed it
+	Trying     Condition = "trying"  // it was changed, and the guard may take that back
+	TakenBack  Condition = "taken back"
+	Failed     Condition = "failed"  // it can't be changed now
+	Waiting    Condition = "waiting" // it is looked at in a moment
+)
+
+// Interface is one that the files declare, or did, and that is there.
+type Interface struct {
+	xdp.Interface
+	Condition Condition
+	Why       string    // empty: there is nothing to say
+	Changed   time.Time // when the agent has last changed it; zero: it hasn't
+}
+
+// File is a state file that can't be used.
+type File struct {
+	Path string
+	Err  error
+}
+
+// Status is how things are.
+type Status struct {
+	Generation int   // it grows with each change of what the files declare
+	Read       bool  // the files have been read
+	Unread     error // why they can't be read now
+	Broken     []File
+	Interfaces []Interface // in the order of their names
+	Pending    int         // changes that the agent has made, and that a guard may take back
+
+	Drifts, Mends, Changes, TakenBack int
+	LastChange                        time.Time      // zero: there was none
+	Errors                            map[string]int // by their kinds
+}
+
+// totals are what Status counts since the start.
+type totals struct {
+	Drifts, Mends, Changes, TakenBack int
+	LastChange                        time.Time
+	Errors                            map[string]int
+}
+
+// Count is how many interfaces are in a condition.
+func (s Status) Count(c Condition) int {
+	n := 0
+	for _, is := range s.Interfaces {
+		if is.Condition == c {
+			n++
+		}
+	}
+	return n
+}
+
+// Settled says whether the files have been read and all that they declare was looked at.
+func (s Status) Settled() bool { return s.Read && s.Unread == nil && s.Count(Waiting) == 0 }
+
+func (a *agent) status() Status {
+	t := a.totals
+	s := Status{Generation: a.memory.Generation, Read: a.state != nil, Unread: a.unread, Pending: a.pending,
+		Drifts: t.Drifts, Mends: t.Mends, Changes: t.Changes, TakenBack: t.TakenBack, LastChange: t.LastChange, Errors: maps.Clone(t.Errors)}
+	for _, path := range slices.Sorted(maps.Keys(a.files)) {
+		if err := a.files[path].err; err != nil {
+			s.Broken = append(s.Broken, File{path, err})
+		}
+	}
+	for _, k := range a.kept {
+		is := Interface{Interface: xdp.Interface{Name: k.Name, Index: k.Index}, Changed: k.changed}
+		is.Condition, is.Why = k.condition()
+		s.Interfaces = append(s.Interfaces, is)
+	}
+	slices.SortFunc(s.Interfaces, func(x, y Interface) int { return strings.Compare(x.Name, y.Name) })
+	return s
+}
+
+func (k *kept) condition() (Condition, string) {
+	switch {
+	case k.busy:
+		return Trying, ""
+	case k.Held != nil && k.drift.IsZero():
+		return TakenBack, k.Held.Why
+	case k.Held != nil:
+		return Drifted, k.Held.Why
+	case k.err != nil:
+		return Failed, k.err.Error()
+	case !k.drift.IsZero():
+		return Drifted, ""
+	case k.Declared == "" || k.fresh:
+		return Waiting, ""
+	}
+	return AsDeclared, ""
+}
+
+// count counts an error by its kind.
+func (a *agent) count(err error) {
+	kind := xdp.ErrSystem.Error()
+	var e *xdp.Error
+	if errors.As(err, &e) && e.Kind != nil {
+		kind = e.Kind.Error()
+	}
+	a.totals.Errors[kind]++
+}
