@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Tells of each packet that leaves the chain, or of each that comes to it. It is attached to
- * the dispatcher, or to the program that stands in its place. */
+ * the dispatcher, or to the program that stands in its place; on an interface without a program,
+ * to a packet socket. */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
+#include <bpf/bpf_endian.h>
 #include "trace.h"
 
 const volatile struct {
@@ -101,6 +103,12 @@ static __always_inline int find_way(struct head *h, struct way *w, __u64 *ctx, _
 	return last < PROGRAMS && h->seen == (config.programs & ((2 << last) - 1));
 }
 
+/* Says whether the packet is one of the random part that is asked for. */
+static __always_inline int sampled(void)
+{
+	return config.sample <= 1 || bpf_get_prandom_u32() % config.sample == 0;
+}
+
 /* Says whether the packet is asked for. With points, its way w says whether it passes the filter. */
 static __always_inline int wanted(const struct head *h, const struct way *w, __u64 *ctx)
 {
@@ -115,20 +123,25 @@ static __always_inline int wanted(const struct head *h, const struct way *w, __u
 		return 0;
 	if (!(config.deciders >> (decider & 31) & 1))
 		return 0;
-	if (config.sample > 1 && bpf_get_prandom_u32() % config.sample)
+	if (!sampled())
 		return 0;
 	return config.points && w ? w->passed : passes(ctx, config.reach, config.ingress.untyped);
 }
 
-/* Tells of the packet as it is now, and returns 0 if there was no room for that. */
-static __always_inline int tell(struct event *e, __u64 *ctx)
+/* Tells of a packet of that length, of which e has the first bytes, and returns 0 if there was no
+ * room for that. */
+static __always_inline int tell(struct event *e, __u64 captured, __u32 length)
 {
-	__u64 captured = copy_packet(e->data, ctx, config.snap, config.ingress.untyped);
-
 	e->head.time = bpf_ktime_get_ns();
-	e->head.length = length_of(ctx, config.ingress.untyped);
+	e->head.length = length;
 	e->head.captured = captured;
 	return !bpf_ringbuf_output(&events, e, __builtin_offsetof(struct event, data) + captured, 0);
+}
+
+/* Tells of the packet as it is now. */
+static __always_inline int tell_now(struct event *e, __u64 *ctx)
+{
+	return tell(e, copy_packet(e->data, ctx, config.snap, config.ingress.untyped), length_of(ctx, config.ingress.untyped));
 }
 
 /* Tells of the packet with its points. */
@@ -186,7 +199,7 @@ int packet(__u64 *ctx)
 			*r = *h;
 		return 0;
 	}
-	if (config.points && w ? tell_points(h, w, ctx) : tell(e, ctx))
+	if (config.points && w ? tell_points(h, w, ctx) : tell_now(e, ctx))
 		return 0;
 	t->lost++;
 	if (config.points)
@@ -210,11 +223,62 @@ int arrival(__u64 *ctx)
 		t->missed++;
 		return 0;
 	}
-	if (!passes(ctx, config.reach, config.ingress.untyped))
+	if (!sampled() || !passes(ctx, config.reach, config.ingress.untyped))
 		return 0;
-	e->head.seen = 0;
-	e->head.points = 0;
-	if (!tell(e, ctx))
+	e->head.queue = queue_of(ctx, config.ingress.untyped);
+	e->head.seen = e->head.points = 0;
+	if (!tell_now(e, ctx))
+		t->lost++;
+	return 0;
+}
+
+#define ADDRESSES 12 /* bytes of a frame before its VLAN tag */
+#define TAG 4
+
+/* Copies the first bytes of a frame, as it was on the wire: the kernel has taken its VLAN tag out.
+ * Returns how many they are, size at most. */
+static __always_inline __u64 copy_frame(__u8 *to, struct __sk_buff *skb, __u32 size)
+{
+	__u32 tag = skb->vlan_present ? TAG : 0;
+	__u64 captured = skb->len + tag, rest;
+
+	if (captured > size)
+		captured = size;
+	if (captured > SNAP)
+		captured = SNAP;
+	if (bpf_skb_load_bytes(skb, 0, to, ADDRESSES))
+		return 0;
+	if (tag) {
+		*(__be16 *)(to + ADDRESSES) = skb->vlan_proto;
+		*(__be16 *)(to + ADDRESSES + 2) = bpf_htons(skb->vlan_tci);
+	}
+	if (captured <= ADDRESSES + tag)
+		return captured;
+	rest = captured - ADDRESSES - tag;
+	barrier_var(rest); /* else clang takes the check apart, and the verifier can't follow */
+	if (!rest || rest > SNAP - ADDRESSES - TAG)
+		rest = SNAP - ADDRESSES - TAG;
+	return bpf_skb_load_bytes(skb, ADDRESSES, to + ADDRESSES + tag, rest) ? 0 : captured;
+}
+
+/* A packet as it comes to an interface without a program. The packet socket gets none. */
+SEC("socket")
+int tap(struct __sk_buff *skb)
+{
+	__u32 key = 0, length = skb->len + (skb->vlan_present ? TAG : 0);
+	struct event *e = bpf_map_lookup_elem(&scratch, &key);
+	struct told *t = bpf_map_lookup_elem(&told, &key);
+	__u8 *data = config.reach ? bpf_map_lookup_elem(&looked, &key) : 0;
+
+	if (!e || !t || !gate_open())
+		return 0;
+	t->packets++;
+	if (!sampled())
+		return 0;
+	if (config.reach && !(data && filter(data, copy_frame(data, skb, config.reach), length)))
+		return 0;
+	e->head.queue = skb->queue_mapping ? skb->queue_mapping - 1 : 0;
+	if (!tell(e, copy_frame(e->data, skb, config.snap), length))
 		t->lost++;
 	return 0;
 }

@@ -11,7 +11,7 @@ import (
 func TestJSONIsDocumented(t *testing.T) {
 	jsondoc.Test(t, newApp(output.New(io.Discard, io.Discard)).Commands, map[string][]any{
 		"stats": {statsJSON{}},
-		"trace": {traceJSON{}, totalsJSON{}},
+		"trace": {packetJSON{}, traceJSON{}, arrivedJSON{}, totalsJSON{}},
 		// As plan and the commands that change chains print it, with --pcap.
 		"rehearse": {[]rehearsalJSON{}},
 		"test":     {[]caseJSON{}},

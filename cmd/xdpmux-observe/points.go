@@ -46,13 +46,16 @@ type written struct {
 	packets uint64
 }
 
-var atWords = map[string]observe.At{"chain": observe.AtChain, "programs": observe.AtPrograms}
+// arrival is the place before all programs.
+const arrival = "arrival"
+
+var atWords = map[string]observe.At{"chain": observe.AtChain, "programs": observe.AtPrograms, arrival: observe.AtArrival}
 
 // parseAt reads the value of --at.
 func parseAt(word string) (observe.At, error) {
 	at, ok := atWords[word]
 	if !ok {
-		return 0, cmdline.UsageError(fmt.Sprintf("%q is not a place where packets are captured", word), "places: chain, programs")
+		return 0, cmdline.UsageError(fmt.Sprintf("%q is not a place where packets are captured", word), "places: chain, programs, "+arrival)
 	}
 	return at, nil
 }
@@ -113,8 +116,8 @@ func hardware(ifname string) string {
 
 // describe adds the points of a program.
 func (w *pointWriter) describe(ifname string, p xdp.Loaded) error {
-	if w.at == observe.AtPrograms {
-		if _, err := w.of(ifname, p, false); err != nil {
+	if w.at != observe.AtChain {
+		if _, err := w.of(ifname, p, false); err != nil || w.at == observe.AtArrival {
 			return err
 		}
 	}
@@ -122,7 +125,7 @@ func (w *pointWriter) describe(ifname string, p xdp.Loaded) error {
 	return err
 }
 
-// of is the point of a program. Its name is what xdpdump calls it.
+// of is the point of a program, or of an interface without one. Its name is what xdpdump calls it.
 func (w *pointWriter) of(ifname string, p xdp.Loaded, exit bool) (*written, error) {
 	key := point{ifname, p.ID, exit}
 	if at := w.points[key]; at != nil {
@@ -138,6 +141,9 @@ func (w *pointWriter) of(ifname string, p xdp.Loaded, exit bool) (*written, erro
 		Hardware:    w.hardware[ifname],
 		SnapLen:     w.snapLen,
 		Filter:      w.filter,
+	}
+	if p.ID == 0 {
+		i.Name, i.Description = ifname, "packets as they come to the interface, which has no XDP program"
 	}
 	if i.Hardware != "" {
 		i.Comment = ifname + ": " + i.Hardware
@@ -156,9 +162,10 @@ func (w *pointWriter) add(n int, ifname string, t *observe.Trace, missing int) e
 	if err := w.rotate(); err != nil {
 		return err
 	}
-	if w.at == observe.AtChain {
-		return w.record(ifname, t.Main, true, capture.Record{ID: uint64(n), Queue: t.Queue, Time: t.Time,
-			Data: t.Data, Length: t.Length + missing, Verdict: uint32(t.Verdict), Decided: true})
+	if w.at != observe.AtPrograms {
+		exit := w.at == observe.AtChain
+		return w.record(ifname, t.Main, exit, capture.Record{ID: uint64(n), Queue: t.Queue, Time: t.Time,
+			Data: t.Data, Length: t.Length + missing, Verdict: uint32(t.Verdict), Decided: exit})
 	}
 	for _, p := range t.Points {
 		r := capture.Record{ID: uint64(n), Queue: t.Queue, Time: p.Time,

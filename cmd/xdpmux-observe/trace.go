@@ -30,8 +30,10 @@ func trace(c *cli.Context, out *output.Printer) error {
 		return cmdline.UsageError("trace needs an interface", usage)
 	case c.IsSet("pcap") && c.Bool("live"):
 		return cmdline.UsageError("--pcap and --live exclude each other", usage)
-	case c.IsSet("at") && !c.IsSet("write"):
-		return cmdline.UsageError("--at says what is captured, and nothing is written", "it goes with --write")
+	case c.IsSet("at") && !c.IsSet("write") && c.String("at") != arrival:
+		return cmdline.UsageError("--at says what is captured, and nothing is written", "it goes with --write; only --at "+arrival+" goes without")
+	case c.IsSet("pcap") && c.String("at") == arrival:
+		return cmdline.UsageError("packets of a file don't arrive", "--at "+arrival+" is of the wire")
 	case c.IsSet("pcap") && len(interfaces(c)) > 1:
 		return cmdline.UsageError("packets of a file go through the chain of one interface", usage)
 	case c.IsSet("size") && len(interfaces(c)) > 1:
@@ -44,6 +46,11 @@ func trace(c *cli.Context, out *output.Printer) error {
 		return cmdline.UsageError("--files goes with --size", usage)
 	case c.IsSet("id") && c.IsSet("name"):
 		return cmdline.UsageError("--id and --name exclude each other", usage)
+	}
+	for _, name := range []string{"verdict", "id", "name"} {
+		if c.String("at") == arrival && c.IsSet(name) {
+			return cmdline.UsageError("--"+name+" says how packets were decided, and those that arrive are not yet", usage)
+		}
 	}
 	live := !c.IsSet("pcap")
 	only := map[bool][]string{true: {"out"}, false: {"count", "duration", "verdict", "id", "name", "sample", "snaplen", "buffer", "size", "files"}}
@@ -162,13 +169,18 @@ func verdictName(v xdp.Verdict) string {
 
 // traceJSON is the shape of a line of trace --json. A test holds print to it.
 type traceJSON struct {
+	packetJSON
+	wayJSON
+}
+
+// packetJSON is that of a packet without its way, with --at arrival.
+type packetJSON struct {
 	Packet    int       `json:"packet"` // from 1; of a capture: its number there
 	Time      time.Time `json:"time"`
 	Length    int       `json:"length"`
 	Whole     int       `json:"original_length,omitempty"` // where the capture has only the beginning
 	Interface string    `json:"interface,omitempty"`       // where several are traced
 	Summary   string    `json:"summary"`
-	wayJSON
 }
 
 type wayJSON struct {
@@ -224,6 +236,7 @@ func decider(t *observe.Trace) string {
 type tracePrinter struct {
 	w        io.Writer
 	json     bool
+	arrival  bool   // packets have no way yet
 	ifname   string // where several are traced: that of the packet
 	programs []*traceTotal
 	chain    traceTotal
@@ -286,7 +299,7 @@ func (p *tracePrinter) print(n int, t *observe.Trace, summary []byte, length, wh
 	return err
 }
 
-// appendJSON begins a line. It doesn't use encoding/json, which would take as long for the
+// appendJSON appends the line of a packet, but for its way. It doesn't use encoding/json, which would take as long for the
 // line as the packet for its way. The words of a summary are plain ASCII.
 func appendJSON(line []byte, n int, at time.Time, ifname string, summary []byte, length, whole int) []byte {
 	line = strconv.AppendInt(append(line, `{"packet":`...), int64(n), 10)
@@ -300,7 +313,7 @@ func appendJSON(line []byte, n int, at time.Time, ifname string, summary []byte,
 		line = append(append(line, `,"interface":`...), name...)
 	}
 	line = append(append(line, `,"summary":"`...), summary...)
-	return append(line, `",`...)
+	return append(line, '"')
 }
 
 func appendText(line []byte, n int, ifname string, summary []byte, length, whole int) []byte {
@@ -313,7 +326,7 @@ func appendText(line []byte, n int, ifname string, summary []byte, length, whole
 	if whole != length {
 		line = strconv.AppendInt(append(line, " of "...), int64(whole), 10)
 	}
-	return append(line, " bytes: "...)
+	return append(line, " bytes"...)
 }
 
 func (p *tracePrinter) wayOf(t *observe.Trace) (*way, error) {
@@ -338,6 +351,10 @@ func (p *tracePrinter) wayOf(t *observe.Trace) (*way, error) {
 
 func (p *tracePrinter) newWay(t *observe.Trace) (*way, error) {
 	w := &way{verdicts: []*uint64{&p.chain.verdicts[min(int(t.Verdict), observe.Other)]}}
+	if p.arrival {
+		w.line = []byte(map[bool]string{true: "}\n", false: "\n"}[p.json])
+		return w, nil
+	}
 	decided := &p.chain.decided
 	for _, s := range t.Steps {
 		w.verdicts = append(w.verdicts, &p.total(s.Loaded).verdicts[min(int(s.Verdict), observe.Other)])
@@ -347,15 +364,23 @@ func (p *tracePrinter) newWay(t *observe.Trace) (*way, error) {
 	}
 	w.verdicts = append(w.verdicts, decided)
 	if !p.json {
-		w.line = append(wayWords(t), '\n')
+		w.line = append(append([]byte(": "), wayWords(t)...), '\n')
 		return w, nil
 	}
 	var object bytes.Buffer
 	if err := output.NewJSON(&object).Encode(newWayJSON(t)); err != nil {
 		return nil, err
 	}
-	w.line = object.Bytes()[1:] // what comes before has opened the object
+	w.line = object.Bytes()
+	w.line[0] = ',' // what comes before has opened the object
 	return w, nil
+}
+
+// arrivedJSON is the shape of the last line of trace --at arrival --json.
+type arrivedJSON struct {
+	Totals struct {
+		Packets uint64 `json:"packets"`
+	} `json:"totals"`
 }
 
 // totalsJSON is the shape of the last line of trace --json.
@@ -387,6 +412,16 @@ func (t *traceTotal) json() totalJSON {
 
 // totals prints what each program and the chain said: a table, or one line.
 func (p *tracePrinter) totals() error {
+	packets := p.chain.verdicts.Sum()
+	if p.arrival && p.json {
+		var line arrivedJSON
+		line.Totals.Packets = packets
+		return output.NewJSON(p.w).Encode(line)
+	}
+	if p.arrival {
+		_, err := fmt.Fprintf(p.w, "\n%d packets\n", packets)
+		return err
+	}
 	if p.json {
 		var line totalsJSON
 		line.Totals.Programs, line.Totals.Chain = []programTotalJSON{}, p.chain.json()

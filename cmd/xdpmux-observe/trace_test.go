@@ -63,9 +63,9 @@ func TestTraceLines(t *testing.T) {
 	enc := json.NewEncoder(&wantJSON)
 	enc.SetEscapeHTML(false)
 	for _, line := range []traceJSON{
-		{1, dropped.Time, 42, 0, "", summary, wayJSON{[]stepJSON{count, drop}, "XDP_DROP", &drop}},
-		{2, handedOn.Time, 42, 0, "", summary, wayJSON{[]stepJSON{count, {drop.Loaded, "34"}}, "XDP_PASS", nil}},
-		{3, dropped.Time, 42, 1500, "", summary, wayJSON{[]stepJSON{count, drop}, "XDP_DROP", &drop}},
+		{packetJSON{1, dropped.Time, 42, 0, "", summary}, wayJSON{[]stepJSON{count, drop}, "XDP_DROP", &drop}},
+		{packetJSON{2, handedOn.Time, 42, 0, "", summary}, wayJSON{[]stepJSON{count, {drop.Loaded, "34"}}, "XDP_PASS", nil}},
+		{packetJSON{3, dropped.Time, 42, 1500, "", summary}, wayJSON{[]stepJSON{count, drop}, "XDP_DROP", &drop}},
 	} {
 		if err := enc.Encode(line); err != nil {
 			t.Fatal(err)

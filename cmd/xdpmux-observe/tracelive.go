@@ -93,9 +93,16 @@ func traceLive(c *cli.Context, out *output.Printer, wanted *filter.Filter) (err 
 		}()
 		file.begin()
 	}
+	bare := bareInterfaces{}
+	if options.At == observe.AtArrival {
+		for _, t := range l.taken() {
+			bare.see(out, t.ifname, t.Program)
+		}
+	}
 	l.start(ctx)
 	d := newDissector()
 	p := newTracePrinter(linesOf(c, out), c.Bool("json"), nil)
+	p.arrival = options.At == observe.AtArrival
 	for n := uint(0); count == 0 || n < count; n++ {
 		t, from, err := l.next(ctx)
 		if errors.Is(err, io.EOF) {
@@ -103,6 +110,9 @@ func traceLive(c *cli.Context, out *output.Printer, wanted *filter.Filter) (err 
 		}
 		if err != nil {
 			return err
+		}
+		if p.arrival {
+			bare.see(out, from.ifname, t.Main)
 		}
 		if file != nil {
 			if file.add(int(n)+1, from.ifname, t, 0) != nil || file.live() && !l.ready() && file.Flush() != nil {
@@ -124,6 +134,22 @@ func traceLive(c *cli.Context, out *output.Printer, wanted *filter.Filter) (err 
 		out.Warn("%d packets came too fast to be shown; a larger --buffer keeps more, and --sample shows a part of them", lost)
 	}
 	return p.totals()
+}
+
+// bareInterfaces says of interfaces where their arrivals are captured: true without a program.
+type bareInterfaces map[string]bool
+
+// see says it when it changes. main is the interface's own program, if it has one.
+func (b bareInterfaces) see(out *output.Printer, ifname string, main xdp.Loaded) {
+	before, known := b[ifname]
+	now := main.ID == 0
+	b[ifname] = now
+	switch {
+	case now && !(known && before):
+		out.Say("xdpmux: ", ifname+" has no XDP program: captures what a packet socket gets, which the kernel may have put together (GRO)")
+	case before && !now:
+		out.Say("xdpmux: ", ifname+" has an XDP program now: captures what comes to "+main.Name)
+	}
 }
 
 // parseVerdicts reads names joined by commas; nil: all.

@@ -200,7 +200,7 @@ func optionValues(ctx context.Context, command *cli.Command, name string, args [
 	case "actions":
 		return listOf(last, ",", xdp.VerdictNames()), false
 	case "at":
-		return []string{"chain", "programs"}, false
+		return []string{"arrival", "chain", "programs"}, false
 	case "verdict":
 		return listOf(last, ",", observe.VerdictNames()), false
 	case "to":

@@ -87,7 +87,7 @@ var completions = []completed{
 	{"load lo -A XDP_PASS,XDP_T", "XDP_PASS,XDP_TX"},
 	{"set lo --actions=XDP_PASS,XDP_T", "--actions=XDP_PASS,XDP_TX"},
 	{"trace lo --live --verdict XDP_DROP,ot", "XDP_DROP,other"},
-	{"trace lo -w x --at ", "chain programs"},
+	{"trace lo -w x --at ", "arrival chain programs"},
 	{"trace lo -w a.", "a.o"},
 	{"load lo -P ", ""},
 	{"stats lo --interval ", ""},

@@ -20,7 +20,8 @@ import (
 )
 
 // LiveOptions say which packets a [Live] trace tells of, and what of them. The kernel filters,
-// so the other packets cost no more than the probes themselves.
+// so the other packets cost no more than the probes themselves. With [AtArrival] nobody knows yet
+// who will decide what, so all packets are told of, whatever Verdicts, Program and ID say.
 type LiveOptions struct {
 	Verdicts []int  // only these final verdicts, as places in [Verdicts]; nil: all
 	Program  string // only what the program of this name decided; empty: all
@@ -39,13 +40,17 @@ type LiveOptions struct {
 }
 
 // Live traces what an interface receives, as the chain leaves it. It follows the
-// chain when others change it.
+// chain when others change it, and changes nothing itself.
+//
+// With [AtArrival] it traces what the interface receives before a program has seen it, also
+// what the chain drops, and also without a program. Then the packets are those of a packet socket
+// (packet(7)): the kernel may have put several of them together before (GRO).
 type Live struct {
 	ifindex int
 	asked   request
 	program string // see LiveOptions, as for:
 	id      uint32
-	arrives bool     // it tells of packets as they come to the chain
+	arrives bool     // see AtArrival
 	tracer  *tracer  // nil while nothing is on the interface
 	queue   []*Trace // told of next
 	pending []*Trace // not yet sure
@@ -58,18 +63,22 @@ type Live struct {
 // OpenLive begins to trace. A Live is for one goroutine at a time.
 //
 // Errors: as [Open]; [xdp.ErrNoProgram] too if the chain has no program of
-// the name in options; [xdp.ErrInvalid] for a filter that the kernel can't run.
+// the name in options; [xdp.ErrInvalid] for a filter that the kernel can't run. With [AtArrival] an
+// interface without a program is no error, but one without Ethernet frames is [xdp.ErrModeNotSupported].
 func OpenLive(ctx context.Context, ifname string, options LiveOptions) (*Live, error) {
 	c, err := dispatcher.Status(ctx, ifname)
 	if err != nil {
 		return nil, err
 	}
-	if err := notEmpty(c); err != nil {
+	l := &Live{ifindex: c.Interface.Index, program: options.Program, id: options.ID, arrives: options.At == AtArrival,
+		asked: request{buffer: options.Buffer,
+			packetConfig: packetConfig{Verdicts: allVerdicts, Sample: options.OneIn, Points: pointsOf(options.At), Snap: SnapLen}}}
+	if err := notEmpty(c); err != nil && !l.arrives {
 		return nil, err
 	}
-	l := &Live{ifindex: c.Interface.Index, program: options.Program, id: options.ID,
-		asked: request{buffer: options.Buffer,
-			packetConfig: packetConfig{Verdicts: allVerdicts, Sample: options.OneIn, Points: pointsOf(options.At), Snap: uint32(options.SnapLen)}}}
+	if options.SnapLen > 0 {
+		l.asked.Snap = uint32(options.SnapLen)
+	}
 	if options.Verdicts != nil {
 		l.asked.Verdicts = 0
 		for _, v := range options.Verdicts {
@@ -82,7 +91,7 @@ func OpenLive(ctx context.Context, ifname string, options LiveOptions) (*Live, e
 		}
 		l.asked.Reach = uint32(classic.Reach(options.Filter))
 	}
-	if l.deciders(c) == 0 {
+	if l.deciders(c) == 0 && !l.arrives {
 		wanted := strconv.Quote(options.Program)
 		if options.ID != 0 {
 			wanted = fmt.Sprint(options.ID)
@@ -140,7 +149,7 @@ func (l *Live) deciders(c *dispatcher.Chain) uint32 {
 func (l *Live) trace(c *dispatcher.Chain) (err error) {
 	tell := func(t *Trace) { l.pending = append(l.pending, t) }
 	if l.arrives {
-		l.tracer, err = traceArrivals(c, tell)
+		l.tracer, err = traceArrivals(c, l.asked, tell)
 		return err
 	}
 	l.asked.Deciders = l.deciders(c)
@@ -237,7 +246,7 @@ func (l *Live) refresh(ctx context.Context) error {
 	}
 	s := stateOf(link.Attrs())
 	old := l.tracer
-	if old != nil && s.mainID == main(old.chain).ID {
+	if old != nil && s.mainID == old.chainID() {
 		l.confirm(true)
 		counted, err := l.told()
 		if err == nil {
@@ -245,7 +254,24 @@ func (l *Live) refresh(ctx context.Context) error {
 		}
 		return err
 	}
-	c := &dispatcher.Chain{}
+	if old != nil && l.arrives && (s.mainID == 0 || old.chainID() == 0) {
+		// A packet that comes to a program and passes it comes to a packet socket, too. It is told of
+		// once: nobody looks at both.
+		l.tracer = nil
+		if err := l.leave(old); err != nil {
+			return err
+		}
+		old = nil
+		if s.mainID != 0 {
+			counted, err := l.told()
+			if err != nil {
+				return err
+			}
+			l.gap.begin(pair{s.received, counted.Packets})
+			l.gap.swapped()
+		}
+	}
+	c := &dispatcher.Chain{Interface: xdp.Interface{Index: l.ifindex, Name: link.Attrs().Name}}
 	if s.mainID != 0 {
 		c, err = dispatcher.Status(ctx, link.Attrs().Name)
 		switch {
@@ -258,7 +284,7 @@ func (l *Live) refresh(ctx context.Context) error {
 		}
 	}
 	l.tracer = nil
-	if main(c) != nil {
+	if main(c) != nil || l.arrives {
 		if err := l.trace(c); err != nil {
 			l.tracer = old
 			if errors.Is(err, xdp.ErrNoProgram) {
@@ -267,9 +293,10 @@ func (l *Live) refresh(ctx context.Context) error {
 			return err
 		}
 	}
-	if old == nil || l.tracer == nil {
+	switch {
+	case l.tracer == nil, l.tracer.chainID() == 0, old == nil && !l.gap.open:
 		l.gap.end()
-	} else {
+	default:
 		l.gap.swapped()
 	}
 	if err := l.leave(old); err != nil {

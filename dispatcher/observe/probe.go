@@ -35,10 +35,6 @@ type probed struct {
 
 // attach attaches the probe to a running program.
 func (p probe) attach(to xdp.Loaded) (_ *probed, err error) {
-	data, err := p.read()
-	if err != nil {
-		return nil, err
-	}
 	target, err := libbpf.ProgByID(to.ID)
 	if err != nil {
 		return nil, explain(to, err)
@@ -49,40 +45,16 @@ func (p probe) attach(to xdp.Loaded) (_ *probed, err error) {
 			Msg:    fmt.Sprintf("program %d (%s) has no type information (BTF)", to.ID, to.Name),
 			Remedy: "compile it with -g"}
 	}
-	opts := libbpf.OpenOptions{Name: p.object, LogSize: logSize}
-	if types := typesFile(); types != nil {
-		defer types.Close()
-		opts.BTFPath = fmt.Sprintf("/proc/self/fd/%d", types.Fd())
-	}
-	obj, err := libbpf.OpenMem(data, opts)
+	result, wanted, err := p.load(func(prog *libbpf.Program) error { return prog.SetAttachTarget(target.Int(), to.Name) })
 	if err != nil {
 		return nil, explain(to, err)
 	}
-	result := &probed{obj: obj}
 	defer func() {
 		if err != nil {
 			result.close()
 			err = explain(to, err)
 		}
 	}()
-	if err := p.configure(obj); err != nil {
-		return nil, err
-	}
-	all := obj.Programs()
-	var wanted []*libbpf.Program
-	for _, name := range p.programs {
-		prog := native.Named(all, name)
-		if err := prog.SetAttachTarget(target.Int(), to.Name); err != nil {
-			return nil, err
-		}
-		wanted = append(wanted, prog)
-	}
-	if err := native.LoadOnly(all, wanted...); err != nil {
-		return nil, err
-	}
-	if err := obj.Load(); err != nil {
-		return nil, err
-	}
 	for _, prog := range wanted {
 		link, err := libbpf.TraceAttach(prog.FD())
 		if errors.Is(err, syscall.E2BIG) {
@@ -92,9 +64,45 @@ func (p probe) attach(to xdp.Loaded) (_ *probed, err error) {
 			return nil, err
 		}
 		result.links = append(result.links, link)
-		result.exit = prog
 	}
 	return result, nil
+}
+
+// load loads the programs that are wanted, of which it calls prepare first.
+func (p probe) load(prepare func(*libbpf.Program) error) (_ *probed, wanted []*libbpf.Program, err error) {
+	data, err := p.read()
+	if err != nil {
+		return nil, nil, err
+	}
+	opts := libbpf.OpenOptions{Name: p.object, LogSize: logSize}
+	if types := typesFile(); types != nil {
+		defer types.Close()
+		opts.BTFPath = fmt.Sprintf("/proc/self/fd/%d", types.Fd())
+	}
+	obj, err := libbpf.OpenMem(data, opts)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() {
+		if err != nil {
+			obj.Close()
+		}
+	}()
+	if err := p.configure(obj); err != nil {
+		return nil, nil, err
+	}
+	all := obj.Programs()
+	for _, name := range p.programs {
+		prog := native.Named(all, name)
+		if err := prepare(prog); err != nil {
+			return nil, nil, err
+		}
+		wanted = append(wanted, prog)
+	}
+	if err := native.LoadOnly(all, wanted...); err != nil {
+		return nil, nil, err
+	}
+	return &probed{obj: obj, exit: wanted[len(wanted)-1]}, wanted, obj.Load()
 }
 
 // read gives the object the filter.

@@ -67,7 +67,7 @@ func OpenReplayOf(c *dispatcher.Chain, shown []xdp.Loaded, at At) (_ *Replay, er
 	if err := unix.Stat("/proc/self/ns/pid", &pidns); err != nil {
 		return nil, err
 	}
-	config := packetConfig{Verdicts: allVerdicts, Deciders: allPrograms, Points: pointsOf(at),
+	config := packetConfig{Verdicts: allVerdicts, Deciders: allPrograms, Points: pointsOf(at), Snap: SnapLen,
 		Replay: replayConfig{Tid: uint32(unix.Gettid()), PidnsDev: pidns.Dev, PidnsIno: pidns.Ino}}
 	if r.tracer, err = trace(c, request{packetConfig: config}, nil); err != nil {
 		return nil, err

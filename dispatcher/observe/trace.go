@@ -17,16 +17,16 @@ import (
 
 // Trace is the way of one packet through a chain.
 type Trace struct {
-	Time    time.Time // when it left the chain; zero in a [Replay]
-	Steps   []Step    // the programs it met, in their order
-	Verdict xdp.Verdict
+	Time    time.Time   // when it left the chain, or came to it with [AtArrival]; zero in a [Replay]
+	Steps   []Step      // the programs it met, in their order; none with [AtArrival]
+	Verdict xdp.Verdict // meaningless with [AtArrival]
 	// DecidedBy is the program whose verdict it is. It is nil if the last program gave
 	// one of its chain call actions, and the dispatcher itself said XDP_PASS.
 	DecidedBy *xdp.Loaded
-	Length    int        // of the packet as the chain left it, in bytes
+	Length    int        // of the packet as the chain left it, or as it came, in bytes
 	Data      []byte     // its first bytes
 	Queue     int        // that it was received on
-	Main      xdp.Loaded // what it left: the dispatcher, or the program in its place
+	Main      xdp.Loaded // what it left or came to: the dispatcher, or the program in its place; zero: nothing
 	Points    []Point    // with [AtPrograms]: where it came by, in this order
 }
 
@@ -36,6 +36,7 @@ type At int
 const (
 	AtChain    At = iota // as they leave the chain
 	AtPrograms           // as they come to each program, and as they leave it
+	AtArrival            // as they come to the interface, before a program has seen them; not of a [Replay]
 )
 
 // pointsOf is Points of a config.
@@ -140,9 +141,10 @@ func newTracer(c *dispatcher.Chain, f func(*Trace), attach func(*tracer) error) 
 		}
 		t.alone = len(t.programs) == 1
 	}
-	if len(t.programs) == 1 {
+	switch {
+	case len(t.programs) == 1:
 		t.main = t.programs[0]
-	} else {
+	case main(c) != nil:
 		t.main = *main(c)
 	}
 	err := attach(t)
@@ -156,6 +158,14 @@ func newTracer(c *dispatcher.Chain, f func(*Trace), attach func(*tracer) error) 
 	return t, nil
 }
 
+// chainID is the id of the interface's own program; 0: there is none.
+func (t *tracer) chainID() uint32 {
+	if main(t.chain) == nil {
+		return 0
+	}
+	return main(t.chain).ID
+}
+
 // request says what is to be traced.
 type request struct {
 	packetConfig
@@ -163,29 +173,45 @@ type request struct {
 	filter []byte // see tracer
 }
 
+// entries are the sizes of the maps of the packet probe that the request chooses.
+func (r request) entries() map[string]int {
+	entries := map[string]int{}
+	if r.buffer > 0 {
+		// The kernel wants a power of two, of whole pages.
+		entries["events"] = max(os.Getpagesize(), 1<<bits.Len(uint(r.buffer-1)))
+	}
+	return entries
+}
+
 // trace traces the packets that are asked for.
 func trace(c *dispatcher.Chain, r request, f func(*Trace)) (*tracer, error) {
 	return newTracer(c, f, func(t *tracer) error {
 		t.filter = r.filter
-		return t.attachAll(r.packetConfig, r.buffer)
+		return t.attachAll(r)
 	})
 }
 
-// traceArrivals tells f of each packet as it comes to the chain. The Trace has no steps and no
-// verdict.
-func traceArrivals(c *dispatcher.Chain, f func(*Trace)) (*tracer, error) {
+// traceArrivals traces the packets that are asked for as they come to the chain. If it is empty, they
+// are those of a packet socket.
+func traceArrivals(c *dispatcher.Chain, r request, f func(*Trace)) (*tracer, error) {
 	return newTracer(c, f, func(t *tracer) (err error) {
-		config := packetConfig{Snap: SnapLen}
-		if config.Ingress, err = ingressOf(c.Interface.Index); err != nil {
+		t.filter = r.filter
+		t.alone = false // whatever the program is in, the packet came to it
+		which := probe{programs: []string{"arrival"}, entries: r.entries()}
+		if main(c) == nil {
+			return t.attachTap(which, r.packetConfig)
+		}
+		if r.Ingress, err = ingressOf(c.Interface.Index); err != nil {
 			return err
 		}
-		t.packet, err = t.attach("packet", t.main, config, probe{programs: []string{"arrival"}})
+		t.packet, err = t.attach("packet", t.main, r.packetConfig, which)
 		return err
 	})
 }
 
 // attachAll attaches the probes of each program and of the chain.
-func (t *tracer) attachAll(config packetConfig, buffer int) (err error) {
+func (t *tracer) attachAll(r request) (err error) {
+	config := r.packetConfig
 	t.points = config.Points == 1
 	if len(t.programs) == 1 {
 		config.Alone = 1
@@ -193,20 +219,13 @@ func (t *tracer) attachAll(config packetConfig, buffer int) (err error) {
 	if config.Ingress, err = ingressOf(t.chain.Interface.Index); err != nil {
 		return err
 	}
-	if config.Snap == 0 {
-		config.Snap = SnapLen
-	}
-	entries := map[string]int{}
+	entries := r.entries()
 	if t.points && config.Replay.Tid == 0 {
 		cpus, err := libbpf.NumPossibleCPUs()
 		if err != nil {
 			return err
 		}
 		entries["trails"] = 2 * cpus // each has two ways
-	}
-	if buffer > 0 {
-		// The kernel wants a power of two, of whole pages.
-		entries["events"] = max(os.Getpagesize(), 1<<bits.Len(uint(buffer-1)))
 	}
 	config.Programs = 0
 	for i, p := range t.programs {

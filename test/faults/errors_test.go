@@ -71,6 +71,9 @@ var faults = map[string]fault{
 		chain(t, v, pass)
 		return []string{"trace", v.Name, "--at", "programs", "--write", capture(t, 60)}
 	}, remedy: "--force replaces it"},
+	"capture-ethernet": {prepare: func(t *testing.T, _ *harness.Veth) []string {
+		return []string{"trace", harness.NewTun(t), "--at", "arrival"}
+	}},
 	"filter-word":    filterFault("tcp port 443 adn udp"),
 	"filter-end":     filterFault("tcp", "or", "(udp"),
 	"filter-value":   filterFault("udp port 70000"),

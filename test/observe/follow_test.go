@@ -144,6 +144,8 @@ func TestBadInput(t *testing.T) {
 		{"trace " + v.Name + " --duration 1ms", `duration "1ms" is not a time of 10ms or more`},
 		{"trace " + v.Name + " --at programs", "--at says what is captured, and nothing is written"},
 		{"trace " + v.Name + " --at nowhere --write /nowhere", `"nowhere" is not a place where packets are captured`},
+		{"trace " + v.Name + " --at arrival --pcap nowhere", "packets of a file don't arrive"},
+		{"trace " + v.Name + " --at arrival --verdict DROP", "--verdict says how packets were decided, and those that arrive are not yet"},
 		{"trace " + v.Name + " --json -w -", "both go to standard output"},
 		{"trace " + v.Name + " --write /nowhere/file", "can't write /nowhere/file: no such file or directory"},
 		{"trace " + v.Name + " --write /tmp/file --size 0", "size 0 is not a number from 1 to 1000000"},

@@ -65,7 +65,7 @@ func traceCommand(action cli.ActionFunc) *cli.Command {
 			"With --write they go to a pcapng file for Wireshark, which has an interface for each place where packets are captured, " +
 			"and the verdict with each packet that leaves. " +
 			"A filter in the language of tcpdump (man pcap-filter) takes some of the packets: of a file as they are in it, of the wire " +
-			"in the kernel, as they leave the chain, or with --at programs as they are at one of the points at least.",
+			"in the kernel, as they leave the chain, or with --at as they are at one of the points at least.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "pcap", Usage: "trace the packets of `FILE`, pcap or pcapng; - is standard input"},
 			&cli.BoolFlag{Name: "live", Usage: "trace the packets that the interface receives (default without --pcap)"},
@@ -81,7 +81,7 @@ func traceCommand(action cli.ActionFunc) *cli.Command {
 			&cli.StringFlag{Name: "write", Aliases: []string{"w"}, Usage: "write the packets to `FILE` too, as pcapng; - is standard output, and then they are not shown"},
 			&cli.UintFlag{Name: "size", Usage: "with --write: begin another file when one has `MB` million bytes; numbers go behind the names of all but the first"},
 			&cli.UintFlag{Name: "files", Usage: "with --size: keep the last `N` files, whose names are reused"},
-			&cli.StringFlag{Name: "at", Value: "chain", Usage: "with --write: capture packets at these `POINTS`: chain, as they leave it, or programs, as they come to each program and as they leave it"},
+			&cli.StringFlag{Name: "at", Value: "chain", Usage: "capture packets at these `POINTS`: with --write chain, as they leave it, or programs, as they come to each program and as they leave it; arrival, as they come to the interface, also to one without a program"},
 			&cli.UintFlag{Name: "snaplen", Value: observe.SnapLen, Usage: "of the wire: capture the first `BYTES` of each packet"},
 			&cli.UintFlag{Name: "buffer", Value: 4, Usage: "of the wire: keep up to `MIB` of packets until they are shown and written"},
 		},
