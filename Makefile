@@ -13,8 +13,13 @@ KERNEL  ?=
 # xdp-loader, set, replace, unload, adoption, a program without types, one that changes packets,
 # stats, trace, maps, the demo, check, a socket of AF_XDP.
 CHOSEN  := TestPackets|TestSet|TestKeepMaps|TestAdoptMaps|TestUntypedStaysKnown|TestMoveHead|TestStatsTable|TestTracePcap|TestMapDumpIsWhatWasSent|TestReadmeDemo|TestCheckOfProbes|TestSocket
-# What is printed, planned and rehearsed, and the harness: the kernel has no part in most of it.
-ONCE    := test/command test/rehearse test/harness
+# What is printed, planned, recorded and rehearsed, files, pages, units and the harness: the kernel
+# has no part in most of it.
+ONCE    := test/command test/rehearse test/history test/harness TestJSON TestOddNames \
+	TestEnvironmentOfOthers TestProgress TestFullOutput TestAlternativeNames TestStatusOfMany TestTerminal \
+	TestEnds TestUnit TestExporterUnit TestRoundTrip TestPage TestPictures TestTop TestTopLocales \
+	TestTraceForeignCaptures TestTraceBrokenCaptures TestTraceBadCapture TestTraceOutKeepsFiles \
+	TestWriteRotates TestBadInput
 SUITES  ?= bookworm trixie sid noble
 MUTANTS ?= 20000
 SEEDS   ?= 1 2 3

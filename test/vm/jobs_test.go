@@ -82,11 +82,19 @@ func TestRunJobsLimit(t *testing.T) {
 	}
 }
 
-// A package that is run once is left out, and the others keep their numbers.
+// A package that is run once is left out, and the others keep their numbers. A test that is
+// run once is one that the others skip.
 func TestWithout(t *testing.T) {
-	left := without([]suite{{rel: "test/a"}, {rel: "test/ab", n: 1}, {rel: "c", n: 2}}, []string{"test/a", "d"})
+	skip := []string{"test/a", "TestD", "test/d", "TestE"}
+	left := without([]suite{{rel: "test/a"}, {rel: "test/ab", n: 1}, {rel: "c", n: 2}}, skip)
 	if len(left) != 2 || left[0].n != 1 || left[1].n != 2 {
 		t.Errorf("%+v", left)
+	}
+	if script := payloadScript(options{}, nil, left, skip, "N"); strings.Count(script, ` '-test.skip=^(TestD|TestE)$'`) != 2 {
+		t.Errorf("the tests are not skipped twice:\n%s", script)
+	}
+	if script := payloadScript(options{}, nil, left, []string{"test/a"}, "N"); strings.Contains(script, "-test.skip") {
+		t.Errorf("tests are skipped:\n%s", script)
 	}
 }
 

@@ -62,7 +62,7 @@ type options struct {
 	run     string        // -test.run
 	bench   string        // -test.bench
 	count   int           // -test.count
-	once    string        // the packages, divided by spaces, that only the last of the kernels has
+	once    string        // the packages and tests, divided by spaces, that only the last of the kernels has
 	add     []addition    // further files
 	native  string        // Debian suites whose native tools the VM gets beside this host's
 	cards   string        // network cards, by the names of allCards
@@ -94,7 +94,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&o.run, "run", "", "run only the tests that match this `regexp`")
 	flags.StringVar(&o.bench, "bench", "", "run the benchmarks that match this `regexp`")
 	flags.IntVar(&o.count, "count", 1, "run each test this many times")
-	flags.StringVar(&o.once, "once", "", "run these `packages`, such as \"test/command test/rehearse\", on the last of the kernels alone")
+	flags.StringVar(&o.once, "once", "", "run these packages and `tests`, such as \"test/command TestTop\", on the last of the kernels alone")
 	flags.Func("add", "put a file or directory into the VM, `SRC[:DST]`; repeatable (DST: as SRC, relative to /repo)", func(s string) error {
 		src, dst, _ := strings.Cut(s, ":")
 		if src == "" {
@@ -209,15 +209,16 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	total := &total{}
 	for i, kernel := range kernels {
 		initrd := filepath.Join(tmp, fmt.Sprint("initrd", i))
+		var skip []string
+		if i < len(kernels)-1 {
+			skip = strings.Fields(o.once)
+		}
 		ready := sync.OnceValue(func() error {
-			return writeInitramfs(ctx, initrd, root, sys, kernel, native, o, suites, payloadScript(o, cards, suites, nonce), stderr)
+			return writeInitramfs(ctx, initrd, root, sys, kernel, native, o, suites, payloadScript(o, cards, suites, skip, nonce), stderr)
 		})
 		parts := [][]suite{nil} // one VM each
 		if o.command == nil {
-			parts = split(suites, atOnce())
-			if i < len(kernels)-1 {
-				parts = split(without(suites, strings.Fields(o.once)), atOnce())
-			}
+			parts = split(without(suites, skip), atOnce())
 		}
 		for j, part := range parts {
 			dir := filepath.Join(tmp, fmt.Sprintf("vm%d-%d", i, j))

@@ -38,7 +38,7 @@ func newNonce() (string, error) {
 }
 
 // payloadScript is the shell script that the VM's init runs.
-func payloadScript(o options, cards []cards, suites []suite, nonce string) string {
+func payloadScript(o options, cards []cards, suites []suite, skip []string, nonce string) string {
 	var s strings.Builder
 	fmt.Fprintf(&s, "mark() { printf '\\036%s %%s\\n' \"$*\"; }\n", nonce)
 	fmt.Fprintln(&s, "export XDPMUX_KERNEL_TESTS=1 XDPMUX=/usr/bin/xdpmux")
@@ -69,6 +69,9 @@ func payloadScript(o options, cards []cards, suites []suite, nonce string) strin
 		args := []string{suite.guestBinary(), "-test.v=test2json", "-test.count=" + strconv.Itoa(o.count)}
 		if o.run != "" {
 			args = append(args, "-test.run="+o.run)
+		}
+		if tests := testNames(skip); len(tests) > 0 {
+			args = append(args, "-test.skip=^("+strings.Join(tests, "|")+")$")
 		}
 		if o.bench != "" {
 			args = append(args, "-test.bench="+o.bench)

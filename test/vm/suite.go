@@ -33,9 +33,14 @@ type suite struct {
 func (s suite) guestDir() string    { return path.Join("/repo", s.rel) }
 func (s suite) guestBinary() string { return "/tests/" + s.rel + "/" + path.Base(s.pkg) + ".test" }
 
-// without leaves those packages out.
-func without(suites []suite, packages []string) []suite {
-	return slices.DeleteFunc(slices.Clone(suites), func(s suite) bool { return slices.Contains(packages, s.rel) })
+// without leaves those of the suites out that skip names. It also names tests, see testNames.
+func without(suites []suite, skip []string) []suite {
+	return slices.DeleteFunc(slices.Clone(suites), func(s suite) bool { return slices.Contains(skip, s.rel) })
+}
+
+// testNames are those of the words that aren't packages.
+func testNames(words []string) []string {
+	return slices.DeleteFunc(slices.Clone(words), func(w string) bool { return strings.Contains(w, "/") })
 }
 
 // split divides the suites among at most n VMs that take about as long as each other, as

@@ -150,7 +150,7 @@ func TestReadPayloadFailures(t *testing.T) {
 func TestPayloadScript(t *testing.T) {
 	o := options{command: []string{"sh", "-c", `echo "it's $0"; echo err >&2; exit 3`, "a  b"}}
 	t.Setenv("XDPMUX_TEST_SEED", "it's 4")
-	script := strings.Replace(payloadScript(o, nil, nil, "N"), "cd /repo", "cd /", 1)
+	script := strings.Replace(payloadScript(o, nil, nil, nil, "N"), "cd /repo", "cd /", 1)
 	out, err := exec.Command("sh", "-c", script).Output()
 	if err != nil {
 		t.Fatal(err)
@@ -177,7 +177,7 @@ func TestCards(t *testing.T) {
 		t.Fatal(chosen, err)
 	}
 	machine := strings.Join(machine{arch: "amd64", cards: chosen}.args(), " ")
-	script := payloadScript(options{}, chosen, nil, "N")
+	script := payloadScript(options{}, chosen, nil, nil, "N")
 	for end := range 2 {
 		mac := chosen[0].mac(end)
 		if !strings.Contains(machine, "hubport,id=cards0-"+fmt.Sprint(end)+",hubid=0 -device vmxnet3,netdev=cards0-"+fmt.Sprint(end)+",mac="+mac) {
@@ -187,7 +187,7 @@ func TestCards(t *testing.T) {
 			t.Errorf("no card %s, or a driver, in:\n%s", mac, script)
 		}
 	}
-	if script := payloadScript(options{command: []string{"x"}}, chosen, nil, "N"); !strings.Contains(script, "in virtio_pci vmxnet3; do modprobe") {
+	if script := payloadScript(options{command: []string{"x"}}, chosen, nil, nil, "N"); !strings.Contains(script, "in virtio_pci vmxnet3; do modprobe") {
 		t.Errorf("no driver in:\n%s", script)
 	}
 }
