@@ -55,9 +55,11 @@ func apply(c *cli.Context, out *output.Printer) error {
 		if err != nil {
 			return err
 		}
-		for _, p := range done {
-			r.End(p.Err, p.Interface.Name)
+		errs, ifnames := make([]error, len(done)), make([]string, len(done))
+		for i, p := range done {
+			errs[i], ifnames[i] = p.Err, p.Interface.Name
 		}
+		r.EndEach(errs, ifnames...)
 		return printPlans(c, out, done, desired.Trial{})
 	})
 }

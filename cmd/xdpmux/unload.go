@@ -10,6 +10,7 @@ import (
 	"github.com/xdpmux/xdpmux/cmd/internal/observer"
 	"github.com/xdpmux/xdpmux/cmd/internal/output"
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/history"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
@@ -83,19 +84,22 @@ func unloadNow(c *cli.Context, out *output.Printer, ifnames []string, remove fun
 	// Where one interface fails the others are unloaded all the same.
 	each, end := progress(out.Stderr, ifnames)
 	defer end()
+	r := history.NewRecorder(history.Options{Warn: out.WarnOf})
+	ctx := r.Context(c.Context)
 	var errs []error
 	for i, ifname := range ifnames {
-		each("unload", i)
-		err := c.Context.Err()
-		if err == nil {
-			err = recorded(c.Context, out, func(ctx context.Context) error { return remove(ctx, ifname) }, ifname)
-		}
-		errs = append(errs, err)
-		if errors.Is(err, context.Canceled) {
+		if ctx.Err() != nil {
 			break
 		}
+		each("unload", i)
+		errs = append(errs, remove(ctx, ifname))
 	}
-	return errors.Join(errs...)
+	r.EndEach(errs, ifnames[:len(errs)]...)
+	err := errors.Join(errs...)
+	if len(errs) < len(ifnames) && !errors.Is(err, context.Canceled) {
+		err = errors.Join(err, ctx.Err())
+	}
+	return err
 }
 
 // previewUnload prints what would be left, and at the end what couldn't be unloaded. Then no

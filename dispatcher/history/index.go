@@ -18,13 +18,14 @@ type index struct {
 
 // update reads what is new. The caller has the lock.
 func (x *index) update() error {
-	var now unix.Stat_t
-	path := filepath.Join(string(x.dir), newer)
-	if err := unix.Stat(path, &now); err != nil && err != unix.ENOENT {
-		return &os.PathError{Op: "stat", Path: path, Err: err}
+	now, err := x.stat()
+	if err != nil {
+		return err
 	}
 	var log lines
-	var err error
+	if x.records != nil && now.Ino == x.file.Ino && now.Size == x.file.Size {
+		return nil
+	}
 	if x.records != nil && now.Ino == x.file.Ino && now.Size >= x.file.Size {
 		log, _, err = x.dir.read(now.Size - x.file.Size + 1) // with the newline before
 	} else {
@@ -41,6 +42,29 @@ func (x *index) update() error {
 	return nil
 }
 
+func (x *index) stat() (now unix.Stat_t, err error) {
+	path := filepath.Join(string(x.dir), newer)
+	if err := unix.Stat(path, &now); err != nil && err != unix.ENOENT {
+		return now, &os.PathError{Op: "stat", Path: path, Err: err}
+	}
+	return now, nil
+}
+
+// wrote takes records that were appended since update, all under one lock, so that they needn't
+// be read again.
+func (x *index) wrote(records ...*Record) {
+	now, err := x.stat()
+	if x.records == nil || err != nil {
+		return // they are read with the next update
+	}
+	x.file = now
+	for _, r := range records {
+		r := *r // its owner goes on with it
+		x.put(&r)
+		x.highest = max(x.highest, r.Number)
+	}
+}
+
 // add takes a line that comes after those that were added before.
 func (x *index) add(l line) {
 	r := l.record()
@@ -48,6 +72,10 @@ func (x *index) add(l line) {
 		return
 	}
 	x.highest, _, _ = l.fields()
+	x.put(r)
+}
+
+func (x *index) put(r *Record) {
 	if x.records[r.place()] == nil {
 		x.records[r.place()] = map[int]*Record{}
 	}

@@ -145,6 +145,18 @@ func TestLast(t *testing.T) {
 	if r := x.last(here, 6); r == nil || r.Number != 2 || r.Outcome != Done {
 		t.Errorf("the index has %+v before that", r)
 	}
+	// What its owner has appended needn't be read again, and what others append then is not lost.
+	own, foreign := record(7, UnderWay, here, chain), record(8, Done, here, chain)
+	add(t, d, own)
+	x.wrote(own)
+	own.Outcome = Done
+	if r := x.last(here, 0); r == nil || r.Number != 7 || r.Outcome != UnderWay || x.highest != 7 {
+		t.Errorf("the index has %+v as the last one, and %d as the highest number", r, x.highest)
+	}
+	add(t, d, foreign)
+	if err := x.update(); err != nil || x.last(here, 0).Number != 8 || x.highest != 8 {
+		t.Errorf("the index misses what others wrote: %v", err)
+	}
 	if fmt.Sprint(numbers) != "[5 4 2 1]" {
 		t.Errorf("records %v", numbers)
 	}

@@ -140,10 +140,12 @@ func (r *Recorder) begin(ctx context.Context, c *change, before, after *dispatch
 	if len(r.begun) == 1 {
 		when = onDisk
 	}
-	if err := r.dir.append(when, highest, append(records, &c.Record)...); err != nil {
+	records = append(records, &c.Record)
+	if err := r.dir.append(when, highest, records...); err != nil {
 		c.Number = 0
 		return err
 	}
+	r.index.wrote(records...)
 	if missed != nil {
 		journal(missed)
 	}
@@ -165,17 +167,26 @@ func (r *Recorder) last(where place, except int) (last *Record, highest int, err
 // End records how the changes of these interfaces have ended. err is what their call
 // returned; nil: all is well. Without an error, an interface that wasn't changed gets no
 // record.
-func (r *Recorder) End(err error, ifnames ...string) { r.end(err, "", ifnames) }
+func (r *Recorder) End(err error, ifnames ...string) {
+	r.end(slices.Repeat([]error{err}, len(ifnames)), "", ifnames)
+}
+
+// EndEach is End for interfaces that were changed one by one: errs has what the call for each
+// returned.
+func (r *Recorder) EndEach(errs []error, ifnames ...string) { r.end(errs, "", ifnames) }
 
 // TookBack is End for changes that have taken back one which waited to be confirmed; why says why.
-func (r *Recorder) TookBack(why string, ifnames ...string) { r.end(nil, why, ifnames) }
+func (r *Recorder) TookBack(why string, ifnames ...string) {
+	r.end(make([]error, len(ifnames)), why, ifnames)
+}
 
-func (r *Recorder) end(err error, why string, ifnames []string) {
+func (r *Recorder) end(errs []error, why string, ifnames []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var ended []*Record
 	var changed *Record
-	for _, name := range ifnames {
+	for i, name := range ifnames {
+		err := errs[i]
 		c := r.take(name)
 		switch {
 		case c != nil:
