@@ -65,7 +65,7 @@ func TestChurn(t *testing.T) {
 		check()
 	}
 	loads := 0
-	for end := time.Now().Add(time.Duration(harness.Scaled(60, 15)) * time.Second); time.Now().Before(end); {
+	for end := time.Now().Add(time.Duration(harness.Scaled(60, 15)) * time.Second); loads < 9 || time.Now().Before(end); {
 		for _, sample := range []string{"xdp_count", "xdp_drop_ipv6", "xdp_pass"} {
 			harness.MustRun(t, "xdp-loader", "load", v.Name, samples+sample+".o")
 			loads++
