@@ -7,7 +7,6 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/cgo/libxdp"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/device"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/loaded"
@@ -204,7 +203,7 @@ func detachAlone(ctx context.Context, l device.Device, id uint32, changing func(
 	}
 	trace.Changing(before, &after, nil)
 	said, err := native.Recorded(func() error {
-		prog, err := libbpf.ProgByID(id)
+		prog, err := loaded.OpenProg(id)
 		if err != nil {
 			return err
 		}

@@ -91,12 +91,11 @@ func assembleFrom(open opener, wanted []slot, b blueprint) (_ *assembly, err err
 	}
 	btf := a.file.BTF()
 	for i, s := range wanted {
-		function := protocol.SlotFunction(i, len(wanted))
-		id, err := btf.Find(function, libbpf.KindFunc)
+		id, err := btf.Find(protocol.SlotFunction(i, len(wanted)), libbpf.KindFunc)
 		if err != nil {
 			return nil, err
 		}
-		l, err := a.link(s, function, id)
+		l, err := a.link(s, id)
 		if err != nil {
 			return nil, err
 		}
@@ -161,9 +160,9 @@ func (a *assembly) load(open opener, version int) (err error) {
 
 // link puts a program in the place of that function of the dispatcher. id is the function's
 // BTF type.
-func (a *assembly) link(s slot, function string, id uint32) (*libbpf.FD, error) {
+func (a *assembly) link(s slot, id uint32) (*libbpf.FD, error) {
 	if s.comes != nil {
-		if err := a.loadFor(s.comes, function); err != nil {
+		if err := a.loadFor(s.comes, id); err != nil {
 			return nil, err
 		}
 	}
@@ -186,7 +185,7 @@ func (a *assembly) link(s slot, function string, id uint32) (*libbpf.FD, error) 
 // loadFor loads a program that comes, to replace that function of the dispatcher. If the
 // dispatcher is bound, a program that asks for no metadata is loaded for another, which goes
 // nowhere: bound itself, the program couldn't be shared with a chain on another device.
-func (a *assembly) loadFor(o *object.Program, function string) (err error) {
+func (a *assembly) loadFor(o *object.Program, function uint32) (err error) {
 	if a.boundTo == 0 || len(o.Metadata) > 0 {
 		return o.Load(a.main.FD(), function)
 	}
@@ -195,7 +194,11 @@ func (a *assembly) loadFor(o *object.Program, function string) (err error) {
 			return err
 		}
 	}
-	return o.Load(a.unbound.Slot())
+	fd, function, err := a.unbound.Slot()
+	if err != nil {
+		return err
+	}
+	return o.Load(fd, function)
 }
 
 // close lets go of the dispatcher; what is pinned and attached stays.

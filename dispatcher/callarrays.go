@@ -69,7 +69,7 @@ func pinCallArraysAlone(ctx context.Context, o *object.Program) (lock *protocol.
 		}
 		return nil, err
 	}
-	id, err := progID(o.Bpf.FD())
+	id, err := loaded.ProgID(o.Bpf.FD())
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +88,7 @@ func unpinCallArraysAlone(o *object.Program) error {
 	if len(o.ProgramArrays()) == 0 || !o.Loaded {
 		return nil
 	}
-	id, err := progID(o.Bpf.FD())
+	id, err := loaded.ProgID(o.Bpf.FD())
 	if err != nil {
 		return err
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -114,7 +113,12 @@ func (c cleaning) findUnused(ctx context.Context) (*Cleaned, error) {
 	slices.Sort(names)
 	ids := map[string]uint32{} // of the dispatchers whose directories these are
 	callers := []uint32{}      // the programs whose arrays are pinned
+	own := map[string]int{}    // the interfaces whose directories of our own pins these are
 	for _, name := range names {
+		if index, ok := protocol.OwnIndex(name); ok && (c.index == 0 || c.index == index) {
+			own[name] = index
+			continue
+		}
 		if id, ok := callerOf(name); ok && c.index == 0 {
 			callers = append(callers, id)
 			continue
@@ -164,14 +168,46 @@ func (c cleaning) findUnused(ctx context.Context) (*Cleaned, error) {
 			done.Kept = append(done.Kept, kept)
 		}
 	}
+	for _, name := range slices.Sorted(maps.Keys(own)) {
+		left, err := c.ownLeft(name, own[name], done.Removed)
+		if err != nil {
+			return nil, protocol.ExplainPins(err)
+		}
+		done.Removed = append(done.Removed, left...)
+	}
 	return done, nil
+}
+
+// ownLeft are those of our own pins for an interface that are left of dispatchers which are gone,
+// or whose other pins are to be removed. If all are, it is their directory.
+func (c cleaning) ownLeft(name string, ifindex int, removed []string) (left []string, err error) {
+	pins, err := c.root.Pins(name)
+	if err != nil {
+		return nil, err
+	}
+	dir := protocol.PinRootDir() + "/" + name
+	for _, pin := range pins {
+		isLeft, err := c.root.OwnLeft(ifindex, pin)
+		if err != nil {
+			return nil, err
+		}
+		id, ok := protocol.OwnID(pin)
+		if isLeft || ok && slices.Contains(removed, protocol.PinDir(ifindex, id)) {
+			left = append(left, dir+"/"+pin)
+		}
+	}
+	if len(left) == len(pins) {
+		return []string{dir}, nil
+	}
+	slices.Sort(left)
+	return left, nil
 }
 
 const testLink = "prog-test-link-"
 
 func (c cleaning) remove(path string) error {
-	name := filepath.Base(path)
-	if strings.HasPrefix(name, testLink) {
+	name := strings.TrimPrefix(path, protocol.PinRootDir()+"/")
+	if strings.HasPrefix(name, testLink) || strings.Contains(name, "/") {
 		return c.root.RemovePin(name)
 	}
 	return c.root.Remove(name)

@@ -38,8 +38,8 @@
 //
 // # Privileges
 //
-// A change of a chain needs CAP_NET_ADMIN and CAP_SYS_ADMIN. CAP_BPF and CAP_PERFMON don't
-// replace CAP_SYS_ADMIN. To read a chain, CAP_SYS_ADMIN is enough. [Clean] needs
-// CAP_SYS_PTRACE too. Package inspect needs none of them. Package check tells which of them
-// are missing.
+// A change of a chain needs CAP_NET_ADMIN, CAP_BPF and CAP_PERFMON, for chains that xdpmux has
+// loaded. It takes CAP_SYS_ADMIN, which includes the latter two, for chains of other tools, for
+// programs without a dispatcher, and for maps. [Clean] needs CAP_SYS_PTRACE too. Package inspect
+// needs none of them. Package check tells which of them are missing.
 package dispatcher

@@ -66,7 +66,7 @@ func checkLegacy(l device.Device) error {
 	if l.ProgID == 0 {
 		return nil
 	}
-	fd, err := libbpf.ProgByID(l.ProgID)
+	fd, err := loaded.OpenProg(l.ProgID)
 	if err != nil {
 		return nil // it is gone, or we may not see it: the attach itself will tell
 	}

@@ -17,7 +17,7 @@ const defaultPriority = 50
 
 // openLinked opens a program of another chain. The slot says which place it takes in this one.
 func openLinked(s Setting) (slot, error) {
-	fd, err := libbpf.ProgByID(s.ID)
+	fd, err := loaded.OpenProg(s.ID)
 	if errors.Is(err, syscall.ENOENT) {
 		return slot{}, &xdp.Error{Kind: xdp.ErrNoProgram, Err: err, Msg: fmt.Sprintf("program %d is not loaded", s.ID)}
 	}

@@ -3,8 +3,8 @@ package dispatcher
 import (
 	"strings"
 
-	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/device"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/loaded"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/protocol"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
@@ -46,7 +46,7 @@ func lossOfLone(l device.Device) Loss {
 	if l.Mode != xdp.ModeNative {
 		return Loss{MTU: l.Mtu}
 	}
-	fd, err := libbpf.ProgByID(l.ProgID)
+	fd, err := loaded.OpenProg(l.ProgID)
 	if err != nil {
 		return Loss{MTU: l.Mtu} // it has gone, or the caller can't see it
 	}

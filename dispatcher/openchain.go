@@ -40,7 +40,7 @@ func openOn(ctx context.Context, l device.Device, takesLone bool) (_ *openChain,
 			r.close()
 		}
 	}()
-	if r.main, err = libbpf.ProgByID(l.ProgID); err != nil {
+	if r.main, err = protocol.OpenMain(l.Index, l.ProgID); err != nil {
 		return nil, explainReading(l, err)
 	}
 	root, err := protocol.LockPins(ctx)
@@ -54,6 +54,9 @@ func openOn(ctx context.Context, l device.Device, takesLone bool) (_ *openChain,
 			err = r.isLone()
 		}
 		return r, err
+	}
+	if err := r.HoldMap(); err != nil {
+		return nil, explainReading(l, err)
 	}
 	for i := range r.Slots {
 		if err := r.Hold(i); err != nil {
@@ -126,7 +129,7 @@ func (r *openChain) stillHeld(ifname string) error {
 		if s.LinkID == 0 {
 			continue
 		}
-		fd, err := libbpf.LinkByID(s.LinkID)
+		fd, err := loaded.OpenLink(s.LinkID)
 		if err != nil {
 			continue
 		}
@@ -149,6 +152,9 @@ func (r *openChain) keepIn(dir string) error {
 	}
 	if r.Dispatcher == nil {
 		return nil
+	}
+	if err := libbpf.ObjPin(r.Map.Int(), protocol.ConfigPin(dir)); err != nil {
+		return err
 	}
 	for i, s := range r.Slots {
 		if s.Link == nil {

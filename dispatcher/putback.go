@@ -133,7 +133,9 @@ func (p *puttingBack) open(ctx context.Context, l device.Device) (err error) {
 	if p.old.Dispatcher, err = protocol.Read(l.Index, id); err != nil {
 		return err
 	}
-	p.old.Pins = protocol.PinDir(l.Index, id)
+	if err := p.old.HoldMap(); err != nil {
+		return err
+	}
 	for i := range p.old.Slots {
 		if err := p.old.Hold(i); err != nil {
 			return err
@@ -141,6 +143,7 @@ func (p *puttingBack) open(ctx context.Context, l device.Device) (err error) {
 		s := &p.old.Slots[i]
 		s.LinkPinned, s.ProgPinned = s.Link != nil, s.Link != nil
 	}
+	p.old.Pins = protocol.PinDir(l.Index, id)
 	return ctx.Err()
 }
 
@@ -168,7 +171,7 @@ func (p *puttingBack) swap(ctx context.Context, l device.Device, back *Back) err
 	var now *libbpf.FD
 	if l.ProgID != 0 {
 		var err error
-		if now, err = libbpf.ProgByID(l.ProgID); errors.Is(err, syscall.ENOENT) {
+		if now, err = protocol.OpenMain(l.Index, l.ProgID); errors.Is(err, syscall.ENOENT) {
 			return errLostRace
 		} else if err != nil {
 			return explainReading(l, err)

@@ -78,6 +78,9 @@ func (s *swap) putBack(ctx context.Context, now int, was uint32) error {
 		if err == nil {
 			err = s.old.pinAgain(root, protocol.PinName(s.iface.Index, s.old.ID))
 		}
+		if err == nil {
+			err = root.PinOwn(s.iface.Index, s.old.ID, s.old.main.Int(), s.old.Map.Int())
+		}
 		if err != nil {
 			return protocol.ExplainPins(fmt.Errorf("pin the chain that was there below %s: %w", protocol.PinDir(s.iface.Index, s.old.ID), err))
 		}
@@ -120,8 +123,8 @@ func (r *openChain) pinAgain(root *protocol.PinRoot, name string) error {
 // arePinned says whether all is pinned that was.
 func (r *openChain) arePinned() bool {
 	for i, h := range r.Slots {
-		if h.LinkPinned && !isPinned(protocol.LinkPin(r.Pins, i), h.Link, linkID) ||
-			h.ProgPinned && !isPinned(protocol.ProgPin(r.Pins, i), h.Prog, progID) {
+		if h.LinkPinned && !isPinned(protocol.LinkPin(r.Pins, i), h.Link, loaded.LinkID) ||
+			h.ProgPinned && !isPinned(protocol.ProgPin(r.Pins, i), h.Prog, loaded.ProgID) {
 			return false
 		}
 	}
@@ -138,22 +141,6 @@ func isPinned(path string, fd *libbpf.FD, id func(fd int) (uint32, error)) bool 
 	a, errA := id(there.Int())
 	b, errB := id(fd.Int())
 	return errA == nil && errB == nil && a == b
-}
-
-func linkID(fd int) (uint32, error) {
-	info, err := libbpf.LinkInfoByFD(fd)
-	if err != nil {
-		return 0, err
-	}
-	return info.ID, nil
-}
-
-func progID(fd int) (uint32, error) {
-	info, err := libbpf.ProgInfoByFD(fd)
-	if err != nil {
-		return 0, err
-	}
-	return info.ID, nil
 }
 
 // removeFrom removes the programs that came from the chain as it is now.

@@ -167,18 +167,18 @@ func (s *swap) pinAndAttach(ctx context.Context) error {
 	}
 	name := protocol.PinName(s.iface.Index, s.next.ID)
 	if err := s.pin(root, name); err != nil {
-		return errors.Join(protocol.ExplainPins(fmt.Errorf("pin the chain below %s: %w", protocol.PinDir(s.iface.Index, s.next.ID), err)), root.Remove(name))
+		return errors.Join(protocol.ExplainPins(fmt.Errorf("pin the chain below %s: %w", protocol.PinDir(s.iface.Index, s.next.ID), err)), root.RemoveAll(s.iface.Index, s.next.ID))
 	}
 	if err := s.pinCallArrays(root); err != nil {
 		err = protocol.ExplainPins(fmt.Errorf("pin the program arrays of the chain: %w", err))
-		return errors.Join(err, root.Remove(name), dropCallArrays(root, s.coming(), []uint32{s.next.ID}))
+		return errors.Join(err, root.RemoveAll(s.iface.Index, s.next.ID), dropCallArrays(root, s.coming(), []uint32{s.next.ID}))
 	}
 	err = s.outcome(s.next.ID, attachXDP(s.iface.Index, s.next.main.FD(), s.old.main.Int(), s.mode))
 	if err == nil && s.old.main == nil { // a swap names the program that it replaces
 		err = takenForAnother(s.iface, s.next.main.FD(), s.mode)
 	}
 	if err != nil && !errors.Is(err, errUnclear) {
-		return errors.Join(err, root.Remove(name), dropCallArrays(root, s.coming(), []uint32{s.next.ID}))
+		return errors.Join(err, root.RemoveAll(s.iface.Index, s.next.ID), dropCallArrays(root, s.coming(), []uint32{s.next.ID}))
 	}
 	return err
 }
@@ -254,7 +254,7 @@ func (s *swap) pin(root *protocol.PinRoot, name string) error {
 			return err
 		}
 	}
-	return nil
+	return root.PinOwn(s.iface.Index, s.next.ID, s.next.main.FD(), s.next.file.Maps()[0].FD())
 }
 
 // pinCallArrays pins the program arrays of the programs that come.
@@ -357,7 +357,7 @@ func unpin(ifindex int, id uint32, programs []uint32) error {
 		return err
 	}
 	defer root.Close()
-	return errors.Join(root.Remove(protocol.PinName(ifindex, id)), dropCallArrays(root, programs, []uint32{id}))
+	return errors.Join(root.RemoveAll(ifindex, id), dropCallArrays(root, programs, []uint32{id}))
 }
 
 // chain is what the interface has after the swap.

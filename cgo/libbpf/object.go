@@ -27,6 +27,10 @@ type Object struct {
 	borrowed bool
 }
 
+// The handlers take effect for all objects of the process that are opened from then on, and libbpf
+// takes none while others open objects.
+var handlers = check("libbpf_register_prog_handler", C.xm_register_handlers())
+
 // OpenFile opens the object file at path. It stands for bpf_object__open_file.
 func OpenFile(path string, opts OpenOptions) (*Object, error) {
 	cPath := C.CString(path)
@@ -94,11 +98,31 @@ func (o *Object) Close() error {
 	return nil
 }
 
-// Load makes the maps, and loads the programs that are to be loaded. The [*Error] of a
-// program that the verifier refuses has its log, if OpenOptions.LogSize has room for one.
-// It stands for bpf_object__load.
-func (o *Object) Load() error {
-	err := check("bpf_object__load", C.bpf_object__load(o.ptr))
+// Target says which function of a loaded program a program of an object replaces or traces.
+// Where [Program.SetAttachTarget] finds the function by its name, and for that opens type
+// information by id, which takes CAP_SYS_ADMIN, a Target has the function's id.
+type Target struct {
+	Program *Program   // of the object; its section is one of XDP, "fentry" or "fexit", or one that libbpf doesn't know
+	Type    ProgType   // that it is loaded as: ProgTypeExt or ProgTypeTracing
+	Attach  AttachType // expected attach type; 0 for ProgTypeExt
+	FD      int        // of the loaded program
+	BTFID   uint32     // of the function, in the BTF of the loaded program; see [BTF.Find] and [ProgFuncType]
+}
+
+// Load makes the maps, and loads the programs that are to be loaded, those of targets for what
+// these say. The [*Error] of a program that the verifier refuses has its log, if
+// OpenOptions.LogSize has room for one. EOPNOTSUPP: this libbpf can't load the program of a
+// target; it is 1.2 and doesn't know the section. It stands for bpf_object__load, targets for
+// attach_prog_fd and attach_btf_id of struct bpf_prog_load_opts.
+func (o *Object) Load(targets ...Target) error {
+	if len(targets) > 0 && handlers != nil {
+		return handlers
+	}
+	all := make([]C.struct_xm_target, len(targets))
+	for i, t := range targets {
+		all[i] = C.struct_xm_target{prog: t.Program.ptr, _type: C.__u32(t.Type), attach: C.__u32(t.Attach), fd: C.int(t.FD), btf_id: C.__u32(t.BTFID)}
+	}
+	err := check("bpf_object__load", C.xm_object_load(o.ptr, unsafe.SliceData(all), C.int(len(all))))
 	if err != nil {
 		err.(*Error).Log = o.VerifierLog()
 	}

@@ -53,3 +53,75 @@ int xm_ring_buffer_add(struct ring_buffer *ring, int fd, uintptr_t handle)
 {
 	return ring_buffer__add(ring, fd, record, (void *)handle);
 }
+
+/* The targets of the load that this thread is in. */
+static __thread struct xm_target *targets;
+static __thread int target_count;
+
+/* libbpf calls this right before it loads a program. It does what libbpf's own handlers do for
+ * these sections, unless the program has a target. */
+static int prepare(struct bpf_program *prog, struct bpf_prog_load_opts *opts, long flags)
+{
+	for (int i = 0; i < target_count; i++) {
+		struct xm_target *t = &targets[i];
+
+		if (t->prog != prog)
+			continue;
+		t->taken = 1;
+		opts->expected_attach_type = t->attach;
+		opts->attach_prog_fd = t->fd;
+		opts->attach_btf_id = t->btf_id;
+		/* Before the load, newer versions of libbpf would drop this handler for that. */
+		return bpf_program__set_type(prog, t->type);
+	}
+	if (bpf_program__type(prog) == BPF_PROG_TYPE_XDP)
+		opts->prog_flags |= flags;
+	return 0;
+}
+
+int xm_register_handlers(void)
+{
+	static const struct {
+		const char *section; /* NULL: any that libbpf doesn't know */
+		enum bpf_prog_type type;
+		enum bpf_attach_type attach;
+		long flags;
+	} all[] = {
+		{ NULL, BPF_PROG_TYPE_UNSPEC, 0, 0 },
+		{ "xdp", BPF_PROG_TYPE_XDP, BPF_XDP, 0 },
+		{ "xdp/devmap", BPF_PROG_TYPE_XDP, BPF_XDP_DEVMAP, 0 },
+		{ "xdp/cpumap", BPF_PROG_TYPE_XDP, BPF_XDP_CPUMAP, 0 },
+		{ "xdp.frags", BPF_PROG_TYPE_XDP, BPF_XDP, BPF_F_XDP_HAS_FRAGS },
+		{ "xdp.frags/devmap", BPF_PROG_TYPE_XDP, BPF_XDP_DEVMAP, BPF_F_XDP_HAS_FRAGS },
+		{ "xdp.frags/cpumap", BPF_PROG_TYPE_XDP, BPF_XDP_CPUMAP, BPF_F_XDP_HAS_FRAGS },
+		{ "fentry", BPF_PROG_TYPE_TRACING, BPF_TRACE_FENTRY, 0 },
+		{ "fexit", BPF_PROG_TYPE_TRACING, BPF_TRACE_FEXIT, 0 },
+	};
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		LIBBPF_OPTS(libbpf_prog_handler_opts, opts, .cookie = all[i].flags,
+			    .prog_prepare_load_fn = prepare);
+		int id = libbpf_register_prog_handler(all[i].section, all[i].type,
+						      all[i].attach, &opts);
+
+		if (id < 0)
+			return id;
+	}
+	return 0;
+}
+
+/* Returns -EOPNOTSUPP if libbpf has dropped the handler of a program that has a target. */
+int xm_object_load(struct bpf_object *obj, struct xm_target *wanted, int count)
+{
+	int err;
+
+	targets = wanted;
+	target_count = count;
+	err = bpf_object__load(obj);
+	target_count = 0;
+	for (int i = 0; !err && i < count; i++) {
+		if (!wanted[i].taken)
+			return -EOPNOTSUPP;
+	}
+	return err;
+}

@@ -23,6 +23,17 @@ void xm_libbpf_set_level(int level);
 struct ring_buffer *xm_ring_buffer_new(int fd, uintptr_t handle);
 int xm_ring_buffer_add(struct ring_buffer *ring, int fd, uintptr_t handle);
 
+/* What a program of an object replaces or traces. */
+struct xm_target {
+	struct bpf_program *prog;
+	__u32 type, attach; /* what it is loaded as */
+	int fd;             /* the program that is loaded already */
+	__u32 btf_id;       /* of the function in that */
+	int taken;          /* by the load of prog */
+};
+int xm_register_handlers(void);
+int xm_object_load(struct bpf_object *obj, struct xm_target *targets, int count);
+
 static inline struct bpf_object *xm_object_open_file(const char *path, const char *name,
 						     const char *pin_root, const char *btf,
 						     char *log, size_t log_size)

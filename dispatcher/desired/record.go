@@ -105,8 +105,8 @@ func (r records) path(id uint32) string {
 	return filepath.Join(string(r), fmt.Sprintf("%d.json", id))
 }
 
-// read is the record of a program. It is nil if there is none, or if it is that of another
-// program which had the id before.
+// read is the record of a program; without a tag, of whichever has the id. It is nil if there is
+// none, or if it is that of another program which had the id before.
 func (r records) read(id uint32, tag string) (*record, error) {
 	data, err := os.ReadFile(r.path(id))
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.EISDIR) {
@@ -116,10 +116,13 @@ func (r records) read(id uint32, tag string) (*record, error) {
 		return nil, err
 	}
 	var rec record
-	if err := decode(data, &rec); err != nil || rec.ID != id || rec.Tag != tag {
+	if err := decode(data, &rec); err != nil || rec.ID != id || tag != "" && rec.Tag != tag {
 		return nil, nil
 	}
 	info, err := loaded.ProgInfo(id)
+	if errors.Is(err, xdp.ErrPermission) {
+		return &rec, nil // without CAP_SYS_ADMIN: the kernel uses an id again only after 2^31 others
+	}
 	if errors.Is(err, syscall.ENOENT) || err == nil && rec.LoadTime != info.LoadTime {
 		return nil, nil
 	}
@@ -129,6 +132,9 @@ func (r records) read(id uint32, tag string) (*record, error) {
 // readByID is the record of a program of which nothing but the id is known.
 func (r records) readByID(id uint32) (*record, error) {
 	info, err := loaded.ProgInfo(id)
+	if errors.Is(err, xdp.ErrPermission) {
+		return r.read(id, "")
+	}
 	if err != nil {
 		return nil, loaded.UnlessGone(err)
 	}

@@ -49,6 +49,9 @@ func (c *change) leave() error {
 			continue
 		}
 		l, err := leave(p.Loaded)
+		if errors.Is(err, xdp.ErrPermission) {
+			return err // it is the same for all
+		}
 		errs = append(errs, err)
 		if len(l.maps) > 0 {
 			c.leaves = append(c.leaves, l)

@@ -85,7 +85,7 @@ func noMap(msg string, names []string) error {
 // OpenID opens the map with that id. Errors: [xdp.ErrNoMap], [xdp.ErrPermission]. It
 // stands for bpf_map_get_fd_by_id.
 func OpenID(id uint32) (*Map, error) {
-	fd, err := libbpf.MapByID(id)
+	fd, err := loaded.OpenMap(id)
 	if errors.Is(err, syscall.ENOENT) {
 		return nil, &xdp.Error{Kind: xdp.ErrNoMap, Msg: fmt.Sprintf("no map with id %d", id), Err: err}
 	}
@@ -120,7 +120,7 @@ func (m *Map) readInfo() error {
 	if info.BTFID == 0 || info.BTFValueTypeID == 0 {
 		return nil
 	}
-	btf, err := libbpf.LoadBTF(info.BTFID)
+	btf, err := loaded.OpenBTF(info.BTFID)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/device"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/loaded"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/native"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/privilege"
 	"github.com/xdpmux/xdpmux/dispatcher/value"
@@ -130,7 +131,7 @@ func (m *Map) parseValue(word string) (v parsedValue, err error) {
 		v.bytes = append(v.bytes, make([]byte, max(m.ValueSize-len(v.bytes), 0))...) // no program for the device or CPU
 		return v, nil
 	}
-	v.fd, err = libbpf.MapByID(binary.NativeEndian.Uint32(v.bytes))
+	v.fd, err = loaded.OpenMap(binary.NativeEndian.Uint32(v.bytes))
 	if errors.Is(err, syscall.ENOENT) {
 		return v, &xdp.Error{Kind: xdp.ErrNoMap, Msg: fmt.Sprintf("no map with id %s", word), Err: err}
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/xdpmux/xdpmux/bpf"
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/loaded"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/native"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/objectfile"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
@@ -35,7 +36,7 @@ type probed struct {
 
 // attach attaches the probe to a running program.
 func (p probe) attach(to xdp.Loaded) (_ *probed, err error) {
-	target, err := libbpf.ProgByID(to.ID)
+	target, err := loaded.OpenProg(to.ID)
 	if err != nil {
 		return nil, explain(to, err)
 	}

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/loaded"
 )
 
 // The instructions that shift by a register (linux/bpf.h): BPF_LSH and BPF_RSH with
@@ -17,7 +18,7 @@ const (
 // Compilers have made shifts of 64 bits of that (libxdp's own, and ours), and of 32 bits. A
 // processor takes the lowest 6 or 5 bits of the number.
 func shiftOf(dispatcherID uint32) uint {
-	fd, err := libbpf.ProgByID(dispatcherID)
+	fd, err := loaded.OpenProg(dispatcherID)
 	if err != nil {
 		return oddBits
 	}

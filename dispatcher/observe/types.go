@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/loaded"
 )
 
 // wanted are the structures of the kernel that the probes read, and their fields. To find them
@@ -34,7 +35,7 @@ var within = map[string][]string{"ns_common": {"inum"}}
 // look for itself.
 var kernelTypes = sync.OnceValue(func() []byte {
 	const vmlinux = 1 // the first that the kernel has
-	kernel, err := libbpf.LoadBTF(vmlinux)
+	kernel, err := loaded.OpenBTF(vmlinux)
 	if err != nil {
 		return nil
 	}

@@ -166,7 +166,7 @@ func (s *mapSet) originals(o *object.Program, from source) (ids []uint32, pins [
 
 // readVariables reads a map of global variables.
 func readVariables(id uint32, into []byte) error {
-	fd, err := libbpf.MapByID(id)
+	fd, err := loaded.OpenMap(id)
 	if err != nil {
 		return err
 	}
@@ -273,7 +273,7 @@ func (s *mapSet) value(ctx context.Context, t libbpf.MapType, value []byte) ([]b
 // innerMap copies a map that is in another one, and returns the copy's descriptor.
 func (s *mapSet) innerMap(ctx context.Context, id uint32) (uint32, error) {
 	if copied := s.byID[id]; copied != 0 {
-		fd, err := libbpf.MapByID(copied)
+		fd, err := loaded.OpenMap(copied)
 		if err != nil {
 			return 0, err
 		}

@@ -236,11 +236,16 @@ var faults = map[string]fault{
 	"read-only": {prepare: plain(pass), wrap: []string{"unshare", "--mount", "sh", "-c", `mount -o remount,bind,ro /sys/fs/bpf && exec "$@"`, "sh"},
 		remedy: "mount -o remount,rw /sys/fs/bpf"},
 	"no-capability": {prepare: plain(pass), wrap: withoutA("net_admin"), remedy: "run as root"},
-	"no-native":     {prepare: func(*testing.T, *harness.Veth) []string { return []string{"load", "lo", pass} }, remedy: "-m skb"},
-	"no-offload":    {prepare: plain("-m", "hw", pass), remedy: "-m native"},
-	"queues":        {prepare: fewQueues, remedy: "ethtool -l"},
-	"driver-words":  {prepare: bondOfOtherMode, remedy: "change what it names"},
-	"locked":        {prepare: plain(pass), during: locked, wrap: []string{"sh", "-c", endedInLine, "sh"}},
+	"no-sys-admin": {prepare: func(t *testing.T, v *harness.Veth) []string {
+		harness.MustRun(t, "xdp-loader", "load", v.Name, pass)
+		t.Cleanup(func() { harness.MustRun(t, ours(), "unload", "-a", v.Name) })
+		return load(v, pass)
+	}, wrap: withoutA("sys_admin"), remedy: "run as root"},
+	"no-native":    {prepare: func(*testing.T, *harness.Veth) []string { return []string{"load", "lo", pass} }, remedy: "-m skb"},
+	"no-offload":   {prepare: plain("-m", "hw", pass), remedy: "-m native"},
+	"queues":       {prepare: fewQueues, remedy: "ethtool -l"},
+	"driver-words": {prepare: bondOfOtherMode, remedy: "change what it names"},
+	"locked":       {prepare: plain(pass), during: locked, wrap: []string{"sh", "-c", endedInLine, "sh"}},
 	"host-offloads": {prepare: func(t *testing.T, _ *harness.Veth) []string {
 		return []string{"load", harness.CardNames(t, "virtio_net-queues")[1], pass}
 	}, remedy: "use -m skb; or have the hypervisor", cards: "virtio_net-queues"},

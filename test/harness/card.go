@@ -50,7 +50,7 @@ func CardNames(t testing.TB, kind string) (names [2]string) {
 	var indexes []int
 	t.Cleanup(func() {
 		for _, index := range indexes {
-			if err := removePins(index); err != nil {
+			if err := RemovePins(index); err != nil {
 				t.Error(err)
 			}
 		}

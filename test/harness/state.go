@@ -201,9 +201,9 @@ func pins() ([]string, error) {
 			} else if err != nil {
 				return err
 			}
-			// Of the directories only those of a dispatcher and of program arrays
+			// Of the directories only those of a chain and of program arrays
 			// belong to something that was loaded.
-			if !d.IsDir() || strings.HasPrefix(d.Name(), "dispatch-") || strings.HasPrefix(d.Name(), "tailcalls-") {
+			if !d.IsDir() || strings.HasPrefix(d.Name(), "dispatch-") || strings.HasPrefix(d.Name(), "chain-") || strings.HasPrefix(d.Name(), "tailcalls-") {
 				list = append(list, "pin "+path)
 			}
 			return nil

@@ -122,7 +122,7 @@ func (v *Veth) close() (err error) {
 		if v.wire != nil {
 			v.wire.close()
 		}
-		err = errors.Join(v.delete(), removePins(v.Index), unix.Close(v.netns))
+		err = errors.Join(v.delete(), RemovePins(v.Index), unix.Close(v.netns))
 	})
 	return err
 }
@@ -140,13 +140,13 @@ func (v *Veth) delete() error {
 	})
 }
 
-// removePins removes what libxdp keeps under an interface's number: it learns of
+// RemovePins removes what libxdp and xdpmux keep under an interface's number: they learn of
 // a vanished interface only by `clean`.
-func removePins(index int) error {
+func RemovePins(index int) error {
 	var errs []error
 	for _, dir := range bpffsDirs() {
 		dirs, _ := filepath.Glob(filepath.Join(dir, "xdp", fmt.Sprintf("dispatch-%d-*", index)))
-		for _, dir := range dirs {
+		for _, dir := range append(dirs, filepath.Join(dir, "xdp", fmt.Sprintf("chain-%d", index))) {
 			errs = append(errs, os.RemoveAll(dir))
 		}
 	}

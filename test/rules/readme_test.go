@@ -33,7 +33,8 @@ func TestReadmeExample(t *testing.T) {
 // TestPrivileges holds the README and the package's documentation to the same words about
 // what a change of a chain takes.
 func TestPrivileges(t *testing.T) {
-	const words = "CAP_NET_ADMIN and CAP_SYS_ADMIN. CAP_BPF and CAP_PERFMON don't replace CAP_SYS_ADMIN."
+	const words = "CAP_NET_ADMIN, CAP_BPF and CAP_PERFMON, for chains that xdpmux has loaded. It takes CAP_SYS_ADMIN, " +
+		"which includes the latter two, for chains of other tools, for programs without a dispatcher, and for maps."
 	for _, file := range []string{"README.md", "dispatcher/doc.go"} {
 		text, err := os.ReadFile("../../" + file)
 		if err != nil {

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -100,7 +101,7 @@ var prio = xdp.Prio
 func actions(v ...xdp.Verdict) *xdp.Actions { return xdp.On(v...) }
 
 // checkPins fails the test unless the pins of all chains are exactly those that the
-// protocol has for the chain on this interface.
+// protocol has for the chain on this interface, and those of xdpmux if it has made the chain.
 func checkPins(t *testing.T, v *harness.Veth) {
 	t.Helper()
 	if diff := wrongPins(t, v, status(t, v.Name)); diff != "" {
@@ -112,9 +113,16 @@ func wrongPins(t *testing.T, v *harness.Veth, chain *dispatcher.Chain) string {
 	t.Helper()
 	const root = "/sys/fs/bpf/xdp/"
 	want := []string{}
+	own, byNative := fmt.Sprintf("%schain-%d", root, v.Index), false
 	if chain.Dispatcher != nil {
 		dir := fmt.Sprintf("%sdispatch-%d-%d", root, v.Index, chain.Dispatcher.ID)
 		want = append(want, dir)
+		main := fmt.Sprintf("%s/main-%d", own, chain.Dispatcher.ID)
+		if _, err := os.Lstat(main); err == nil {
+			want = append(want, own, fmt.Sprintf("%s/config-%d", own, chain.Dispatcher.ID), main)
+		} else {
+			byNative = true
+		}
 		for i, p := range chain.Programs {
 			want = append(want, fmt.Sprintf("%s/prog%d-link", dir, i), fmt.Sprintf("%s/prog%d-prog", dir, i))
 			for _, id := range programArrays(t, p.ID) {
@@ -133,6 +141,9 @@ func wrongPins(t *testing.T, v *harness.Veth, chain *dispatcher.Chain) string {
 			t.Fatal(err)
 		}
 		have = append(have, found...)
+	}
+	if byNative { // what they have replaced has left its own pins
+		have = slices.DeleteFunc(have, func(path string) bool { return path == own || strings.HasPrefix(path, own+"/") })
 	}
 	slices.Sort(have)
 	slices.Sort(want)

@@ -98,6 +98,7 @@ func TestUpgrade(t *testing.T) {
 		saysWhatNativeToolsCan(t, v.Name, step.version)
 	}
 	harness.MustRun(t, native, "unload", v.Name, "-a")
+	harness.MustRun(t, harness.Xdpmux(), "clean")
 	checkPins(t, v)
 }
 

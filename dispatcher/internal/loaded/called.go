@@ -10,7 +10,7 @@ import (
 
 // Called are the ids of the programs in a program array (BPF_MAP_TYPE_PROG_ARRAY), by their slots.
 func Called(arrayID uint32) (map[uint32]uint32, error) {
-	array, err := libbpf.MapByID(arrayID)
+	array, err := OpenMap(arrayID)
 	if err != nil {
 		return nil, err
 	}

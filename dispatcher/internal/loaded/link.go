@@ -10,7 +10,7 @@ import (
 // EachLink calls f for every link of the kernel.
 func EachLink(f func(*libbpf.LinkInfo) error) error {
 	for id := uint32(0); ; {
-		next, err := libbpf.NextLinkID(id)
+		next, err := NextLink(id)
 		if errors.Is(err, syscall.ENOENT) {
 			return nil
 		}

@@ -66,7 +66,7 @@ func mapUnused(ctx context.Context, mapID uint32, runs []uint32) bool {
 // usersOf are the loaded programs that use a map.
 func usersOf(mapID uint32) (users []uint32, err error) {
 	for id := uint32(0); ; {
-		if id, err = libbpf.NextProgID(id); errors.Is(err, syscall.ENOENT) {
+		if id, err = NextProg(id); errors.Is(err, syscall.ENOENT) {
 			return users, nil
 		}
 		if err != nil {

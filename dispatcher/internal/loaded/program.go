@@ -20,7 +20,7 @@ type Program struct {
 }
 
 func ByID(id uint32) (Program, error) {
-	fd, err := libbpf.ProgByID(id)
+	fd, err := OpenProg(id)
 	if err != nil {
 		return Program{}, err
 	}
@@ -43,7 +43,7 @@ func ByFD(fd int) (Program, error) {
 	if err != nil {
 		return p, nil // the cut name will do
 	}
-	btf, err := libbpf.LoadBTF(info.BTFID)
+	btf, err := OpenBTF(info.BTFID)
 	if err != nil {
 		return p, nil
 	}

@@ -13,28 +13,17 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
-// Load loads the program to replace that function of a dispatcher. It does nothing if the
-// program is loaded already: then it can be linked to any dispatcher.
-func (o *Program) Load(dispatcherFD int, function string) error {
+// Load loads the program to replace that function of a dispatcher; see [libbpf.Target]. It does
+// nothing if the program is loaded already: then it can be linked to any dispatcher.
+func (o *Program) Load(dispatcherFD int, function uint32) error {
 	if o.Loaded {
 		return nil
 	}
-	for _, step := range []func() error{
-		func() error { return o.Bpf.SetType(libbpf.ProgTypeExt) },
-		func() error { return o.Bpf.SetExpectedAttachType(0) },
-		func() error { return o.Bpf.SetAttachTarget(dispatcherFD, function) },
-		// Only a dispatcher has the flag: its programs get by that what it has.
-		func() error { return o.Bpf.SetFlags(o.Bpf.Flags() &^ libbpf.FlagXDPHasFrags) },
-	} {
-		err := step()
-		if refused := privilege.Denied(err); refused != nil {
-			return refused
-		}
-		if err != nil {
-			return explainObject(o.Called, err)
-		}
+	// Only a dispatcher has the flag: its programs get by that what it has.
+	if err := o.Bpf.SetFlags(o.Bpf.Flags() &^ libbpf.FlagXDPHasFrags); err != nil {
+		return explainObject(o.Called, err)
 	}
-	return o.load(o.explainLoad, 0)
+	return o.load(o.explainLoad, 0, libbpf.Target{Program: o.Bpf, Type: libbpf.ProgTypeExt, FD: dispatcherFD, BTFID: function})
 }
 
 // LoadAlone loads the program to run without a dispatcher.
@@ -44,7 +33,7 @@ func (o *Program) LoadAlone() error {
 
 // load loads the program and those that it calls, fills its maps and pins them. expected is the
 // attach type that it is loaded for.
-func (o *Program) load(explain func(error) error, expected libbpf.AttachType) error {
+func (o *Program) load(explain func(error) error, expected libbpf.AttachType, targets ...libbpf.Target) error {
 	if err := o.CheckMaps(); err != nil {
 		return err
 	}
@@ -52,7 +41,7 @@ func (o *Program) load(explain func(error) error, expected libbpf.AttachType) er
 	if err != nil {
 		return err
 	}
-	if err := o.Obj.Load(); err != nil {
+	if err := o.Obj.Load(targets...); err != nil {
 		return explain(err)
 	}
 	o.Loaded = true

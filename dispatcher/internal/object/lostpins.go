@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/loaded"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/privilege"
 )
 
@@ -75,7 +76,7 @@ func Repin(progID uint32, pins map[string]string) error {
 		if err := os.Mkdir(dir, 0o700); err != nil && !os.IsExist(err) {
 			return err
 		}
-		fd, err := libbpf.MapByID(id)
+		fd, err := loaded.OpenMap(id)
 		if err != nil {
 			return privilege.Explain(err)
 		}

@@ -18,7 +18,7 @@ func (o *Program) MapNames() []string { return o.names }
 // order of the object's; 0: it doesn't use that map. Errors: ENOENT if the program is gone,
 // [xdp.ErrNotSource] if it was loaded from another object.
 func (o *Program) MapsOf(progID uint32) ([]uint32, error) {
-	fd, err := libbpf.ProgByID(progID)
+	fd, err := loaded.OpenProg(progID)
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/cgo/libxdp"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/loaded"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/native"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
@@ -162,7 +163,7 @@ func (o *Program) reuseMaps() error {
 		if !o.keeps(i) {
 			continue
 		}
-		fd, err := libbpf.MapByID(o.Kept[i])
+		fd, err := loaded.OpenMap(o.Kept[i])
 		if err != nil {
 			return fmt.Errorf("map %s: %w", m.Name(), err)
 		}

@@ -136,7 +136,7 @@ func mapsOf(progFD int) (runningMaps, error) {
 
 // MapsOfID are the maps of the program with that id. ENOENT: there is none.
 func MapsOfID(progID uint32) (runningMaps, error) {
-	prog, err := libbpf.ProgByID(progID)
+	prog, err := loaded.OpenProg(progID)
 	if err != nil {
 		return nil, err
 	}
@@ -188,7 +188,7 @@ func (c typeCache) load(id uint32) (*libbpf.BTF, error) {
 	if id == 0 || c[id] != nil {
 		return c[id], nil
 	}
-	btf, err := libbpf.LoadBTF(id)
+	btf, err := loaded.OpenBTF(id)
 	if errors.Is(err, syscall.ENOENT) {
 		return nil, nil // gone with its map
 	}

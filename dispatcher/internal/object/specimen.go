@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/loaded"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/native"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/privilege"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
@@ -47,7 +48,7 @@ func NewSpecimen(p xdp.Program, ifindex int) (_ *Specimen, err error) {
 	if err := errors.Join(s.o.CheckMaps(), s.o.BindTo(ifindex)); err != nil {
 		return nil, err
 	}
-	if _, err := native.Recorded(s.o.Obj.Load); err != nil {
+	if _, err := native.Recorded(func() error { return s.o.Obj.Load() }); err != nil {
 		if log := s.o.Obj.VerifierLog(); log != "" {
 			return nil, ExplainVerifier(s.o, log, err)
 		}
@@ -79,7 +80,7 @@ func (s *Specimen) Close() error {
 // Of what the maps hold it compares the entries that this program starts with. A program that
 // is gone differs.
 func (s *Specimen) Difference(progID uint32) (string, error) {
-	prog, err := libbpf.ProgByID(progID)
+	prog, err := loaded.OpenProg(progID)
 	if errors.Is(err, syscall.ENOENT) {
 		return "it is gone", nil
 	}
@@ -159,7 +160,7 @@ func (s *Specimen) compareMap(name string, m *libbpf.Map, ours *libbpf.MapInfo, 
 
 // compareContents compares what a map holds with what it is to start with.
 func (s *Specimen) compareContents(name string, there *RunningMap) (string, error) {
-	fd, err := libbpf.MapByID(there.ID)
+	fd, err := loaded.OpenMap(there.ID)
 	if err != nil {
 		return "", privilege.Explain(err)
 	}
@@ -204,7 +205,7 @@ func (all runningMaps) holdConstants(m *libbpf.Map, ours *libbpf.MapInfo) (bool,
 		if layoutOfInfo(there.MapInfo) != layoutOfInfo(ours) {
 			continue
 		}
-		fd, err := libbpf.MapByID(there.ID)
+		fd, err := loaded.OpenMap(there.ID)
 		if err != nil {
 			return false, err
 		}

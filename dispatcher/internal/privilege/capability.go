@@ -17,26 +17,27 @@ type capability struct {
 	global   bool   // of no use in a user namespace
 }
 
-// NeededCapabilities are what a chain takes: to change one all of them, to read one
-// CAP_SYS_ADMIN.
+// NeededCapabilities are what it takes to change a chain.
 var NeededCapabilities = []capability{
 	{Name: "CAP_NET_ADMIN", bit: unix.CAP_NET_ADMIN, Needs: "to attach programs to interfaces"},
-	{Name: "CAP_SYS_ADMIN", bit: unix.CAP_SYS_ADMIN, Needs: "to find running programs, and the types of their functions, by id", global: true},
 	{Name: "CAP_BPF", bit: unix.CAP_BPF, Needs: "to load programs", Included: true, global: true},
 	{Name: "CAP_PERFMON", bit: unix.CAP_PERFMON, Needs: "to load programs that replace or trace others", Included: true, global: true},
 }
+
+// SysAdmin is what it takes to open by its id what xdpmux has not pinned.
+var SysAdmin = capability{Name: "CAP_SYS_ADMIN", bit: unix.CAP_SYS_ADMIN,
+	Needs: "for chains of other tools, programs without a dispatcher, and what maps hold", global: true}
 
 // capabilities are those that the process has; bit n is number n.
 type capabilities uint64
 
 func (s capabilities) Has(c capability) bool { return s&(1<<c.bit) != 0 }
 
-// missing names the capabilities that are needed and not there. It leaves out those that
-// CAP_SYS_ADMIN includes.
+// missing names the capabilities that are needed and not there.
 func (s capabilities) missing() []string {
 	var missing []string
 	for _, c := range NeededCapabilities {
-		if !c.Included && !s.Has(c) {
+		if !s.Has(c) && !(c.Included && s.Has(SysAdmin)) {
 			missing = append(missing, c.Name)
 		}
 	}
@@ -54,13 +55,22 @@ func OwnCapabilities() capabilities {
 		s = capabilitiesIn(string(status))
 	}
 	if inUserNamespace() {
-		for _, c := range NeededCapabilities {
+		for _, c := range append(NeededCapabilities[:len(NeededCapabilities):len(NeededCapabilities)], SysAdmin) {
 			if c.global {
 				s &^= 1 << c.bit
 			}
 		}
 	}
 	return s
+}
+
+// OpensByID says whether the kernel opens programs, maps and links for this thread by their ids.
+// In a user namespace it may refuse all the same. It costs one capget(2), so that each call can
+// ask.
+func OpensByID() bool {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	return unix.Capget(&header, &data[0]) != nil || data[0].Effective&(1<<unix.CAP_SYS_ADMIN) != 0
 }
 
 // capabilitiesIn reads the text of /proc/PID/status.

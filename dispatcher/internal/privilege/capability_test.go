@@ -32,8 +32,10 @@ func TestMissingCapabilities(t *testing.T) {
 		want string
 	}{
 		{^uint64(0), ""},
-		{0, "CAP_NET_ADMIN CAP_SYS_ADMIN"},
-		{1 << 12, "CAP_SYS_ADMIN"},
+		{0, "CAP_NET_ADMIN CAP_BPF CAP_PERFMON"},
+		{1 << 12, "CAP_BPF CAP_PERFMON"},
+		{1<<12 | 1<<39, "CAP_PERFMON"},
+		{1<<12 | 1<<38 | 1<<39, ""},
 		{1 << 21, "CAP_NET_ADMIN"},
 	} {
 		if diff := cmp.Diff(c.want, strings.Join(capabilitiesIn(status(c.set)).missing(), " ")); diff != "" {

@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"cmp"
 	"os"
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
@@ -11,15 +12,17 @@ import (
 // out.
 func (s *Dispatcher) Hold(i int) (err error) {
 	slot := &s.Slots[i]
-	if slot.Prog, err = libbpf.ProgByID(slot.ID); err != nil {
+	dir := cmp.Or(s.Pins, s.kept, PinDir(s.ifindex, s.ID))
+	if slot.Prog, err = open(slot.ID, loaded.OpenProg, loaded.ProgID, ProgPin(dir, i)); err != nil {
 		slot.Program = loaded.Program{}
 		return loaded.UnlessGone(err)
 	}
+	if s.Pins != "" || s.kept != "" {
+		slot.Link, err = libbpf.ObjGet(LinkPin(dir, i))
+		slot.LinkPinned = err == nil && s.Pins != ""
+	}
 	if s.Pins != "" {
-		if slot.Link, err = libbpf.ObjGet(LinkPin(s.Pins, i)); err == nil {
-			slot.LinkPinned = true
-		}
-		_, err := os.Lstat(ProgPin(s.Pins, i))
+		_, err := os.Lstat(ProgPin(dir, i))
 		slot.ProgPinned = err == nil
 	}
 	if slot.Link != nil {
@@ -31,16 +34,23 @@ func (s *Dispatcher) Hold(i int) (err error) {
 		}
 	}
 	if slot.LinkID != 0 {
-		slot.Link, err = libbpf.LinkByID(slot.LinkID)
+		slot.Link, err = loaded.OpenLink(slot.LinkID)
 	}
 	return loaded.UnlessGone(err)
 }
 
-// Close lets go of what Hold has opened. It takes a nil dispatcher.
+// HoldMap opens the map with the configuration.
+func (s *Dispatcher) HoldMap() (err error) {
+	s.Map, err = openConfig(s.ifindex, s.ID, s.mapID)
+	return err
+}
+
+// Close lets go of what Hold and HoldMap have opened. It takes a nil dispatcher.
 func (s *Dispatcher) Close() {
 	if s == nil {
 		return
 	}
+	s.Map.Close()
 	for i := range s.Slots {
 		s.Slots[i].Link.Close()
 		s.Slots[i].Prog.Close()

@@ -167,6 +167,9 @@ func KeptDir(ifindex int, id uint32) string { return PinRootDir() + "/" + KeptNa
 // MainPin is the pin of the dispatcher or lone program in such a directory.
 func MainPin(dir string) string { return dir + "/main" }
 
+// ConfigPin is the pin of the dispatcher's map there.
+func ConfigPin(dir string) string { return dir + "/config" }
+
 // ProgPin is the pin of the program in a slot, prog0 for a lone program too.
 func ProgPin(dir string, slot int) string { return fmt.Sprintf("%s/prog%d-prog", dir, slot) }
 

@@ -55,29 +55,28 @@ func LoadProbeTarget(open func() (*libbpf.Program, *Object, error)) (*ProbeTarge
 	return target, nil
 }
 
-// Slot is where a program can be loaded for: the dispatcher's descriptor, and one of its
-// functions.
-func (t *ProbeTarget) Slot() (fd int, function string) {
-	return t.prog.FD(), SlotFunction(0, probeCount)
+// Slot is where a program can be loaded for: the dispatcher's descriptor, and the BTF id of one of
+// its functions.
+func (t *ProbeTarget) Slot() (fd int, function uint32, err error) {
+	function, err = t.BTF().Find(SlotFunction(0, probeCount), libbpf.KindFunc)
+	return t.prog.FD(), function, err
 }
 
 // Link puts a loaded program in place of that function, for a moment. It stands for
 // bpf_link_create.
 func (t *ProbeTarget) Link(progFD int) error {
-	fd, function := t.Slot()
-	id, err := t.BTF().Find(function, libbpf.KindFunc)
+	fd, function, err := t.Slot()
 	if err != nil {
 		return err
 	}
-	l, err := libbpf.LinkCreate(progFD, fd, 0, 0, id)
+	l, err := libbpf.LinkCreate(progFD, fd, 0, 0, function)
 	return errors.Join(err, l.Close())
 }
 
 // Replace puts a program in place of a slot's function: these instructions, or
 // with none a program that passes all.
 func (t *ProbeTarget) Replace(insns []libbpf.Insn) error {
-	_, function := t.Slot()
-	err := t.Try(libbpf.ProgTypeExt, 0, function, insns)
+	err := t.Try(libbpf.ProgTypeExt, 0, SlotFunction(0, probeCount), insns)
 	if err != nil {
 		return NoDispatcher("the kernel can't replace a function of a running program ("+native.Cause(err)+")", err)
 	}
@@ -91,25 +90,18 @@ func (t *ProbeTarget) Try(progType libbpf.ProgType, attach libbpf.AttachType, fu
 		return err
 	}
 	defer obj.Close()
-	for _, step := range []func() error{
-		func() error { return prog.SetType(progType) },
-		func() error { return prog.SetExpectedAttachType(attach) },
-		func() error { return prog.SetAttachTarget(t.prog.FD(), function) },
-		func() error {
-			if insns == nil {
-				return nil
-			}
-			return prog.SetInsns(insns)
-		},
-		obj.Load,
-		func() error {
-			l, err := libbpf.LinkCreate(prog.FD(), 0, attach, 0, 0)
-			return errors.Join(err, l.Close())
-		},
-	} {
-		if err := step(); err != nil {
+	id, err := t.BTF().Find(function, libbpf.KindFunc)
+	if err != nil {
+		return err
+	}
+	if insns != nil {
+		if err := prog.SetInsns(insns); err != nil {
 			return err
 		}
 	}
-	return nil
+	if err := obj.Load(libbpf.Target{Program: prog, Type: progType, Attach: attach, FD: t.prog.FD(), BTFID: id}); err != nil {
+		return err
+	}
+	l, err := libbpf.LinkCreate(prog.FD(), 0, attach, 0, 0)
+	return errors.Join(err, l.Close())
 }

@@ -21,6 +21,11 @@ type Dispatcher struct {
 	Locked bool   // tools of libxdp before 1.5.5 can't change the chain
 	Pins   string // the directory of its pins; empty: there is none where libxdp has it
 	Slots  []Slot // as many as the configuration says
+
+	Map     *libbpf.FD // what HoldMap opens
+	ifindex int
+	mapID   uint32
+	kept    string // the directory of the pins by which it is kept to come back; empty: it isn't, or has Pins
 }
 
 // Slot is one component program of a dispatcher.
@@ -41,7 +46,7 @@ var ErrNotDispatcher = errors.New("not a dispatcher")
 // is [ErrNotDispatcher] for any other program, and ENOENT for one that is gone. Where the
 // dispatcher itself could be read, and not all of its programs, it comes with the error.
 func Read(ifindex int, id uint32) (*Dispatcher, error) {
-	fd, err := libbpf.ProgByID(id)
+	fd, err := OpenMain(ifindex, id)
 	if err != nil {
 		return nil, err
 	}
@@ -53,8 +58,13 @@ func Read(ifindex int, id uint32) (*Dispatcher, error) {
 	if info.Name != DispatcherProgram || len(info.MapIDs) != 1 {
 		return nil, ErrNotDispatcher
 	}
-	s := &Dispatcher{Loaded: xdp.Loaded{ID: id, Name: info.Name, Tag: info.Tag.String()}}
-	value, name, err := readConfigMap(info.MapIDs[0])
+	s := &Dispatcher{Loaded: xdp.Loaded{ID: id, Name: info.Name, Tag: info.Tag.String()}, ifindex: ifindex, mapID: info.MapIDs[0]}
+	config, err := openConfig(ifindex, id, s.mapID)
+	if err != nil {
+		return nil, err
+	}
+	defer config.Close()
+	value, name, err := readConfigMap(config)
 	if err != nil {
 		return nil, err
 	}
@@ -69,12 +79,7 @@ func Read(ifindex int, id uint32) (*Dispatcher, error) {
 const maxConfigSize = 4096
 
 // readConfigMap is the only value of a dispatcher's map, and the map's name.
-func readConfigMap(id uint32) (value []byte, name string, err error) {
-	fd, err := libbpf.MapByID(id)
-	if err != nil {
-		return nil, "", err
-	}
-	defer fd.Close()
+func readConfigMap(fd *libbpf.FD) (value []byte, name string, err error) {
 	info, err := libbpf.MapInfoByFD(fd.Int())
 	if err != nil {
 		return nil, "", err
@@ -122,10 +127,15 @@ func (s *Dispatcher) findByPins(ifindex int) (all bool, unread error) {
 		return false, err
 	}
 	defer root.Close()
-	if has, err := root.Has(PinName(ifindex, s.ID)); !has {
+	dir, found := PinDir(ifindex, s.ID), &s.Pins
+	has, err := root.Has(PinName(ifindex, s.ID))
+	if !has && err == nil {
+		dir, found = KeptDir(ifindex, s.ID), &s.kept
+		has, err = root.Has(KeptName(ifindex, s.ID))
+	}
+	if !has {
 		return false, ExplainPins(err)
 	}
-	dir := PinDir(ifindex, s.ID)
 	all = true
 	for i := range s.Slots {
 		p, err := pinnedProgram(dir, i)
@@ -135,7 +145,7 @@ func (s *Dispatcher) findByPins(ifindex int) (all bool, unread error) {
 		case err != nil:
 			all, unread = false, err
 		default:
-			s.Pins = dir
+			*found = dir
 			s.Slots[i].Program = p
 		}
 	}
@@ -197,7 +207,7 @@ func (s *Dispatcher) functions() (map[uint32]int, error) {
 	if info.BTFID == 0 {
 		return slots, nil
 	}
-	btf, err := libbpf.LoadBTF(info.BTFID)
+	btf, err := loaded.OpenBTF(info.BTFID)
 	if err != nil {
 		return nil, err
 	}
