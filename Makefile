@@ -19,7 +19,7 @@ ONCE    := test/command test/rehearse test/history test/harness TestJSON TestOdd
 	TestEnvironmentOfOthers TestProgress TestFullOutput TestAlternativeNames TestStatusOfMany TestTerminal \
 	TestEnds TestUnit TestExporterUnit TestRoundTrip TestPage TestPictures TestTop TestTopLocales \
 	TestTraceForeignCaptures TestTraceBrokenCaptures TestTraceBadCapture TestTraceOutKeepsFiles \
-	TestWriteRotates TestBadInput
+	TestWriteRotates TestBadInput TestBadFiles
 SUITES  ?= bookworm trixie sid noble
 MUTANTS ?= 20000
 SEEDS   ?= 1 2 3
@@ -63,7 +63,7 @@ BPFOBJ    := $(patsubst bpf/samples/%.bpf.c,build/bpf/%.o,$(wildcard bpf/samples
 FIXTURES  := $(patsubst bpf/%.bpf.c,build/bpf/%.o,$(wildcard bpf/fixtures/*.bpf.c)) build/bpf/fixtures/bigendian.o build/bpf/fixtures/noext.o \
 	$(foreach v,1 4,build/bpf/fixtures/dispatcher-$(v).o) $(BUILD)/module/watch
 EXAMPLES  := $(patsubst examples/%/main.go,$(BUILD)/examples/%,$(wildcard examples/*/main.go))
-UNITS     := xdpmux-apply.service xdpmux-exporter.service
+UNITS     := xdpmux-apply.service xdpmux-agent.service xdpmux-exporter.service
 PROGRAMS  := xdpmux xdpmux-observe xdpmux-agent
 
 .DELETE_ON_ERROR:

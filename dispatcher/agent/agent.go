@@ -208,9 +208,12 @@ func (a *agent) read(ctx context.Context) {
 	if a.writing {
 		a.reads = now.Add(time.Second)
 	}
-	if !maps.Equal(before, a.contents()) || first {
+	changed := !maps.Equal(before, a.contents())
+	if changed {
 		a.memory.Generation++
-		a.Log.Info("the files declare something else", "directory", a.Dir, "files", len(a.files), "generation", a.memory.Generation)
+	}
+	if changed || first {
+		a.Log.Info("the files have been read", "directory", a.Dir, "files", len(a.files), "generation", a.memory.Generation)
 	}
 	for _, d := range a.devices {
 		a.declare(d, now)

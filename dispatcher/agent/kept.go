@@ -41,7 +41,7 @@ const (
 )
 
 // backOff is how long to wait before the first mend, and before the second one of a fightTime.
-var backOff = []time.Duration{500 * time.Millisecond, 5 * time.Second}
+var backOff = []time.Duration{500 * time.Millisecond, 2 * time.Second}
 
 // verdict is what to do about an interface that isn't as declared.
 type verdict int

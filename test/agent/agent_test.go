@@ -28,10 +28,13 @@ func add(t *testing.T, name string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		_ = netlink.LinkDel(link) // by its index
-		harness.Run(t, harness.Xdpmux(), "clean")
-	})
+	t.Cleanup(func() { _ = netlink.LinkDel(link) }) // by its index
+}
+
+// cleans has what vanished interfaces have left removed at the end of the test.
+func cleans(t *testing.T) {
+	t.Helper()
+	t.Cleanup(func() { harness.MustRun(t, harness.Xdpmux(), "clean") })
 }
 
 func rename(t *testing.T, from, to string) {
@@ -49,10 +52,11 @@ func rename(t *testing.T, from, to string) {
 // name that the files declare too, and loses it under one that they don't.
 func TestInterfaces(t *testing.T) {
 	harness.NoLeak(t)
+	cleans(t)
 	dir := t.TempDir()
 	put(t, dir, "a.yaml", declare(t, "ag?", "xdp_drop", "xdp_pass", "xdp_count"))
 	a := start(t, dir)
-	a.until(t, "the files declare something else", "")
+	a.until(t, "the files have been read", "")
 	const all = "xdp_count xdp_drop xdp_pass"
 
 	// This VM may have a processor to share, so what a load takes now is taken into account.
@@ -140,9 +144,9 @@ func TestDrift(t *testing.T) {
 	a.end(t)
 }
 
-// TestFiles: each bad file is named, the good ones are applied, and what a bad one declared before
+// TestBadFiles: each bad file is named, the good ones are applied, and what a bad one declared before
 // stays.
-func TestFiles(t *testing.T) {
+func TestBadFiles(t *testing.T) {
 	harness.NoLeak(t)
 	v, w := harness.NewVeth(t), harness.NewVeth(t)
 	dir := t.TempDir()
@@ -254,7 +258,7 @@ func TestRestart(t *testing.T) {
 	}
 	a.until(t, "", "")
 	put(t, dir, "b.yaml", "interfaces: []")
-	a.until(t, "the files declare something else", "")
+	a.until(t, "the files have been read", "")
 	if now := runs(t, v.Name); now != ran {
 		t.Errorf("it ran %s and runs %s", ran, now)
 	}
@@ -268,8 +272,9 @@ func TestGuard(t *testing.T) {
 	v := harness.NewVeth(t)
 	dir := t.TempDir()
 	well := t.TempDir() + "/well"
+	seconds := 2
 	state := func(samples ...string) string {
-		return fmt.Sprintf("guard: test -e %s\nguard-interval: 1\nconfirm: 2\n%s", well, declare(t, v.Name, samples...))
+		return fmt.Sprintf("guard: test -e %s\nguard-interval: 1\nconfirm: %d\n%s", well, seconds, declare(t, v.Name, samples...))
 	}
 	// What is there at the start isn't tried: with this guard it would never run.
 	put(t, dir, "a.yaml", state("xdp_pass"))
@@ -299,12 +304,12 @@ func TestGuard(t *testing.T) {
 		t.Fatal(err)
 	}
 	put(t, dir, "b.yaml", "interfaces: []") // which says nothing of that interface
-	a.until(t, "the files declare something else", "")
+	a.until(t, "the files have been read", "")
 	a.Signal(t, syscall.SIGKILL)
 	a.Wait(t)
 	a = start(t, dir)
 	put(t, dir, "b.yaml", "interfaces: [{name: absent}]")
-	a.until(t, "the files declare something else", "")
+	a.until(t, "the files have been read", "")
 	if now := runs(t, v.Name); now != ran {
 		t.Errorf("after a restart: it ran %s and runs %s", ran, now)
 	}
@@ -320,6 +325,7 @@ func TestGuard(t *testing.T) {
 	}
 	check(t, "confirmed by the next one", v.Name, "xdp_count")
 
+	seconds = 1
 	put(t, dir, "a.yaml", state("xdp_pass", "xdp_count"))
 	a.until(t, "changed, and taken back if the guard fails", "")
 	a.changes(t, "confirmed", v.Name, "xdp_count xdp_pass")

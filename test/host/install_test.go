@@ -19,7 +19,7 @@ func TestInstall(t *testing.T) {
 	// Without a DESTDIR, as systemd looks whether the binary is where the unit says.
 	install(t, dir, "build")
 	install(t, dir, "install")
-	for _, name := range []string{"xdpmux-apply.service", "xdpmux-exporter.service"} {
+	for _, name := range []string{"xdpmux-apply.service", "xdpmux-agent.service", "xdpmux-exporter.service"} {
 		out, err := exec.Command("systemd-analyze", "verify", filepath.Join(dir, "lib/systemd/system", name)).CombinedOutput()
 		if err != nil || len(out) > 0 {
 			t.Errorf("systemd-analyze verify %s: %v\n%s", name, err, out)
@@ -69,7 +69,7 @@ func TestInstallNeedsNoGo(t *testing.T) {
 	dir := t.TempDir()
 	install(t, dir, "build")
 	install(t, dir, "install", "GO=/nonexistent/go", "CLANG=/nonexistent/clang")
-	for _, file := range []string{"bin/xdpmux", "libexec/xdpmux/xdpmux-observe", "share/man/man8/xdpmux.8"} {
+	for _, file := range []string{"bin/xdpmux", "libexec/xdpmux/xdpmux-observe", "libexec/xdpmux/xdpmux-agent", "share/man/man8/xdpmux.8"} {
 		if info, err := os.Stat(filepath.Join(dir, file)); err != nil || info.Size() == 0 {
 			t.Errorf("%s: %v, %v", file, info, err)
 		}

@@ -1,0 +1,208 @@
+package agent
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/xdpmux/xdpmux/test/harness"
+)
+
+// churn are interfaces, files and foreign tools, among which everything happens at random.
+type churn struct {
+	*testing.T
+	*rand.Rand
+	dir   string
+	slots []string // the names that interfaces have now; empty: the interface isn't there
+}
+
+var samples = []string{"xdp_pass", "xdp_count", "xdp_drop"}
+
+// happens has one thing happen.
+func (c *churn) happens() {
+	i := c.IntN(len(c.slots))
+	name := c.slots[i]
+	switch what := c.IntN(8); {
+	case name == "":
+		c.slots[i] = fmt.Sprintf("cc%d", i)
+		attrs := netlink.NewLinkAttrs()
+		attrs.Name = c.slots[i]
+		if err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: fmt.Sprintf("peer%d", i)}); err != nil {
+			c.Fatal(err)
+		}
+	case what == 0:
+		link, err := netlink.LinkByName(name)
+		if err == nil {
+			err = netlink.LinkDel(link)
+		}
+		if err != nil {
+			c.Fatal(err)
+		}
+		c.slots[i] = ""
+	case what == 1:
+		c.slots[i] = map[byte]string{'c': "dd", 'd': "cc"}[name[0]] + name[2:]
+		rename(c.T, name, c.slots[i])
+	case what == 2 || what == 3:
+		c.write(declare(c.T, []string{"cc*", "dd*", name}[c.IntN(3)], samples[:c.IntN(4)]...))
+	case what == 4:
+		c.write([]string{"interfaces: [", "inter", "guard: ''"}[c.IntN(3)])
+	case what == 5:
+		os.Remove(c.file())
+	case what == 6: // which may be refused: the agent may be at it
+		harness.Run(c.T, native, "load", name, harness.Sample(samples[c.IntN(3)]))
+	case what == 7:
+		harness.Run(c.T, native, "unload", name, "-a")
+	}
+}
+
+func (c *churn) file() string { return filepath.Join(c.dir, fmt.Sprintf("%d.yaml", c.IntN(2))) }
+
+// write writes a file as editors do, or in place.
+func (c *churn) write(text string) {
+	file := c.file()
+	if c.IntN(2) == 0 {
+		put(c.T, c.dir, filepath.Base(file), text)
+	} else if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		c.Fatal(err)
+	}
+}
+
+// storm sends frames to v until it is stopped, and says how many have passed its programs.
+func storm(t *testing.T, v *harness.Veth) (stop func() (sent, passed int)) {
+	t.Helper()
+	socket := func(index int) int {
+		fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+		if err == nil {
+			err = unix.Bind(fd, &unix.SockaddrLinklayer{Ifindex: index, Protocol: 0x0300}) // ETH_P_ALL
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fd
+	}
+	in, out := socket(v.Index), socket(v.PeerIndex)
+	var ending atomic.Bool
+	done := make(chan error, 1)
+	sent := 0
+	go func() {
+		frame := make([]byte, 60)
+		copy(frame, v.MAC)
+		for ; !ending.Load(); time.Sleep(time.Millisecond) { // and the agent needs the processor too
+			for range 10 {
+				if err := unix.Sendto(out, frame, 0, &unix.SockaddrLinklayer{Ifindex: v.PeerIndex}); err == nil {
+					sent++
+				} else if err != unix.ENOBUFS && err != unix.EAGAIN && err != unix.EINTR {
+					done <- err
+					return
+				}
+			}
+		}
+		done <- nil
+	}()
+	return func() (int, int) {
+		ending.Store(true)
+		if err := <-done; err != nil {
+			t.Errorf("send: %v", err)
+		}
+		passed := 0
+		for buffer := make([]byte, 100); ; passed++ {
+			if _, _, err := unix.Recvfrom(in, buffer, 0); err != nil {
+				break
+			}
+		}
+		unix.Close(in)
+		unix.Close(out)
+		return sent, passed
+	}
+}
+
+// size is how many descriptors a process has, and how much memory in KiB.
+func size(t *testing.T, pid int) (descriptors, memory int) {
+	t.Helper()
+	all, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(status), "VmRSS:")
+	if _, err := fmt.Sscanf(rest, "%d", &memory); err != nil {
+		t.Fatal(err)
+	}
+	return len(all), memory
+}
+
+// TestChurn: interfaces, files and native tools do at random what they can. At the end all is as
+// declared, no packet has passed a program that was declared all the time, and the agent has
+// grown by nothing.
+func TestChurn(t *testing.T) {
+	harness.NoLeak(t)
+	v := harness.NewVeth(t)
+	cleans(t)
+	c := &churn{T: t, Rand: harness.Chance(t), dir: t.TempDir(), slots: make([]string, 4)}
+	t.Cleanup(func() {
+		for _, name := range c.slots {
+			if link, err := netlink.LinkByName(name); err == nil {
+				_ = netlink.LinkDel(link)
+			}
+		}
+	})
+	put(t, c.dir, "guard.yaml", declare(t, v.Name, "xdp_drop"))
+	a := start(t, c.dir, "--prune")
+	a.changes(t, "started", v.Name, "xdp_drop")
+	ran := runs(t, v.Name)
+	stop := storm(t, v)
+	reload := func() {
+		t.Helper()
+		a.Signal(t, syscall.SIGHUP)
+		a.until(t, "reloaded", "")
+	}
+	for range len(c.slots) {
+		c.happens()
+	}
+	reload()
+	fds, memory := size(t, a.PID())
+	for range harness.Scaled(1000, 25) {
+		c.happens()
+		time.Sleep(time.Duration(c.IntN(100)) * time.Millisecond) // events come at any moment
+	}
+	put(t, c.dir, "0.yaml", declare(t, "cc*", "xdp_pass", "xdp_count"))
+	put(t, c.dir, "1.yaml", declare(t, "dd*", "xdp_count"))
+	reload()
+	reload() // the first may have met a native tool's change
+	for _, name := range c.slots {
+		if name != "" {
+			check(t, "at the end", name, map[byte]string{'c': "xdp_count xdp_pass", 'd': "xdp_count"}[name[0]])
+		}
+	}
+	if now := runs(t, v.Name); now != ran {
+		t.Errorf("the guard: it ran %s and runs %s", ran, now)
+	}
+	nowFDs, nowMemory := size(t, a.PID())
+	t.Logf("%d and then %d descriptors, %d and then %d KiB", fds, nowFDs, memory, nowMemory)
+	const most = 25 << 10
+	if nowFDs > fds || nowMemory > most {
+		t.Error("the agent has grown")
+	}
+	sent, passed := stop()
+	t.Logf("%d frames sent", sent)
+	if passed > 0 || sent == 0 {
+		t.Errorf("of %d frames %d passed a program that drops all", sent, passed)
+	}
+	a.end(t)
+	if i := slices.IndexFunc(c.slots, func(name string) bool { return name != "" && names(t, name) != "" }); i >= 0 {
+		t.Errorf("without files %s runs %s", c.slots[i], names(t, c.slots[i]))
+	}
+}
