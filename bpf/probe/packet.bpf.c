@@ -16,6 +16,8 @@ const volatile struct {
 	__u32 snap;     /* bytes wanted of a packet */
 	__u32 points;   /* 1: points are asked for */
 	__u32 reach;    /* bytes that the filter looks at; 0: all packets are wanted */
+	__u32 wake;     /* bytes of the ring buffer that wait when the reader is woken up */
+	__u32 reserved;
 	struct replay replay;
 	struct ingress ingress;
 } config;
@@ -128,6 +130,19 @@ static __always_inline int wanted(const struct head *h, const struct way *w, __u
 	return config.points && w ? w->passed : passes(ctx, config.reach, config.ingress.untyped);
 }
 
+#define WAKING (64 << 10)
+
+/* Tells the reader, and returns 0 if there was no room for that. The reader looks for records from
+ * time to time; to wake it up for each costs more than the record does. Several CPUs may write at
+ * a time and see the same amount before. So not a certain record wakes it up, but some. */
+static __always_inline int output(void *record, __u64 size)
+{
+	__u64 wait = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA);
+	int wake = wait >= config.wake && wait < config.wake + WAKING;
+
+	return !bpf_ringbuf_output(&events, record, size, wake ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
+}
+
 /* Tells of a packet of that length, of which e has the first bytes, and returns 0 if there was no
  * room for that. */
 static __always_inline int tell(struct event *e, __u64 captured, __u32 length)
@@ -135,7 +150,7 @@ static __always_inline int tell(struct event *e, __u64 captured, __u32 length)
 	e->head.time = bpf_ktime_get_ns();
 	e->head.length = length;
 	e->head.captured = captured;
-	return !bpf_ringbuf_output(&events, e, __builtin_offsetof(struct event, data) + captured, 0);
+	return output(e, __builtin_offsetof(struct event, data) + captured);
 }
 
 /* Tells of the packet as it is now. */
@@ -160,7 +175,7 @@ static __always_inline int tell_points(const struct head *h, struct way *w, __u6
 	t->head.time = bpf_ktime_get_ns();
 	t->head.length = length_of(ctx, config.ingress.untyped);
 	t->head.points = size;
-	return !bpf_ringbuf_output(&events, t, __builtin_offsetof(struct trail, points) + size, 0);
+	return output(t, __builtin_offsetof(struct trail, points) + size);
 }
 
 SEC("fexit")

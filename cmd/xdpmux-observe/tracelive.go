@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -99,9 +101,13 @@ func traceLive(c *cli.Context, out *output.Printer, wanted *filter.Filter) (err 
 			bare.see(out, t.ifname, t.Program)
 		}
 	}
+	// Packets are garbage as soon as they are written, and little else is on the heap.
+	debug.SetGCPercent(400)
 	l.start(ctx)
 	d := newDissector()
-	p := newTracePrinter(linesOf(c, out), c.Bool("json"), nil)
+	lines := bufio.NewWriterSize(linesOf(c, out), 1<<16)
+	defer func() { err = errors.Join(err, lines.Flush()) }()
+	p := newTracePrinter(lines, c.Bool("json"), nil)
 	p.arrival = options.At == observe.AtArrival
 	for n := uint(0); count == 0 || n < count; n++ {
 		t, from, err := l.next(ctx)
@@ -124,6 +130,11 @@ func traceLive(c *cli.Context, out *output.Printer, wanted *filter.Filter) (err 
 		}
 		if err := p.print(int(n)+1, t, d.summary(t.Data), t.Length, t.Length); err != nil {
 			return err
+		}
+		if !l.ready() { // there are no others to be shown with it
+			if err := lines.Flush(); err != nil {
+				return err
+			}
 		}
 	}
 	l.stop()

@@ -3,7 +3,9 @@ package observe
 import (
 	"encoding/binary"
 	"math"
+	"math/bits"
 	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -35,9 +37,30 @@ const (
 // trailSize is the size of struct trail of bpf/probe/trace.h.
 const trailSize = headSize + 2*xdp.MaxPrograms*(pointSize+SnapLen)
 
-// bootTime is when CLOCK_MONOTONIC, which stamps the events, showed 0. It is read anew if this
-// thread had to wait between the clocks: packets of two chains are put in order by their times.
-func bootTime() (boot time.Time) {
+// boot is when CLOCK_MONOTONIC, which stamps the events, showed 0.
+var boot struct {
+	sync.Mutex
+	time.Time
+}
+
+// bootTime is boot, unless the clock has been set meanwhile. All traces have it from here: packets of
+// several interfaces are put in order by their times.
+func bootTime() time.Time {
+	const steady = 100 * time.Microsecond
+	boot.Lock()
+	defer boot.Unlock()
+	for _, tries := range []int{1, 5} {
+		if boot.Sub(lookAtClocks(tries)).Abs() < steady {
+			return boot.Time
+		}
+	}
+	boot.Time = lookAtClocks(5)
+	return boot.Time
+}
+
+// lookAtClocks finds out when CLOCK_MONOTONIC showed 0. It tries again, at most so often, if this thread
+// had to wait between the clocks.
+func lookAtClocks(tries int) (zero time.Time) {
 	const soon = 10 * time.Microsecond
 	monotonic := func() time.Duration {
 		var ts unix.Timespec
@@ -45,19 +68,18 @@ func bootTime() (boot time.Time) {
 		return time.Duration(ts.Nano())
 	}
 	best := time.Duration(math.MaxInt64)
-	for try := 0; try < 5 && best > soon; try++ {
+	for try := 0; try < tries && best > soon; try++ {
 		before := monotonic()
 		now := time.Now()
 		if took := monotonic() - before; took < best {
-			best, boot = took, now.Round(0).Add(-before-took/2)
+			best, zero = took, now.Round(0).Add(-before-took/2)
 		}
 	}
-	return boot
+	return zero
 }
 
-func (t *tracer) decodeLive(record []byte) *Trace {
-	// The clock may be set while the trace goes on.
-	boot := bootTime()
+// decodeLive reads a record, whose times count from boot.
+func (t *tracer) decodeLive(record []byte, boot time.Time) *Trace {
 	result := &Trace{
 		Time:   boot.Add(time.Duration(binary.NativeEndian.Uint64(record))),
 		Length: int(binary.NativeEndian.Uint32(record[headLength:])),
@@ -79,7 +101,7 @@ func (t *tracer) decode(result *Trace, head []byte) {
 	result.Main = t.main
 	result.Verdict = xdp.Verdict(word(headFinal))
 	result.Queue = int(word(headQueue))
-	result.Steps = result.Steps[:0]
+	result.Steps = slices.Grow(result.Steps[:0], bits.OnesCount32(word(headSeen)))
 	for i, p := range t.programs {
 		if word(headSeen)&(1<<i) != 0 {
 			result.Steps = append(result.Steps, Step{p, xdp.Verdict(word(headVerdict + 4*i))})

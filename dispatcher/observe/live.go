@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -115,7 +114,13 @@ func (l *Live) start(c *dispatcher.Chain) error {
 	if err := l.trace(c); err != nil {
 		return err
 	}
-	if err := l.begin(); err != nil {
+	// What came before is none of the trace.
+	said, err := l.tracer.told()
+	l.tracer.early = said.Missed
+	if err == nil {
+		err = l.begin()
+	}
+	if err != nil {
 		return errors.Join(err, l.Close())
 	}
 	return nil
@@ -172,6 +177,10 @@ func (l *Live) told() (told, error) {
 // is still the one that is traced.
 const lookAgain = 25 * time.Millisecond
 
+// atOnce is how many packets are taken out of the ring buffer at most before somebody else has a turn:
+// those who wait for packets, and who looks whether the chain has changed.
+const atOnce = 256
+
 // Next waits for a packet. It fails if ctx ends, or if a changed chain can't be traced.
 func (l *Live) Next(ctx context.Context) (*Trace, error) {
 	for len(l.queue) == 0 {
@@ -199,8 +208,11 @@ func (l *Live) wait(ctx context.Context) error {
 			if err := waitFor(ctx, lookAgain); err != nil {
 				return err
 			}
-		} else if _, err := l.tracer.ring.Poll(lookAgain); err != nil && !errors.Is(err, syscall.EINTR) {
-			return err
+		} else {
+			if err := l.tracer.ring.wait(lookAgain); err != nil {
+				return err
+			}
+			l.tracer.read(atOnce)
 		}
 		l.confirm(false)
 		if len(l.pending) > 0 || time.Since(looked) >= lookAgain {
@@ -315,10 +327,7 @@ func (l *Live) leave(old *tracer) error {
 		return nil
 	}
 	loaded.WaitForPackets()
-	old.detach()
-	if _, err := old.ring.Consume(); err != nil && !errors.Is(err, syscall.EINTR) {
-		return errors.Join(err, old.close())
-	}
+	old.finish()
 	if old.alone {
 		l.dropped += uint64(len(l.pending))
 	} else {
@@ -380,10 +389,7 @@ func (l *Live) Stop(ctx context.Context) error {
 	if l.tracer == nil {
 		return nil
 	}
-	l.tracer.detach()
-	if _, err := l.tracer.ring.Consume(); err != nil && !errors.Is(err, syscall.EINTR) {
-		return err
-	}
+	l.tracer.finish()
 	l.confirm(false)
 	return l.refresh(ctx)
 }

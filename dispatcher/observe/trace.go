@@ -3,7 +3,7 @@ package observe
 import (
 	"encoding/binary"
 	"fmt"
-	"math/bits"
+	"math"
 	"os"
 	"slices"
 	"time"
@@ -71,6 +71,7 @@ const SnapLen = 4096
 type packetConfig struct {
 	Alone, Verdicts, Deciders, Sample uint32
 	Programs, Snap, Points, Reach     uint32
+	Wake, Reserved                    uint32
 	Replay                            replayConfig
 	Ingress                           ingress
 }
@@ -118,10 +119,12 @@ type tracer struct {
 	main     xdp.Loaded   // each packet of the chain comes to it, and leaves the chain by it
 	programs []xdp.Loaded // by slot
 	probes   []*probed
-	ring     *libbpf.RingBuffer // nil for a Replay
+	ring     *ring        // nil for a Replay
+	tell     func(*Trace) // of a record of the ring
 	packet   *probed
 	alone    bool   // a component program in the dispatcher's own place
 	points   bool   // are told of
+	early    uint64 // packets that came before the trace began
 	filter   []byte // code of the function of that name; nil: no packet is filtered
 }
 
@@ -173,14 +176,17 @@ type request struct {
 	filter []byte // see tracer
 }
 
-// entries are the sizes of the maps of the packet probe that the request chooses.
-func (r request) entries() map[string]int {
-	entries := map[string]int{}
+// usualBuffer is request.buffer if nobody says it.
+const usualBuffer = 4 << 20
+
+// sizeBuffer sets the size of the ring buffer, and returns the sizes of the packet probe's maps.
+func (r *request) sizeBuffer() (entries map[string]int) {
+	size := usualBuffer
 	if r.buffer > 0 {
-		// The kernel wants a power of two, of whole pages.
-		entries["events"] = max(os.Getpagesize(), 1<<bits.Len(uint(r.buffer-1)))
+		size = ringSize(r.buffer)
 	}
-	return entries
+	r.Wake = uint32(size / 4) // time for the reader to come, and packets enough for the effort
+	return map[string]int{"events": size}
 }
 
 // trace traces the packets that are asked for.
@@ -197,7 +203,7 @@ func traceArrivals(c *dispatcher.Chain, r request, f func(*Trace)) (*tracer, err
 	return newTracer(c, f, func(t *tracer) (err error) {
 		t.filter = r.filter
 		t.alone = false // whatever the program is in, the packet came to it
-		which := probe{programs: []string{"arrival"}, entries: r.entries()}
+		which := probe{programs: []string{"arrival"}, entries: r.sizeBuffer()}
 		if main(c) == nil {
 			return t.attachTap(which, r.packetConfig)
 		}
@@ -211,6 +217,7 @@ func traceArrivals(c *dispatcher.Chain, r request, f func(*Trace)) (*tracer, err
 
 // attachAll attaches the probes of each program and of the chain.
 func (t *tracer) attachAll(r request) (err error) {
+	entries := r.sizeBuffer()
 	config := r.packetConfig
 	t.points = config.Points == 1
 	if len(t.programs) == 1 {
@@ -219,7 +226,6 @@ func (t *tracer) attachAll(r request) (err error) {
 	if config.Ingress, err = ingressOf(t.chain.Interface.Index); err != nil {
 		return err
 	}
-	entries := r.entries()
 	if t.points && config.Replay.Tid == 0 {
 		cpus, err := libbpf.NumPossibleCPUs()
 		if err != nil {
@@ -273,8 +279,8 @@ func (t *tracer) attachSteps(config packetConfig) error {
 // begin has the probes, which all stand now, tell of packets. f is nil if no ring buffer is read.
 func (t *tracer) begin(f func(*Trace)) (err error) {
 	if f != nil {
-		t.ring, err = libbpf.NewRingBuffer(t.packet.mapFD("events"), func(record []byte) { f(t.decodeLive(record)) })
-		if err != nil {
+		t.tell = f
+		if t.ring, err = openRing(t.packet.mapFD("events")); err != nil {
 			return err
 		}
 	}
@@ -346,9 +352,21 @@ func (t *tracer) told() (told, error) {
 	if err != nil {
 		return sum, err
 	}
-	sum.Packets += left
-	sum.Missed += left
+	sum.Packets += left - t.early
+	sum.Missed += left - t.early
 	return sum, nil
+}
+
+// read tells of packets that have come, limit at most.
+func (t *tracer) read(limit int) {
+	boot := bootTime() // anew, as the clock may be set while the trace goes on
+	t.ring.read(limit, func(record []byte) { t.tell(t.decodeLive(record, boot)) })
+}
+
+// finish ends the probes, and tells of what has come until then.
+func (t *tracer) finish() {
+	t.detach()
+	t.read(math.MaxInt)
 }
 
 func (t *tracer) detach() {
@@ -359,7 +377,7 @@ func (t *tracer) detach() {
 
 func (t *tracer) close() error {
 	t.detach()
-	err := t.ring.Close()
+	err := t.ring.close()
 	for _, p := range t.probes {
 		p.close()
 	}

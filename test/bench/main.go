@@ -11,6 +11,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -40,6 +41,8 @@ func main() {
 		err = inNetns(func() error { return observing(ctx, os.Stdout) })
 	case len(os.Args) == 2 && os.Args[1] == "sockets":
 		err = inNetns(func() error { return sockets(ctx, os.Stdout) })
+	case len(os.Args) == 2 && os.Args[1] == "capturing":
+		err = inNetns(func() error { return capturing(ctx, os.Stdout) })
 	case len(os.Args) == 2:
 		err = document(ctx, os.Args[1])
 	default:
@@ -60,37 +63,50 @@ func document(ctx context.Context, path string) error {
 		return err
 	}
 	if exec.CommandContext(ctx, ours, "check").Run() == nil {
-		if err := inNetns(func() error { return chains(ctx, &b) }); err != nil {
-			return err
+		for _, part := range []func(context.Context, io.Writer) error{chains, capturing} {
+			if err := inNetns(func() error { return part(ctx, &b) }); err != nil {
+				return err
+			}
 		}
 	} else {
 		progress("this kernel runs no chains: starting a VM")
-		fmt.Fprint(&b, "\nThe rest was measured in a VM, as this kernel runs no chains.\n")
-		cmd := exec.CommandContext(ctx, "go", "run", "./test/vm", "-kernel", "6.12", "-smp", "1", "--", "/repo/build/bench", "chains")
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			return err
-		}
-		cmd.Stderr = os.Stderr
-		if err := cmd.Start(); err != nil {
-			return err
-		}
-		// What comes out of the VM is both streams in one.
-		for lines := bufio.NewScanner(out); lines.Scan(); {
-			if strings.HasPrefix(lines.Text(), said) {
-				fmt.Fprintln(os.Stderr, lines.Text())
-			} else {
-				fmt.Fprintln(&b, lines.Text())
+		fmt.Fprint(&b, "\nThe rest was measured in VMs, as this kernel runs no chains.\n")
+		// Of two processors one floods, and the other captures.
+		for _, part := range []struct{ name, processors string }{{"chains", "1"}, {"capturing", "2"}} {
+			if err := inVM(ctx, &b, part.name, part.processors); err != nil {
+				return err
 			}
-		}
-		if err := cmd.Wait(); err != nil {
-			return fmt.Errorf("in the VM: %w", err)
 		}
 	}
 	if err := draw(b.String(), filepath.Dir(path)); err != nil {
 		return err
 	}
 	return os.WriteFile(path, []byte(b.String()), 0o644)
+}
+
+// inVM measures a part in a VM.
+func inVM(ctx context.Context, w io.Writer, part, processors string) error {
+	cmd := exec.CommandContext(ctx, "go", "run", "./test/vm", "-kernel", "6.12", "-smp", processors, "--", "/repo/build/bench", part)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	// What comes out of the VM is both streams in one.
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		if strings.HasPrefix(lines.Text(), said) {
+			fmt.Fprintln(os.Stderr, lines.Text())
+		} else {
+			fmt.Fprintln(w, lines.Text())
+		}
+	}
+	if err := cmd.Wait(); err != nil {
+		return fmt.Errorf("in the VM: %w", err)
+	}
+	return nil
 }
 
 // inNetns calls f, and whatever it starts, in a network namespace of its own, which

@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"os/exec"
 	"regexp"
 	"slices"
@@ -38,7 +40,7 @@ func sockets(ctx context.Context, w io.Writer) error {
 			return err
 		}
 	}
-	stop, err := flood(socketVeth + "p")
+	stop, err := flood(socketVeth+"p", func(uint64) int { return 60 })
 	if err != nil {
 		return err
 	}
@@ -86,31 +88,60 @@ const (
 	socketSeconds = 8
 )
 
-// flood sends packets on an interface, as fast as it can, until stop is called.
-func flood(ifname string) (stop func(), err error) {
-	to, err := net.InterfaceByName(ifname)
+// flood sends packets on an interface, as fast as it can, until stop is called. Packet n, from 0, has
+// that many bytes, and its number behind the header. stop returns how many were taken.
+func flood(ifname string, length func(n uint64) int) (stop func() (sent uint64), err error) {
+	fd, to, err := packetSocket(ifname)
 	if err != nil {
 		return nil, err
 	}
-	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return nil, err
-	}
-	frame := make([]byte, 60)
+	frame := make([]byte, 1500)
 	frame[12], frame[13] = 0x88, 0xb5 // IEEE 802.1, local experimental
 	var ending atomic.Bool
+	var sent uint64
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
 		for !ending.Load() {
-			_ = unix.Sendto(fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: to.Index}) // what is full, drops
+			binary.BigEndian.PutUint64(frame[14:], sent)
+			if unix.Sendto(fd, frame[:length(sent)], 0, to) == nil { // what is full, drops
+				sent++
+			}
 		}
 	}()
-	return func() {
+	return func() uint64 {
 		ending.Store(true)
 		<-ended
 		unix.Close(fd)
+		return sent
 	}, nil
+}
+
+// floodNumber is the number of a packet of a flood.
+func floodNumber(frame []byte) (n uint64, ok bool) {
+	if len(frame) < 22 || frame[12] != 0x88 || frame[13] != 0xb5 {
+		return 0, false
+	}
+	return binary.BigEndian.Uint64(frame[14:]), true
+}
+
+// sendOne sends a packet that is none of a flood.
+func sendOne(ifname string) error {
+	fd, to, err := packetSocket(ifname)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	return os.NewSyscallError("sendto", unix.Sendto(fd, make([]byte, 60), 0, to))
+}
+
+func packetSocket(ifname string) (fd int, to *unix.SockaddrLinklayer, err error) {
+	i, err := net.InterfaceByName(ifname)
+	if err != nil {
+		return -1, nil, err
+	}
+	fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+	return fd, &unix.SockaddrLinklayer{Ifindex: i.Index}, os.NewSyscallError("socket", err)
 }
 
 // received runs a command, until Ctrl-C, that prints each second how many packets there are, and
