@@ -1,6 +1,7 @@
 # xdpmux: build, demo and tests. "make help" lists the targets.
 
 VERSION ?= 0.1.0
+RELEASE ?= 1
 PREFIX  ?= /usr/local
 DESTDIR ?=
 CONFDIR ?= /etc/xdpmux
@@ -21,6 +22,7 @@ ONCE    := test/command test/rehearse test/history test/harness TestJSON TestOdd
 	TestTraceForeignCaptures TestTraceBrokenCaptures TestTraceBadCapture TestTraceOutKeepsFiles \
 	TestWriteRotates TestBadInput TestBadFiles
 SUITES  ?= bookworm trixie sid noble
+ARCHS   ?= amd64 arm64
 MUTANTS ?= 20000
 SEEDS   ?= 1 2 3
 # A count: on a busy machine the fuzzer fails with "context deadline exceeded" when a time is up.
@@ -58,19 +60,35 @@ GOSRC  := $(shell find bpf cgo cmd dispatcher -name '*.go' -o -name '*.[ch]' -o 
 
 # Debian and Ubuntu keep asm/types.h in a directory of the architecture.
 MULTIARCH := $(shell gcc -print-multiarch 2>/dev/null)
-BPFFLAGS   = -O2 -g -Wall -Werror -target bpf $(if $(MULTIARCH),-I/usr/include/$(MULTIARCH))
+# No directory of this machine is to be in the object.
+BPFFLAGS   = -O2 -g -Wall -Werror -fdebug-compilation-dir=. -target bpf $(if $(MULTIARCH),-I/usr/include/$(MULTIARCH))
 BPFOBJ    := $(patsubst bpf/samples/%.bpf.c,build/bpf/%.o,$(wildcard bpf/samples/*.bpf.c))
 FIXTURES  := $(patsubst bpf/%.bpf.c,build/bpf/%.o,$(wildcard bpf/fixtures/*.bpf.c)) build/bpf/fixtures/bigendian.o build/bpf/fixtures/noext.o \
 	$(foreach v,1 4,build/bpf/fixtures/dispatcher-$(v).o) $(BUILD)/module/watch
 EXAMPLES  := $(patsubst examples/%/main.go,$(BUILD)/examples/%,$(wildcard examples/*/main.go))
 UNITS     := xdpmux-apply.service xdpmux-agent.service xdpmux-exporter.service
-PROGRAMS  := xdpmux xdpmux-observe xdpmux-agent
+
+# FILE:PLACE, what install puts where below PREFIX. The man page is what the built command says,
+# which runs on its own architecture alone: another one's takes that of NATIVE.
+NATIVE   ?= $(if $(CROSS),build,$(BUILD))
+MANPAGE  := $(NATIVE)/man/xdpmux.8
+PROGRAMS := $(BUILD)/xdpmux:bin/xdpmux \
+	$(foreach name,xdpmux-observe xdpmux-agent,$(BUILD)/$(name):libexec/xdpmux/$(name))
+DATA     := $(MANPAGE):share/man/man8/xdpmux.8 \
+	cmd/xdpmux/completion/bash:share/bash-completion/completions/xdpmux \
+	cmd/xdpmux/completion/zsh:share/zsh/site-functions/_xdpmux \
+	cmd/xdpmux/completion/fish:share/fish/vendor_completions.d/xdpmux.fish \
+	$(foreach object,$(BPFOBJ),$(object):lib/xdpmux/bpf/$(notdir $(object)))
+built     = $(foreach pair,$(1),$(firstword $(subst :, ,$(pair))))
+placed    = $(foreach pair,$(1),$(DESTDIR)$(PREFIX)/$(lastword $(subst :, ,$(pair))))
 
 .DELETE_ON_ERROR:
-.PHONY: build fixtures static deps demo test test-unit test-vm test-full test-arm64 test-arm64-chosen test-matrix test-drivers test-distributions test-race test-native test-mutants fuzz bench picture generate lint man install uninstall clean help
+.PHONY: build installed fixtures static deps demo test test-unit test-vm test-full test-arm64 test-arm64-chosen test-matrix test-drivers test-distributions test-packages test-race test-native test-mutants fuzz bench picture generate lint man install uninstall packages clean help
 
-# The man page is what the built command says, which runs on its own architecture alone.
-build: $(PROGRAMS:%=$(BUILD)/%) $(if $(CROSS),,build/man/xdpmux.8) $(BPFOBJ) $(EXAMPLES) ## build build/xdpmux, its man page, build/bpf/*.o and build/examples/*; GOARCH=arm64: into build/arm64
+build: installed $(EXAMPLES) ## build build/xdpmux, its man page, build/bpf/*.o and build/examples/*; GOARCH=arm64: into build/arm64
+
+# What install installs.
+installed: $(call built,$(PROGRAMS)) $(if $(CROSS),,$(MANPAGE)) $(BPFOBJ)
 
 fixtures: $(FIXTURES)
 
@@ -79,7 +97,7 @@ static: ## build, and fail where no static link succeeds
 
 # The command that everybody starts goes without the libraries of stats, top, trace and agent, for
 # which it runs the others.
-$(PROGRAMS:%=$(BUILD)/%): $(BUILD)/%: $(GOSRC) $(CROSS)
+$(call built,$(PROGRAMS)): $(BUILD)/%: $(GOSRC) $(CROSS)
 	$(CROSSRUN) $(GO) build -tags '$(BUILDTAGS)' -ldflags '$(LDFLAGS) $(EXTLD)' -o $@ ./cmd/$*
 
 build/bpf/%.o: bpf/samples/%.bpf.c
@@ -132,6 +150,7 @@ test: test-unit test-vm ## unit tests here, integration tests in VMs with each K
 
 test-unit: build $(FIXTURES)
 	$(GO) test ./...
+	$(GO) test -C packaging/tools ./...
 
 test-vm: build $(FIXTURES)
 	$(GO) run ./test/vm -kernel '$(or $(KERNEL),all)' -timeout 50m -once '$(ONCE)'
@@ -165,6 +184,13 @@ build/xdpmux-shared: $(GOSRC)
 test-distributions: ## build, demo and test-unit in a fresh root of each suite of SUITES (Debian, Ubuntu), as root
 	test/distributions.sh $(SUITES)
 
+# lintian, of which an error fails; then VMs with Debian 12 and 13; then two builds.
+test-packages: ## check the packages, install, upgrade and remove them in Debian roots in VMs, build them twice and compare, as root
+	$(MAKE) --no-print-directory packages
+	lintian --fail-on error,warning build/packages/*_$(VERSION)-$(RELEASE)_*.deb
+	test/packages/packages.sh bookworm:6.1 trixie:6.12
+	test/packages/reproducible.sh $(ARCHS)
+
 test-race: build $(FIXTURES) ## observers come and go 500 times under the race detector, in a VM
 	GOFLAGS=-race XDPMUX_TEST_SCALE=1 $(GO) run ./test/vm -run TestOpenClose ./test/observe
 
@@ -189,41 +215,40 @@ picture: build ## draw the picture of README, of a chain at work in a VM
 generate: ## compile the embedded BPF objects anew, into bpf/objects
 	CLANG='$(CLANG)' bpf/generate.sh
 
-lint: ## gofmt, go vet, staticcheck; that make generate changes nothing
+lint: ## gofmt, go vet, staticcheck, govulncheck; that make generate changes nothing
 	@test -z "$$(gofmt -l .)" || { gofmt -l . | sed 's/$$/: not gofmt-ed/'; exit 1; }
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
 	CLANG='$(CLANG)' bpf/generate.sh --check
+	$(GO) vet -C packaging/tools ./...
+	GO='$(GO)' test/vulncheck.sh
 
-man: build/man/xdpmux.8 ## build the man page, from what --help says
+man: $(MANPAGE) ## build the man page, from what --help says
 
-build/man/xdpmux.8: build/xdpmux
+ifndef CROSS
+$(MANPAGE): $(BUILD)/xdpmux
 	@mkdir -p $(@D)
-	build/xdpmux man >$@
+	$(BUILD)/xdpmux man >$@
+endif
 
 # It builds nothing, so that root needs no Go: make build && sudo make install
 install: ## install below PREFIX (and DESTDIR) what make build has built
-	@for f in $(PROGRAMS) man/xdpmux.8; do \
-		test -f build/$$f || { echo "install: build/$$f is missing: run make build first" >&2; exit 1; }; done
-	install -D -m 0755 build/xdpmux $(DESTDIR)$(PREFIX)/bin/xdpmux
-	install -D -m 0755 build/xdpmux-observe $(DESTDIR)$(PREFIX)/libexec/xdpmux/xdpmux-observe
-	install -D -m 0755 build/xdpmux-agent $(DESTDIR)$(PREFIX)/libexec/xdpmux/xdpmux-agent
-	install -D -m 0644 build/man/xdpmux.8 $(DESTDIR)$(PREFIX)/share/man/man8/xdpmux.8
-	install -D -m 0644 cmd/xdpmux/completion/bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/xdpmux
-	install -D -m 0644 cmd/xdpmux/completion/zsh $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_xdpmux
-	install -D -m 0644 cmd/xdpmux/completion/fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/xdpmux.fish
+	@for f in $(call built,$(PROGRAMS) $(DATA)); do \
+		test -f $$f || { echo "install: $$f is missing: run make build first" >&2; exit 1; }; done
+	set -e; for item in $(PROGRAMS:%=0755:%) $(DATA:%=0644:%); do \
+		pair=$${item#*:}; install -D -m $${item%%:*} $${pair%:*} $(DESTDIR)$(PREFIX)/$${pair#*:}; done
 	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(CONFDIR)
 	for unit in $(UNITS); do \
-		sed -e 's|@BINDIR@|$(PREFIX)/bin|' -e 's|@CONFDIR@|$(CONFDIR)|' systemd/$$unit.in >$(DESTDIR)$(UNITDIR)/$$unit || exit; done
+		sed -e 's|@BINDIR@|$(PREFIX)/bin|' -e 's|@CONFDIR@|$(CONFDIR)|' systemd/$$unit.in >$(DESTDIR)$(UNITDIR)/$$unit && \
+		chmod 0644 $(DESTDIR)$(UNITDIR)/$$unit || exit; done
 
 uninstall: ## remove what install has put there, but no file of CONFDIR
-	rm -f $(DESTDIR)$(PREFIX)/bin/xdpmux $(DESTDIR)$(PREFIX)/libexec/xdpmux/xdpmux-observe \
-		$(DESTDIR)$(PREFIX)/libexec/xdpmux/xdpmux-agent \
-		$(DESTDIR)$(PREFIX)/share/man/man8/xdpmux.8 \
-		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/xdpmux \
-		$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_xdpmux \
-		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/xdpmux.fish \
-		$(UNITS:%=$(DESTDIR)$(UNITDIR)/%)
+	rm -f $(call placed,$(PROGRAMS) $(DATA)) $(UNITS:%=$(DESTDIR)$(UNITDIR)/%)
+	for dir in libexec/xdpmux lib/xdpmux/bpf lib/xdpmux; do \
+		[ ! -d $(DESTDIR)$(PREFIX)/$$dir ] || rmdir --ignore-fail-on-non-empty $(DESTDIR)$(PREFIX)/$$dir || exit; done
+
+packages: ## build .deb and .rpm of each of ARCHS (amd64 arm64) into build/packages, with an SBOM
+	GO='$(GO)' packaging/build.sh '$(VERSION)' '$(RELEASE)' $(ARCHS)
 
 clean: ## remove what make has built
 	rm -rf build

@@ -225,7 +225,7 @@ func addRepo(a archive, root string, sys system, o options, suites []suite) erro
 		}
 	}
 	for _, name := range dirNames(filepath.Join(root, build)) {
-		if _, other := processors[name]; other || name == "cross" { // for or of another machine
+		if _, other := processors[name]; other || name == "cross" || name == "packages" { // for or of another machine
 			continue
 		}
 		if err := add("build/"+name, build+"/"+name); err != nil {
