@@ -81,7 +81,7 @@ func (p *Plan) swap(ctx context.Context, r records, opts Options) error {
 			i := slices.IndexFunc(coming, func(c dispatcher.Coming) bool { return c.Old == s.ID })
 			c := coming[i]
 			coming = slices.Delete(slices.Clone(coming), i, i+1)
-			if err := r.apply(c.Loaded, s.want, p.Interface.Index); err != nil {
+			if err := r.apply(c.Loaded, c.LoadTime, s.want, p.Interface.Index); err != nil {
 				return fmt.Errorf("%s is as it was, as the record of what should run can't be written: %w", p.Interface.Name, err)
 			}
 		}
@@ -105,7 +105,7 @@ func (p *Plan) do(ctx context.Context, r records, opts Options) error {
 	}
 	var errs []error
 	record := func(c xdp.Loaded, w *wanted) {
-		errs = append(errs, r.apply(c, w, p.Interface.Index))
+		errs = append(errs, r.apply(c, 0, w, p.Interface.Index))
 	}
 	for i := range p.Steps {
 		switch s := &p.Steps[i]; s.Action {

@@ -184,15 +184,16 @@ func (r records) write(rec record) error {
 	}
 }
 
-// apply records that a state wants a program on the interface of that index.
-func (r records) apply(p xdp.Loaded, w *wanted, ifindex int) error {
-	rec := record{ID: p.ID, Tag: p.Tag, Program: w.entry, Digest: w.digest}
+// apply records that a state wants a program on the interface of that index. loadTime may be 0, so
+// that it is looked up.
+func (r records) apply(p xdp.Loaded, loadTime time.Duration, w *wanted, ifindex int) error {
+	rec := record{ID: p.ID, Tag: p.Tag, LoadTime: loadTime, Program: w.entry, Digest: w.digest}
 	old, err := r.read(p.ID, p.Tag)
 	if err != nil {
 		return err
 	}
 	if old != nil {
-		rec.Applied, rec.ByHand = old.Applied, old.ByHand
+		rec.Applied, rec.ByHand, rec.LoadTime = old.Applied, old.ByHand, old.LoadTime
 	}
 	if !slices.Contains(rec.Applied, ifindex) {
 		rec.Applied = append(rec.Applied, ifindex)
