@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/device"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/loaded"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/protocol"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
@@ -59,6 +61,21 @@ func (c *Chain) MainID() uint32 {
 		return c.Legacy.ID
 	}
 	return 0
+}
+
+// Open opens the program with that id, which the chain has; it may be the dispatcher, or the one that
+// stands alone. It stands for bpf_prog_get_fd_by_id. Without CAP_SYS_ADMIN, what a chain has is found
+// by its pins. ENOENT: the program is gone. Errors: [xdp.ErrPermission].
+func (c *Chain) Open(id uint32) (*libbpf.FD, error) {
+	if c.Dispatcher == nil {
+		return loaded.OpenProg(id)
+	}
+	for i, p := range c.Programs {
+		if p.ID == id {
+			return protocol.OpenComponent(c.Interface.Index, c.Dispatcher.ID, i, id)
+		}
+	}
+	return protocol.OpenMain(c.Interface.Index, id)
 }
 
 // newChain is the chain of an interface with that dispatcher; nil: it has none.

@@ -166,6 +166,9 @@ func (r *openChain) keepIn(dir string) error {
 		if err := libbpf.ObjPin(s.Prog.Int(), protocol.ProgPin(dir, i)); err != nil {
 			return err
 		}
+		if err := protocol.KeepName(protocol.NamePin(dir, i), s.Name); err != nil {
+			return err
+		}
 	}
 	return nil
 }

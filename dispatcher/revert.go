@@ -79,7 +79,7 @@ func (s *swap) putBack(ctx context.Context, now int, was uint32) error {
 			err = s.old.pinAgain(root, protocol.PinName(s.iface.Index, s.old.ID))
 		}
 		if err == nil {
-			err = root.PinOwn(s.iface.Index, s.old.ID, s.old.main.Int(), s.old.Map.Int())
+			err = root.PinOwn(s.iface.Index, s.old.Dispatcher, s.old.main.Int(), s.old.Map.Int())
 		}
 		if err != nil {
 			return protocol.ExplainPins(fmt.Errorf("pin the chain that was there below %s: %w", protocol.PinDir(s.iface.Index, s.old.ID), err))

@@ -62,6 +62,7 @@ func (s *swap) prepare() error {
 			if m.Program, err = loaded.ByFD(m.progFD()); err != nil {
 				return err
 			}
+			m.Name = m.comes.Bpf.Name() // the kernel may cut it
 		}
 		s.next.Slots = append(s.next.Slots, m.Slot)
 	}
@@ -254,7 +255,7 @@ func (s *swap) pin(root *protocol.PinRoot, name string) error {
 			return err
 		}
 	}
-	return root.PinOwn(s.iface.Index, s.next.ID, s.next.main.FD(), s.next.file.Maps()[0].FD())
+	return root.PinOwn(s.iface.Index, &s.next.Dispatcher, s.next.main.FD(), s.next.file.Maps()[0].FD())
 }
 
 // pinCallArrays pins the program arrays of the programs that come.

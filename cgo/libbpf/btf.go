@@ -21,7 +21,17 @@ func LoadBTF(id uint32) (*BTF, error) {
 	return &BTF{ptr: ptr}, nil
 }
 
-// Close frees what [LoadBTF] returned, and does nothing to the BTF of an object. It stands
+// LoadVmlinuxBTF reads the kernel's own type information, from /sys/kernel/btf/vmlinux or the files
+// of the kernel. It stands for btf__load_vmlinux_btf.
+func LoadVmlinuxBTF() (*BTF, error) {
+	ptr, err := C.btf__load_vmlinux_btf()
+	if err := checkPtr("btf__load_vmlinux_btf", ptr == nil, err); err != nil {
+		return nil, err
+	}
+	return &BTF{ptr: ptr}, nil
+}
+
+// Close frees what [LoadBTF] and LoadVmlinuxBTF returned, and does nothing to the BTF of an object. It stands
 // for btf__free.
 func (b *BTF) Close() error {
 	if b != nil && b.ptr != nil && !b.borrowed {

@@ -24,7 +24,7 @@
 //   - [OpenMem] has libbpf copy the file. [Map.ReuseFD] has it duplicate the descriptor.
 //   - An object made by [BorrowObject] is somebody else's; its Close lets go of nothing.
 //     [Object.Pointer] still belongs to the object.
-//   - [BTF] from [LoadBTF] is owned and must be closed.
+//   - [BTF] from [LoadBTF] or [LoadVmlinuxBTF] is owned and must be closed.
 //   - [RingBuffer] owns its ring_buffer and must be closed. The maps are those of who gave
 //     their descriptors. A record is libbpf's, and good until the function that was given
 //     it returns. [RingBuffer.EpollFD] is borrowed.

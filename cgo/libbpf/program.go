@@ -74,6 +74,12 @@ func (p *Program) SetExpectedAttachType(t AttachType) error {
 	return check("bpf_program__set_expected_attach_type", C.bpf_program__set_expected_attach_type(p.ptr, uint32(t)))
 }
 
+// ExpectedAttachType is the attach type that the program is loaded for. It stands for
+// bpf_program__expected_attach_type.
+func (p *Program) ExpectedAttachType() AttachType {
+	return AttachType(C.bpf_program__expected_attach_type(p.ptr))
+}
+
 // SetAttachTarget names the loaded program, and the function in it, that this program
 // replaces (ext) or traces (fentry, fexit), before the load. It stands for
 // bpf_program__set_attach_target.

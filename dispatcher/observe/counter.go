@@ -41,7 +41,8 @@ func newCounters(netns *os.File, latency bool) (*counters, error) {
 type counter struct {
 	all    *counters
 	of     xdp.Loaded
-	whole  bool // of a dispatcher, which belongs to one interface
+	in     *dispatcher.Chain // the last one that was seen to have it
+	whole  bool              // of a dispatcher, which belongs to one interface
 	tables []*table
 	users  int
 }
@@ -76,11 +77,11 @@ type table struct {
 	used    []bool // before
 }
 
-// get returns the counter of a program for one more user, of so many interfaces.
-func (cs *counters) get(p xdp.Loaded, interfaces int) (*counter, error) {
+// get returns the counter of a program of the chain for one more user, of so many interfaces.
+func (cs *counters) get(in *dispatcher.Chain, p xdp.Loaded, interfaces int) (*counter, error) {
 	c := cs.shared[p.ID]
 	if c == nil {
-		c = &counter{all: cs, of: p}
+		c = &counter{all: cs, of: p, in: in}
 		size := fewBits
 		if 4*interfaces > 1<<fewBits { // a packet looks at a few places only, and a full table has none of them free
 			size = manyBits
@@ -94,9 +95,9 @@ func (cs *counters) get(p xdp.Loaded, interfaces int) (*counter, error) {
 	return c, nil
 }
 
-// ofDispatcher returns a counter of all packets of a dispatcher.
-func (cs *counters) ofDispatcher(d xdp.Loaded) (*counter, error) {
-	c := &counter{all: cs, of: d, whole: true, users: 1}
+// ofDispatcher returns a counter of all packets of the chain, whose dispatcher is d.
+func (cs *counters) ofDispatcher(in *dispatcher.Chain, d xdp.Loaded) (*counter, error) {
+	c := &counter{all: cs, of: d, in: in, whole: true, users: 1}
 	return c, c.grow(0)
 }
 
@@ -145,7 +146,7 @@ func (c *counter) grow(size int) error {
 			config.Untyped = 1
 		}
 		p.config = config
-		if t.probed, err = p.attach(c.of); err == nil || dispatcher.VerifierLog(err) == "" {
+		if t.probed, err = p.attach(c.in, c.of); err == nil || dispatcher.VerifierLog(err) == "" {
 			break // a second try makes sense only if the kernel has refused the program
 		}
 	}

@@ -34,5 +34,6 @@
 // # Kernel
 //
 // The kernel has to take fentry and fexit programs on running programs; one that can run a
-// dispatcher does. The process needs CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN and CAP_SYS_ADMIN.
+// dispatcher does. The process needs CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN, and for programs that
+// xdpmux has not pinned CAP_SYS_ADMIN.
 package observe

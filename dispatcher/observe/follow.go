@@ -13,6 +13,7 @@ import (
 // followed is one interface whose chain is followed.
 type followed struct {
 	iface    xdp.Interface
+	chain    *dispatcher.Chain // as it was last read
 	counters *counters
 	all      *int  // how many interfaces are followed
 	lower    []int // the interfaces that packets come in on: itself and, of a bond, its members
@@ -85,6 +86,7 @@ func (f *followed) gapEnded() {
 // follow observes what c holds. It returns the slots that the caller has to begin with; after
 // that the caller calls followed.
 func (f *followed) follow(c *dispatcher.Chain) [][]slot {
+	f.chain = c
 	m := main(c)
 	if f.mainID != 0 && m != nil && !f.emptied {
 		f.gap.swapped()
@@ -98,7 +100,7 @@ func (f *followed) follow(c *dispatcher.Chain) [][]slot {
 	}
 	shift := uint(oddBits)
 	if c.Dispatcher != nil {
-		shift = shiftOf(c.Dispatcher.ID)
+		shift = shiftOf(c)
 	}
 	old := map[uint32]*row{}
 	for _, r := range f.rows {
@@ -115,7 +117,10 @@ func (f *followed) follow(c *dispatcher.Chain) [][]slot {
 		}
 		p.Blind = r.Blind
 		r.Program, r.place = p, at
-		if r.seen == nil && p.Role != RoleHardware {
+		switch {
+		case r.seen != nil:
+			r.seen.counter.in = c
+		case p.Role != RoleHardware:
 			opening = append(opening, r.observe(f)...)
 		}
 		rows = append(rows, r)

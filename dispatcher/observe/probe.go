@@ -10,7 +10,6 @@ import (
 	"github.com/xdpmux/xdpmux/bpf"
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/dispatcher"
-	"github.com/xdpmux/xdpmux/dispatcher/internal/loaded"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/native"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/objectfile"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
@@ -34,9 +33,9 @@ type probed struct {
 	links []*libbpf.FD
 }
 
-// attach attaches the probe to a running program.
-func (p probe) attach(to xdp.Loaded) (_ *probed, err error) {
-	target, err := loaded.OpenProg(to.ID)
+// attach attaches the probe to a running program of the chain.
+func (p probe) attach(c *dispatcher.Chain, to xdp.Loaded) (_ *probed, err error) {
+	target, err := c.Open(to.ID)
 	if err != nil {
 		return nil, explain(to, err)
 	}
@@ -46,7 +45,11 @@ func (p probe) attach(to xdp.Loaded) (_ *probed, err error) {
 			Msg:    fmt.Sprintf("program %d (%s) has no type information (BTF)", to.ID, to.Name),
 			Remedy: "compile it with -g"}
 	}
-	result, wanted, err := p.load(func(prog *libbpf.Program) error { return prog.SetAttachTarget(target.Int(), to.Name) })
+	function, err := libbpf.ProgFuncType(target.Int())
+	if err != nil {
+		return nil, explain(to, err)
+	}
+	result, wanted, err := p.load(&libbpf.Target{FD: target.Int(), BTFID: function})
 	if err != nil {
 		return nil, explain(to, err)
 	}
@@ -69,8 +72,8 @@ func (p probe) attach(to xdp.Loaded) (_ *probed, err error) {
 	return result, nil
 }
 
-// load loads the programs that are wanted, of which it calls prepare first.
-func (p probe) load(prepare func(*libbpf.Program) error) (_ *probed, wanted []*libbpf.Program, err error) {
+// load loads the programs that are wanted. at says what they trace; nil: they trace nothing.
+func (p probe) load(at *libbpf.Target) (_ *probed, wanted []*libbpf.Program, err error) {
 	data, err := p.read()
 	if err != nil {
 		return nil, nil, err
@@ -93,17 +96,18 @@ func (p probe) load(prepare func(*libbpf.Program) error) (_ *probed, wanted []*l
 		return nil, nil, err
 	}
 	all := obj.Programs()
+	var targets []libbpf.Target
 	for _, name := range p.programs {
 		prog := native.Named(all, name)
-		if err := prepare(prog); err != nil {
-			return nil, nil, err
-		}
 		wanted = append(wanted, prog)
+		if at != nil {
+			targets = append(targets, libbpf.Target{Program: prog, Type: prog.Type(), Attach: prog.ExpectedAttachType(), FD: at.FD, BTFID: at.BTFID})
+		}
 	}
 	if err := native.LoadOnly(all, wanted...); err != nil {
 		return nil, nil, err
 	}
-	return &probed{obj: obj, exit: wanted[len(wanted)-1]}, wanted, obj.Load()
+	return &probed{obj: obj, exit: wanted[len(wanted)-1]}, wanted, obj.Load(targets...)
 }
 
 // read gives the object the filter.

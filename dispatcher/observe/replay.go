@@ -13,7 +13,6 @@ import (
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/dispatcher"
-	"github.com/xdpmux/xdpmux/dispatcher/internal/loaded"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/native"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
@@ -53,7 +52,7 @@ func OpenReplay(ctx context.Context, ifname string, at At) (*Replay, error) {
 // on the loopback interface. A Trace names the programs as shown does, in the order of the
 // chain; nil: as they are.
 func OpenReplayOf(c *dispatcher.Chain, shown []xdp.Loaded, at At) (_ *Replay, err error) {
-	fd, err := loaded.OpenProg(main(c).ID)
+	fd, err := c.Open(main(c).ID)
 	if err != nil {
 		return nil, explain(*main(c), err)
 	}

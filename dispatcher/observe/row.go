@@ -81,9 +81,9 @@ func (r *row) observe(f *followed) []slot {
 	interfaces := f.lower
 	if r.Role == RoleDispatcher {
 		interfaces = f.lower[:1]
-		c, r.Blind = f.counters.ofDispatcher(r.Loaded)
+		c, r.Blind = f.counters.ofDispatcher(f.chain, r.Loaded)
 	} else {
-		c, r.Blind = f.counters.get(r.Loaded, *f.all)
+		c, r.Blind = f.counters.get(f.chain, r.Loaded, *f.all)
 	}
 	if r.Blind != nil {
 		return nil

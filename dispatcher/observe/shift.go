@@ -4,7 +4,7 @@ import (
 	"slices"
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
-	"github.com/xdpmux/xdpmux/dispatcher/internal/loaded"
+	"github.com/xdpmux/xdpmux/dispatcher"
 )
 
 // The instructions that shift by a register (linux/bpf.h): BPF_LSH and BPF_RSH with
@@ -17,8 +17,8 @@ const (
 // shiftOf says how many bits of a verdict a dispatcher looks at. Its source has 1 << verdict.
 // Compilers have made shifts of 64 bits of that (libxdp's own, and ours), and of 32 bits. A
 // processor takes the lowest 6 or 5 bits of the number.
-func shiftOf(dispatcherID uint32) uint {
-	fd, err := loaded.OpenProg(dispatcherID)
+func shiftOf(c *dispatcher.Chain) uint {
+	fd, err := c.Open(c.Dispatcher.ID)
 	if err != nil {
 		return oddBits
 	}

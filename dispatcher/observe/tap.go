@@ -25,7 +25,7 @@ func (t *tracer) attachTap(which probe, config packetConfig) error {
 		return &xdp.Error{Kind: xdp.ErrModeNotSupported, Msg: fmt.Sprintf("the packets of %s are no Ethernet frames (%s)", name, kind)}
 	}
 	which.object, which.config, which.filter, which.programs = "packet", config, t.filter, []string{"tap"}
-	p, _, err := which.load(func(*libbpf.Program) error { return nil })
+	p, _, err := which.load(nil)
 	if err == nil {
 		var socket *libbpf.FD
 		if socket, err = openTap(ifindex, p.exit.FD()); err == nil {

@@ -302,7 +302,7 @@ func (t *tracer) attach(object string, to xdp.Loaded, config any, which probe) (
 			config = c
 		}
 		which.object, which.config, which.filter = object, config, t.filter
-		p, err = which.attach(to)
+		p, err = which.attach(t.chain, to)
 		if err == nil || dispatcher.VerifierLog(err) == "" {
 			break
 		}

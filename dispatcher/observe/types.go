@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
-	"github.com/xdpmux/xdpmux/dispatcher/internal/loaded"
 )
 
 // wanted are the structures of the kernel that the probes read, and their fields. To find them
@@ -34,8 +33,7 @@ var within = map[string][]string{"ns_common": {"inum"}}
 // kernelTypes are the wanted types in the kernel's format, BTF. If they are nil, libbpf has to
 // look for itself.
 var kernelTypes = sync.OnceValue(func() []byte {
-	const vmlinux = 1 // the first that the kernel has
-	kernel, err := loaded.OpenBTF(vmlinux)
+	kernel, err := libbpf.LoadVmlinuxBTF()
 	if err != nil {
 		return nil
 	}

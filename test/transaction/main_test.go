@@ -120,6 +120,11 @@ func wrongPins(t *testing.T, v *harness.Veth, chain *dispatcher.Chain) string {
 		main := fmt.Sprintf("%s/main-%d", own, chain.Dispatcher.ID)
 		if _, err := os.Lstat(main); err == nil {
 			want = append(want, own, fmt.Sprintf("%s/config-%d", own, chain.Dispatcher.ID), main)
+			for i, p := range chain.Programs {
+				if len(p.Name) > 15 {
+					want = append(want, fmt.Sprintf("%s/name-%d-%d", own, chain.Dispatcher.ID, i))
+				}
+			}
 		} else {
 			byNative = true
 		}

@@ -35,7 +35,12 @@ func newRootless(t *testing.T) *rootless {
 // run runs a command on the interface, which has to end like that.
 func (r *rootless) run(exit int, command string, args ...string) (output string) {
 	r.Helper()
-	line := append(append(slices.Clone(r.wrap), harness.Xdpmux(), command, r.veth.Name), args...)
+	return r.runAny(exit, command, append([]string{r.veth.Name}, args...)...)
+}
+
+func (r *rootless) runAny(exit int, command string, args ...string) (output string) {
+	r.Helper()
+	line := append(append(slices.Clone(r.wrap), harness.Xdpmux(), command), args...)
 	var status int
 	var trace string
 	if r.traced {
@@ -93,13 +98,68 @@ func TestWithoutSysAdmin(t *testing.T) {
 				t.Errorf("%+v", c.Programs)
 			}
 			if n < xdp.MaxPrograms {
-				r.run(0, "load", object, "-n", "v_tx", "-P", "99")
+				r.run(0, "load", object, "-n", passing[4], "-P", "99") // the kernel cuts the name
+				r.run(0, "set", "--name", passing[4], "-P", "98")
 			}
 			r.run(0, "unload", "-i", fmt.Sprint(find(t, r.same(), "v_drop")))
 			checkPins(t, r.veth)
 			r.run(0, "unload", "-a")
 			passes(1)
 		})
+	}
+}
+
+// TestWithoutSysAdminAbove has what stands on a chain do without CAP_SYS_ADMIN too: states, changes
+// that are taken back, counters and traces.
+func TestWithoutSysAdminAbove(t *testing.T) {
+	harness.NoLeak(t)
+	r := newRootless(t)
+	r.traced = true
+	object, err := filepath.Abs(fixture("verdicts", "").File)
+	must(t, err)
+	state := filepath.Join(t.TempDir(), "state.yaml")
+	apply := func(exit int, change, says string, programs ...string) {
+		t.Helper()
+		text := fmt.Sprintf("interfaces:\n  - name: %s\n    programs:\n", r.veth.Name)
+		for i, p := range programs {
+			text += fmt.Sprintf("      - {name: p%d, object: %s, program: %s, priority: %d}\n", i, object, p, 10*i)
+		}
+		must(t, os.WriteFile(state, []byte(text), 0o600))
+		if said := r.runAny(exit, change, "-f", state); !strings.Contains(said, says) {
+			t.Errorf("%s of %q says:\n%s", change, programs, said)
+		}
+	}
+	apply(0, "apply", "add", "v_pass", "v_drop")
+	first := r.same()
+	apply(0, "apply", "nothing to do", "v_pass", "v_drop")
+	apply(2, "plan", "replace", "v_tx", "v_drop")
+	apply(0, "apply", "replace", "v_tx", "v_drop")
+	if c := r.same(); strings.Join(names(c), " ") != "v_tx v_drop" || c.Programs[1].ID != first.Programs[1].ID {
+		t.Errorf("%+v", c.Programs)
+	}
+	before := status(t, r.veth.Name)
+	r.traced = false // a process stays that waits
+	r.run(0, "load", object, "-n", "v_pass", "--confirm", "10m")
+	if got := strings.Join(names(r.same()), " "); got != "v_tx v_drop v_pass" {
+		t.Error(got)
+	}
+	r.run(0, "revert")
+	if after := r.same(); after.MainID() != before.MainID() {
+		t.Errorf("taken back: %+v, was %+v", after, before)
+	}
+	checkPins(t, r.veth)
+	r.traced = true
+	r.veth.Deliver(t, harness.UDP4(harness.Flow{PayloadLen: 64}))
+	if said := r.run(0, "stats", "-c", "1", "-i", "100ms", "--json"); strings.Contains(said, "blind") || !strings.Contains(said, "v_drop") {
+		t.Error(said)
+	}
+	packets := harness.WritePcap(t, 1, harness.UDP4(harness.Flow{PayloadLen: 64}))
+	if said := r.run(0, "trace", "--pcap", packets); !strings.Contains(said, "v_tx") || !strings.Contains(said, "XDP_TX") {
+		t.Error(said)
+	}
+	apply(0, "apply", "remove")
+	if c := r.same(); c.Dispatcher != nil {
+		t.Errorf("%+v", c)
 	}
 }
 

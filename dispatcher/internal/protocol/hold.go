@@ -12,12 +12,12 @@ import (
 // out.
 func (s *Dispatcher) Hold(i int) (err error) {
 	slot := &s.Slots[i]
-	dir := cmp.Or(s.Pins, s.kept, PinDir(s.ifindex, s.ID))
-	if slot.Prog, err = open(slot.ID, loaded.OpenProg, loaded.ProgID, ProgPin(dir, i)); err != nil {
+	dir := cmp.Or(s.Pins, s.kept)
+	if slot.Prog, err = OpenComponent(s.ifindex, s.ID, i, slot.ID); err != nil {
 		slot.Program = loaded.Program{}
 		return loaded.UnlessGone(err)
 	}
-	if s.Pins != "" || s.kept != "" {
+	if dir != "" {
 		slot.Link, err = libbpf.ObjGet(LinkPin(dir, i))
 		slot.LinkPinned = err == nil && s.Pins != ""
 	}

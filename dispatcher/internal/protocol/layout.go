@@ -170,6 +170,9 @@ func MainPin(dir string) string { return dir + "/main" }
 // ConfigPin is the pin of the dispatcher's map there.
 func ConfigPin(dir string) string { return dir + "/config" }
 
+// NamePin is where a name is kept there that the kernel cuts; see KeepName.
+func NamePin(dir string, slot int) string { return fmt.Sprintf("%s/name%d", dir, slot) }
+
 // ProgPin is the pin of the program in a slot, prog0 for a lone program too.
 func ProgPin(dir string, slot int) string { return fmt.Sprintf("%s/prog%d-prog", dir, slot) }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -33,8 +34,16 @@ func ownPins(id uint32) (main, config string) {
 	return fmt.Sprintf("main-%d", id), fmt.Sprintf("config-%d", id)
 }
 
+// ownName is where the name of the program in a slot is kept if the kernel cuts it: the rest is in
+// type information, which is opened by an id. It is what a symbolic link there says.
+func ownName(id uint32, slot int) string { return fmt.Sprintf("name-%d-%d", id, slot) }
+
 // OwnID reads the name of such a pin.
 func OwnID(pin string) (id uint32, ok bool) {
+	var slot int
+	if n, _ := fmt.Sscanf(pin, "name-%d-%d", &id, &slot); n == 2 && pin == ownName(id, slot) {
+		return id, true
+	}
 	for _, format := range []string{"main-%d", "config-%d"} {
 		if n, _ := fmt.Sscanf(pin, format, &id); n == 1 && pin == fmt.Sprintf(format, id) {
 			return id, true
@@ -45,7 +54,8 @@ func OwnID(pin string) (id uint32, ok bool) {
 
 // PinOwn makes our own pins of a dispatcher that has its other pins already. Its descriptors are
 // main and config.
-func (r *PinRoot) PinOwn(ifindex int, id uint32, main, config int) error {
+func (r *PinRoot) PinOwn(ifindex int, d *Dispatcher, main, config int) error {
+	id := d.ID
 	name := OwnName(ifindex)
 	if err := unix.Mkdirat(r.fd, name, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
@@ -57,6 +67,11 @@ func (r *PinRoot) PinOwn(ifindex int, id uint32, main, config int) error {
 	dir := PinRootDir() + "/" + name + "/"
 	if err := libbpf.ObjPin(main, dir+mainPin); err != nil {
 		return err
+	}
+	for i, s := range d.Slots {
+		if err := KeepName(dir+ownName(id, i), s.Name); err != nil {
+			return err
+		}
 	}
 	return libbpf.ObjPin(config, dir+configPin)
 }
@@ -107,11 +122,34 @@ func (r *PinRoot) RemoveAll(ifindex int, id uint32) error {
 	return &os.PathError{Op: "remove", Path: PinRootDir() + "/" + name, Err: err}
 }
 
+// KeepName keeps the name of a program at that path, if the kernel cuts it.
+func KeepName(path, name string) error {
+	if len(name) <= loaded.MaxName {
+		return nil
+	}
+	return os.Symlink(name, path)
+}
+
+// fullName is the name of the program in a slot as it was kept, or else as the kernel has it.
+func (s *Dispatcher) fullName(slot int, name string) string {
+	for _, path := range []string{ownPin(s.ifindex, ownName(s.ID, slot)), NamePin(KeptDir(s.ifindex, s.ID), slot)} {
+		if kept, err := os.Readlink(path); err == nil && strings.HasPrefix(kept, name) {
+			return kept
+		}
+	}
+	return name
+}
+
 // OpenMain opens the dispatcher with that id which is on the interface of that index, or is kept to
 // come back. ENOENT: it is gone. Errors: [xdp.ErrPermission].
 func OpenMain(ifindex int, id uint32) (*libbpf.FD, error) {
 	main, _ := ownPins(id)
 	return open(id, loaded.OpenProg, loaded.ProgID, ownPin(ifindex, main), MainPin(KeptDir(ifindex, id)))
+}
+
+// OpenComponent does the same for the program in a slot of that dispatcher, which has the id progID.
+func OpenComponent(ifindex int, id uint32, slot int, progID uint32) (*libbpf.FD, error) {
+	return open(progID, loaded.OpenProg, loaded.ProgID, ProgPin(PinDir(ifindex, id), slot), ProgPin(KeptDir(ifindex, id), slot))
 }
 
 // openConfig does the same for the map of that dispatcher, which has the id mapID.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/loaded"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/privilege"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
@@ -146,6 +147,9 @@ func (s *Dispatcher) findByPins(ifindex int) (all bool, unread error) {
 			all, unread = false, err
 		default:
 			*found = dir
+			if len(p.Name) == loaded.MaxName && !privilege.OpensByID() {
+				p.Name = s.fullName(i, p.Name)
+			}
 			s.Slots[i].Program = p
 		}
 	}
