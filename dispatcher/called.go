@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"syscall"
 
+	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/loaded"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/privilege"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/protocol"
@@ -66,7 +67,7 @@ func calledBy(root *protocol.PinRoot, progID uint32) (all []Called, err error) {
 	}
 	slices.Sort(arrays)
 	for _, id := range arrays {
-		called, err := calledByArray(id)
+		called, err := calledByArray(id, fmt.Sprintf("%s/%s/%d", protocol.PinRootDir(), callArraysName(progID), id))
 		if err != nil {
 			return nil, err
 		}
@@ -78,19 +79,27 @@ func calledBy(root *protocol.PinRoot, progID uint32) (all []Called, err error) {
 
 // calledByArray are the programs in an array. If the array or a program is gone meanwhile, it is not
 // among them.
-func calledByArray(id uint32) (all []Called, err error) {
-	info, err := loaded.MapInfo(id)
+func calledByArray(id uint32, pin string) (all []Called, err error) {
+	array, err := protocol.OpenPinned(id, pin)
 	if err != nil {
 		return nil, loaded.UnlessGone(err)
 	}
-	slots, err := loaded.Called(id)
+	defer array.Close()
+	info, err := libbpf.MapInfoByFD(array.Int())
 	if err != nil {
-		return nil, loaded.UnlessGone(err)
+		return nil, err
+	}
+	slots, err := loaded.Called(array)
+	if err != nil {
+		return nil, err
 	}
 	for _, slot := range slices.Sorted(maps.Keys(slots)) {
 		p, err := loaded.ByID(slots[slot])
 		if errors.Is(err, syscall.ENOENT) {
 			continue
+		}
+		if errors.Is(err, xdp.ErrPermission) {
+			p.Loaded, err = xdp.Loaded{ID: slots[slot]}, nil // its id is all that can be known
 		}
 		if err != nil {
 			return nil, err

@@ -120,10 +120,11 @@ func TestWithoutSysAdminAbove(t *testing.T) {
 	state := filepath.Join(t.TempDir(), "state.yaml")
 	apply := func(exit int, change, says string, programs ...string) {
 		t.Helper()
-		text := fmt.Sprintf("interfaces:\n  - name: %s\n    programs:\n", r.veth.Name)
+		var entries []string
 		for i, p := range programs {
-			text += fmt.Sprintf("      - {name: p%d, object: %s, program: %s, priority: %d}\n", i, object, p, 10*i)
+			entries = append(entries, fmt.Sprintf("{name: p%d, object: %s, program: %s, priority: %d}", i, object, p, 10*i))
 		}
+		text := fmt.Sprintf("interfaces: [{name: %s, programs: [%s]}]", r.veth.Name, strings.Join(entries, ", "))
 		must(t, os.WriteFile(state, []byte(text), 0o600))
 		if said := r.runAny(exit, change, "-f", state); !strings.Contains(said, says) {
 			t.Errorf("%s of %q says:\n%s", change, programs, said)
@@ -161,6 +162,11 @@ func TestWithoutSysAdminAbove(t *testing.T) {
 	if c := r.same(); c.Dispatcher != nil {
 		t.Errorf("%+v", c)
 	}
+	r.run(0, "load", harness.Sample("xdp_tailcall"))
+	if said := r.run(0, "status", "--json"); !strings.Contains(said, `"calls"`) {
+		t.Error(said)
+	}
+	unload(t, r.veth.Name) // which other chain has the program, CAP_SYS_ADMIN alone can tell
 }
 
 // TestWithoutSysAdminBeside has native tools change the chain, and others pin something else. Where

@@ -9,12 +9,7 @@ import (
 )
 
 // Called are the ids of the programs in a program array (BPF_MAP_TYPE_PROG_ARRAY), by their slots.
-func Called(arrayID uint32) (map[uint32]uint32, error) {
-	array, err := OpenMap(arrayID)
-	if err != nil {
-		return nil, err
-	}
-	defer array.Close()
+func Called(array *libbpf.FD) (map[uint32]uint32, error) {
 	info, err := libbpf.MapInfoByFD(array.Int())
 	if err != nil {
 		return nil, err

@@ -78,7 +78,12 @@ func (c callComparison) difference(ours, theirs *libbpf.ProgInfo) (string, error
 
 // calledBy are the programs in a program array, by their slots.
 func calledBy(id uint32) (map[uint32]*libbpf.ProgInfo, error) {
-	ids, err := loaded.Called(id)
+	array, err := loaded.OpenMap(id)
+	if err != nil {
+		return nil, privilege.Explain(err)
+	}
+	defer array.Close()
+	ids, err := loaded.Called(array)
 	if err != nil {
 		return nil, privilege.Explain(err)
 	}

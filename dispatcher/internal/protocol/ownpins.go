@@ -158,6 +158,11 @@ func openConfig(ifindex int, id, mapID uint32) (*libbpf.FD, error) {
 	return open(mapID, loaded.OpenMap, loaded.MapID, ownPin(ifindex, config), ConfigPin(KeptDir(ifindex, id)))
 }
 
+// OpenPinned opens the map with that id, which is pinned at that path, as OpenMain does.
+func OpenPinned(mapID uint32, pin string) (*libbpf.FD, error) {
+	return open(mapID, loaded.OpenMap, loaded.MapID, pin)
+}
+
 func ownPin(ifindex int, pin string) string {
 	return PinRootDir() + "/" + OwnName(ifindex) + "/" + pin
 }
