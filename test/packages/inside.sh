@@ -56,13 +56,13 @@ running() { xdpmux status --json veth0 | tr -d ' \n' | grep -o '"id":[0-9]*' | t
 same() { [ "$(running)" = "$chain" ] || fail "$1: the chain was $chain, and is $(running)"; say "$1, the chain runs on"; }
 active() { in_root systemctl is-active "$1" || true; }
 enabled() { in_root systemctl is-enabled "$1" 2>/dev/null || true; }
-pid() { in_root systemctl show -P MainPID xdpmux-exporter; }
+pids() { in_root systemctl show -P MainPID xdpmux-agent xdpmux-exporter | xargs; }
 metrics() { wget -q -O - http://127.0.0.1:9435/metrics | grep -c xdp_count || true; }
 left() { find "$root" -xdev \( -name '*xdpmux*' -not -path "$root/root/*" \) | sed "s|$root||" | sort | tr '\n' ' '; }
 
-# installed checks what a first install does, and starts both units: from here on the chain runs.
+# installed checks what a first install does, and starts the units: from here on the chain runs.
 installed() {
-	for unit in xdpmux-apply xdpmux-exporter; do
+	for unit in xdpmux-apply xdpmux-agent xdpmux-exporter; do
 		[ "$(enabled $unit) $(active $unit)" = "disabled inactive" ] || fail "$unit: $(enabled $unit), $(active $unit)"
 	done
 	[ -d "$root/etc/xdpmux" ] || fail "/etc/xdpmux is missing"
@@ -77,7 +77,7 @@ installed() {
 		      - {name: xdp_count, object: /usr/lib/xdpmux/bpf/xdp_count.o}
 		      - {name: xdp_drop_ipv6, object: /usr/lib/xdpmux/bpf/xdp_drop_ipv6.o}
 	END
-	in_root systemctl -q enable --now xdpmux-apply xdpmux-exporter || fail "$(in_root journalctl -b -n 30)"
+	in_root systemctl -q enable --now xdpmux-apply xdpmux-agent xdpmux-exporter || fail "$(in_root journalctl -b -n 30)"
 	chain=$(running)
 	[ "$(wc -w <<<"$chain")" = 3 ] || fail "the unit has started: $chain"
 	until [ "$(metrics)" -gt 0 ]; do sleep 0.1; done
@@ -88,12 +88,16 @@ installed() {
 	pings+=" $!"
 }
 
-# upgraded checks that the exporter runs anew, and nothing else.
-upgraded() { # THE EXPORTER'S PID BEFORE
+# upgraded checks that agent and exporter run anew, and that nothing else does.
+upgraded() { # THEIR PROCESSES BEFORE
+	local was now
 	same "upgraded"
-	[ "$(active xdpmux-apply) $(enabled xdpmux-apply) $(active xdpmux-exporter)" = "active enabled active" ] ||
-		fail "upgraded: $(active xdpmux-apply) $(enabled xdpmux-apply) $(active xdpmux-exporter)"
-	[ "$(pid)" != "$1" ] || fail "the exporter was not restarted"
+	for unit in xdpmux-apply xdpmux-agent xdpmux-exporter; do
+		[ "$(active $unit) $(enabled $unit)" = "active enabled" ] || fail "upgraded: $unit is $(active $unit), $(enabled $unit)"
+	done
+	read -ra was <<<"$1"
+	read -ra now <<<"$(pids)"
+	[ "${was[0]}" != "${now[0]}" ] && [ "${was[1]}" != "${now[1]}" ] || fail "not restarted: ${was[*]}, ${now[*]}"
 	until [ "$(metrics)" -gt 0 ]; do sleep 0.1; done
 }
 
@@ -117,7 +121,7 @@ flooded() {
 
 in_root dpkg -i "/root/$(basename "${debs[0]}")" >/tmp/log 2>&1 || fail "$(cat /tmp/log)"
 installed
-before=$(pid)
+before=$(pids)
 in_root dpkg -i "/root/$(basename "${debs[1]}")" >/tmp/log 2>&1 || fail "$(cat /tmp/log)"
 upgraded "$before"
 in_root dpkg -r xdpmux >/tmp/log 2>&1 || fail "$(cat /tmp/log)"
@@ -134,7 +138,7 @@ flooded
 in_root rpm -i --nodeps "/root/$(basename "${rpms[0]}")" || fail "rpm -i"
 in_root rpm -V --nodeps xdpmux || fail "rpm -V"
 installed
-before=$(pid)
+before=$(pids)
 in_root rpm -U --nodeps "/root/$(basename "${rpms[1]}")" || fail "rpm -U"
 upgraded "$before"
 in_root rpm -e xdpmux || fail "rpm -e"
