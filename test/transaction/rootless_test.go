@@ -65,6 +65,8 @@ func (r *rootless) runAny(exit int, command string, args ...string) (output stri
 // same fails the test unless the three capabilities see what root sees, which they don't change.
 func (r *rootless) same() *dispatcher.Chain {
 	r.Helper()
+	defer func(was bool) { r.traced = was }(r.traced)
+	r.traced = false
 	if a, b := r.run(0, "status"), harness.MustRun(r, harness.Xdpmux(), "status", r.veth.Name); !strings.HasPrefix(a, b) { // notes come after it
 		r.Errorf("without CAP_SYS_ADMIN:\n%s\nwith it:\n%s", a, b)
 	}
@@ -88,6 +90,7 @@ func TestWithoutSysAdmin(t *testing.T) {
 				checkPins(t, r.veth)
 			}
 			r.run(0, "load", append(slices.Repeat([]string{object}, n), "-n", "v_pass")...)
+			r.run(0, "status")
 			id := fmt.Sprint(r.same().Programs[n-1].ID)
 			passes(1)
 			r.run(0, "replace", "-i", id, object, "-n", "v_drop")
@@ -131,6 +134,7 @@ func TestWithoutSysAdminAbove(t *testing.T) {
 		}
 	}
 	apply(0, "apply", "add", "v_pass", "v_drop")
+	r.traced = false // which takes long
 	first := r.same()
 	apply(0, "apply", "nothing to do", "v_pass", "v_drop")
 	apply(2, "plan", "replace", "v_tx", "v_drop")
@@ -139,7 +143,6 @@ func TestWithoutSysAdminAbove(t *testing.T) {
 		t.Errorf("%+v", c.Programs)
 	}
 	before := status(t, r.veth.Name)
-	r.traced = false // a process stays that waits
 	r.run(0, "load", object, "-n", "v_pass", "--confirm", "10m")
 	if got := strings.Join(names(r.same()), " "); got != "v_tx v_drop v_pass" {
 		t.Error(got)
@@ -158,6 +161,7 @@ func TestWithoutSysAdminAbove(t *testing.T) {
 	if said := r.run(0, "trace", "--pcap", packets); !strings.Contains(said, "v_tx") || !strings.Contains(said, "XDP_TX") {
 		t.Error(said)
 	}
+	r.traced = false
 	apply(0, "apply", "remove")
 	if c := r.same(); c.Dispatcher != nil {
 		t.Errorf("%+v", c)
