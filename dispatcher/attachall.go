@@ -121,8 +121,12 @@ func (c *commit) tryAll(ctx context.Context, all []device.Device, progress func(
 			return nil, c.revertAll(ctx, swaps[:i], err)
 		}
 	}
+	var made []unfinished
+	for _, s := range swaps {
+		made = append(made, unfinished{s, c.Warn})
+	}
+	finish(made...)
 	var done []*Attachment
-	finish(c.Warn, swaps...)
 	for _, s := range swaps {
 		a := &Attachment{Interface: s.iface.Interface, Adopted: c.adoption(s)}
 		for _, o := range c.adds {

@@ -23,7 +23,12 @@ import (
 // [xdp.ErrVerifier], [xdp.ErrChainFull], [xdp.ErrModeMismatch], [xdp.ErrVersion], [xdp.ErrLegacy],
 // [xdp.ErrNoDispatcher], [xdp.ErrModeNotSupported], [xdp.ErrBusy], [xdp.ErrPermission].
 func (t Transaction) Commit(ctx context.Context, ifname string) (*Committed, error) {
-	c := &commit{Transaction: t}
+	return t.commit(ctx, ifname, nil)
+}
+
+// commit adds the swap to those that are to be finished later; nil: it finishes it.
+func (t Transaction) commit(ctx context.Context, ifname string, later *[]unfinished) (*Committed, error) {
+	c := &commit{Transaction: t, later: later}
 	if err := c.check(); err != nil {
 		return nil, err
 	}
@@ -56,6 +61,7 @@ type commit struct {
 	adds      []*object.Program // of Add
 	replaces  []*object.Program // of Replace
 	adopted   map[int]adopted   // of Adopt, by the index of the interface
+	later     *[]unfinished     // to which the swap is added; nil: it is finished at once
 	linked    []slot            // of Link; of a change that is taken back, the programs that come back
 }
 
@@ -110,7 +116,12 @@ func (c *commit) try(ctx context.Context, l device.Device) (*Committed, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer s.close()
+	held := false
+	defer func() {
+		if !held {
+			s.close()
+		}
+	}()
 	if !s.needed {
 		return &Committed{Chain: newChain(l, s.old.Dispatcher)}, nil
 	}
@@ -123,8 +134,13 @@ func (c *commit) try(ctx context.Context, l device.Device) (*Committed, error) {
 	if err := s.apply(ctx); err != nil {
 		return nil, err
 	}
-	finish(c.Warn, s)
-	return c.committed(s), nil
+	done := c.committed(s)
+	if held = c.later != nil; held {
+		*c.later = append(*c.later, unfinished{s, c.Warn})
+	} else {
+		finish(unfinished{s, c.Warn})
+	}
+	return done, nil
 }
 
 // beforeSwap calls BeforeSwap once the programs are loaded. All swaps share the programs of

@@ -102,7 +102,7 @@ func detachMain(ctx context.Context, l device.Device, opts DetachOptions) error 
 	if err := s.apply(ctx); err != nil {
 		return err
 	}
-	finish(opts.Warn, s)
+	finish(unfinished{s, opts.Warn})
 	return nil
 }
 

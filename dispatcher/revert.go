@@ -29,7 +29,7 @@ func (c *commit) revertAll(ctx context.Context, swaps []*swap, err error) error 
 				err = s.unanswered(err)
 			}
 		case !errors.Is(failed, errUnclear) && !errors.Is(failed, xdp.ErrNoInterface):
-			finish(nil, s)
+			finish(unfinished{swap: s})
 			if c.removeFrom(ctx, s) == nil {
 				failed = nil
 			}

@@ -290,16 +290,23 @@ func (s *swap) leaving() (ids []uint32) {
 	return ids
 }
 
+// unfinished is a swap that was made, and who is told of what follows it.
+type unfinished struct {
+	*swap
+	warn func(error)
+}
+
 // finish removes the pins of the old chains, which no packet enters any more, and lets go of
-// all that isn't pinned. It tells warn, if there is one, what stays loaded all the same, and
+// all that isn't pinned. It tells each warn, if there is one, what stays loaded all the same, and
 // what the driver doesn't give to a new chain.
-func finish(warn func(error), swaps ...*swap) {
+func finish(swaps ...unfinished) {
 	// Where no chain comes, there is no need to wait: a packet that skips a program could as
 	// well have arrived after the removal.
-	if slices.ContainsFunc(swaps, func(s *swap) bool { return s.old.Dispatcher != nil && s.next != nil }) {
+	if slices.ContainsFunc(swaps, func(p unfinished) bool { return p.old.Dispatcher != nil && p.next != nil }) {
 		loaded.WaitForPackets()
 	}
-	for _, s := range swaps {
+	for _, p := range swaps {
+		s, warn := p.swap, p.warn
 		if s.next != nil {
 			s.chain().warnMTU(warn)
 			s.warnMetadata(warn)

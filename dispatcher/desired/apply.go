@@ -40,10 +40,12 @@ func (s *State) apply(ctx context.Context, r records, opts Options) ([]*Plan, er
 	}
 	o := newObjects()
 	defer o.close()
-	return planEach(all, func(t *target) *Plan { return t.apply(ctx, o, r, opts) }), nil
+	var b batch
+	defer b.end(r)
+	return planEach(all, func(t *target) *Plan { return t.apply(ctx, o, r, &b, opts) }), nil
 }
 
-func (t *target) apply(ctx context.Context, o *objects, r records, opts Options) *Plan {
+func (t *target) apply(ctx context.Context, o *objects, r records, b *batch, opts Options) *Plan {
 	for try := 1; ; try++ {
 		plan := t.plan(ctx, o, r, opts)
 		if plan.Err == nil && opts.Approve != nil {
@@ -53,7 +55,7 @@ func (t *target) apply(ctx context.Context, o *objects, r records, opts Options)
 			plan.Steps = []Step{}
 			return plan
 		}
-		err := plan.do(ctx, r, opts)
+		err := plan.do(ctx, r, b, opts)
 		if errors.Is(err, xdp.ErrNoProgram) && try < tries {
 			continue // another tool took a program away meanwhile
 		}
@@ -64,12 +66,11 @@ func (t *target) apply(ctx context.Context, o *objects, r records, opts Options)
 
 // swap does the steps that are one swap. It records each new program before that can run:
 // else nobody would know whose it is if this process were killed in between.
-func (p *Plan) swap(ctx context.Context, r records, opts Options) error {
-	end, err := p.begin(r)
-	if err != nil {
+func (p *Plan) swap(ctx context.Context, r records, b *batch, opts Options) error {
+	if err := p.begin(r, b); err != nil {
 		return err
 	}
-	defer end()
+	defer b.made(r, p.Interface.Name)
 	t := transaction(p.mode, p.Steps)
 	t.Changing = opts.Changing
 	t.BeforeSwap = func(coming []dispatcher.Coming) error {
@@ -87,7 +88,7 @@ func (p *Plan) swap(ctx context.Context, r records, opts Options) error {
 		}
 		return nil
 	}
-	done, err := t.Commit(ctx, p.Interface.Name) // clean removes the records of what didn't come to run
+	done, err := b.Commit(ctx, t, p.Interface.Name) // clean removes the records of what didn't come to run
 	if err != nil {
 		return err
 	}
@@ -96,9 +97,9 @@ func (p *Plan) swap(ctx context.Context, r records, opts Options) error {
 }
 
 // do does the steps and records what runs then.
-func (p *Plan) do(ctx context.Context, r records, opts Options) error {
+func (p *Plan) do(ctx context.Context, r records, b *batch, opts Options) error {
 	if swaps(p.Steps) {
-		if err := p.swap(ctx, r, opts); err != nil {
+		if err := p.swap(ctx, r, b, opts); err != nil {
 			p.Steps = []Step{}
 			return err
 		}

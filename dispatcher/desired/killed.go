@@ -21,6 +21,8 @@ type underWay struct {
 	Interface string   `json:"interface"`
 	Pins      []string `json:"pins"` // of maps, where nothing was before
 	Dirs      []string `json:"dirs"` // of such pins, which weren't there before
+
+	Unfinished []string `json:"unfinished"` // interfaces whose swap was made, with the pins of the old chain still there
 }
 
 // underWayPath is the path of that file. The network namespace is part of its name, because
@@ -33,9 +35,9 @@ func (r records) underWayPath() (string, error) {
 	return filepath.Join(string(r), fmt.Sprintf("swap-%d", ns.Ino)), nil
 }
 
-// begin writes down what the swap would leave behind if it were killed. end removes that.
-func (p *Plan) begin(r records) (end func(), err error) {
-	u := underWay{Interface: p.Interface.Name}
+// begin writes down what the swap would leave behind if this process were killed.
+func (p *Plan) begin(r records, b *batch) error {
+	u := underWay{Interface: p.Interface.Name, Unfinished: b.unfinished}
 	for _, s := range p.Steps {
 		path := s.want.pinPath()
 		if path == "" || !s.loads() {
@@ -50,18 +52,22 @@ func (p *Plan) begin(r records) (end func(), err error) {
 			}
 		}
 	}
+	return u.write(r)
+}
+
+func (u *underWay) write(r records) error {
 	data, err := json.Marshal(u)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	file, err := r.underWayPath()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if err := os.WriteFile(file, data, 0o600); err != nil {
-		return nil, err
+	if err := os.WriteFile(file+unfinished, data, 0o600); err != nil {
+		return err
 	}
-	return func() { os.Remove(file) }, nil
+	return os.Rename(file+unfinished, file)
 }
 
 func absent(path string) bool {
@@ -84,7 +90,14 @@ func (r records) tidy(ctx context.Context) error {
 		return err
 	}
 	var u underWay
-	if err := json.Unmarshal(data, &u); err == nil && u.Interface != "" { // else it was killed while it wrote the file
+	_ = json.Unmarshal(data, &u) // what can't be read is no file of ours
+	for _, name := range u.Unfinished {
+		_, _ = dispatcher.Clean(ctx, dispatcher.CleanOptions{Interface: name})
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+	if u.Interface != "" {
 		if _, err := dispatcher.Clean(ctx, dispatcher.CleanOptions{Interface: u.Interface}); ctx.Err() != nil {
 			return ctx.Err()
 		} else if err == nil {

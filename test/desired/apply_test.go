@@ -31,7 +31,10 @@ func TestNothingToDo(t *testing.T) {
 			return time.Since(start)
 		}
 		first := apply()
-		again := min(apply(), apply(), apply())
+		again := apply()
+		for range 5 { // others share the processors
+			again = min(again, apply())
+		}
 		t.Logf("first %v, with nothing to do %v: %.3f times", first, again, again.Seconds()/first.Seconds())
 		if again.Seconds() > 0.2*first.Seconds() {
 			t.Errorf("an apply with nothing to do takes %v, the first took %v", again, first)

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"runtime"
 	"sync"
@@ -235,4 +236,45 @@ func killed(h *held) {
 		}()
 		<-ended
 	})
+}
+
+// TestBatch: of a batch all wait at its end, and once. Only then the pins of the old chains go.
+func TestBatch(t *testing.T) {
+	harness.NoLeak(t)
+	waits := 0
+	loaded.Instead(t, func(wait func()) {
+		waits++
+		wait()
+	})
+	var batch dispatcher.Batch
+	var pins []string
+	for range 3 {
+		v := harness.NewVeth(t)
+		add := xdp.Program{File: fixture("flood"), Name: "guard"}
+		done, err := batch.Commit(t.Context(), dispatcher.Transaction{Add: []xdp.Program{add}}, v.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pins = append(pins, fmt.Sprintf("/sys/fs/bpf/xdp/dispatch-%d-%d", v.Index, done.Chain.Dispatcher.ID))
+		set := dispatcher.Setting{ID: done.Added[0].ID, Priority: xdp.Prio(11)}
+		if _, err := batch.Commit(t.Context(), dispatcher.Transaction{Set: []dispatcher.Setting{set}}, v.Name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	left := func() (n int) {
+		for _, p := range pins {
+			if _, err := os.Stat(p); err == nil {
+				n++
+			}
+		}
+		return n
+	}
+	if n := left(); waits != 0 || n != len(pins) {
+		t.Errorf("before the end: %d waits, and %d of the old chains have their pins", waits, n)
+	}
+	batch.End()
+	batch.End()
+	if n := left(); waits != 1 || n != 0 {
+		t.Errorf("after the end: %d waits, and %d of the old chains have their pins", waits, n)
+	}
 }
