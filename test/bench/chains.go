@@ -22,7 +22,6 @@ import (
 const (
 	passObject = "build/bpf/xdp_pass.o"
 	oneRuns    = 20
-	manyIfaces = 100
 	repeat     = 50_000 // packets a test run
 	rounds     = 10
 )
@@ -105,38 +104,6 @@ func median[T cmp.Ordered](all []T) T {
 
 func addPair(ctx context.Context, name string) error {
 	return do(ctx, "ip", "link", "add", name, "type", "veth", "peer", "name", name+"p")
-}
-
-func manyInterfaces(ctx context.Context, w io.Writer) error {
-	progress("%d interfaces", manyIfaces)
-	var names []string
-	for i := range manyIfaces {
-		names = append(names, fmt.Sprintf("m%d", i))
-		if err := addPair(ctx, names[i]); err != nil {
-			return err
-		}
-	}
-	start := time.Now()
-	for _, name := range names {
-		if err := do(ctx, native, "load", name, passObject); err != nil {
-			return err
-		}
-	}
-	them := time.Since(start)
-	list := strings.Join(names, ",")
-	if err := do(ctx, ours, "unload", "-a", list); err != nil {
-		return err
-	}
-	us, _, err := measure(ctx, ours, "load", list, passObject)
-	if err != nil {
-		return err
-	}
-	if err := do(ctx, ours, "unload", "-a", list); err != nil {
-		return err
-	}
-	fmt.Fprintf(w, "\n## One program on %d interfaces\n\n| %d times xdp-loader | xdpmux load m0,m1,... | ratio |\n|---:|---:|---:|\n| %s | %s | %.2f |\n",
-		manyIfaces, manyIfaces, ms(them), ms(us), float64(us)/float64(them))
-	return nil
 }
 
 // packets measures a packet's way through chains, by test runs of the dispatcher.

@@ -37,6 +37,8 @@ func main() {
 	switch {
 	case len(os.Args) == 2 && os.Args[1] == "chains":
 		err = inNetns(func() error { return chains(ctx, os.Stdout) })
+	case len(os.Args) == 2 && os.Args[1] == "many":
+		err = inNetns(func() error { return manyInterfaces(ctx, os.Stdout) })
 	case len(os.Args) == 2 && os.Args[1] == "observing":
 		err = inNetns(func() error { return observing(ctx, os.Stdout) })
 	case len(os.Args) == 2 && os.Args[1] == "sockets":
