@@ -60,7 +60,7 @@ type fed struct {
 // A packet waits so long for an earlier one of another source, which looks for packets about every
 // 25 ms. If too many wait, the first goes.
 const (
-	patience   = 250 * time.Millisecond
+	patience   = 500 * time.Millisecond
 	maxWaiting = 1 << 14
 )
 
