@@ -7,9 +7,10 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 tmp=$(mktemp -d)
 trap 'chmod -R u+w "$tmp" && rm -rf "$tmp"' EXIT
+commit=$(git rev-parse HEAD) # also if there is another one before the second build
 build() { # FOLDER
 	git clone -q . "$tmp/$1"
-	(cd "$tmp/$1" && make --no-print-directory -s packages ARCHS="$archs") | tee "$tmp/$(basename "$1").sums"
+	(cd "$tmp/$1" && git checkout -q "$commit" && make --no-print-directory -s packages ARCHS="$archs") | tee "$tmp/$(basename "$1").sums"
 }
 archs=$*
 build first
