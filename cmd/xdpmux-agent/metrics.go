@@ -35,6 +35,7 @@ var (
 	unread     = desc("files_unread", "1 if the files can't be read now.")
 	broken     = desc("file_broken", "1 for each file that can't be used: what it declared before stays.", "file")
 	condition  = desc("interface", "1 for the condition of each interface that the files declare.", "interface", "condition")
+	programs   = desc("interface_programs", "Programs of each interface: those that the files declare, and those that run, others' too.", "interface", "what")
 	drifts     = desc("drift_total", "How often an interface was found changed by others.")
 	mends      = desc("mended_total", "How often that was mended.")
 	changes    = desc("changes_total", "How often an interface was changed.")
@@ -70,6 +71,8 @@ func (m metrics) Collect(to chan<- prometheus.Metric) {
 	}
 	for _, is := range s.Interfaces {
 		gauge(condition, 1, is.Name, string(is.Condition))
+		gauge(programs, float64(is.Declared), is.Name, "declared")
+		gauge(programs, float64(is.Running), is.Name, "running")
 	}
 	counter(drifts, s.Drifts)
 	counter(mends, s.Mends)

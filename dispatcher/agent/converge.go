@@ -116,6 +116,10 @@ func (a *agent) apply(ctx context.Context, all []*kept) (tries []*kept) {
 	}
 	for _, p := range plans {
 		k := byName[p.Interface.Name]
+		if k == nil {
+			continue // the name is another interface's by now, and its alternative one
+		}
+		k.declares, k.runs = p.Wanted, p.Running
 		switch {
 		case errors.Is(p.Err, errTry):
 			k.Trying = p.Digest

@@ -25,6 +25,8 @@ type kept struct {
 	err      error     // why it isn't as declared
 	busy     bool      // a change of it is being tried
 	changed  time.Time // when the agent has last changed it
+
+	declares, runs int // programs, at the last look
 }
 
 // hold keeps the agent from making an interface what that digest stands for.

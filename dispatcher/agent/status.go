@@ -29,6 +29,8 @@ type Interface struct {
 	Condition Condition
 	Why       string    // empty: there is nothing to say
 	Changed   time.Time // when the agent has last changed it; zero: it hasn't
+
+	Declared, Running int // programs, as the last look has found them; those of others run too
 }
 
 // File is a state file that can't be used.
@@ -82,7 +84,7 @@ func (a *agent) status() Status {
 		}
 	}
 	for _, k := range a.kept {
-		is := Interface{Interface: xdp.Interface{Name: k.Name, Index: k.Index}, Changed: k.changed}
+		is := Interface{Interface: xdp.Interface{Name: k.Name, Index: k.Index}, Changed: k.changed, Declared: k.declares, Running: k.runs}
 		is.Condition, is.Why = k.condition()
 		s.Interfaces = append(s.Interfaces, is)
 	}

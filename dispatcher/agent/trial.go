@@ -188,8 +188,8 @@ func (a *agent) tend(ctx context.Context) {
 		for _, b := range n.Outcome.Back {
 			r.TookBack(n.Outcome.Why, b.Interface.Name)
 		}
-		if n.Ended {
-			a.ended(a.keptOf(n.Interfaces), n.Outcome, n.Err)
+		for _, k := range a.keptOf(n.Interfaces) {
+			k.lookAt(time.Now()) // what was taken back as its agent was killed is tried again
 		}
 	}
 }

@@ -58,6 +58,8 @@ type Plan struct {
 	Digest   string `json:"-"`
 	Attached uint32 `json:"-"`
 
+	Wanted, Running int `json:"-"` // programs that the state wants, and that ran when it was looked at
+
 	mode        xdp.Mode
 	small       bool // the driver's buffers are too small for packets of the MTU
 	corrections []correction
@@ -152,6 +154,7 @@ func (t *target) compare(ctx context.Context, o *objects, r records, opts Option
 	}
 	plan.Interface, plan.LostAbove, plan.Lost = chain.Interface, chain.LostAbove, chain.CheckMTU()
 	plan.Attached = chain.MainID()
+	plan.Wanted, plan.Running = len(t.programs), len(runs)
 	buffer := device.Device{Interface: chain.Interface, Mtu: chain.MTU}.SingleBuffer()
 	plan.small = buffer.Drops && chain.MTU > buffer.MTU
 	if lone, err := loneOn(r, chain); err != nil {
