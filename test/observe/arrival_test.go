@@ -123,6 +123,9 @@ func TestArrivalComesAndGoes(t *testing.T) {
 	until("has an XDP program now: captures what comes to xdp_pass", 1, "load", v.Name, samples+"xdp_pass.o")
 	deliver()
 	harness.MustRun(t, xdpmux, "load", v.Name, samples+"xdp_drop.o")
+	if !harness.Eventually(func() bool { v.Deliver(t, next(300)); return strings.Contains(p.Stdout.String(), " 300 bytes") }) {
+		t.Fatal("nothing is captured at the dispatcher of two")
+	}
 	until(v.Name+" has no XDP program: captures what a packet socket gets", 2, "unload", v.Name, "--all")
 	deliver()
 	p.Stop(t, exitSignal)

@@ -134,7 +134,12 @@ func TestWaiterKilled(t *testing.T) {
 	}
 	run(t, 0, "load", v.Name, object(t), "-n", "v_drop", "--confirm", "10m")
 	kill()
-	if infos, err := pending.List(); err != nil || len(infos) != 1 || infos[0].Waiter != "" {
+	// Its lock goes with the last of it, a moment after its command line.
+	if !harness.Eventually(func() bool {
+		infos, err := pending.List()
+		return err == nil && len(infos) == 1 && infos[0].Waiter == ""
+	}) {
+		infos, err := pending.List()
 		t.Errorf("pending: %+v, %v", infos, err)
 	}
 	const killed = "the process that waited for a change of "

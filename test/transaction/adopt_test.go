@@ -142,6 +142,7 @@ func TestAdopt(t *testing.T) {
 					t.Errorf("a native tool has joined: %s", got)
 				}
 				harness.MustRun(t, native, "unload", v.Name, "-a")
+				harness.MustRun(t, harness.Xdpmux(), "clean") // what native tools don't know
 				checkPins(t, v)
 			})
 		}
@@ -168,6 +169,9 @@ func TestAdoptUnderFlood(t *testing.T) {
 		done := commit(t, v.Name, dispatcher.Transaction{Mode: xdp.ModeUnspecified, Add: []xdp.Program{front, behind}, Adopt: source})
 		if done.Adopted == nil || done.Adopted.Old != id || len(done.Adopted.KeptMaps) != 1 {
 			t.Fatalf("turn %d: %+v", i, done.Adopted)
+		}
+		if !harness.Eventually(func() bool { return harness.Counters(t, done.Added[0].ID)[0] > 0 }) {
+			t.Fatalf("turn %d: no packet comes to the chain", i)
 		}
 		// The lone one is put back in one step, too.
 		main, err := libbpf.ProgByID(done.Chain.Dispatcher.ID)

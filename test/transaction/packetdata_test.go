@@ -51,6 +51,7 @@ func TestMoveHead(t *testing.T) {
 	}
 	checkPins(t, v)
 	harness.MustRun(t, native, "unload", v.Name, "-a")
+	harness.MustRun(t, harness.Xdpmux(), "clean") // what native tools don't know
 	checkPins(t, v)
 }
 
