@@ -12,8 +12,28 @@ import (
 	"github.com/xdpmux/xdpmux/test/harness"
 )
 
+// lessPower are the settings of docs/agent.md that take CAP_SYS_ADMIN away.
+func lessPower(t *testing.T) string {
+	t.Helper()
+	_, rest, _ := strings.Cut(read(t, "../../docs/agent.md"), "```ini\n")
+	settings, _, ok := strings.Cut(rest, "```")
+	if !ok || !strings.Contains(settings, "CAP_BPF") || strings.Contains(settings, "CAP_SYS_ADMIN") {
+		t.Fatalf("docs/agent.md has no such settings: %q", settings)
+	}
+	return settings
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
 // TestUnit: systemd starts the agent at boot, reloads it, and starts it again when it is killed or
-// hangs. What runs stays all the while.
+// hangs. What runs stays all the while. It does all that without CAP_SYS_ADMIN.
 func TestUnit(t *testing.T) {
 	harness.NoLeak(t)
 	v := harness.NewVeth(t)
@@ -22,10 +42,7 @@ func TestUnit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	unit, err := os.ReadFile("../../systemd/xdpmux-agent.service.in")
-	if err != nil {
-		t.Fatal(err)
-	}
+	unit := read(t, "../../systemd/xdpmux-agent.service.in")
 	// The unit has a /tmp of its own.
 	if err := os.MkdirAll("/var/lib", 0o755); err != nil {
 		t.Fatal(err)
@@ -42,7 +59,8 @@ func TestUnit(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	put(t, units, "xdpmux-agent.service", strings.NewReplacer("@BINDIR@", filepath.Dir(xdpmux), "@CONFDIR@", config).Replace(string(unit)))
+	put(t, units, "xdpmux-agent.service", strings.NewReplacer("@BINDIR@", filepath.Dir(xdpmux), "@CONFDIR@", config).Replace(unit))
+	put(t, dropIns, "power.conf", lessPower(t))
 	put(t, dropIns, "test.conf", "[Service]\nStandardError=append:"+said+"\nRestartSec=100ms\nTimeoutAbortSec=100ms\n")
 	t.Cleanup(func() {
 		if text, err := os.ReadFile(said); t.Failed() {
@@ -109,4 +127,24 @@ func TestUnit(t *testing.T) {
 	if now := runs(t, v.Name); now != ran {
 		t.Errorf("it ran %s and runs %s", ran, now)
 	}
+
+	// A chain that another tool has made is out of its reach.
+	foreign := harness.NewVeth(t)
+	harness.MustRun(t, "xdp-loader", "load", foreign.Name, harness.Sample("xdp_drop"))
+	ran = runs(t, foreign.Name)
+	put(t, config, "b.yaml", declare(t, foreign.Name, "xdp_pass"))
+	if !harness.Eventually(func() bool {
+		for line := range strings.Lines(read(t, said)) {
+			if strings.Contains(line, "not changed") && strings.Contains(line, foreign.Name) && strings.Contains(line, "CAP_SYS_ADMIN") {
+				return true
+			}
+		}
+		return false
+	}) {
+		t.Errorf("what it lacks for a foreign chain isn't said")
+	}
+	if now := runs(t, foreign.Name); now != ran {
+		t.Errorf("the foreign chain had %s and has %s", ran, now)
+	}
+	harness.MustRun(t, "xdp-loader", "unload", foreign.Name, "--all")
 }
