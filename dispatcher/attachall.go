@@ -94,16 +94,20 @@ func (c *commit) tryAll(ctx context.Context, all []device.Device, progress func(
 			s.close()
 		}
 	}()
+	allowSwaps(len(all))
 	for i, l := range all {
 		progress(StepPrepare, i)
 		if l, err = l.Again(); err != nil {
-			return nil, err
+			return nil, tooManySwaps(len(all), err)
 		}
 		s, err := c.prepare(ctx, l)
 		if err != nil {
-			return nil, err
+			return nil, tooManySwaps(len(all), err)
 		}
 		swaps = append(swaps, s)
+	}
+	if err := haveSpare(); err != nil {
+		return nil, tooManySwaps(len(all), err)
 	}
 	if err := c.beforeSwap(swaps...); err != nil {
 		return nil, err

@@ -58,6 +58,14 @@ var faults = map[string]fault{
 	"agent-no-place": {prepare: func(t *testing.T, _ *harness.Veth) []string { return []string{"agent", "--state", t.TempDir()} },
 		wrap:   []string{"unshare", "--mount", "sh", "-c", `mkdir -p /run/xdpmux && mount -t tmpfs -o ro none /run/xdpmux && exec "$@"`, "sh"},
 		remedy: "to know after a restart what it has done"},
+	"open-files": {prepare: func(t *testing.T, v *harness.Veth) []string {
+		names := []string{v.Name}
+		for range 7 {
+			names = append(names, harness.NewVeth(t).Name)
+		}
+		return []string{"load", strings.Join(names, ","), pass}
+	}, wrap: []string{"sh", "-c", `ulimit -n 40 && exec setpriv --bounding-set=-sys_resource --inh-caps=-sys_resource "$@"`, "sh"},
+		remedy: "allow more open files: ulimit -n"},
 	"agent-drift": {prepare: func(*testing.T, *harness.Veth) []string { return []string{"agent", "--drift", "mnd"} }, remedy: "one of the two"},
 	"capture-full": {prepare: func(t *testing.T, v *harness.Veth) []string {
 		chain(t, v, pass)

@@ -2,6 +2,7 @@ package transaction
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
@@ -53,4 +54,22 @@ func TestAttachAll(t *testing.T) {
 	}
 	unload(t, a.Name)
 	unload(t, b.Name)
+}
+
+// TestManyOpenFiles loads on more interfaces than the limit of open files would let it: it raises
+// that.
+func TestManyOpenFiles(t *testing.T) {
+	harness.NoLeak(t)
+	var names []string
+	for range 8 {
+		names = append(names, harness.NewVeth(t).Name)
+	}
+	list := strings.Join(names, ",")
+	harness.MustRun(t, "sh", "-c", `ulimit -n 40 && exec "$@"`, "sh", harness.Xdpmux(), "load", list, fixture("verdicts", "").File, "-n", "v_pass")
+	for _, name := range names {
+		if c := status(t, name); len(c.Programs) != 1 {
+			t.Errorf("%+v", c)
+		}
+	}
+	harness.MustRun(t, harness.Xdpmux(), "unload", "-a", list)
 }
