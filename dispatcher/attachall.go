@@ -33,7 +33,8 @@ const (
 // then share the programs and their maps. They are added to all of the chains, or to none on
 // an error. Each interface is swapped at its own moment. A kernel from 5.10 on links one
 // program into several dispatchers; there is no fallback to programs without a dispatcher.
-// Errors: those of [Attach].
+// For many interfaces it raises the process's limit of open files (setrlimit(2)), as far as that
+// can be done. Errors: those of [Attach].
 func AttachAll(ctx context.Context, ifnames []string, programs []xdp.Program, opts AttachAllOptions) ([]*Attachment, error) {
 	if err := checkCall(programs, opts.AttachOptions); err != nil {
 		return nil, err

@@ -15,15 +15,12 @@ type batch struct {
 // batchSize keeps the descriptors of the old chains below what a process may have open.
 const batchSize = 32
 
-// made is called after a swap, or after what should have been one.
+// made is called after a swap, or after what should have been one. What begin has written down
+// stays until the next one does, or the batch ends.
 func (b *batch) made(r records, ifname string) {
-	b.unfinished = append(b.unfinished, ifname)
-	if len(b.unfinished) == batchSize {
+	if b.unfinished = append(b.unfinished, ifname); len(b.unfinished) == batchSize {
 		b.end(r)
-		return
 	}
-	// What can't be written now is what begin wrote, which has more.
-	_ = (&underWay{Unfinished: b.unfinished}).write(r)
 }
 
 func (b *batch) end(r records) {

@@ -90,7 +90,9 @@ func (r records) tidy(ctx context.Context) error {
 		return err
 	}
 	var u underWay
-	_ = json.Unmarshal(data, &u) // what can't be read is no file of ours
+	if json.Unmarshal(data, &u) != nil { // written whole or not at all, so it isn't what write wrote
+		u = underWay{}
+	}
 	for _, name := range u.Unfinished {
 		_, _ = dispatcher.Clean(ctx, dispatcher.CleanOptions{Interface: name})
 		if err := ctx.Err(); err != nil {
