@@ -106,7 +106,7 @@ func (a *agent) apply(ctx context.Context, all []*kept) (tries []*kept) {
 		steps[p.Interface.Name] = stepsOf(p)
 		return a.approve(k, p)
 	}
-	r := history.NewRecorder(history.Options{Warn: func(err error) { a.warn("the history will not have all of it", err) }})
+	r := a.recorder()
 	plans, err := a.state.Apply(r.Context(ctx), opts)
 	if err != nil {
 		for _, k := range all {
@@ -114,6 +114,8 @@ func (a *agent) apply(ctx context.Context, all []*kept) (tries []*kept) {
 		}
 		return nil
 	}
+	var errs []error
+	var ended []string
 	for _, p := range plans {
 		k := byName[p.Interface.Name]
 		if k == nil {
@@ -128,14 +130,20 @@ func (a *agent) apply(ctx context.Context, all []*kept) (tries []*kept) {
 		case errors.Is(p.Err, errWait), errors.Is(p.Err, errLeave), errors.Is(p.Err, errMoved), errors.Is(p.Err, xdp.ErrNoInterface):
 			continue // of a name that is gone the kernel tells
 		}
-		r.End(p.Err, p.Interface.Name)
+		errs, ended = append(errs, p.Err), append(ended, p.Interface.Name)
 		if p.Err != nil {
 			a.failed(ctx, k, p.Err)
 			continue
 		}
 		a.done(k, a.state, p, steps[k.Name])
 	}
+	r.EndEach(errs, ended...)
 	return tries
+}
+
+// recorder records changes in the history.
+func (a *agent) recorder() *history.Recorder {
+	return history.NewRecorder(history.Options{Warn: func(err error) { a.warn("the history will not have all of it", err) }})
 }
 
 // approve says whether the plan for an interface is to be carried out.

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/xdpmux/xdpmux/dispatcher/desired"
-	"github.com/xdpmux/xdpmux/dispatcher/history"
 	"github.com/xdpmux/xdpmux/dispatcher/pending"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
@@ -87,11 +86,13 @@ func (a *agent) makeTrial(ctx context.Context, state *desired.State, trial pendi
 		t.steps[p.Interface.Name] = stepsOf(p)
 		return nil
 	}
-	r := history.NewRecorder(history.Options{})
+	r := a.recorder()
 	t.plans, t.err = state.Apply(r.Context(ctx), opts)
-	for _, p := range t.plans {
-		r.End(p.Err, p.Interface.Name)
+	errs, ended := make([]error, len(t.plans)), make([]string, len(t.plans))
+	for i, p := range t.plans {
+		errs[i], ended[i] = p.Err, p.Interface.Name
 	}
+	r.EndEach(errs, ended...)
 	uncut := context.WithoutCancel(ctx) // what is made is made whole
 	waits, err := change.Made(uncut)
 	if err != nil {
@@ -107,14 +108,14 @@ func (a *agent) makeTrial(ctx context.Context, state *desired.State, trial pendi
 		a.pending++
 		a.Log.Info("changed, and taken back if the guard fails", "interfaces", opts.Only, "time", trial.Time)
 	})
-	t.outcome, t.err = awaited(ctx, change.Await)
+	t.outcome, t.err = a.awaited(ctx, change.Await)
 	a.post(ctx, func() { a.pending-- })
 	return t
 }
 
 // awaited waits for the end of a change. The history gets a record of the way back.
-func awaited(ctx context.Context, wait func(context.Context) (pending.Outcome, error)) (pending.Outcome, error) {
-	r := history.NewRecorder(history.Options{})
+func (a *agent) awaited(ctx context.Context, wait func(context.Context) (pending.Outcome, error)) (pending.Outcome, error) {
+	r := a.recorder()
 	o, err := wait(r.Context(ctx))
 	for _, b := range o.Back {
 		r.TookBack(o.Why, b.Interface.Name)
@@ -156,7 +157,7 @@ func (a *agent) tend(ctx context.Context) {
 	if err != nil || len(waiting) == 0 {
 		return
 	}
-	r := history.NewRecorder(history.Options{})
+	r := a.recorder()
 	noticed, err := pending.Tend(r.Context(ctx), func(id string) error {
 		change, err := pending.Open(id)
 		if err != nil {
@@ -173,7 +174,7 @@ func (a *agent) tend(ctx context.Context) {
 		a.pending++
 		a.goTry(func() {
 			defer change.Close()
-			o, err := awaited(ctx, change.Serve)
+			o, err := a.awaited(ctx, change.Serve)
 			a.post(ctx, func() {
 				a.pending--
 				a.ended(all, o, err)
