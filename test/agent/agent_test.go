@@ -3,11 +3,14 @@ package agent
 import (
 	"fmt"
 	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	"github.com/vishvananda/netlink"
 
 	"github.com/xdpmux/xdpmux/dispatcher/pending"
@@ -99,6 +102,21 @@ func TestInterfaces(t *testing.T) {
 	}
 }
 
+// figures waits until the agent serves these.
+func figures(t *testing.T, url string, want ...string) {
+	t.Helper()
+	var scrape string
+	if !harness.Eventually(func() bool {
+		scrape = harness.Get(t, url+"/metrics")
+		return !slices.ContainsFunc(want, func(w string) bool { return !strings.Contains(scrape, "\nxdpmux_agent_"+w+"\n") })
+	}) {
+		t.Errorf("want %q in\n%s", want, scrape)
+	}
+	if problems, err := promlint.New(strings.NewReader(scrape)).Lint(); err != nil || len(problems) > 0 {
+		t.Errorf("%v, %v", err, problems)
+	}
+}
+
 // TestDrift: what a native tool takes off is put back, twice; then it is a fight, which only a
 // person ends. What a native tool adds stays.
 func TestDrift(t *testing.T) {
@@ -106,7 +124,9 @@ func TestDrift(t *testing.T) {
 	v := harness.NewVeth(t)
 	dir := t.TempDir()
 	put(t, dir, "a.yaml", declare(t, v.Name, "xdp_pass", "xdp_count"))
-	a := start(t, dir)
+	a := start(t, dir, "--listen", "127.0.0.1:0")
+	url := regexp.MustCompile(`http://[0-9.:]+`).FindString(a.Stderr.Line(t))
+	read := a.until(t, "the files have been read", "") // earlier agents of this boot have counted too
 	a.changes(t, "started", v.Name, "xdp_count xdp_pass")
 
 	harness.MustRun(t, native, "load", v.Name, "-P", "90", harness.Sample("xdp_drop"))
@@ -124,6 +144,15 @@ func TestDrift(t *testing.T) {
 	a.until(t, "drift: somebody changes it again and again", v.Name)
 	if now := names(t, v.Name); now != "" {
 		t.Errorf("in a fight the agent has loaded %s", now)
+	}
+	figures(t, url, fmt.Sprintf("generation %d", read.Generation), "files_unread 0", "drift_total 3", "mended_total 2", "changes_total 3", "taken_back_total 0", "pending_changes 0",
+		fmt.Sprintf(`interface{condition="drifted",interface="%s"} 1`, v.Name),
+		fmt.Sprintf(`interface_programs{interface="%s",what="declared"} 2`, v.Name),
+		fmt.Sprintf(`interface_programs{interface="%s",what="running"} 0`, v.Name))
+	for _, path := range []string{"/healthz", "/readyz"} {
+		if said := harness.Get(t, url+path); said != "ok\n" {
+			t.Errorf("%s: %q", path, said)
+		}
 	}
 	// Somebody reloads the agent.
 	a.Signal(t, syscall.SIGHUP)

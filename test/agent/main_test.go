@@ -38,6 +38,7 @@ func start(t *testing.T, dir string, args ...string) *agent {
 type record struct {
 	Msg, Interface, File, Done, Error, Remedy, Why string
 	Mended                                         bool
+	Generation                                     int
 }
 
 // until waits for a line of the log whose message begins so, and is about that interface or file.

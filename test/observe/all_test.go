@@ -76,14 +76,14 @@ func TestMetricsOfAnything(t *testing.T) {
 	until := func(want string) {
 		t.Helper()
 		text := ""
-		if !harness.Eventually(func() bool { text = get(t, url); return strings.Contains(text, want) }) {
+		if !harness.Eventually(func() bool { text = harness.Get(t, url); return strings.Contains(text, want) }) {
 			t.Errorf("no %s in\n%s", want, text)
 		}
 	}
-	if got := get(t, strings.TrimSuffix(url, "metrics")); !strings.Contains(got, `<a href="metrics">`) {
+	if got := harness.Get(t, strings.TrimSuffix(url, "metrics")); !strings.Contains(got, `<a href="metrics">`) {
 		t.Errorf("/: %s", got)
 	}
-	if got := get(t, url); strings.Contains(got, "xdpmux_chain") {
+	if got := harness.Get(t, url); strings.Contains(got, "xdpmux_chain") {
 		t.Errorf("chains where none is:\n%s", got)
 	}
 	passes := func(name string, n int) string {

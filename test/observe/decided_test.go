@@ -59,7 +59,7 @@ func TestDecided(t *testing.T) {
 	same("trace --live", got)
 
 	got = map[string]int{"dispatcher": len(frames)}
-	for _, m := range regexp.MustCompile(`decided_packets_total\{.*program="(\w+)"\} (\d+)`).FindAllStringSubmatch(get(t, url), -1) {
+	for _, m := range regexp.MustCompile(`decided_packets_total\{.*program="(\w+)"\} (\d+)`).FindAllStringSubmatch(harness.Get(t, url), -1) {
 		var n int
 		fmt.Sscan(m[2], &n)
 		got[m[1]] = n

@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -162,7 +160,7 @@ func TestPrometheus(t *testing.T) {
 		t.Fatalf("it serves %s", url)
 	}
 	testRun(t, v, dispatcherOf(t, v), packet(xdp.Pass, xdp.Drop), 1000)
-	body := get(t, url)
+	body := harness.Get(t, url)
 	lint(t, body)
 	for _, want := range []string{
 		`xdpmux_chain_packets_total\{interface="` + v.Name + `",verdict="XDP_DROP"\} 1000`,
@@ -193,22 +191,6 @@ func serve(t *testing.T, args ...string) (p *harness.Process, url string) {
 		t.Fatalf("it says %s", line)
 	}
 	return p, url + "metrics"
-}
-
-// get fetches a page.
-func get(t *testing.T, url string) string {
-	t.Helper()
-	defer http.DefaultClient.CloseIdleConnections()
-	r, err := http.Get(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Body.Close()
-	body, err := io.ReadAll(r.Body)
-	if err != nil || r.StatusCode != http.StatusOK {
-		t.Fatalf("%s: %d, %v\n%s", url, r.StatusCode, err, body)
-	}
-	return string(body)
 }
 
 // lint is what promtool check metrics does.

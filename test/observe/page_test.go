@@ -89,7 +89,7 @@ func TestPage(t *testing.T) {
 		stats := harness.Start(t, xdpmux, "stats", v.Name, "--json", "--interval", "100ms")
 		inJSON(t, stats.Stdout.Line(t)) // it counts
 		base := strings.TrimSuffix(url, "metrics")
-		get(t, base+"healthz")
+		harness.Get(t, base+"healthz")
 
 		last := make([]xdp.Verdict, n) // who drops is the last one
 		for i := range last {
