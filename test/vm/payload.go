@@ -79,8 +79,9 @@ func payloadScript(o options, cards []cards, suites []suite, skip []string, nonc
 		for i := range args {
 			args[i] = quote(args[i])
 		}
-		// The kernel's argument suites is a variable here: which of them this VM runs.
-		fmt.Fprintf(&s, "case ,$suites, in *,%[1]d,*)\ncd %[2]s; left; mark %[3]s %[1]d\n%[4]s -test.timeout=${left}s\nmark %[5]s %[1]d $?\n;; esac\n",
+		// The kernel's argument suites is a variable here: which of them this VM runs. Each begins
+		// without a history: that of the one before is of interfaces with the same names.
+		fmt.Fprintf(&s, "case ,$suites, in *,%[1]d,*)\nrm -rf /var/lib/xdpmux; cd %[2]s; left; mark %[3]s %[1]d\n%[4]s -test.timeout=${left}s\nmark %[5]s %[1]d $?\n;; esac\n",
 			suite.n, quote(suite.guestDir()), markStart, strings.Join(args, " "), markExit)
 	}
 	fmt.Fprintln(&s, "mark", markDone)
