@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/object"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/private"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
@@ -26,7 +27,7 @@ func recordByHand(r records, coming []dispatcher.Coming) error {
 	}
 	for _, c := range coming {
 		fromMemory := slices.ContainsFunc(c.Program.TailCalls, func(t xdp.TailCall) bool { return t.File == "" && t.Data != nil })
-		if c.Program.File == "" || fromMemory || len(c.Program.Variables) > 0 || len(c.Program.UseMaps) > 0 {
+		if c.Program.File == "" || fromMemory || len(c.Program.UseMaps) > 0 {
 			continue // no state file can name what it is loaded from
 		}
 		p, digest, err := entryOf(c)
@@ -91,6 +92,10 @@ func entryOf(c dispatcher.Coming) (Program, string, error) {
 	}
 	loaded := c.Program
 	loaded.Name, loaded.PinPath = c.Name, p.PinPath
+	var err error
+	if p.Variables, loaded.Variables, err = variablesOf(c.Program); err != nil {
+		return p, "", err
+	}
 	loaded.Contents = slices.Clone(loaded.Contents) // in the order of encodeMaps
 	slices.SortStableFunc(loaded.Contents, func(a, b xdp.MapEntry) int { return strings.Compare(a.Map, b.Map) })
 	for _, e := range loaded.Contents {
@@ -117,4 +122,25 @@ func entryOf(c dispatcher.Coming) (Program, string, error) {
 	}
 	digest, err := digestOf(sum(c.Program.Data), loaded)
 	return p, digest, err
+}
+
+// variablesOf are the values of a program's global variables as a state file says them, and as
+// [xdp.Program] takes those of a file: their bytes.
+func variablesOf(p xdp.Program) (said, made map[string]any, err error) {
+	if len(p.Variables) == 0 {
+		return nil, nil, nil
+	}
+	sizes, err := object.VariableSizes(p.File, p.Data)
+	if err != nil {
+		return nil, nil, err
+	}
+	said, made = map[string]any{}, map[string]any{}
+	for name, v := range p.Variables {
+		bytes, err := object.EncodeVariable(v, sizes[name])
+		if err != nil {
+			return nil, nil, fmt.Errorf("variable %q: %w", name, err)
+		}
+		said[name], made[name] = hex.EncodeToString(bytes), bytes
+	}
+	return said, made, nil
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/xdpmux/xdpmux/dispatcher/inspect"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/object"
 	"github.com/xdpmux/xdpmux/dispatcher/value"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
@@ -28,6 +29,28 @@ func encodeMaps(p Program, shapes []inspect.ObjectMap) ([]xdp.MapEntry, error) {
 				return nil, invalid(p.where, "map %q: value %v %v", name, e.Value, err)
 			}
 			all = append(all, xdp.MapEntry{Map: name, Key: key, Value: content})
+		}
+	}
+	return all, nil
+}
+
+// encodeVariables makes the bytes of global variables, in the variables' sizes.
+func encodeVariables(p Program, data []byte) (map[string]any, error) {
+	if len(p.Variables) == 0 {
+		return nil, nil
+	}
+	sizes, err := object.VariableSizes(p.Object, data)
+	if err != nil {
+		return nil, locate(p.where, err)
+	}
+	all := map[string]any{}
+	for _, name := range slices.Sorted(maps.Keys(p.Variables)) {
+		size, ok := sizes[name]
+		if !ok {
+			return nil, locate(p.where, object.NoVariable(p.Object, name, slices.Sorted(maps.Keys(sizes))))
+		}
+		if all[name], err = value.Encode(p.Variables[name], size); err != nil {
+			return nil, invalid(p.where, "variable %q: value %v %v", name, p.Variables[name], err)
 		}
 	}
 	return all, nil

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
@@ -11,7 +13,7 @@ import (
 
 // Stranger is a program that runs and that no state file can describe. Either nobody knows
 // its object file, because another tool has loaded it, or a Go program has loaded it from
-// memory; or it was loaded with Variables.
+// memory.
 type Stranger struct {
 	Interface string
 	Program   xdp.Loaded
@@ -93,6 +95,7 @@ func sayable(i Interface) error {
 	texts := []string{i.Name}
 	for _, p := range i.Programs {
 		texts = append(texts, p.Name, p.Object, p.Section, p.Program, p.PinPath)
+		texts = slices.AppendSeq(texts, maps.Keys(p.Variables))
 		for array, calls := range p.TailCalls {
 			texts = append(texts, array)
 			for _, c := range calls {

@@ -71,7 +71,7 @@ func differs(w *wanted, r *running) string {
 	case recordedAs(w, r):
 		return ""
 	case r.applied():
-		return "its object, program, pin path, map contents, map sizes or tail calls have changed"
+		return "its object, program, pin path, map contents, map sizes, variables or tail calls have changed"
 	case r.Tag != w.tag:
 		return "its tag is another"
 	}

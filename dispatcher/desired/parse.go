@@ -203,6 +203,15 @@ func (f *stateFile) readProgram(n *yaml.Node) (p Program, err error) {
 				return nil
 			})
 		},
+		"variables": func(n *yaml.Node) error {
+			p.Variables = map[string]any{}
+			return f.each(n, func(key, n *yaml.Node) error {
+				var v any
+				err := f.datum(&v)(n)
+				p.Variables[key.Value] = v
+				return err
+			})
+		},
 		"tail-calls": func(n *yaml.Node) (err error) {
 			p.TailCalls, err = f.readTailCalls(n)
 			return err
@@ -271,7 +280,7 @@ func (f *stateFile) readMaps(n *yaml.Node) (map[string][]Entry, error) {
 	})
 }
 
-// datum reads a key or a value of a map.
+// datum reads a key or a value of a map, or the value of a variable.
 func (f *stateFile) datum(into *any) func(*yaml.Node) error {
 	return func(n *yaml.Node) error {
 		is, err := f.follow(n)

@@ -179,6 +179,9 @@ func (o *objects) resolve(ctx context.Context, p Program) (*wanted, error) {
 	if w.contents, err = encodeMaps(p, object.Maps); err != nil {
 		return nil, err
 	}
+	if w.variables, err = encodeVariables(p, w.data); err != nil {
+		return nil, err
+	}
 	if w.calls, err = o.tailCalls(ctx, p); err != nil {
 		return nil, locate(p.where, err)
 	}

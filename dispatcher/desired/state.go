@@ -41,6 +41,10 @@ type Program struct {
 	// the object.
 	MapSizes map[string]uint32 `json:"map-sizes,omitempty"`
 
+	// Variables are values that global variables get before the load, by name, instead of
+	// those of the object. Each is one as in an [Entry].
+	Variables map[string]any `json:"variables,omitempty"`
+
 	// TailCalls are programs that program arrays hold (BPF_MAP_TYPE_PROG_ARRAY), by the
 	// arrays' names, beside those that the object puts there, or in their place.
 	TailCalls map[string][]TailCall `json:"tail-calls,omitempty"`

@@ -54,6 +54,7 @@ interfaces:
         program: xdp_count
         actions: [XDP_PASS, XDP_DROP]
         map-sizes: {flows: 65536, limits: 1}
+        variables: {limit: -1, gateway: 192.0.2.1}
         tail-calls:
           parsers:
             - {slot: 0, program: ipv4}
@@ -72,7 +73,8 @@ var fullState = &State{Trial: fullTrial, Interfaces: []Interface{
 				{"0a 00 00 01", json.Number("-1")},
 			}}},
 		{Name: "count", Object: "/opt/count.o", Program: "xdp_count", Actions: xdp.On(xdp.Pass, xdp.Drop),
-			MapSizes: map[string]uint32{"flows": 65536, "limits": 1},
+			MapSizes:  map[string]uint32{"flows": 65536, "limits": 1},
+			Variables: map[string]any{"limit": json.Number("-1"), "gateway": "192.0.2.1"},
 			TailCalls: map[string][]TailCall{"parsers": {
 				{Slot: 0, Program: "ipv4"}, {Slot: math.MaxUint32, Object: "/etc/xdpmux/arp.o"}, {Slot: 2, Object: "/opt/ipv6.o", Program: "ipv6"},
 			}}},
@@ -336,9 +338,9 @@ func TestEncode(t *testing.T) {
 		{258, 2, "0201", ""},
 		{number("256"), 1, "", "doesn't fit into 1 bytes"},
 		{number("-129"), 1, "", "doesn't fit into 1 bytes"},
-		{number("1"), 3, "", "is a number, and the map wants 3 bytes"},
+		{number("1"), 3, "", "is a number, and 3 bytes are wanted"},
 		{"192.0.2.1", 4, "c0000201", ""},
-		{"192.0.2.1", 16, "", "has 4 bytes, and the map wants 16"},
+		{"192.0.2.1", 16, "", "has 4 bytes, and 16 are wanted"},
 		{"2001:db8::1", 16, "20010db8000000000000000000000001", ""},
 		{"192.0.2.0/24", 8, "18000000c0000200", ""},
 		{"2001:db8::/32", 20, "2000000020010db8000000000000000000000000", ""},
@@ -425,7 +427,7 @@ func TestDocs(t *testing.T) {
 		t.Fatal(err)
 	}
 	blocks := strings.Split(string(docs), "```yaml\n")[1:]
-	if len(blocks) != 4 {
+	if len(blocks) != 5 {
 		t.Errorf("%d files", len(blocks))
 	}
 	for _, block := range blocks {

@@ -20,6 +20,8 @@ type wanted struct {
 	calls    []xdp.TailCall
 	metadata []string // the functions by which it asks the driver for metadata
 
+	variables map[string]any // their bytes
+
 	// tag and unlike are known only if programs of that function run that Apply has not
 	// put there. tag is the one that the wanted program has when it is loaded. unlike
 	// says, by the id of a running program with the same tag, what makes it another one;
@@ -31,7 +33,8 @@ type wanted struct {
 // load is how the program is loaded.
 func (w *wanted) load() xdp.Program {
 	return xdp.Program{
-		File: w.entry.Object, Data: w.data, Name: w.function, PinPath: w.entry.PinPath, Contents: w.contents, MapSizes: w.entry.MapSizes, TailCalls: w.calls,
+		File: w.entry.Object, Data: w.data, Name: w.function, PinPath: w.entry.PinPath, Contents: w.contents, MapSizes: w.entry.MapSizes,
+		Variables: w.variables, TailCalls: w.calls,
 		Priority: &w.place.Priority, Actions: &w.place.Actions, Frags: &w.place.Frags,
 	}
 }

@@ -38,7 +38,7 @@ func Parse(word string, size int) ([]byte, error) {
 
 // Encode makes a key or a value of that many bytes. It takes a whole number, also as a
 // [json.Number], or a string: an IP address or prefix, a MAC address, or bytes in hexadecimal. The
-// text of an error continues a sentence: "has 4 bytes, and the map wants 8".
+// text of an error continues a sentence: "has 4 bytes, and 8 are wanted".
 func Encode(v any, size int) ([]byte, error) {
 	var all [][]byte // what v can stand for
 	switch v := v.(type) {
@@ -69,13 +69,13 @@ func Encode(v any, size int) ([]byte, error) {
 	if len(all) == 0 {
 		return nil, fmt.Errorf(`is neither a number nor an address, a prefix, a MAC address or bytes such as "0a 00 ff"`)
 	}
-	return nil, fmt.Errorf("has %s bytes, and the map wants %d", strings.Join(lengths, " or "), size)
+	return nil, fmt.Errorf("has %s bytes, and %d are wanted", strings.Join(lengths, " or "), size)
 }
 
 // encodeNumber makes a number in the machine's byte order.
 func encodeNumber(s string, size int) ([]byte, error) {
 	if !slices.Contains([]int{1, 2, 4, 8}, size) {
-		return nil, fmt.Errorf("is a number, and the map wants %d bytes", size)
+		return nil, fmt.Errorf("is a number, and %d bytes are wanted", size)
 	}
 	n, err := strconv.ParseUint(s, 10, 8*size)
 	if err != nil {

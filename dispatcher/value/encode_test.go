@@ -29,12 +29,12 @@ func TestParse(t *testing.T) {
 		{"0010", 2, "0010"},
 		{"01020304", 4, "01020304"},
 		{"300", 1, "doesn't fit into 1 bytes"},
-		{"-1", 3, "is a number, and the map wants 3 bytes"},
+		{"-1", 3, "is a number, and 3 bytes are wanted"},
 		{"010", 4, "is neither"},
 		{"1.5", 8, "is neither"},
 		{"eth0", 4, "is neither"},
-		{"", 4, "has 0 bytes, and the map wants 4"},
-		{"192.0.2.1", 8, "has 4 bytes, and the map wants 8"},
+		{"", 4, "has 0 bytes, and 4 are wanted"},
+		{"192.0.2.1", 8, "has 4 bytes, and 8 are wanted"},
 	} {
 		b, err := value.Parse(c.word, c.size)
 		got := hex.EncodeToString(b)

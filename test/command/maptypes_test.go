@@ -240,7 +240,7 @@ func TestMapEntries(t *testing.T) {
 		{"delete small --key 9", "map small has no entry 9"},
 		{"update small --key 9 --value 1", "map small is full: it has room for 3 entries"},
 		{"update small --key eth0 --value 1", "map small: key eth0 is neither a number nor an address"},
-		{"update small --key 1 --value 192.0.2.1", "map small: value 192.0.2.1 has 4 bytes, and the map wants 8"},
+		{"update small --key 1 --value 192.0.2.1", "map small: value 192.0.2.1 has 4 bytes, and 8 are wanted"},
 		{"dump per_cpu --key 2", "map per_cpu has no entry 2"},
 		{"update per_cpu --key 2 --value 1", "map per_cpu has entries 0 to 1, and 2 is none of them"},
 		{"delete per_cpu --key 1", "map per_cpu is a percpu_array, whose entries are there for ever"},

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/dispatcher/value"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
@@ -28,16 +29,40 @@ func setVariables(file string, wanted map[string]any, obj *File) error {
 	for _, name := range slices.Sorted(maps.Keys(wanted)) {
 		memory, ok := all[name]
 		if !ok {
-			return &xdp.Error{Kind: xdp.ErrInvalid, Msg: fmt.Sprintf("%s has no global variable %q", file, name),
-				Remedy: fmt.Sprintf("its variables: %q; the compiler leaves out those that nothing uses", slices.Sorted(maps.Keys(all)))}
+			return NoVariable(file, name, slices.Sorted(maps.Keys(all)))
 		}
-		bytes, err := encodeVariable(wanted[name], len(memory))
+		bytes, err := EncodeVariable(wanted[name], len(memory))
 		if err != nil {
 			return &xdp.Error{Kind: xdp.ErrInvalid, Err: err, Msg: fmt.Sprintf("variable %q of %s has %d bytes, and its value %v", name, file, len(memory), err)}
 		}
 		copy(memory, bytes)
 	}
 	return nil
+}
+
+// NoVariable is the error of a name that isn't among the object's global variables.
+func NoVariable(file, name string, all []string) *xdp.Error {
+	return &xdp.Error{Kind: xdp.ErrInvalid, Msg: fmt.Sprintf("%s has no global variable %q", file, name),
+		Remedy: fmt.Sprintf("its variables: %q; the compiler leaves out those that nothing uses", all)}
+}
+
+// VariableSizes are how many bytes the global variables of an object have that was read
+// already, by their names.
+func VariableSizes(file string, data []byte) (map[string]int, error) {
+	obj, err := OpenFile(file, data, libbpf.OpenOptions{})
+	if err != nil {
+		return nil, err
+	}
+	defer obj.Close()
+	all, err := variablesOf(obj)
+	if err != nil {
+		return nil, explainObject(file, err)
+	}
+	sizes := map[string]int{}
+	for name, memory := range all {
+		sizes[name] = len(memory)
+	}
+	return sizes, nil
 }
 
 // variablesOf are the global variables of an object that isn't loaded yet, constants
@@ -73,9 +98,9 @@ func variablesOf(obj *File) (map[string][]byte, error) {
 	return all, nil
 }
 
-// encodeVariable makes the bytes of a variable of so many bytes, as [xdp.Program] says. The
+// EncodeVariable makes the bytes of a variable of so many bytes, as [xdp.Program] says. The
 // error goes on after "its value".
-func encodeVariable(v any, size int) ([]byte, error) {
+func EncodeVariable(v any, size int) ([]byte, error) {
 	made, err := bytesOf(v, size)
 	if err == nil && len(made) != size {
 		err = fmt.Errorf("has %d", len(made))

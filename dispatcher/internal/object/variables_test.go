@@ -40,7 +40,7 @@ func TestEncodeVariable(t *testing.T) {
 		{value: nil, want: u32(0), err: "is missing"},
 		{value: map[string]int{}, want: u32(0), err: "is a map[string]int, which has no fixed size"},
 	} {
-		got, err := encodeVariable(c.value, len(c.want))
+		got, err := EncodeVariable(c.value, len(c.want))
 		if err != nil || c.err != "" {
 			if err == nil || err.Error() != c.err {
 				t.Errorf("%v: error %v, want %q", c.value, err, c.err)
