@@ -154,7 +154,7 @@ func TestRunWithoutKernel(t *testing.T) {
 		{args: "map dump --bogus", status: 1, stderr: "xdpmux: map dump has no option --bogus\n  xdpmux map dump --help lists the options\n"},
 		{args: "load v a.o -P", status: 1, stderr: "xdpmux: option -P needs a value\n  xdpmux load --help lists the options\n"},
 		{args: "map dump v m --json=yes", status: 1, stderr: "xdpmux: option --json=yes takes no value\n  xdpmux map dump --help lists the options\n"},
-		{args: "c", status: 1, stderr: "xdpmux: command \"c\" is ambiguous\n  it could be: clean, confirm, check, completion\n"},
+		{args: "c", status: 1, stderr: "xdpmux: command \"c\" is ambiguous\n  it could be: clean, convert, confirm, check, completion\n"},
 		{args: "--version", stdout: "xdpmux version "},
 		{args: "status --version", stdout: "xdpmux version "},
 		{args: "help", stdout: "xdpmux - "},
@@ -186,6 +186,12 @@ func TestRunWithoutKernel(t *testing.T) {
 		{args: "status -i 5", status: 1, stderr: "xdpmux: --interval goes with --watch\n  xdpmux status --watch --interval 5\n"},
 		{args: "status --watch -i 0", status: 1, stderr: "xdpmux: interval \"0\" is not a time of 10ms or more\n"},
 		{args: "clean a b", status: 1, stderr: "xdpmux: clean takes one interface\n"},
+		{args: "convert", status: 1, stderr: "xdpmux: convert needs a file\n  xdpmux convert -f <file>...\n"},
+		{args: "convert --as list -f x.yaml", status: 1, stderr: "xdpmux: --as list is neither chain nor state\n"},
+		{args: "convert -f absent.yaml", status: 1, stderr: "xdpmux: can't read the application in absent.yaml: no such file or directory\n"},
+		{args: "convert --as state -f testdata/app.yaml", stdout: "interfaces:\n- name: eth0\n", stderr: "xdpmux: warning: app.yaml: ClusterBpfApplication edge: spec.programs[1] is left out"},
+		{args: "convert -f testdata/app.yaml", stdout: "apiVersion: xdpmux.io/v1alpha1\nkind: XDPChain\n", stderr: "xdpmux: warning: app.yaml: "},
+		{args: "convert --json -f testdata/configmap.yaml", status: 1, stderr: "xdpmux: warning: configmap.yaml: ConfigMap settings: only ClusterBpfApplication and BpfApplication of bpfman.io are converted\nxdpmux: no XDP part of an application is in testdata/configmap.yaml\n"},
 		{args: "features", status: 1, stderr: "xdpmux: features needs one interface\n"},
 	} {
 		var stdout, stderr bytes.Buffer

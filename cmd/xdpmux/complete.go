@@ -224,6 +224,10 @@ func optionValues(ctx context.Context, command *cli.Command, name string, args [
 			return mapValues(args, func(m maps.Used) string { return m.Name }), false
 		}
 		return programValues(ctx, args, func(p xdp.Loaded) string { return p.Name }), false
+	case "as":
+		return []string{"chain", "state"}, false
+	case "primary":
+		return interfaceNames(), false
 	case "netns":
 		entries, _ := os.ReadDir("/run/netns")
 		for _, e := range entries {

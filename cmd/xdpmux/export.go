@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/urfave/cli/v2"
 
 	"github.com/xdpmux/xdpmux/cmd/internal/cmdline"
@@ -38,12 +36,7 @@ func export(c *cli.Context, out *output.Printer) error {
 	if c.Bool("json") {
 		return out.PrintJSON(state)
 	}
-	file, err := state.YAML()
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(out.Stdout, "%s", file)
-	return err
+	return printYAML(out, state)
 }
 
 // exportBundle writes a directory that holds all that apply needs.

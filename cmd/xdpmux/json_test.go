@@ -10,10 +10,12 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/check"
 	"github.com/xdpmux/xdpmux/dispatcher/desired"
+	"github.com/xdpmux/xdpmux/dispatcher/fleet"
 	"github.com/xdpmux/xdpmux/dispatcher/history"
 	"github.com/xdpmux/xdpmux/dispatcher/inspect"
 	"github.com/xdpmux/xdpmux/dispatcher/maps"
 	"github.com/xdpmux/xdpmux/dispatcher/pending"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 	"github.com/xdpmux/xdpmux/test/jsondoc"
 )
 
@@ -47,8 +49,36 @@ var documented = map[string][]any{
 	"export": {struct {
 		Interfaces []desired.Interface `json:"interfaces"`
 	}{}},
+	"convert": {struct {
+		APIVersion string `json:"apiVersion"`
+		Kind       string `json:"kind"`
+		Items      []struct {
+			APIVersion string         `json:"apiVersion"`
+			Kind       string         `json:"kind"`
+			Metadata   fleet.Metadata `json:"metadata"`
+			Spec       struct {
+				NodeSelector fleet.Selector  `json:"nodeSelector"`
+				Interfaces   []convertedJSON `json:"interfaces"`
+			} `json:"spec"`
+		} `json:"items"`
+	}{}, struct {
+		Interfaces []convertedJSON `json:"interfaces"`
+	}{}},
 	"undo":    {[]dispatcher.Preview{}, []undoJSON{}},
 	"history": {[]history.Record{}},
+}
+
+// convertedJSON is that of [desired.Interface] that convert can set.
+type convertedJSON struct {
+	Name     string `json:"name"`
+	Programs []struct {
+		Name      string            `json:"name"`
+		Object    string            `json:"object"`
+		Program   string            `json:"program"`
+		Priority  uint32            `json:"priority"`
+		Actions   xdp.Actions       `json:"actions"`
+		Variables map[string]string `json:"variables,omitempty"`
+	} `json:"programs"`
 }
 
 // The rest of docs/json.md is the observer's.

@@ -47,6 +47,7 @@ func newApp(out *output.Printer) *cli.App {
 		applyCommand(out),
 		agent.Command(startAgent),
 		exportCommand(out),
+		convertCommand(out),
 		historyCommand(out),
 		undoCommand(out),
 		confirmCommand(out),

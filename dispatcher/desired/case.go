@@ -59,7 +59,7 @@ func (p CasePacket) Wrong(err error) error {
 // ReadCases reads files of cases, YAML or JSON, and is strict as [Read] is. Paths of captures
 // become absolute. Of a directory it reads the files that Read would.
 func ReadCases(ctx context.Context, paths ...string) (all []Case, err error) {
-	err = readFiles(ctx, "cases", paths, func(file string, data []byte) error {
+	err = ReadFiles(ctx, "cases", paths, func(file string, data []byte) error {
 		some, err := ParseCases(ctx, file, filepath.Dir(file), data)
 		all = append(all, some...)
 		return err

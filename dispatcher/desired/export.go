@@ -58,7 +58,7 @@ func export(ctx context.Context, r records, ifnames []string, programOf func(*ru
 		if chain.Dispatcher == nil && !named {
 			continue
 		}
-		iface := Interface{Name: quotePattern(name), Mode: chain.Mode, Programs: []Program{}}
+		iface := Interface{Name: QuotePattern(name), Mode: chain.Mode, Programs: []Program{}}
 		taken := map[string]bool{}
 		for _, run := range runs {
 			if run.applied() {

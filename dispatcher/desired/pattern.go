@@ -8,8 +8,8 @@ import (
 // The characters that mean something in a pattern (path.Match).
 const patternCharacters = `*?[\`
 
-// quotePattern is the pattern that matches an interface's name and nothing else.
-func quotePattern(name string) string {
+// QuotePattern is the pattern that matches an interface's name and nothing else.
+func QuotePattern(name string) string {
 	var b strings.Builder
 	for _, c := range []byte(name) {
 		if strings.IndexByte(patternCharacters, c) >= 0 {

@@ -12,7 +12,7 @@ func TestQuotePattern(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		names := rapid.StringMatching(`[a*?\[\]\\-]{1,6}`)
 		name, other := names.Draw(t, "name"), names.Draw(t, "other")
-		pattern := quotePattern(name)
+		pattern := QuotePattern(name)
 		if back, ok := literal(pattern); !ok || back != name {
 			t.Fatalf("%q is read back as %q, %t", pattern, back, ok)
 		}

@@ -26,7 +26,7 @@ const FileLimit = 4 << 20
 // somebody to write to a FIFO.
 func Read(ctx context.Context, paths ...string) (*State, error) {
 	s := &State{Interfaces: []Interface{}}
-	err := readFiles(ctx, "state", paths, func(file string, data []byte) error {
+	err := ReadFiles(ctx, "state", paths, func(file string, data []byte) error {
 		one, err := Parse(ctx, file, filepath.Dir(file), data)
 		if err != nil {
 			return err
@@ -39,8 +39,9 @@ func Read(ctx context.Context, paths ...string) (*State, error) {
 	return s, nil
 }
 
-// readFiles calls parse for each file, and for those in directories. what is called so in errors.
-func readFiles(ctx context.Context, what string, paths []string, parse func(file string, data []byte) error) error {
+// ReadFiles calls parse for each file, and for those in directories, as [Read] reads them. Errors
+// call what the files hold by that word.
+func ReadFiles(ctx context.Context, what string, paths []string, parse func(file string, data []byte) error) error {
 	files, err := listFiles(what, paths)
 	if err != nil {
 		return err

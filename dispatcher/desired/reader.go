@@ -103,6 +103,7 @@ var (
 	riddle      = pattern(`^[-+]?(0[0-9_]+|[0-9][0-9_]*_[0-9_]*|0b[01]+|[0-9]+[eE][0-9]+)$`)
 	otherNumber = pattern(`^[-+]?((\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|\.inf|\.Inf|\.INF)$|^(\.nan|\.NaN|\.NAN)$`)
 	boolean     = pattern(`^(true|True|TRUE|false|False|FALSE)$`)
+	oldBoolean  = pattern(`^(?i:y|yes|n|no|on|off)$`) // of YAML 1.1
 	null        = pattern(`^(null|Null|NULL|~|)$`)
 )
 

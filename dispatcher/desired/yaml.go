@@ -9,13 +9,16 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// YAML returns the state as the text of a file, in which everything can be printed: the rest
+// YAML returns the state as the text of a file, as [YAML] has it.
+func (s *State) YAML() ([]byte, error) { return YAML(s) }
+
+// YAML returns what package json makes of v as YAML, in which everything can be printed: the rest
 // is escaped. It fails if a text isn't UTF-8, which neither YAML nor JSON can hold.
-func (s *State) YAML() ([]byte, error) {
+func YAML(v any) ([]byte, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
-	if err := enc.Encode(s); err != nil {
+	if err := enc.Encode(v); err != nil {
 		return nil, err
 	}
 	var doc yaml.Node
@@ -28,10 +31,10 @@ func (s *State) YAML() ([]byte, error) {
 }
 
 // spread takes JSON's brackets away. It takes the quotes of a text away if the text can be
-// printed as it is, and is read as nothing else without them.
+// printed as it is, and is read as nothing else without them, also by the YAML 1.1 of others.
 func spread(n *yaml.Node) {
 	quoted := n.Style&yaml.DoubleQuotedStyle != 0
-	if n.Style = 0; quoted && (kindOf(n) != aText || strings.ContainsFunc(n.Value, unprintable)) {
+	if n.Style = 0; quoted && (kindOf(n) != aText || oldBoolean().MatchString(n.Value) || strings.ContainsFunc(n.Value, unprintable)) {
 		n.Style = yaml.DoubleQuotedStyle
 	}
 	if len(n.Content) == 0 && n.Kind != yaml.ScalarNode {

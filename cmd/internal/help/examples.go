@@ -86,6 +86,10 @@ var Examples = map[string][]Example{
 		{"xdpmux export eth0 >state.yaml", "write down what apply has put there"},
 		{"xdpmux export --bundle firewall eth0", "with the object files, for another machine"},
 	},
+	"convert": {
+		{"xdpmux convert -f app.yaml | kubectl apply -f -", "run on a cluster what was written for bpfman"},
+		{"xdpmux convert --as state --primary eth0 -f app.yaml >state.yaml", "or on this machine"},
+	},
 	"history": {
 		{"xdpmux history eth0", "who changed what on eth0, the newest first"},
 		{"xdpmux history --json | jq '.[] | select(.outcome == \"failed\")'", "for scripts"},
