@@ -35,3 +35,9 @@ func LinkDetach(linkFD int) error {
 func TraceAttach(progFD int) (*FD, error) {
 	return newFD("bpf_raw_tracepoint_open", C.bpf_raw_tracepoint_open(nil, C.int(progFD)))
 }
+
+// IterCreate begins to go through what the program behind that link iterates over. What the
+// program writes is read from the descriptor, as from a file. It stands for bpf_iter_create.
+func IterCreate(linkFD int) (*FD, error) {
+	return newFD("bpf_iter_create", C.bpf_iter_create(C.int(linkFD)))
+}

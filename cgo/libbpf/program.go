@@ -37,6 +37,7 @@ const (
 	AttachXDP        AttachType = C.BPF_XDP
 	AttachTraceEntry AttachType = C.BPF_TRACE_FENTRY
 	AttachTraceExit  AttachType = C.BPF_TRACE_FEXIT
+	AttachTraceIter  AttachType = C.BPF_TRACE_ITER
 )
 
 // Flags of [Program.SetFlags].

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -73,6 +74,7 @@ type agent struct {
 	tries     sync.WaitGroup // these goroutines
 	pending   int            // changes that wait for the end of their time
 	totals    totals
+	tidied    int   // changes at the last tidy
 	unwritten error // why memory isn't written
 }
 
@@ -80,7 +82,7 @@ type agent struct {
 // Errors: [xdp.ErrBusy] if another agent runs in this network namespace, [xdp.ErrSystem] where it
 // can't keep what it knows.
 func Run(ctx context.Context, opts Options) error {
-	a := &agent{Options: opts, devices: map[int]device.Device{}, files: map[string]*file{}, kept: map[int]*kept{}, posts: make(chan func())}
+	a := &agent{Options: opts, devices: map[int]device.Device{}, files: map[string]*file{}, kept: map[int]*kept{}, tidied: -1, posts: make(chan func())}
 	if a.Every <= 0 {
 		a.Every = 30 * time.Second
 	}
@@ -129,7 +131,7 @@ func (a *agent) run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 		case <-a.links.Wake():
-			if err := a.hear(); err != nil {
+			if err := a.hear(ctx); err != nil {
 				return err
 			}
 		case e := <-a.watch.events():
@@ -152,6 +154,7 @@ func (a *agent) run(ctx context.Context) error {
 			}
 		}
 	}
+	a.remember()
 	return nil
 }
 
@@ -242,6 +245,7 @@ func (a *agent) reload(ctx context.Context) {
 	}
 	a.read(ctx)
 	a.converge(ctx)
+	a.tidy(ctx)
 	a.Log.Info("reloaded")
 	if a.Reloaded != nil {
 		a.Reloaded()
@@ -259,7 +263,7 @@ func (a *agent) declare(d device.Device, now time.Time) {
 }
 
 // hear takes what the kernel tells of interfaces.
-func (a *agent) hear() error {
+func (a *agent) hear(ctx context.Context) error {
 	notices, missed, err := a.links.Take()
 	if err != nil {
 		return err
@@ -269,6 +273,9 @@ func (a *agent) hear() error {
 	}
 	for _, n := range notices {
 		if n.Gone {
+			if k := a.kept[n.Index]; k != nil && n.Deleted {
+				a.deleted(ctx, k, cmp.Or(n.ProgID, a.devices[n.Index].ProgID))
+			}
 			a.gone(n.Index)
 		} else {
 			a.there(n.Device)
@@ -339,6 +346,9 @@ func (a *agent) tick(ctx context.Context) error {
 		a.read(ctx)
 	}
 	a.lookAround(time.Now())
+	if a.totals.Changes != a.tidied {
+		a.tidy(ctx)
+	}
 	return a.lookAtAll()
 }
 

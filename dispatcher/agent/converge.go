@@ -190,7 +190,7 @@ func (a *agent) done(k *kept, state *desired.State, p *desired.Plan, steps strin
 			a.totals.Mends++
 		}
 		a.Log.Info("changed", "interface", k.Name, "done", steps, "mended", k.mending)
-		k.made(now, p.Digest)
+		k.made(now, p.Digest, p.Attached)
 		a.totals.Changes++
 		a.totals.LastChange = now
 	default:

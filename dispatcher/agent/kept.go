@@ -14,7 +14,7 @@ type kept struct {
 	Trying   string `json:"trying,omitempty"`   // that of what is tried, or was when the agent was killed
 	Held     *hold  `json:"held,omitempty"`
 
-	attached uint32    // the program that was there when it was last as declared
+	attached uint32    // the program that is there while it is as declared
 	fresh    bool      // the files have changed since then
 	drift    time.Time // since when it is no longer as declared; zero: it is
 	mends    []time.Time
@@ -98,21 +98,19 @@ func (k *kept) lookAt(t time.Time) {
 	}
 }
 
-// asDeclared says that it runs what digest stands for, as the look that found attached shows.
+// asDeclared says that it runs what digest stands for, as long as the program attached is there.
 func (k *kept) asDeclared(digest string, attached uint32) {
 	k.Declared, k.attached, k.Trying, k.Held = digest, attached, "", nil
 	k.fresh, k.drift, k.failures, k.err = false, time.Time{}, 0, nil
 }
 
-// made says that it was changed to what digest stands for. The next look shows whether it
-// still is.
-func (k *kept) made(now time.Time, digest string) {
+// made says that it was changed to what digest stands for, and has the program attached since then.
+func (k *kept) made(now time.Time, digest string, attached uint32) {
 	if k.mending {
 		k.mends = append(k.mends, now)
 	}
-	k.asDeclared(digest, 0)
+	k.asDeclared(digest, attached)
 	k.changed, k.mending = now, false
-	k.lookAt(now)
 }
 
 // longestRetry is the longest time between two attempts.

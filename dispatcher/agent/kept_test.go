@@ -47,7 +47,7 @@ func TestJudge(t *testing.T) {
 func TestFight(t *testing.T) {
 	now := time.Now()
 	k := &kept{}
-	k.made(now, "a")
+	k.made(now, "a", 1)
 	for _, pause := range backOff {
 		k.asDeclared("a", 1)
 		k.due = time.Time{}
@@ -57,7 +57,7 @@ func TestFight(t *testing.T) {
 		if now = now.Add(pause); !k.due.Equal(now) || k.judge(now, "a", false, true) != change {
 			t.Fatalf("due %v after that, want %v", k.due.Sub(now), pause)
 		}
-		k.made(now, "a")
+		k.made(now, "a", 1)
 	}
 	for range 2 {
 		if got := k.judge(now, "a", false, true); got != leave || k.Held == nil {

@@ -35,7 +35,11 @@ func (s *State) apply(ctx context.Context, r records, opts Options) ([]*Plan, er
 	if err := r.tidy(ctx); err != nil {
 		return nil, err
 	}
-	if err := r.cleanAll(); err != nil {
+	clean := r.cleanAll
+	if opts.Only != nil {
+		clean = r.cleanSome
+	}
+	if err := clean(); err != nil {
 		return nil, err
 	}
 	o := newObjects()
@@ -43,6 +47,22 @@ func (s *State) apply(ctx context.Context, r records, opts Options) ([]*Plan, er
 	var b batch
 	defer b.end(r)
 	return planEach(all, func(t *target) *Plan { return t.apply(ctx, o, r, &b, opts) }), nil
+}
+
+// Tidy removes the records of programs that are gone. Apply does that too, unless it is for a few
+// interfaces only ([Options.Only]): then it looks at a few records. While an apply runs, Tidy does
+// nothing.
+func Tidy(ctx context.Context) error {
+	r := defaultRecords
+	unlock, err := r.lock(ctx, 0, nil)
+	if errors.Is(err, xdp.ErrBusy) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return r.cleanAll()
 }
 
 func (t *target) apply(ctx context.Context, o *objects, r records, b *batch, opts Options) *Plan {
@@ -93,6 +113,7 @@ func (p *Plan) swap(ctx context.Context, r records, b *batch, opts Options) erro
 		return err
 	}
 	p.LostAbove, p.Lost = done.Chain.LostAbove, done.Chain.CheckMTU()
+	p.Attached, p.Running = done.Chain.MainID(), len(done.Chain.Programs)
 	return nil
 }
 
@@ -117,6 +138,7 @@ func (p *Plan) do(ctx context.Context, r records, b *batch, opts Options) error 
 				if err := dispatcher.Detach(ctx, p.Interface.Name, s.ID, dispatcher.DetachOptions{Changing: opts.Changing}); err != nil && !errors.Is(err, xdp.ErrNoProgram) {
 					return err
 				}
+				p.Attached = 0
 			}
 			errs = append(errs, r.forget(s.ID, p.Interface.Index))
 		case Adopt:

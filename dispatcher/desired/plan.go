@@ -54,11 +54,11 @@ type Plan struct {
 
 	// Digest stands for all that the state wants of the interface, the contents of the objects
 	// included; empty: that can't be told, see Err. Attached is the program that the interface
-	// had when it was looked at, such as a dispatcher; 0: none.
+	// had when it was looked at, or has since the change, such as a dispatcher; 0: none.
 	Digest   string `json:"-"`
 	Attached uint32 `json:"-"`
 
-	Wanted, Running int `json:"-"` // programs that the state wants, and that ran when it was looked at
+	Wanted, Running int `json:"-"` // programs that the state wants, and that ran then
 
 	mode        xdp.Mode
 	small       bool // the driver's buffers are too small for packets of the MTU

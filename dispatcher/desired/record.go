@@ -244,25 +244,51 @@ func same(a, b Program) bool {
 	return errX == nil && errY == nil && bytes.Equal(x, y)
 }
 
+// Forget removes the records of programs that are gone.
+func Forget(programs []uint32) error {
+	var errs []error
+	for _, id := range programs {
+		errs = append(errs, defaultRecords.remove(id))
+	}
+	return errors.Join(errs...)
+}
+
 // cleanAll removes the records of programs that are gone, and those that were being
-// written when their writer was killed. The caller has the lock.
+// written when their writer was killed. The caller has the lock. Where the kernel doesn't say which
+// programs there are, all records stay.
 func (r records) cleanAll() error {
 	names, err := r.names()
 	if err != nil {
 		return err
 	}
+	var ids []uint32
 	for _, name := range names {
-		if strings.HasSuffix(name, unfinished) {
-			path := filepath.Join(string(r), name)
-			if err := r.removeDirectory(path); err != nil {
-				return err
-			}
-			if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return err
-			}
+		if id, ok := recordOf(name); ok {
+			ids = append(ids, id)
+		}
+		if !strings.HasSuffix(name, unfinished) {
 			continue
 		}
-		if err := r.removeGone(name); err != nil {
+		path := filepath.Join(string(r), name)
+		if err := r.removeDirectory(path); err != nil {
+			return err
+		}
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	there, err := loaded.Programs() // after names: a program is loaded before its record is written
+	if err != nil {
+		return nil
+	}
+	for _, id := range ids {
+		if there[id] {
+			continue
+		}
+		if err := r.remove(id); err != nil {
 			return err
 		}
 	}
@@ -272,16 +298,23 @@ func (r records) cleanAll() error {
 // looks is how many records cleanSome looks at.
 const looks = 4
 
-// cleanSome does what cleanAll does, for a few records that it draws by lot. So a load costs
-// the same however many programs run, and yet records of programs that are gone don't pile
-// up.
+// cleanSome removes, of a few records that it draws by lot, those of programs that are gone. So a
+// change costs the same however many programs run, and yet such records don't pile up. Without
+// CAP_SYS_ADMIN it removes none.
 func (r records) cleanSome() error {
 	names, err := r.names()
 	if err != nil {
 		return err
 	}
 	for _, i := range rand.Perm(len(names))[:min(looks, len(names))] {
-		if err := r.removeGone(names[i]); err != nil {
+		id, ok := recordOf(names[i])
+		if !ok {
+			continue
+		}
+		if _, err := loaded.ProgInfo(id); !errors.Is(err, syscall.ENOENT) {
+			continue
+		}
+		if err := r.remove(id); err != nil {
 			return err
 		}
 	}
@@ -301,15 +334,9 @@ func (r records) names() ([]string, error) {
 	return dir.Readdirnames(-1)
 }
 
-// removeGone removes the record of that file name, if its program is gone.
-func (r records) removeGone(name string) error {
+// recordOf is the program whose record has that file name.
+func recordOf(name string) (id uint32, ok bool) {
 	digits, isRecord := strings.CutSuffix(name, ".json")
-	id, err := strconv.ParseUint(digits, 10, 32)
-	if !isRecord || err != nil {
-		return nil
-	}
-	if _, err := loaded.ProgInfo(uint32(id)); !errors.Is(err, syscall.ENOENT) {
-		return nil
-	}
-	return r.remove(uint32(id))
+	n, err := strconv.ParseUint(digits, 10, 32)
+	return uint32(n), isRecord && err == nil
 }

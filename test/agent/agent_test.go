@@ -359,7 +359,9 @@ func TestGuard(t *testing.T) {
 	}
 
 	seconds = 1
+	a.until(t, "the files have been read", "") // at its start
 	put(t, dir, "a.yaml", state("xdp_pass", "xdp_count"))
+	a.until(t, "the files have been read", "")
 	a.until(t, "changed, and taken back if the guard fails", "")
 	a.changes(t, "confirmed", v.Name, "xdp_count xdp_pass")
 	a.end(t)

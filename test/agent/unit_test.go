@@ -2,6 +2,7 @@ package agent
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,12 +13,12 @@ import (
 	"github.com/xdpmux/xdpmux/test/harness"
 )
 
-// lessPower are the settings of docs/agent.md that take CAP_SYS_ADMIN away.
-func lessPower(t *testing.T) string {
+// morePower are the settings of docs/agent.md that add CAP_SYS_ADMIN.
+func morePower(t *testing.T) string {
 	t.Helper()
 	_, rest, _ := strings.Cut(read(t, "../../docs/agent.md"), "```ini\n")
 	settings, _, ok := strings.Cut(rest, "```")
-	if !ok || !strings.Contains(settings, "CAP_BPF") || strings.Contains(settings, "CAP_SYS_ADMIN") {
+	if !ok || !strings.Contains(settings, "CAP_SYS_ADMIN") {
 		t.Fatalf("docs/agent.md has no such settings: %q", settings)
 	}
 	return settings
@@ -33,7 +34,8 @@ func read(t *testing.T, path string) string {
 }
 
 // TestUnit: systemd starts the agent at boot, reloads it, and starts it again when it is killed or
-// hangs. What runs stays all the while. It does all that without CAP_SYS_ADMIN.
+// hangs. What runs stays all the while. It does all that without CAP_SYS_ADMIN, and leaves nothing of
+// programs and interfaces that are gone.
 func TestUnit(t *testing.T) {
 	harness.NoLeak(t)
 	v := harness.NewVeth(t)
@@ -60,7 +62,6 @@ func TestUnit(t *testing.T) {
 		}
 	}
 	put(t, units, "xdpmux-agent.service", strings.NewReplacer("@BINDIR@", filepath.Dir(xdpmux), "@CONFDIR@", config).Replace(unit))
-	put(t, dropIns, "power.conf", lessPower(t))
 	put(t, dropIns, "test.conf", "[Service]\nStandardError=append:"+said+"\nRestartSec=100ms\nTimeoutAbortSec=100ms\n")
 	t.Cleanup(func() {
 		if text, err := os.ReadFile(said); t.Failed() {
@@ -81,12 +82,10 @@ func TestUnit(t *testing.T) {
 	}
 
 	// logged waits until the log has a text that often.
+	count := func(text string) int { return strings.Count(read(t, said), text) }
 	logged := func(what, text string, n int) {
 		t.Helper()
-		if !harness.Eventually(func() bool {
-			data, err := os.ReadFile(said)
-			return err == nil && strings.Count(string(data), text) == n
-		}) {
+		if !harness.Eventually(func() bool { return count(text) == n }) {
 			t.Fatal(what)
 		}
 	}
@@ -101,6 +100,38 @@ func TestUnit(t *testing.T) {
 		}
 	}
 
+	// Native tools take the chain, which is mended, and an interface comes and goes.
+	records := func() (all []string) {
+		files, err := filepath.Glob(fmt.Sprintf("/proc/%d/root/run/xdpmux/*.json", s.PID))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			all = append(all, strings.TrimSuffix(filepath.Base(file), ".json"))
+		}
+		return all
+	}
+	harness.MustRun(t, "xdp-loader", "unload", v.Name, "--all")
+	logged("it isn't mended", fmt.Sprintf("msg=changed interface=%s done=\"add xdp_pass\" mended=true", v.Name), 1)
+	put(t, config, "c.yaml", declare(t, "brief", "xdp_drop", "xdp_pass"))
+	add(t, "brief")
+	logged("an interface that comes gets no chain", "msg=changed interface=brief done=\"add xdp_drop, add xdp_pass\"", 1)
+	brief, err := net.InterfaceByName("brief")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(records()); n != 4 {
+		t.Errorf("%d records, want those of two programs that run on %s, one that ran on %s, and one that does", n, brief.Name, v.Name)
+	}
+	harness.MustRun(t, "ip", "link", "del", "brief")
+	logged("that it is gone isn't seen", "msg=\"the interface is gone\" interface=brief", 1)
+	if pins, err := filepath.Glob(fmt.Sprintf("/sys/fs/bpf/xdp/*-%d-*", brief.Index)); err != nil || len(pins) > 0 {
+		t.Errorf("left of an interface that is gone: %q, %v", pins, err)
+	}
+	if err := os.Remove(filepath.Join(config, "c.yaml")); err != nil {
+		t.Fatal(err)
+	}
+
 	// A guard is run in the sandbox, which lets it write nowhere but where the agent has to.
 	put(t, config, "a.yaml", "confirm: 1\nguard: touch /run/xdpmux/x && rm /run/xdpmux/x && for f in "+config+"/x /usr/x /etc/x; do touch $f && exit 1; done; true\n"+
 		declare(t, v.Name, "xdp_drop"))
@@ -110,8 +141,13 @@ func TestUnit(t *testing.T) {
 	logged("the change that a guard watches isn't confirmed", fmt.Sprintf("msg=changed interface=%s done=\"add xdp_drop, remove xdp_pass\"", v.Name), 1)
 	check(t, "reloaded", v.Name, "xdp_drop")
 	ran = runs(t, v.Name)
+	id, _, _ := strings.Cut(ran, " ")
+	if got := strings.Join(records(), " "); got != id {
+		t.Errorf("there are the records %s, and %s runs", got, ran)
+	}
 
 	// One that hangs is killed and started anew.
+	starts := count(begun)
 	put(t, dropIns, "watchdog.conf", "[Service]\nWatchdogSec=2\n")
 	if output, status := s.Ctl(t, "daemon-reload"); status != 0 {
 		t.Fatal(output)
@@ -119,11 +155,11 @@ func TestUnit(t *testing.T) {
 	if output, status := s.Ctl(t, "restart", "xdpmux-agent"); status != 0 {
 		t.Fatal(output)
 	}
-	logged("it doesn't start", begun, 5) // the reload had other files
+	logged("it doesn't start", begun, starts+1)
 	if output, status := s.Ctl(t, "kill", "--signal=STOP", "xdpmux-agent"); status != 0 {
 		t.Fatal(output)
 	}
-	logged("one that hangs isn't started anew", begun, 6)
+	logged("one that hangs isn't started anew", begun, starts+2)
 	if now := runs(t, v.Name); now != ran {
 		t.Errorf("it ran %s and runs %s", ran, now)
 	}
@@ -146,5 +182,16 @@ func TestUnit(t *testing.T) {
 	if now := runs(t, foreign.Name); now != ran {
 		t.Errorf("the foreign chain had %s and has %s", ran, now)
 	}
+
+	// With the settings of docs/agent.md it isn't.
+	put(t, dropIns, "power.conf", morePower(t))
+	if output, status := s.Ctl(t, "daemon-reload"); status != 0 {
+		t.Fatal(output)
+	}
+	if output, status := s.Ctl(t, "restart", "xdpmux-agent"); status != 0 {
+		t.Fatal(output)
+	}
+	logged("a foreign chain isn't changed with more power", fmt.Sprintf("msg=changed interface=%s done=\"add xdp_pass\"", foreign.Name), 1)
+	check(t, "with more power", foreign.Name, "xdp_drop xdp_pass")
 	harness.MustRun(t, "xdp-loader", "unload", foreign.Name, "--all")
 }

@@ -13,7 +13,8 @@ import (
 // Notice is what the kernel has told of an interface.
 type Notice struct {
 	Device
-	Gone bool // it is no longer in this network namespace
+	Gone    bool // it is no longer in this network namespace
+	Deleted bool // and in no other; the program is then the last one that was heard of since Take
 }
 
 // Watcher hears what the kernel tells of the interfaces of the network namespace in which it
@@ -103,6 +104,15 @@ func (w *Watcher) hear(kind uint16, msg []byte) {
 	if kind != unix.RTM_NEWLINK && kind != unix.RTM_DELLINK || len(msg) < unix.SizeofIfInfomsg || msg[0] != unix.AF_UNSPEC {
 		return
 	}
-	d := parse(msg)
-	w.notices[d.Index] = Notice{d, kind == unix.RTM_DELLINK}
+	n := Notice{Device: parse(msg)}
+	if kind == unix.RTM_DELLINK {
+		n.Gone, n.Deleted = true, true
+		eachAttr(msg[unix.SizeofIfInfomsg:], func(kind uint16, _ []byte) {
+			if kind == unix.IFLA_NEW_NETNSID {
+				n.Deleted = false
+			}
+		})
+		n.ProgID = w.notices[n.Index].ProgID
+	}
+	w.notices[n.Index] = n
 }
