@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"os/signal"
 	"sync/atomic"
@@ -57,7 +55,6 @@ func keep(c *cli.Context, out *output.Printer) error {
 		}
 	}()
 	opts.Every = manager.interval()
-	opts.Alive = manager.alive
 	opts.Reloaded = manager.ready
 
 	var status atomic.Pointer[agent.Status]
@@ -67,11 +64,20 @@ func keep(c *cli.Context, out *output.Printer) error {
 		}
 		manager.status(s)
 	}
-	stop, err := serve(c.String("listen"), out, status.Load)
-	if err != nil {
-		return err
+	opts.Alive = manager.alive
+	if c.IsSet("listen") {
+		address, err := web.Address(c.String("listen"))
+		if err != nil {
+			return err
+		}
+		s := &server{address: address, log: opts.Log, server: web.NewServer(handlers(status.Load))}
+		s.try()
+		defer s.close()
+		opts.Alive = func() {
+			manager.alive()
+			s.try()
+		}
 	}
-	defer stop()
 	err = agent.Run(ctx, opts)
 	manager.stopping()
 	return err
@@ -86,27 +92,6 @@ func oneOf(c *cli.Context, name, first, second string) (bool, error) {
 		return true, nil
 	}
 	return false, cmdline.UsageError(fmt.Sprintf("--%s %q is neither %s nor %s", name, c.String(name), first, second), "one of the two")
-}
-
-// serve shows how things are at an address; empty: nowhere.
-func serve(address string, out *output.Printer, status func() *agent.Status) (stop func(), err error) {
-	if address == "" {
-		return func() {}, nil
-	}
-	listener, err := web.Listen(address)
-	if err != nil {
-		return nil, err
-	}
-	server := web.NewServer(handlers(status))
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			out.Warn("nothing is shown at %s any more: %v", address, err)
-		}
-	}()
-	fmt.Fprintf(out.Stderr, "xdpmux: serving http://%s/metrics, /healthz and /readyz\n", listener.Addr())
-	return func() { server.Close(); <-ended }, nil
 }
 
 // lookEvery is how often the agent looks around where nobody wants to know that it is alive.

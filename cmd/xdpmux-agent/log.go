@@ -6,17 +6,18 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"sync"
+
+	"github.com/coreos/go-systemd/v22/journal"
 )
 
 // newLog writes to w, as JSON or as text. Where that is systemd's journal, text has the
 // priorities of sd-daemon(3) instead of levels, and no times, which the journal has.
 func newLog(w io.Writer, json bool) *slog.Logger {
-	switch {
-	case json:
+	if json {
 		return slog.New(slog.NewJSONHandler(w, nil))
-	case os.Getenv("JOURNAL_STREAM") != "":
+	}
+	if is, err := journal.StderrIsJournalStream(); is && err == nil {
 		return slog.New(newJournalHandler(w))
 	}
 	return slog.New(slog.NewTextHandler(w, nil))

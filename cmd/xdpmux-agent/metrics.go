@@ -33,6 +33,7 @@ type metrics func() *agent.Status
 var (
 	generation = desc("generation", "How often the files have changed what they declare.")
 	unread     = desc("files_unread", "1 if the files can't be read now.")
+	unwritten  = desc("unwritten", "1 if the history lacks the last change, or a part of it; 1 if what the agent knows can't be written down for the next one.", "what")
 	broken     = desc("file_broken", "1 for each file that can't be used: what it declared before stays.", "file")
 	condition  = desc("interface", "1 for the condition of each interface that the files declare.", "interface", "condition")
 	programs   = desc("interface_programs", "Programs of each interface: those that the files declare, and those that run, others' too.", "interface", "what")
@@ -65,14 +66,17 @@ func (m metrics) Collect(to chan<- prometheus.Metric) {
 		to <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(value), labels...)
 	}
 	gauge(generation, float64(s.Generation))
-	gauge(unread, map[bool]float64{true: 1}[s.Unread != nil])
+	is := map[bool]float64{true: 1}
+	gauge(unread, is[s.Unread != nil])
+	gauge(unwritten, is[s.Untold != nil], "history")
+	gauge(unwritten, is[s.Unwritten != nil], "knowledge")
 	for _, f := range s.Broken {
 		gauge(broken, 1, f.Path)
 	}
-	for _, is := range s.Interfaces {
-		gauge(condition, 1, is.Name, string(is.Condition))
-		gauge(programs, float64(is.Declared), is.Name, "declared")
-		gauge(programs, float64(is.Running), is.Name, "running")
+	for _, one := range s.Interfaces {
+		gauge(condition, 1, one.Name, string(one.Condition))
+		gauge(programs, float64(one.Declared), one.Name, "declared")
+		gauge(programs, float64(one.Running), one.Name, "running")
 	}
 	counter(drifts, s.Drifts)
 	counter(mends, s.Mends)

@@ -55,5 +55,8 @@ func (m systemd) status(s agent.Status) {
 	if s.Unread != nil {
 		text += "; the files can't be read"
 	}
+	if s.Unwritten != nil || s.Untold != nil {
+		text += "; not all of it can be written down"
+	}
 	m.tell("STATUS=" + text)
 }

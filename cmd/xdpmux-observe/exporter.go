@@ -17,6 +17,10 @@ import (
 
 // export answers Prometheus, and browsers, until ctx ends.
 func export(ctx context.Context, out *output.Printer, address string, ifnames []string, opts observe.Options) error {
+	address, err := web.Address(address)
+	if err != nil {
+		return err
+	}
 	listener, err := web.Listen(address)
 	if err != nil {
 		return err

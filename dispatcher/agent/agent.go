@@ -76,6 +76,7 @@ type agent struct {
 	totals    totals
 	tidied    int   // changes at the last tidy
 	unwritten error // why memory isn't written
+	untold    error // why the history lacks the last change, or a part of it
 }
 
 // Run keeps the machine as the files declare it, until ctx ends. What it has attached stays then.
@@ -105,7 +106,9 @@ func Run(ctx context.Context, opts Options) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer a.tries.Wait()
 	defer cancel()
-	return a.run(ctx)
+	err = a.run(ctx)
+	a.remember() // what was done since the loop came by
+	return err
 }
 
 func (a *agent) run(ctx context.Context) error {

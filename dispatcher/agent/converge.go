@@ -106,7 +106,8 @@ func (a *agent) apply(ctx context.Context, all []*kept) (tries []*kept) {
 		steps[p.Interface.Name] = stepsOf(p)
 		return a.approve(k, p)
 	}
-	r := a.recorder()
+	r := newRecorder()
+	changes := a.totals.Changes
 	plans, err := a.state.Apply(r.Context(ctx), opts)
 	if err != nil {
 		for _, k := range all {
@@ -138,12 +139,31 @@ func (a *agent) apply(ctx context.Context, all []*kept) (tries []*kept) {
 		a.done(k, a.state, p, steps[k.Name])
 	}
 	r.EndEach(errs, ended...)
+	if a.totals.Changes > changes {
+		a.recorded(r.err)
+	}
 	return tries
 }
 
 // recorder records changes in the history.
-func (a *agent) recorder() *history.Recorder {
-	return history.NewRecorder(history.Options{Warn: func(err error) { a.warn("the history will not have all of it", err) }})
+type recorder struct {
+	*history.Recorder
+	err error // what the history lacks
+}
+
+func newRecorder() *recorder {
+	r := &recorder{}
+	r.Recorder = history.NewRecorder(history.Options{Warn: func(err error) { r.err = err }})
+	return r
+}
+
+// recorded notes whether the history has the last changes. err is what it lacks.
+func (a *agent) recorded(err error) {
+	if err != nil {
+		a.count(err)
+		a.warn("the history will not have all of it", err)
+	}
+	a.untold = err
 }
 
 // approve says whether the plan for an interface is to be carried out.

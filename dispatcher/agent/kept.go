@@ -62,6 +62,9 @@ const (
 // interface that comes, nor a mend.
 func (k *kept) judge(now time.Time, digest string, guarded, mend bool) verdict {
 	if k.Held != nil && k.Held.Digest == digest {
+		if digest == k.Declared && k.drift.IsZero() {
+			k.drift = now // in a fight that an agent before this one was in
+		}
 		return leave
 	}
 	k.Held, k.mending = nil, false

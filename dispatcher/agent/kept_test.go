@@ -70,6 +70,14 @@ func TestFight(t *testing.T) {
 	if got := k.judge(now, "b", false, true); got != change || k.Held != nil {
 		t.Errorf("another declaration: %d", got)
 	}
+	// The next agent has not seen the fight.
+	next := &kept{Declared: "a", Held: &hold{"a", whyFight}}
+	if got := next.judge(now, "a", false, true); got != leave {
+		t.Errorf("the next agent: %d", got)
+	}
+	if c, why := next.condition(); c != Drifted || why != whyFight {
+		t.Errorf("the next agent: %s: %s", c, why)
+	}
 	k.Held = &hold{"a", whyFight}
 	if k.asDeclared("a", 1); k.Held != nil {
 		t.Error("somebody has put it right, and it is held")

@@ -45,6 +45,8 @@ type Status struct {
 	Read       bool  // the files have been read
 	Unread     error // why they can't be read now
 	Broken     []File
+	Unwritten  error       // why what the agent knows can't be written down for the next one
+	Untold     error       // why the history lacks the last change, or a part of it
 	Interfaces []Interface // in the order of their names
 	Pending    int         // changes that the agent has made, and that a guard may take back
 
@@ -76,7 +78,7 @@ func (s Status) Settled() bool { return s.Read && s.Unread == nil && s.Count(Wai
 
 func (a *agent) status() Status {
 	t := a.totals
-	s := Status{Generation: a.memory.Generation, Read: a.state != nil, Unread: a.unread, Pending: a.pending,
+	s := Status{Generation: a.memory.Generation, Read: a.state != nil, Unread: a.unread, Unwritten: a.unwritten, Untold: a.untold, Pending: a.pending,
 		Drifts: t.Drifts, Mends: t.Mends, Changes: t.Changes, TakenBack: t.TakenBack, LastChange: t.LastChange, Errors: maps.Clone(t.Errors)}
 	for _, path := range slices.Sorted(maps.Keys(a.files)) {
 		if err := a.files[path].err; err != nil {

@@ -86,13 +86,14 @@ func (a *agent) makeTrial(ctx context.Context, state *desired.State, trial pendi
 		t.steps[p.Interface.Name] = stepsOf(p)
 		return nil
 	}
-	r := a.recorder()
+	r := newRecorder()
 	t.plans, t.err = state.Apply(r.Context(ctx), opts)
 	errs, ended := make([]error, len(t.plans)), make([]string, len(t.plans))
 	for i, p := range t.plans {
 		errs[i], ended[i] = p.Err, p.Interface.Name
 	}
 	r.EndEach(errs, ended...)
+	a.post(ctx, func() { a.recorded(r.err) })
 	uncut := context.WithoutCancel(ctx) // what is made is made whole
 	waits, err := change.Made(uncut)
 	if err != nil {
@@ -115,10 +116,13 @@ func (a *agent) makeTrial(ctx context.Context, state *desired.State, trial pendi
 
 // awaited waits for the end of a change. The history gets a record of the way back.
 func (a *agent) awaited(ctx context.Context, wait func(context.Context) (pending.Outcome, error)) (pending.Outcome, error) {
-	r := a.recorder()
+	r := newRecorder()
 	o, err := wait(r.Context(ctx))
 	for _, b := range o.Back {
 		r.TookBack(o.Why, b.Interface.Name)
+	}
+	if o.TakenBack() {
+		a.post(ctx, func() { a.recorded(r.err) })
 	}
 	return o, err
 }
@@ -157,7 +161,7 @@ func (a *agent) tend(ctx context.Context) {
 	if err != nil || len(waiting) == 0 {
 		return
 	}
-	r := a.recorder()
+	r := newRecorder()
 	noticed, err := pending.Tend(r.Context(ctx), func(id string) error {
 		change, err := pending.Open(id)
 		if err != nil {
@@ -192,6 +196,9 @@ func (a *agent) tend(ctx context.Context) {
 		for _, k := range a.keptOf(n.Interfaces) {
 			k.lookAt(time.Now()) // what was taken back as its agent was killed is tried again
 		}
+	}
+	if len(noticed) > 0 {
+		a.recorded(r.err)
 	}
 }
 

@@ -88,7 +88,7 @@ func (t *target) apply(ctx context.Context, o *objects, r records, b *batch, opt
 // else nobody would know whose it is if this process were killed in between.
 func (p *Plan) swap(ctx context.Context, r records, b *batch, opts Options) error {
 	if err := p.begin(r, b); err != nil {
-		return err
+		return r.unwritten(p.Interface.Name, err)
 	}
 	defer b.made(r, p.Interface.Name)
 	t := transaction(p.mode, p.Steps)
@@ -103,7 +103,7 @@ func (p *Plan) swap(ctx context.Context, r records, b *batch, opts Options) erro
 			c := coming[i]
 			coming = slices.Delete(slices.Clone(coming), i, i+1)
 			if err := r.apply(c.Loaded, c.LoadTime, s.want, p.Interface.Index); err != nil {
-				return fmt.Errorf("%s is as it was, as the record of what should run can't be written: %w", p.Interface.Name, err)
+				return r.unwritten(p.Interface.Name, err)
 			}
 		}
 		return nil

@@ -184,6 +184,13 @@ func (r records) write(rec record) error {
 	}
 }
 
+// unwritten is the error of an interface that isn't changed, as err kept a record from being written.
+func (r records) unwritten(ifname string, err error) error {
+	return &xdp.Error{Kind: xdp.ErrSystem, Err: err,
+		Msg:    fmt.Sprintf("%s is as it was, as the record of what should run can't be written: %v", ifname, err),
+		Remedy: fmt.Sprintf("see to it that %s can be written: apply knows its own programs by what is there", r)}
+}
+
 // apply records that a state wants a program on the interface of that index. loadTime may be 0, so
 // that it is looked up.
 func (r records) apply(p xdp.Loaded, loadTime time.Duration, w *wanted, ifindex int) error {

@@ -3,7 +3,6 @@ package agent
 import (
 	"fmt"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -125,7 +124,7 @@ func TestDrift(t *testing.T) {
 	dir := t.TempDir()
 	put(t, dir, "a.yaml", declare(t, v.Name, "xdp_pass", "xdp_count"))
 	a := start(t, dir, "--listen", "127.0.0.1:0")
-	url := regexp.MustCompile(`http://[0-9.:]+`).FindString(a.Stderr.Line(t))
+	url := a.until(t, "serving", "").URL
 	read := a.until(t, "the files have been read", "") // earlier agents of this boot have counted too
 	a.changes(t, "started", v.Name, "xdp_count xdp_pass")
 
@@ -294,9 +293,9 @@ func TestRestart(t *testing.T) {
 	a.end(t)
 }
 
-// TestGuard: a change of the files that a guard takes back isn't made again, by a next agent
+// TestTrials: a change of the files that a guard takes back isn't made again, by a next agent
 // neither. One that passes its guard is confirmed by the agent.
-func TestGuard(t *testing.T) {
+func TestTrials(t *testing.T) {
 	harness.NoLeak(t)
 	v := harness.NewVeth(t)
 	dir := t.TempDir()

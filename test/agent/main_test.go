@@ -36,9 +36,9 @@ func start(t *testing.T, dir string, args ...string) *agent {
 
 // record is a line of the agent's log.
 type record struct {
-	Msg, Interface, File, Done, Error, Remedy, Why string
-	Mended                                         bool
-	Generation                                     int
+	Msg, Interface, File, Done, Error, Remedy, Why, URL string
+	Mended                                              bool
+	Generation                                          int
 }
 
 // until waits for a line of the log whose message begins so, and is about that interface or file.
@@ -124,7 +124,7 @@ func (a *agent) end(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, file := range files {
-		if err := os.Remove(file); err != nil {
+		if err := os.RemoveAll(file); err != nil {
 			t.Fatal(err)
 		}
 	}

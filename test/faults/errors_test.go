@@ -58,6 +58,15 @@ var faults = map[string]fault{
 	"agent-no-place": {prepare: func(t *testing.T, _ *harness.Veth) []string { return []string{"agent", "--state", t.TempDir()} },
 		wrap:   []string{"unshare", "--mount", "sh", "-c", `mkdir -p /run/xdpmux && mount -t tmpfs -o ro none /run/xdpmux && exec "$@"`, "sh"},
 		remedy: "to know after a restart what it has done"},
+	"apply-no-room": {prepare: func(t *testing.T, v *harness.Veth) []string {
+		object, err := filepath.Abs(pass)
+		must(t, err)
+		file := filepath.Join(t.TempDir(), "a.yaml")
+		must(t, os.WriteFile(file, fmt.Appendf(nil, "interfaces: [{name: %s, programs: [{name: pass, object: %s}]}]", v.Name, object), 0o600))
+		return []string{"apply", "-f", file}
+	},
+		wrap:   []string{"unshare", "--mount", "sh", "-c", `mkdir -p /run/xdpmux && mount -t tmpfs -o size=4k none /run/xdpmux && head -c 4096 /dev/zero >/run/xdpmux/filler && exec "$@"`, "sh"},
+		remedy: "see to it that /run/xdpmux can be written"},
 	"open-files": {prepare: func(t *testing.T, v *harness.Veth) []string {
 		names := []string{v.Name}
 		for range 7 {

@@ -1,7 +1,9 @@
 package harness
 
 import (
+	"fmt"
 	"os"
+	"regexp"
 	"sync"
 	"testing"
 
@@ -26,4 +28,20 @@ func LockPins(t testing.TB) (unlock func()) {
 		t.Fatal(err)
 	}
 	return unlock
+}
+
+// WaitForLock returns when the process waits for a lock of flock(2).
+func WaitForLock(t testing.TB, pid int) {
+	t.Helper()
+	waits := regexp.MustCompile(fmt.Sprintf(`-> FLOCK +ADVISORY +WRITE %d `, pid))
+	var locks []byte
+	if !Eventually(func() bool {
+		var err error
+		if locks, err = os.ReadFile("/proc/locks"); err != nil {
+			t.Fatal(err)
+		}
+		return waits.Match(locks)
+	}) {
+		t.Fatalf("process %d doesn't wait:\n%s", pid, locks)
+	}
 }

@@ -1,11 +1,8 @@
 package observe
 
 import (
-	"os"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
 	"github.com/xdpmux/xdpmux/test/harness"
@@ -13,24 +10,13 @@ import (
 
 // The clock is set while a trace goes on: packets that come later have the new time.
 func TestClockIsSet(t *testing.T) {
-	if _, err := os.Stat("/payload"); err != nil {
-		t.Skip("the clock of this machine is left alone: make test-vm sets that of a VM")
-	}
+	harness.ClockOfVM(t)
 	harness.NoLeak(t)
 	v := harness.NewVeth(t)
 	stepsOn(t, v, 2)
 	l := live(t, v, observe.LiveOptions{})
 	defer l.Close()
-	set := func(by time.Duration) {
-		t.Helper()
-		now := unix.NsecToTimespec(time.Now().Add(by).UnixNano())
-		if err := unix.ClockSettime(unix.CLOCK_REALTIME, &now); err != nil {
-			t.Fatal(err)
-		}
-	}
-	const step = 30 * 24 * time.Hour
-	set(step)
-	defer set(-step)
+	harness.StepClock(t, 30*24*time.Hour)
 	v.Deliver(t, mixFrame())
 	trace, err := l.Next(t.Context())
 	if err != nil {

@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"reflect"
-	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -40,7 +39,7 @@ func TestLock(t *testing.T) {
 			unlock := harness.LockPins(t)
 			before := status(t, v.Name)
 			p := harness.Start(t, c.tool, "load", v.Name, fixture("verdicts", "").File, "-n", "v_drop")
-			waitForLock(t, p.PID())
+			harness.WaitForLock(t, p.PID())
 			if now := status(t, v.Name); !reflect.DeepEqual(before, now) {
 				t.Errorf("changed without the lock: %+v", now)
 			}
@@ -133,7 +132,7 @@ func TestLockEnds(t *testing.T) {
 	waiting, end := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- calls["start a chain"](waiting) }()
-	waitForLock(t, os.Getpid())
+	harness.WaitForLock(t, os.Getpid())
 	others := make(chan error, 1)
 	go func() {
 		_, err := inspect.Open(pass.File)
@@ -155,7 +154,7 @@ func TestLockEnds(t *testing.T) {
 
 	// The command says for whom it has waited.
 	p := harness.Start(t, harness.Xdpmux(), "load", bare.Name, pass.File, "-n", "v_pass")
-	waitForLock(t, p.PID())
+	harness.WaitForLock(t, p.PID())
 	p.Signal(t, syscall.SIGTERM)
 	p.End(t, 1)
 	if !strings.Contains(p.Stderr.String(), fmt.Sprintf("xdpmux: interrupted: process %d (", pid)) {
@@ -164,19 +163,4 @@ func TestLockEnds(t *testing.T) {
 	release()
 	before.Check(t)
 	unload(t, v.Name)
-}
-
-// waitForLock returns when the process waits for a lock.
-func waitForLock(t *testing.T, pid int) {
-	t.Helper()
-	waits := regexp.MustCompile(fmt.Sprintf(`-> FLOCK +ADVISORY +WRITE %d `, pid))
-	var locks []byte
-	if !harness.Eventually(func() bool {
-		var err error
-		locks, err = os.ReadFile("/proc/locks")
-		must(t, err)
-		return waits.Match(locks)
-	}) {
-		t.Fatalf("process %d doesn't wait:\n%s", pid, locks)
-	}
 }

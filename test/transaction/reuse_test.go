@@ -48,7 +48,7 @@ func TestReusedIndex(t *testing.T) {
 			}
 			_, release := holder(t)
 			p := harness.Start(t, harness.Xdpmux(), c.args...)
-			waitForLock(t, p.PID())
+			harness.WaitForLock(t, p.PID())
 			harness.MustRun(t, "ip", "link", "del", "gone")
 			newInterface(t, "other")
 			release()

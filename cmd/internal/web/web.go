@@ -2,6 +2,7 @@
 package web
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -26,16 +27,18 @@ func NewServer(mux *http.ServeMux) *http.Server {
 		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute}
 }
 
-// Listen listens on an address. One without a host means loopback.
-func Listen(address string) (net.Listener, error) {
-	host, port, err := net.SplitHostPort(address)
+// Address is an address to listen on, as --listen has it. One without a host means loopback.
+func Address(text string) (string, error) {
+	host, port, err := net.SplitHostPort(text)
 	if err != nil {
-		return nil, cmdline.UsageError(fmt.Sprintf("%q is not an address to listen on: %v", address, err), "such as: --listen 127.0.0.1:9435")
+		return "", cmdline.UsageError(fmt.Sprintf("%q is not an address to listen on: %v", text, err), "such as: --listen 127.0.0.1:9435")
 	}
-	if host == "" {
-		host = "127.0.0.1"
-	}
-	listener, err := net.Listen("tcp", net.JoinHostPort(host, port))
+	return net.JoinHostPort(cmp.Or(host, "127.0.0.1"), port), nil
+}
+
+// Listen listens on an [Address].
+func Listen(address string) (net.Listener, error) {
+	listener, err := net.Listen("tcp", address)
 	if err != nil {
 		var cause *net.OpError
 		if errors.As(err, &cause) {
