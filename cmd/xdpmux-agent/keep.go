@@ -15,6 +15,7 @@ import (
 	"github.com/xdpmux/xdpmux/cmd/internal/output"
 	"github.com/xdpmux/xdpmux/cmd/internal/web"
 	"github.com/xdpmux/xdpmux/dispatcher/agent"
+	"github.com/xdpmux/xdpmux/dispatcher/observe"
 )
 
 // keep is the command agent.
@@ -27,6 +28,10 @@ func keep(c *cli.Context, out *output.Printer) error {
 		return err
 	}
 	json, err := oneOf(c, "log", "text", "json")
+	if err != nil {
+		return err
+	}
+	noCount, err := oneOf(c, "count", "packets", "nothing")
 	if err != nil {
 		return err
 	}
@@ -70,7 +75,13 @@ func keep(c *cli.Context, out *output.Printer) error {
 		if err != nil {
 			return err
 		}
-		s := &server{address: address, log: opts.Log, server: web.NewServer(handlers(status.Load))}
+		counts := func() *observe.Snapshot { return &observe.Snapshot{Time: time.Now()} }
+		if !noCount {
+			counters := &counters{ctx: ctx, log: opts.Log}
+			defer counters.close()
+			counts = counters.read
+		}
+		s := &server{address: address, log: opts.Log, server: web.NewServer(handlers(status.Load, counts))}
 		s.try()
 		defer s.close()
 		opts.Alive = func() {

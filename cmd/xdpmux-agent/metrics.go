@@ -3,19 +3,19 @@ package main
 import (
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/xdpmux/xdpmux/cmd/internal/exporter"
 	"github.com/xdpmux/xdpmux/dispatcher/agent"
+	"github.com/xdpmux/xdpmux/dispatcher/observe"
 )
 
 // handlers are what the agent serves.
-func handlers(status func() *agent.Status) *http.ServeMux {
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(metrics(status))
+func handlers(status func() *agent.Status, counts func() *observe.Snapshot) *http.ServeMux {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	exporter.New(counts, func() *exporter.Declared { return declared(status()) }).Serve(mux, metrics(status))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if s := status(); s == nil || !s.Settled() {
@@ -37,6 +37,8 @@ var (
 	broken     = desc("file_broken", "1 for each file that can't be used: what it declared before stays.", "file")
 	condition  = desc("interface", "1 for the condition of each interface that the files declare.", "interface", "condition")
 	programs   = desc("interface_programs", "Programs of each interface: those that the files declare, and those that run, others' too.", "interface", "what")
+	reached    = desc("interface_generation", "The generation that each interface was last as declared by; 0: none.", "interface")
+	converged  = desc("last_convergence_timestamp_seconds", "When all was last as declared; 0: never.")
 	drifts     = desc("drift_total", "How often an interface was found changed by others.")
 	mends      = desc("mended_total", "How often that was mended.")
 	changes    = desc("changes_total", "How often an interface was changed.")
@@ -77,18 +79,24 @@ func (m metrics) Collect(to chan<- prometheus.Metric) {
 		gauge(condition, 1, one.Name, string(one.Condition))
 		gauge(programs, float64(one.Declared), one.Name, "declared")
 		gauge(programs, float64(one.Running), one.Name, "running")
+		gauge(reached, float64(one.Generation), one.Name)
 	}
 	counter(drifts, s.Drifts)
 	counter(mends, s.Mends)
 	counter(changes, s.Changes)
 	counter(takenBack, s.TakenBack)
-	last := 0.0
-	if !s.LastChange.IsZero() {
-		last = float64(s.LastChange.UnixMilli()) / 1000
-	}
-	gauge(lastChange, last)
+	gauge(lastChange, seconds(s.LastChange))
+	gauge(converged, seconds(s.Converged))
 	gauge(pending, float64(s.Pending))
 	for kind, n := range s.Errors {
 		counter(failures, n, kind)
 	}
+}
+
+// seconds are those since 1970; 0 for the zero time.
+func seconds(t time.Time) float64 {
+	if t.IsZero() {
+		return 0
+	}
+	return float64(t.UnixMilli()) / 1000
 }

@@ -39,7 +39,7 @@ func (s *server) try() {
 			s.log.Warn("nothing is served any more", "error", err)
 		}
 	}()
-	s.log.Info("serving /metrics, /healthz and /readyz", "url", "http://"+listener.Addr().String())
+	s.log.Info("serving a page, /metrics, /healthz and /readyz", "url", "http://"+listener.Addr().String())
 }
 
 func (s *server) close() {

@@ -2,57 +2,17 @@ package main
 
 import (
 	"bytes"
-	"fmt"
 
 	"github.com/xdpmux/xdpmux/cmd/internal/output"
 	"github.com/xdpmux/xdpmux/cmd/internal/picture"
-	"github.com/xdpmux/xdpmux/dispatcher/observe"
+	"github.com/xdpmux/xdpmux/cmd/internal/rates"
 )
 
-// pictureOf is a chain as it is drawn: what runs now, without what has left.
-func pictureOf(c chainStats) picture.Chain {
-	drawn := picture.Chain{Interface: output.Shown(c.Interface.Name), Counted: true}
-	for _, p := range c.Programs {
-		switch {
-		case p.Gone:
-			continue
-		case p.Role == observe.RoleDispatcher:
-			drawn.Total = picture.Rate{Packets: p.Packets, PerSecond: p.PerSecond}
-			drawn.Note = fmt.Sprintf("dispatcher id %d", p.ID)
-			continue
-		case p.Role == observe.RoleLegacy:
-			drawn.Total = picture.Rate{Packets: p.Packets, PerSecond: p.PerSecond}
-			drawn.Note = "no dispatcher"
-		}
-		drawn.Programs = append(drawn.Programs, programPicture(p))
-	}
-	return drawn
-}
-
-func programPicture(p programStats) picture.Program {
-	drawn := picture.Program{Name: output.Shown(p.Name), Note: fmt.Sprintf("%s, id %d", p.Role, p.ID), Unseen: output.Shown(p.NotObserved),
-		Total: picture.Rate{Packets: p.Packets, PerSecond: p.PerSecond}}
-	if p.Priority != nil {
-		drawn.Note = fmt.Sprintf("priority %d, id %d", *p.Priority, p.ID)
-	}
-	if p.Actions != nil {
-		drawn.Passes = p.Actions.String()
-	}
-	for _, name := range observe.VerdictNames() {
-		if v := p.Verdicts[name]; v.Packets > 0 {
-			drawn.Verdicts = append(drawn.Verdicts, picture.Verdict{Name: name,
-				Decided:  picture.Rate{Packets: v.Decided, PerSecond: v.DecidedPerSecond},
-				HandedOn: picture.Rate{Packets: v.Packets - v.Decided, PerSecond: v.PerSecond - v.DecidedPerSecond}})
-		}
-	}
-	return drawn
-}
-
 // writePicture draws all chains of a report into a file.
-func writePicture(out *output.Printer, s statsJSON, name string, force bool) error {
+func writePicture(out *output.Printer, s rates.Report, name string, force bool) error {
 	chains := make([]picture.Chain, len(s.Chains))
 	for i, c := range s.Chains {
-		chains[i] = pictureOf(c)
+		chains[i] = c.Picture()
 	}
 	var b bytes.Buffer
 	if err := picture.Write(&b, "XDP chains at "+s.Time.Format("2006-01-02 15:04:05"), chains); err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/gdamore/tcell/v2"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/xdpmux/xdpmux/cmd/internal/rates"
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
@@ -85,7 +86,7 @@ eth0 at 15:04:07
 	} {
 		before, now := twoSnapshots(c.opts)
 		var b strings.Builder
-		if err := renderStats(&b, statsOf(before, now), c.opts); err != nil {
+		if err := renderStats(&b, rates.Of(before, now), c.opts); err != nil {
 			t.Fatal(err)
 		}
 		var lines []string
@@ -123,7 +124,7 @@ func TestTopSizes(t *testing.T) {
 	now.Chains[0].Programs[1].Packets += 1 << 40 // more than 32 bits
 	now.Chains[0].Programs[1].HandedOn += 1 << 40
 	s := newTopScreen(func() *observe.Snapshot { return before }, time.Second, observe.Options{})
-	s.stats = statsOf(before, now)
+	s.stats = rates.Of(before, now)
 	for _, c := range []struct {
 		width, height int
 		keys          string
@@ -184,7 +185,7 @@ func TestTopSizes(t *testing.T) {
 	}
 	// Names of several columns for a letter.
 	now.Chains[0].Interface.Name, s.width, s.height, s.help = "程\x1b[31m序", 40, 6, false
-	s.stats = statsOf(before, now)
+	s.stats = rates.Of(before, now)
 	if got := drawn(t, s)[2]; strings.ReplaceAll(got, "X", "") != `程\x1b[31m序` {
 		t.Errorf("%q", got)
 	}
@@ -195,7 +196,7 @@ func TestTopOrders(t *testing.T) {
 	before, now := twoSnapshots(observe.Options{})
 	s := newTopScreen(func() *observe.Snapshot { return before }, time.Second, observe.Options{})
 	s.width, s.height = 80, 24
-	s.stats = statsOf(before, now)
+	s.stats = rates.Of(before, now)
 	press := func(r rune) {
 		if s.key(tcell.NewEventKey(tcell.KeyRune, r, tcell.ModNone)) {
 			t.Fatalf("%c ended top", r)

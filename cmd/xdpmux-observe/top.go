@@ -14,6 +14,7 @@ import (
 
 	"github.com/xdpmux/xdpmux/cmd/internal/cmdline"
 	"github.com/xdpmux/xdpmux/cmd/internal/output"
+	"github.com/xdpmux/xdpmux/cmd/internal/rates"
 	"github.com/xdpmux/xdpmux/cmd/internal/terminal"
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
@@ -50,7 +51,7 @@ type topScreen struct {
 
 	width, height int
 	before        *observe.Snapshot
-	stats         statsJSON
+	stats         rates.Report
 	history       map[programKey][]float64 // packets per second, the newest last
 	order         int                      // index of topOrders
 	reversed      bool
@@ -69,7 +70,7 @@ type programKey struct {
 	id      uint32
 }
 
-func keyOf(c chainStats, p programStats) programKey {
+func keyOf(c rates.Chain, p rates.Program) programKey {
 	key := programKey{c.Interface.Index, p.Role, p.ID}
 	if p.Role == observe.RoleDispatcher {
 		key.id = 0
@@ -80,7 +81,7 @@ func keyOf(c chainStats, p programStats) programKey {
 func newTopScreen(read func() *observe.Snapshot, interval time.Duration, opts observe.Options) *topScreen {
 	first := read()
 	return &topScreen{read: read, interval: interval, opts: opts, before: first,
-		stats: statsOf(first, first), history: map[programKey][]float64{}, bars: unicodeBars}
+		stats: rates.Of(first, first), history: map[programKey][]float64{}, bars: unicodeBars}
 }
 
 // The least screen that shows one chain of one program, and the keys.
@@ -246,7 +247,7 @@ func (s *topScreen) key(event *tcell.EventKey) (end bool) {
 
 func (s *topScreen) refresh() {
 	now := s.read()
-	s.stats = statsOf(s.before, now)
+	s.stats = rates.Of(s.before, now)
 	s.before = now
 	seen := map[programKey][]float64{}
 	for _, c := range s.stats.Chains {

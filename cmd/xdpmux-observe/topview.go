@@ -12,20 +12,21 @@ import (
 	"github.com/mattn/go-runewidth"
 
 	"github.com/xdpmux/xdpmux/cmd/internal/output"
+	"github.com/xdpmux/xdpmux/cmd/internal/rates"
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
 )
 
 // topOrders are the ways to sort the programs below their dispatcher.
 var topOrders = []struct {
 	name    string
-	compare func(a, b programStats) int
+	compare func(a, b rates.Program) int
 }{
-	{"chain", func(a, b programStats) int { return 0 }},
-	{"rate", func(a, b programStats) int { return cmp.Compare(b.PerSecond, a.PerSecond) }},
-	{"drops", func(a, b programStats) int {
+	{"chain", func(a, b rates.Program) int { return 0 }},
+	{"rate", func(a, b rates.Program) int { return cmp.Compare(b.PerSecond, a.PerSecond) }},
+	{"drops", func(a, b rates.Program) int {
 		return cmp.Compare(b.Verdicts["XDP_DROP"].PerSecond, a.Verdicts["XDP_DROP"].PerSecond)
 	}},
-	{"name", func(a, b programStats) int { return strings.Compare(a.Name, b.Name) }},
+	{"name", func(a, b rates.Program) int { return strings.Compare(a.Name, b.Name) }},
 }
 
 // topHelp is what the key ? shows.
@@ -96,19 +97,19 @@ func fit(line string, width int) string {
 type topColumn struct {
 	head string
 	left bool // its text stands to the left
-	cell func(c chainStats, p programStats) string
+	cell func(c rates.Chain, p rates.Program) string
 }
 
 func (s *topScreen) columns() []topColumn {
 	columns := []topColumn{
-		{"Packets/s", false, func(_ chainStats, p programStats) string { return fmt.Sprintf("%.1f", p.PerSecond) }},
-		{fit("", historyLen), true, func(c chainStats, p programStats) string { return sparkline(s.history[keyOf(c, p)], s.bars) }},
-		{"Handed on", false, func(_ chainStats, p programStats) string { return strconv.FormatUint(p.HandedOn, 10) }},
-		{"Decided", false, func(_ chainStats, p programStats) string { return strconv.FormatUint(p.Decided, 10) }},
+		{"Packets/s", false, func(_ rates.Chain, p rates.Program) string { return fmt.Sprintf("%.1f", p.PerSecond) }},
+		{fit("", historyLen), true, func(c rates.Chain, p rates.Program) string { return sparkline(s.history[keyOf(c, p)], s.bars) }},
+		{"Handed on", false, func(_ rates.Chain, p rates.Program) string { return strconv.FormatUint(p.HandedOn, 10) }},
+		{"Decided", false, func(_ rates.Chain, p rates.Program) string { return strconv.FormatUint(p.Decided, 10) }},
 	}
 	if s.opts.Latency {
-		latency := func(get func(*latencyStats) int64) func(chainStats, programStats) string {
-			return func(_ chainStats, p programStats) string {
+		latency := func(get func(*rates.Latency) int64) func(rates.Chain, rates.Program) string {
+			return func(_ rates.Chain, p rates.Program) string {
 				if p.Latency == nil {
 					return ""
 				}
@@ -116,16 +117,16 @@ func (s *topScreen) columns() []topColumn {
 			}
 		}
 		columns = append(columns,
-			topColumn{"Mean ns", false, latency(func(l *latencyStats) int64 { return l.MeanNS })},
-			topColumn{"p99", false, latency(func(l *latencyStats) int64 { return l.P99NS })})
+			topColumn{"Mean ns", false, latency(func(l *rates.Latency) int64 { return l.MeanNS })},
+			topColumn{"p99", false, latency(func(l *rates.Latency) int64 { return l.P99NS })})
 	}
-	return append(columns, topColumn{" Verdicts", true, func(_ chainStats, p programStats) string { return " " + verdictShares(p) }})
+	return append(columns, topColumn{" Verdicts", true, func(_ rates.Chain, p rates.Program) string { return " " + verdictShares(p) }})
 }
 
 // topRow is a line of the table.
 type topRow struct {
-	chain        chainStats
-	program      *programStats // nil: it names the interface
+	chain        rates.Chain
+	program      *rates.Program // nil: it names the interface
 	prio, id     string
 	name, reason string
 	cells        []string
@@ -143,7 +144,7 @@ func (s *topScreen) rows(columns []topColumn) []topRow {
 			}
 		}
 		for _, p := range programs {
-			row := topRow{chain: c, program: &p, id: strconv.FormatUint(uint64(p.ID), 10), name: shownName(p)}
+			row := topRow{chain: c, program: &p, id: strconv.FormatUint(uint64(p.ID), 10), name: p.Shown()}
 			if p.Priority != nil {
 				row.prio = strconv.FormatUint(uint64(*p.Priority), 10)
 			}
@@ -246,7 +247,7 @@ func sparkline(rates []float64, bars []rune) string {
 }
 
 // verdictShares are the parts that each verdict had in the packets so far.
-func verdictShares(p programStats) string {
+func verdictShares(p rates.Program) string {
 	var shares []string
 	for _, name := range observe.VerdictNames() {
 		if n := p.Verdicts[name].Packets; n > 0 {

@@ -104,6 +104,9 @@ func (a *agent) apply(ctx context.Context, all []*kept) (tries []*kept) {
 	opts.Approve = func(p *desired.Plan) error {
 		k := byName[p.Interface.Name]
 		steps[p.Interface.Name] = stepsOf(p)
+		if k != nil {
+			k.differs = stepsOf(p)
+		}
 		return a.approve(k, p)
 	}
 	r := newRecorder()
@@ -204,6 +207,9 @@ func (a *agent) done(k *kept, state *desired.State, p *desired.Plan, steps strin
 	}
 	was := k.err != nil || k.Held != nil || !k.drift.IsZero()
 	now := time.Now()
+	if k.converged = now; state == a.state {
+		k.generation = a.memory.Generation
+	}
 	switch {
 	case steps != "":
 		if k.mending {

@@ -26,7 +26,10 @@ type kept struct {
 	busy     bool      // a change of it is being tried
 	changed  time.Time // when the agent has last changed it
 
-	declares, runs int // programs, at the last look
+	declares, runs int       // programs, at the last look
+	differs        string    // the steps that would make it as declared
+	generation     int       // of the files that it was last as declared by; 0: it never was
+	converged      time.Time // when it was last seen so
 }
 
 // hold keeps the agent from making an interface what that digest stands for.
@@ -104,7 +107,7 @@ func (k *kept) lookAt(t time.Time) {
 // asDeclared says that it runs what digest stands for, as long as the program attached is there.
 func (k *kept) asDeclared(digest string, attached uint32) {
 	k.Declared, k.attached, k.Trying, k.Held = digest, attached, "", nil
-	k.fresh, k.drift, k.failures, k.err = false, time.Time{}, 0, nil
+	k.fresh, k.drift, k.failures, k.err, k.differs = false, time.Time{}, 0, nil, ""
 }
 
 // made says that it was changed to what digest stands for, and has the program attached since then.

@@ -28,7 +28,11 @@ type Interface struct {
 	xdp.Interface
 	Condition Condition
 	Why       string    // empty: there is nothing to say
+	Differs   string    // the steps that would make it as declared, such as "add xdp_pass"; empty: none
 	Changed   time.Time // when the agent has last changed it; zero: it hasn't
+
+	Generation int       // of the files that it was last as declared by; 0: it never was
+	Converged  time.Time // when it was last found or made so; zero: never
 
 	Declared, Running int // programs, as the last look has found them; those of others run too
 }
@@ -52,13 +56,14 @@ type Status struct {
 
 	Drifts, Mends, Changes, TakenBack int
 	LastChange                        time.Time      // zero: there was none
+	Converged                         time.Time      // when all was last as declared; zero: never
 	Errors                            map[string]int // by their kinds
 }
 
 // totals are what Status counts since the start.
 type totals struct {
 	Drifts, Mends, Changes, TakenBack int
-	LastChange                        time.Time
+	LastChange, Converged             time.Time
 	Errors                            map[string]int
 }
 
@@ -86,11 +91,16 @@ func (a *agent) status() Status {
 		}
 	}
 	for _, k := range a.kept {
-		is := Interface{Interface: xdp.Interface{Name: k.Name, Index: k.Index}, Changed: k.changed, Declared: k.declares, Running: k.runs}
+		is := Interface{Interface: xdp.Interface{Name: k.Name, Index: k.Index}, Differs: k.differs, Changed: k.changed,
+			Generation: k.generation, Converged: k.converged, Declared: k.declares, Running: k.runs}
 		is.Condition, is.Why = k.condition()
 		s.Interfaces = append(s.Interfaces, is)
 	}
 	slices.SortFunc(s.Interfaces, func(x, y Interface) int { return strings.Compare(x.Name, y.Name) })
+	if s.Read && s.Unread == nil && len(s.Broken) == 0 && s.Count(AsDeclared) == len(s.Interfaces) {
+		a.totals.Converged = time.Now()
+	}
+	s.Converged = a.totals.Converged
 	return s
 }
 

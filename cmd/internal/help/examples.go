@@ -107,7 +107,7 @@ var Examples = map[string][]Example{
 	},
 	"agent": {
 		{"xdpmux agent --state /etc/xdpmux", "keep the machine as these files declare it"},
-		{"xdpmux agent --drift report --listen 127.0.0.1:9436", "mend nothing, and show Prometheus what has drifted"},
+		{"xdpmux agent --drift report --listen 127.0.0.1:9436", "mend nothing, and show browsers and Prometheus what has drifted"},
 	},
 	"stats": {
 		{"xdpmux stats eth0", "who drops how many, each second"},

@@ -1,4 +1,4 @@
-package main
+package exporter
 
 import (
 	"bytes"
@@ -31,7 +31,7 @@ func TestMetrics(t *testing.T) {
 	}
 	blind := observe.Program{Loaded: xdp.Loaded{ID: 22, Name: "nobtf"}, Role: observe.RoleLegacy, Blind: errors.New("no BTF")}
 	var scrape bytes.Buffer
-	err = writeMetrics(&scrape, &observe.Snapshot{Time: time.Now(), Chains: []observe.Chain{
+	err = WriteMetrics(&scrape, &observe.Snapshot{Time: time.Now(), Chains: []observe.Chain{
 		{Interface: xdp.Interface{Name: "eth0", Index: 2}, Programs: []observe.Program{program}},
 		{Interface: xdp.Interface{Name: "eth1", Index: 3}, Programs: []observe.Program{blind}},
 	}})
@@ -81,7 +81,7 @@ func TestMetricsAnyway(t *testing.T) {
 		{"what can't be counted follows a chain", []observe.Chain{on(2, "eth0", whole, blind)}, ""},
 	} {
 		var text bytes.Buffer
-		if err := writeMetrics(&text, &observe.Snapshot{Chains: c.chains}); err != nil {
+		if err := WriteMetrics(&text, &observe.Snapshot{Chains: c.chains}); err != nil {
 			t.Errorf("%s: %v", c.name, err)
 			continue
 		}

@@ -1,4 +1,4 @@
-package main
+package exporter
 
 import (
 	"io"
@@ -161,8 +161,8 @@ func (s *scrape) program(ifname string, p observe.Program) {
 	s.times(programSeconds, p.Times, labels...)
 }
 
-// writeMetrics prints one scrape in the text format.
-func writeMetrics(w io.Writer, s *observe.Snapshot) error {
+// WriteMetrics prints one scrape in the text format.
+func WriteMetrics(w io.Writer, s *observe.Snapshot) error {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(metrics{func() *observe.Snapshot { return s }})
 	families, err := registry.Gather()

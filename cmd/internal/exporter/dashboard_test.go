@@ -1,4 +1,4 @@
-package main
+package exporter
 
 import (
 	"bytes"
@@ -23,11 +23,11 @@ import (
 // scrapedLabels are the labels that each series in a scrape has in Prometheus, by its name.
 func scrapedLabels(t *testing.T) map[string][]string {
 	t.Helper()
-	program := component(7, "xdp_drop", 10, observe.Verdicts{1: 5, 2: 2})
-	program.Times = &observe.Times{Packets: 7, Total: time.Microsecond}
+	program := observe.Program{Loaded: xdp.Loaded{ID: 7, Name: "xdp_drop"}, Role: observe.RoleComponent, Priority: 10,
+		Counts: observe.Counts{Packets: 7, Verdicts: observe.Verdicts{1: 5, 2: 2}, HandedOn: 2, Decided: 5}, Times: &observe.Times{Packets: 7, Total: time.Microsecond}}
 	whole := observe.Program{Loaded: xdp.Loaded{ID: 42, Name: "xdp_dispatcher"}, Role: observe.RoleDispatcher, Counts: program.Counts, Times: program.Times}
 	var scrape bytes.Buffer
-	if err := writeMetrics(&scrape, &observe.Snapshot{Time: time.Now(), Chains: []observe.Chain{
+	if err := WriteMetrics(&scrape, &observe.Snapshot{Time: time.Now(), Chains: []observe.Chain{
 		{Interface: xdp.Interface{Name: "eth0", Index: 2}, Programs: []observe.Program{whole, program}},
 	}}); err != nil {
 		t.Fatal(err)
@@ -71,7 +71,7 @@ func TestDashboard(t *testing.T) {
 	if err != nil {
 		t.Fatal("promtool is missing: make deps installs it")
 	}
-	data, err := os.ReadFile("../../docs/grafana-dashboard.json")
+	data, err := os.ReadFile("../../../docs/grafana-dashboard.json")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,16 +1,18 @@
-package main
+package exporter
 
 import (
 	"context"
 	"sync"
 	"time"
 
+	"github.com/xdpmux/xdpmux/cmd/internal/rates"
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
 )
 
 // sampler reads the counters at an interval for all who watch, and only while somebody does.
 type sampler struct {
 	read     func() *observe.Snapshot
+	declared func() *Declared // nil: nothing is
 	interval time.Duration
 
 	mu       sync.Mutex
@@ -22,8 +24,9 @@ type sampler struct {
 
 // sample is what one reading has brought. Each part of it is rendered once, for all who ask.
 type sample struct {
-	statsJSON
-	next chan struct{} // closed when there is a newer one
+	rates.Report
+	declared *Declared     // nil: nobody keeps anything
+	next     chan struct{} // closed when there is a newer one
 
 	mu       sync.Mutex
 	rendered map[string]string // by the interface asked for
@@ -47,7 +50,11 @@ func (s *sampler) take() {
 		s.before = now // what happened meanwhile says nothing of a rate
 	}
 	old := s.sample
-	s.sample = &sample{statsJSON: statsOf(s.before, now), next: make(chan struct{}), rendered: map[string]string{}}
+	var declared *Declared
+	if s.declared != nil {
+		declared = s.declared()
+	}
+	s.sample = &sample{Report: rates.Of(s.before, now), declared: declared, next: make(chan struct{}), rendered: map[string]string{}}
 	s.before = now
 	if old != nil {
 		close(old.next)

@@ -1,4 +1,4 @@
-package main
+package exporter
 
 import (
 	"bufio"
@@ -22,8 +22,8 @@ import (
 	"github.com/chromedp/cdproto/performance"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
-	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/xdpmux/xdpmux/cmd/internal/web"
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
@@ -72,11 +72,11 @@ func (f *traffic) read() *observe.Snapshot {
 	}}
 }
 
-func startPage(t *testing.T, interval time.Duration) (*traffic, *sampler, string) {
+func startPage(t *testing.T, interval time.Duration, declared func() *Declared) (*traffic, *sampler, string) {
 	t.Helper()
 	f := &traffic{interval: interval}
-	s := &sampler{read: f.read, interval: interval}
-	server := httptest.NewServer(newServer(prometheus.NewRegistry(), s).Handler)
+	s := &sampler{read: f.read, declared: declared, interval: interval}
+	server := httptest.NewServer(web.NewServer(served(&Exporter{s})).Handler)
 	t.Cleanup(server.Close)
 	return f, s, server.URL
 }
@@ -85,7 +85,7 @@ func startPage(t *testing.T, interval time.Duration) (*traffic, *sampler, string
 // read once. When they have gone, nothing reads any more.
 func TestEvents(t *testing.T) {
 	const interval = 100 * time.Millisecond
-	f, s, url := startPage(t, interval)
+	f, s, url := startPage(t, interval, nil)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var clients sync.WaitGroup
@@ -204,7 +204,7 @@ const (
 // events bring; names are text; and it fits a telephone.
 func TestPage(t *testing.T) {
 	ctx := browser(t)
-	f, _, url := startPage(t, 50*time.Millisecond)
+	f, _, url := startPage(t, 50*time.Millisecond, nil)
 	if err := chromedp.Run(ctx, log.Enable(), runtime.Enable(), chromedp.EmulateViewport(1100, 700), chromedp.Navigate(url)); err != nil {
 		t.Fatal(err)
 	}
@@ -268,11 +268,70 @@ func TestPage(t *testing.T) {
 	}
 }
 
+// TestPageDeclared looks at what is declared, beside what runs: an interface that has drifted is
+// shown first and named so in the list, one without a chain is there too, and all of it is text.
+func TestPageDeclared(t *testing.T) {
+	ctx := browser(t)
+	var mended atomic.Bool
+	long := "/etc/xdpmux/" + strings.Repeat("long", 30) + ".yaml:2:1: " + evil
+	_, _, url := startPage(t, 50*time.Millisecond, func() *Declared {
+		d := &Declared{Facts: []Fact{{"Generation", "7"}}, Interfaces: []DeclaredInterface{
+			{Name: "eth0", Index: 2, Condition: "as declared", Well: true, Facts: []Fact{{"Generation", "7"}}},
+			{Name: evil, Index: 3, Condition: "drifted", Facts: []Fact{{"Differs", "add xdp_drop"}, {"Why", evil}}},
+			{Name: "gone0", Index: 9, Condition: "failed", Facts: []Fact{{"Why", long}}},
+		}}
+		if mended.Load() {
+			d.Interfaces[1].Condition, d.Interfaces[1].Well = "as declared", true
+		} else {
+			d.Troubles = []string{long}
+		}
+		return d
+	})
+	if err := chromedp.Run(ctx, log.Enable(), runtime.Enable(), chromedp.EmulateViewport(1100, 700), chromedp.Navigate(url)); err != nil {
+		t.Fatal(err)
+	}
+	const shown = `document.querySelector("h1").textContent + "|" + document.querySelector(".condition").textContent + "|" + [...document.querySelectorAll("main dl")].map(d => [...d.children].map(f => [...f.children].map(e => e.textContent).join(" ")).join("; ")).join("|")`
+	if got, want := text(t, ctx, shown), evil+"|drifted|Generation 7|Differs add xdp_drop; Why "+evil; got != want {
+		t.Errorf("it shows %q, want %q", got, want)
+	}
+	const list = `[...document.querySelectorAll("nav a")].map(a => a.firstChild.textContent.trim() + (a.querySelector(".ill") ? ": " + a.querySelector(".ill").textContent : "")).join(", ")`
+	if got, want := text(t, ctx, list), "eth0, "+evil+": drifted, ten, gone0: failed"; got != want {
+		t.Errorf("the list is %q, want %q", got, want)
+	}
+	if got := text(t, ctx, `document.querySelector("section .ill").textContent`); got != long {
+		t.Errorf("the trouble is %q", got)
+	}
+	screenshot(t, ctx, "declared-wide")
+	mended.Store(true)
+	address := url + "/?" + neturl.Values{"interface": {evil}}.Encode()
+	if err := chromedp.Run(ctx, chromedp.Navigate(address), chromedp.Poll(`document.querySelector(".condition").textContent === "as declared" && !document.querySelector("section .ill")`, nil)); err != nil {
+		t.Errorf("mended: %v", err)
+	}
+	mended.Store(false)
+	for i, scheme := range []string{"light", "dark"} {
+		address := url + "/?interface=gone0"
+		if err := chromedp.Run(ctx, emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}),
+			chromedp.EmulateViewport(360, 640), chromedp.Navigate(address), chromedp.Poll(`document.querySelector("section .ill")`, nil)); err != nil {
+			t.Fatal(err)
+		}
+		if got := text(t, ctx, `document.documentElement.scrollWidth`); got != "360" {
+			t.Errorf("%s: the page is %s wide on a screen of 360", scheme, got)
+		}
+		if got, want := text(t, ctx, `getComputedStyle(document.querySelector(".condition")).color`), []string{"rgb(179, 38, 30)", "rgb(255, 138, 128)"}[i]; got != want {
+			t.Errorf("%s: what is ill is %s, want %s", scheme, got, want)
+		}
+		if got := text(t, ctx, `document.querySelectorAll("#live script").length`); got != "0" {
+			t.Errorf("a name has become a script")
+		}
+		screenshot(t, ctx, "declared-narrow-"+scheme)
+	}
+}
+
 // TestPageLasts has a page take the updates of hours, as fast as they can come, and compares its
 // memory. What one update brings are hundreds of nodes.
 func TestPageLasts(t *testing.T) {
 	ctx := browser(t)
-	f, _, url := startPage(t, time.Millisecond)
+	f, _, url := startPage(t, time.Millisecond, nil)
 	updates := uint64(1000)
 	if os.Getenv("XDPMUX_TEST_SCALE") == "1" {
 		updates = 10_000

@@ -1,4 +1,4 @@
-package main
+package exporter
 
 import (
 	"io"
@@ -8,16 +8,23 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
+	"github.com/xdpmux/xdpmux/cmd/internal/web"
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
 )
+
+// served is all that an exporter serves.
+func served(e *Exporter) *http.ServeMux {
+	mux := http.NewServeMux()
+	e.Serve(mux)
+	mux.HandleFunc("GET /healthz", e.Health)
+	return mux
+}
 
 // The server says where the metrics are, and has an end for a reader that only keeps it
 // busy.
 func TestServer(t *testing.T) {
 	t.Parallel()
-	server := newServer(prometheus.NewRegistry(), &sampler{read: func() *observe.Snapshot { return &observe.Snapshot{} }, interval: time.Second})
+	server := web.NewServer(served(New(func() *observe.Snapshot { return &observe.Snapshot{} }, nil)))
 	if server.ReadTimeout == 0 || server.WriteTimeout == 0 || server.IdleTimeout == 0 {
 		t.Errorf("no limits: %+v", server)
 	}

@@ -1,6 +1,7 @@
-package main
+package exporter
 
 import (
+	"cmp"
 	"crypto/sha256"
 	_ "embed"
 	"encoding/base64"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/xdpmux/xdpmux/cmd/internal/output"
 	"github.com/xdpmux/xdpmux/cmd/internal/picture"
+	"github.com/xdpmux/xdpmux/cmd/internal/rates"
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
 )
 
@@ -38,8 +40,10 @@ type page struct {
 type live struct {
 	Time       string
 	Interval   time.Duration
+	Declared   *Declared // nil: nobody keeps anything
 	Interfaces []interfaceRow
-	Asked      string // an interface that isn't among them
+	Current    *DeclaredInterface // the interface that is shown; nil: nothing is declared of it
+	Asked      string             // an interface that isn't among them
 	Chains     []chainView
 	Verdicts   []string
 }
@@ -49,6 +53,7 @@ type interfaceRow struct {
 	Name, Shown string
 	Rate        string
 	Dropped     string // the part of it that was dropped; empty: none
+	Condition   string // if that isn't as it should be
 	Current     bool
 }
 
@@ -60,10 +65,10 @@ type chainView struct {
 }
 
 type programView struct {
-	programStats
+	rates.Program
 	Shown    string
 	Prio     string
-	Verdicts []verdictStats
+	Verdicts []rates.Verdict
 }
 
 // page is the whole page of one interface; empty: of the first.
@@ -96,28 +101,59 @@ func (s *sample) live(asked string) (string, error) {
 }
 
 func (s *sample) view(asked string) live {
-	v := live{Time: s.Time.Format("2006-01-02 15:04:05"), Verdicts: observe.VerdictNames()}
-	if asked == "" && len(s.Chains) > 0 {
-		asked = s.Chains[0].Interface.Name
+	v := live{Time: s.Time.Format("2006-01-02 15:04:05"), Verdicts: observe.VerdictNames(), Declared: s.declared}
+	if asked == "" {
+		asked = s.first()
 	}
+	observed := map[string]bool{}
 	for _, c := range s.Chains {
-		drawn := pictureOf(c)
+		drawn := c.Picture()
 		row := interfaceRow{Name: c.Interface.Name, Shown: output.Shown(c.Interface.Name),
 			Rate: drawn.Total.Short(), Dropped: dropped(c), Current: c.Interface.Name == asked}
+		observed[row.Name] = true
+		if d := s.declared.find(row.Name); d != nil && !d.Well {
+			row.Condition = d.Condition
+		}
 		v.Interfaces = append(v.Interfaces, row)
 		if row.Current {
 			v.Chains = append(v.Chains, chainView{Shown: row.Shown, Picture: template.HTML(picture.Inline(drawn)), Programs: programViews(c)})
 		}
 	}
+	if s.declared != nil {
+		for _, d := range s.declared.Interfaces {
+			if !observed[d.Name] {
+				v.Interfaces = append(v.Interfaces, interfaceRow{Name: d.Name, Shown: output.Shown(d.Name), Condition: d.Condition, Current: d.Name == asked})
+			}
+		}
+	}
+	v.Current = s.declared.find(asked)
 	if len(v.Chains) == 0 {
 		v.Asked = output.Shown(asked)
 	}
 	return v
 }
 
+// first is the interface that is shown where none is asked for: one that isn't as it should be, or
+// else one that has a chain.
+func (s *sample) first() string {
+	name := ""
+	if s.declared != nil {
+		for _, d := range s.declared.Interfaces {
+			if !d.Well {
+				return d.Name
+			}
+			name = cmp.Or(name, d.Name)
+		}
+	}
+	if len(s.Chains) > 0 {
+		return s.Chains[0].Interface.Name
+	}
+	return name
+}
+
 // dropped is the part of the packets of the last interval that ended with XDP_DROP or
 // XDP_ABORTED.
-func dropped(c chainStats) string {
+func dropped(c rates.Chain) string {
 	for _, p := range c.Programs {
 		if p.Gone || p.PerSecond <= 0 || p.Role != observe.RoleDispatcher && p.Role != observe.RoleLegacy {
 			continue
@@ -129,10 +165,10 @@ func dropped(c chainStats) string {
 	return ""
 }
 
-func programViews(c chainStats) []programView {
+func programViews(c rates.Chain) []programView {
 	var views []programView
 	for _, p := range c.Programs {
-		v := programView{programStats: p, Shown: shownName(p)}
+		v := programView{Program: p, Shown: p.Shown()}
 		if p.Priority != nil {
 			v.Prio = fmt.Sprint(*p.Priority)
 		}
