@@ -147,6 +147,14 @@ func (f *feed) wait(p fed) {
 	f.waiting = slices.Insert(f.waiting, at, p)
 }
 
+// recycle gives back a packet that next has returned, and nobody needs any more. Of several sources each is
+// read by a goroutine of its own, and the memory stays with the packet.
+func (f *feed) recycle(t *observe.Trace) {
+	if len(f.sources) == 1 {
+		f.sources[0].Recycle(t)
+	}
+}
+
 // ready says whether next returns at once.
 func (f *feed) ready() bool {
 	if len(f.sources) == 1 {

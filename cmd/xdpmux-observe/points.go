@@ -27,6 +27,7 @@ type pointWriter struct {
 	filter   string
 	begun    time.Time
 	points   map[point]*written
+	last     *written // of the record before
 
 	taken    func() []taken  // what is looked at; nil: of a file
 	counted  map[point]taken // at exits, in the statistics of earlier files
@@ -42,6 +43,7 @@ type point struct {
 
 // written is what was written of a point.
 type written struct {
+	point
 	iface   int
 	packets uint64
 }
@@ -128,7 +130,11 @@ func (w *pointWriter) describe(ifname string, p xdp.Loaded) error {
 // of is the point of a program, or of an interface without one. Its name is what xdpdump calls it.
 func (w *pointWriter) of(ifname string, p xdp.Loaded, exit bool) (*written, error) {
 	key := point{ifname, p.ID, exit}
+	if w.last != nil && w.last.point == key {
+		return w.last, nil
+	}
 	if at := w.points[key]; at != nil {
+		w.last = at
 		return at, nil
 	}
 	side, words := "fentry", "as they come to"
@@ -152,7 +158,7 @@ func (w *pointWriter) of(ifname string, p xdp.Loaded, exit bool) (*written, erro
 	if err != nil {
 		return nil, err
 	}
-	w.points[key] = &written{iface: n}
+	w.points[key] = &written{point: key, iface: n}
 	return w.points[key], nil
 }
 

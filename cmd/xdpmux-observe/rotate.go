@@ -81,7 +81,7 @@ func (w *pointWriter) rotate() error {
 		r.failed = err
 		return err
 	}
-	w.captureWriter, w.points, w.begun = next, map[point]*written{}, time.Now()
+	w.captureWriter, w.points, w.last, w.begun = next, map[point]*written{}, nil, time.Now()
 	w.begin()
 	return nil
 }

@@ -40,6 +40,8 @@ func trace(c *cli.Context, out *output.Printer) error {
 		return cmdline.UsageError("--size goes with one interface", usage)
 	case c.Bool("json") && c.String("write") == "-":
 		return cmdline.UsageError("--json and --write - exclude each other: both go to standard output", usage)
+	case c.Bool("print") && (!c.IsSet("write") || c.String("write") == "-"):
+		return cmdline.UsageError("--print shows what --write FILE writes", "without --write packets are shown, and with --write - none are")
 	case c.IsSet("size") && (!c.IsSet("write") || c.String("write") == "-"):
 		return cmdline.UsageError("--size begins another file, and none is written", "it goes with --write FILE")
 	case c.IsSet("files") && !c.IsSet("size"):
@@ -124,7 +126,7 @@ func tracePcap(c *cli.Context, out *output.Printer, wanted *filter.Filter) (err 
 	p := newTracePrinter(w, c.Bool("json"), r.Programs())
 	fmt.Fprintln(out.Stderr, "xdpmux: "+replayNote)
 	file.warn(out)
-	d := newDissector()
+	p.quiet = quiet(c)
 	err = file.each(c.Context, func(n int, packet capture.Packet) error {
 		if !wanted.Match(packet.Data, packet.Length) {
 			return nil
@@ -145,13 +147,16 @@ func tracePcap(c *cli.Context, out *output.Printer, wanted *filter.Filter) (err 
 				return err
 			}
 		}
-		return p.print(n, t, d.summary(packet.Data), len(packet.Data), packet.Length)
+		return p.packet(n, t, packet.Data, len(packet.Data), packet.Length)
 	})
 	if err != nil && c.Context.Err() == nil {
 		return err
 	}
 	return p.totals()
 }
+
+// quiet says whether packets are only written, and not shown.
+func quiet(c *cli.Context) bool { return c.IsSet("write") && !c.Bool("print") }
 
 // linesOf is where the lines of packets go: nowhere if the capture itself goes to standard
 // output.
@@ -236,13 +241,18 @@ func decider(t *observe.Trace) string {
 type tracePrinter struct {
 	w        io.Writer
 	json     bool
+	quiet    bool   // prints totals alone
 	arrival  bool   // packets have no way yet
 	ifname   string // where several are traced: that of the packet
 	programs []*traceTotal
 	chain    traceTotal
 	ways     map[string]*way
-	key      []byte // reused, as is:
+	last     *way // of the packet before, with:
+	lastKey  []byte
+	key      []byte // reused, as are:
 	line     []byte
+
+	dissector *dissector
 }
 
 // way is what packets with the same verdicts have in common: the end of their line, and
@@ -262,7 +272,8 @@ type traceTotal struct {
 }
 
 func newTracePrinter(w io.Writer, json bool, programs []xdp.Loaded) *tracePrinter {
-	p := &tracePrinter{w: w, json: json, chain: traceTotal{Loaded: xdp.Loaded{Name: "chain"}}, ways: map[string]*way{}}
+	p := &tracePrinter{w: w, json: json, chain: traceTotal{Loaded: xdp.Loaded{Name: "chain"}},
+		ways: map[string]*way{}, dissector: newDissector()}
 	for _, loaded := range programs {
 		p.programs = append(p.programs, &traceTotal{Loaded: loaded})
 	}
@@ -279,15 +290,33 @@ func (p *tracePrinter) total(l xdp.Loaded) *traceTotal {
 	return p.programs[len(p.programs)-1]
 }
 
-// print prints packet n. whole is its length on the wire, and length that of what there is
-// of it.
-func (p *tracePrinter) print(n int, t *observe.Trace, summary []byte, length, whole int) error {
+// packet takes in packet n, which begins with data. Numbers are those of print.
+func (p *tracePrinter) packet(n int, t *observe.Trace, data []byte, length, whole int) error {
+	if p.quiet {
+		_, err := p.count(t)
+		return err
+	}
+	return p.print(n, t, p.dissector.summary(data), length, whole)
+}
+
+// count adds the packet to the totals.
+func (p *tracePrinter) count(t *observe.Trace) (*way, error) {
 	way, err := p.wayOf(t)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, count := range way.verdicts {
 		*count++
+	}
+	return way, nil
+}
+
+// print prints packet n, and adds it to the totals. whole is its length on the wire, and length that of what there is
+// of it.
+func (p *tracePrinter) print(n int, t *observe.Trace, summary []byte, length, whole int) error {
+	way, err := p.count(t)
+	if err != nil {
+		return err
 	}
 	if p.json {
 		p.line = appendJSON(p.line[:0], n, t.Time, p.ifname, summary, length, whole)
@@ -335,6 +364,16 @@ func (p *tracePrinter) wayOf(t *observe.Trace) (*way, error) {
 		p.key = binary.NativeEndian.AppendUint32(p.key, step.ID)
 		p.key = binary.NativeEndian.AppendUint32(p.key, uint32(step.Verdict))
 	}
+	if p.last != nil && bytes.Equal(p.key, p.lastKey) {
+		return p.last, nil
+	}
+	w, err := p.wayOfKey(t)
+	p.last, p.lastKey = w, append(p.lastKey[:0], p.key...)
+	return w, err
+}
+
+// wayOfKey is the way with that key.
+func (p *tracePrinter) wayOfKey(t *observe.Trace) (*way, error) {
 	if w := p.ways[string(p.key)]; w != nil {
 		return w, nil
 	}

@@ -23,6 +23,9 @@ import (
 // maxBuffer is the largest value of --buffer, in MiB.
 const maxBuffer = 1024
 
+// writeBuffer is --buffer of a capture if nobody says it, in MiB: who writes it may have to wait for the disk.
+const writeBuffer = 16
+
 // liveOptions reads which packets of the wire are asked for.
 func liveOptions(c *cli.Context) (options observe.LiveOptions, err error) {
 	options.Program = c.String("name")
@@ -46,6 +49,9 @@ func liveOptions(c *cli.Context) (options observe.LiveOptions, err error) {
 		}
 	}
 	options.SnapLen, options.Buffer = int(c.Uint("snaplen")), int(c.Uint("buffer"))<<20
+	if options.Buffer == 0 && c.IsSet("write") {
+		options.Buffer = writeBuffer << 20
+	}
 	options.At, err = parseAt(c.String("at"))
 	return options, err
 }
@@ -104,10 +110,12 @@ func traceLive(c *cli.Context, out *output.Printer, wanted *filter.Filter) (err 
 	// Packets are garbage as soon as they are written, and little else is on the heap.
 	debug.SetGCPercent(400)
 	l.start(ctx)
-	d := newDissector()
 	lines := bufio.NewWriterSize(linesOf(c, out), 1<<16)
 	defer func() { err = errors.Join(err, lines.Flush()) }()
 	p := newTracePrinter(lines, c.Bool("json"), nil)
+	if p.quiet = quiet(c); p.quiet {
+		out.Say("xdpmux: ", "capturing on "+strings.Join(names, ", "))
+	}
 	p.arrival = options.At == observe.AtArrival
 	for n := uint(0); count == 0 || n < count; n++ {
 		t, from, err := l.next(ctx)
@@ -128,9 +136,10 @@ func traceLive(c *cli.Context, out *output.Printer, wanted *filter.Filter) (err 
 		if len(names) > 1 {
 			p.ifname = from.ifname
 		}
-		if err := p.print(int(n)+1, t, d.summary(t.Data), t.Length, t.Length); err != nil {
+		if err := p.packet(int(n)+1, t, t.Data, t.Length, t.Length); err != nil {
 			return err
 		}
+		l.recycle(t)
 		if !l.ready() { // there are no others to be shown with it
 			if err := lines.Flush(); err != nil {
 				return err

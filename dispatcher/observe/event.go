@@ -78,14 +78,28 @@ func lookAtClocks(tries int) (zero time.Time) {
 	return zero
 }
 
+// unused are Traces that nobody uses any more.
+type unused []*Trace
+
+func (u *unused) take() *Trace {
+	if len(*u) == 0 {
+		return &Trace{}
+	}
+	last := len(*u) - 1
+	t := (*u)[last]
+	*u = (*u)[:last]
+	return t
+}
+
 // decodeLive reads a record, whose times count from boot.
 func (t *tracer) decodeLive(record []byte, boot time.Time) *Trace {
-	result := &Trace{
-		Time:   boot.Add(time.Duration(binary.NativeEndian.Uint64(record))),
-		Length: int(binary.NativeEndian.Uint32(record[headLength:])),
-	}
+	result := t.unused.take()
+	result.Time = boot.Add(time.Duration(binary.NativeEndian.Uint64(record)))
+	result.Length = int(binary.NativeEndian.Uint32(record[headLength:]))
 	t.decode(result, record)
-	behind := slices.Clone(record[headSize:]) // the record is the ring buffer's
+	result.memory = append(result.memory[:0], record[headSize:]...) // the record is the ring buffer's
+	behind := result.memory
+	result.Points = result.Points[:0]
 	if size := binary.NativeEndian.Uint32(record[headPoints:]); size > 0 {
 		t.decodePoints(result, record, behind[:size], boot)
 		result.Data = result.Points[len(result.Points)-1].Data

@@ -57,6 +57,7 @@ type Live struct {
 	taken   []Taken  // likewise
 	dropped uint64   // never got sure
 	gap     gap
+	unused  unused // see Recycle
 }
 
 // OpenLive begins to trace. A Live is for one goroutine at a time.
@@ -72,6 +73,7 @@ func OpenLive(ctx context.Context, ifname string, options LiveOptions) (*Live, e
 	l := &Live{ifindex: c.Interface.Index, program: options.Program, id: options.ID, arrives: options.At == AtArrival,
 		asked: request{buffer: options.Buffer,
 			packetConfig: packetConfig{Verdicts: allVerdicts, Sample: options.OneIn, Points: pointsOf(options.At), Snap: SnapLen}}}
+	l.asked.unused = &l.unused
 	if err := notEmpty(c); err != nil && !l.arrives {
 		return nil, err
 	}
@@ -191,6 +193,10 @@ func (l *Live) Next(ctx context.Context) (*Trace, error) {
 	return l.take(), nil
 }
 
+// Recycle gives the memory of a Trace, which Next has returned, to one that comes later. Nobody may use t any
+// more, or what is in it. Without Recycle a Trace stays as it is.
+func (l *Live) Recycle(t *Trace) { l.unused = append(l.unused, t) }
+
 func (l *Live) take() *Trace {
 	t := l.queue[0]
 	l.queue = l.queue[1:]
@@ -234,7 +240,7 @@ func (l *Live) wait(ctx context.Context) error {
 func (l *Live) confirm(alone bool) {
 	if alone || l.tracer != nil && !l.tracer.alone {
 		l.queue = append(l.queue, l.pending...)
-		l.pending = nil
+		l.pending = l.pending[:0]
 	}
 }
 

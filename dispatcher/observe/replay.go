@@ -69,10 +69,10 @@ func OpenReplayOf(c *dispatcher.Chain, shown []xdp.Loaded, at At) (_ *Replay, er
 	}
 	config := packetConfig{Verdicts: allVerdicts, Deciders: allPrograms, Points: pointsOf(at), Snap: SnapLen,
 		Replay: replayConfig{Tid: uint32(unix.Gettid()), PidnsDev: pidns.Dev, PidnsIno: pidns.Ino}}
-	if r.tracer, err = trace(c, request{packetConfig: config}, nil); err != nil {
+	if r.tracer, err = trace(c, request{packetConfig: config, buffer: 1}, nil); err != nil {
 		return nil, err
 	}
-	// Read in place: a ring buffer would take two more calls for each packet.
+	// Read in place, so the ring buffer is as small as can be: it would take two more calls for each packet.
 	if r.head, err = r.mmap("replayed", headSize); err != nil {
 		return nil, err
 	}

@@ -28,6 +28,8 @@ type Trace struct {
 	Queue     int        // that it was received on
 	Main      xdp.Loaded // what it left or came to: the dispatcher, or the program in its place; zero: nothing
 	Points    []Point    // with [AtPrograms]: where it came by, in this order
+
+	memory []byte // of Data and Points
 }
 
 // At says where packets are looked at.
@@ -126,6 +128,7 @@ type tracer struct {
 	points   bool   // are told of
 	early    uint64 // packets that came before the trace began
 	filter   []byte // code of the function of that name; nil: no packet is filtered
+	unused   *unused
 }
 
 // newTracer has attach attach the probes, and then tells f of packets, but for those of test
@@ -174,6 +177,7 @@ type request struct {
 	packetConfig
 	buffer int    // bytes that wait at most; 0: as many as usual
 	filter []byte // see tracer
+	unused *unused
 }
 
 // usualBuffer is request.buffer if nobody says it.
@@ -192,7 +196,7 @@ func (r *request) sizeBuffer() (entries map[string]int) {
 // trace traces the packets that are asked for.
 func trace(c *dispatcher.Chain, r request, f func(*Trace)) (*tracer, error) {
 	return newTracer(c, f, func(t *tracer) error {
-		t.filter = r.filter
+		t.filter, t.unused = r.filter, r.unused
 		return t.attachAll(r)
 	})
 }
@@ -201,7 +205,7 @@ func trace(c *dispatcher.Chain, r request, f func(*Trace)) (*tracer, error) {
 // are those of a packet socket.
 func traceArrivals(c *dispatcher.Chain, r request, f func(*Trace)) (*tracer, error) {
 	return newTracer(c, f, func(t *tracer) (err error) {
-		t.filter = r.filter
+		t.filter, t.unused = r.filter, r.unused
 		t.alone = false // whatever the program is in, the packet came to it
 		which := probe{programs: []string{"arrival"}, entries: r.sizeBuffer()}
 		if main(c) == nil {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -19,6 +20,20 @@ const (
 	captureRounds  = 5
 	captureSeconds = 6
 )
+
+// capturingTool is what captures, and what came of it in each round.
+type capturingTool struct {
+	command  []string  // empty: none
+	sent, in []float64 // packets a second: of the flood, and those in the file
+}
+
+// lost is the part of the packets that isn't in the file.
+func (t capturingTool) lost() (parts []float64) {
+	for i := range t.sent {
+		parts = append(parts, 1-t.in[i]/t.sent[i])
+	}
+	return parts
+}
 
 // capturing has the native tool and trace capture the same flood as it leaves a chain of two.
 func capturing(ctx context.Context, w io.Writer) error {
@@ -40,36 +55,40 @@ func capturing(ctx context.Context, w io.Writer) error {
 	}
 	defer os.RemoveAll(dir)
 	file := filepath.Join(dir, "capture.pcapng")
-	tools := []struct {
-		command     []string
-		rates, lost []float64
-	}{
+	tools := []capturingTool{
+		{}, // nobody captures
 		{command: []string{"xdpdump", "-i", captureVeth, "--rx-capture", "exit", "-w", file}},
 		{command: []string{ours, "trace", captureVeth, "-w", file}},
 	}
 	for range captureRounds {
 		for i := range tools {
 			t := &tools[i]
-			rate, lost, err := captured(ctx, t.command, file)
+			sent, in, err := captured(ctx, t.command, file)
 			if err != nil {
 				return err
 			}
-			t.rates, t.lost = append(t.rates, rate), append(t.lost, lost)
+			t.sent, t.in = append(t.sent, float64(sent)/captureSeconds), append(t.in, float64(in)/captureSeconds)
 		}
 	}
+	processors := map[bool]string{true: "one processor", false: fmt.Sprint(runtime.NumCPU(), " processors")}[runtime.NumCPU() == 1]
 	fmt.Fprintf(w, `
-## Capturing
+## Capturing, %s
 
 %s
 Packets of 60 to 1500 bytes, as they leave a chain of two programs on a veth, under the same flood of %d seconds: the
-median of %d rounds in turn. Both write whole packets, each with its length; trace prints a line of each, too. Lost is what
-isn't in the file of what was sent.
+median of %d rounds in turn. Both write whole packets, each with its length. Lost is what isn't in the file of what was
+sent. Of two processors one floods. With one processor they take turns, and a flood that waits for its turn loses nothing.
 
-| | packets a second | lost |
-|---|---:|---:|
-`, machine(), captureSeconds, captureRounds)
-	for i, name := range []string{"xdpdump --rx-capture exit -w", "xdpmux trace -w"} {
-		fmt.Fprintf(w, "| %s | %.0f | %.1f %% |\n", name, median(tools[i].rates), 100*median(tools[i].lost))
+| | sent a second | in the file | lost |
+|---|---:|---:|---:|
+`, processors, machine(), captureSeconds, captureRounds)
+	for i, name := range []string{"nobody captures", "xdpdump --rx-capture exit -w", "xdpmux trace -w"} {
+		sent, in := median(tools[i].sent), median(tools[i].in)
+		if tools[i].command == nil {
+			fmt.Fprintf(w, "| %s | %.0f | | |\n", name, sent)
+			continue
+		}
+		fmt.Fprintf(w, "| %s | %.0f | %.0f | %.1f %% |\n", name, sent, in, 100*median(tools[i].lost()))
 	}
 	return do(ctx, ours, "unload", captureVeth, "-a")
 }
@@ -77,54 +96,60 @@ isn't in the file of what was sent.
 // capturedLength is the length of packet n.
 func capturedLength(n uint64) int { return 60 + int(n%1441) }
 
-// captured runs a command that captures to a file until Ctrl-C, and floods it. It returns the packets
-// a second in the file, and the part of those that were sent that isn't in it.
-func captured(ctx context.Context, command []string, file string) (rate, lost float64, err error) {
-	said, err := os.Create(file + ".out")
-	if err != nil {
-		return 0, 0, err
-	}
-	defer said.Close()
-	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
-	cmd.Stdout, cmd.Stderr = said, said
-	if err := cmd.Start(); err != nil {
-		return 0, 0, err
-	}
-	stop := func() error {
-		_ = cmd.Process.Signal(syscall.SIGINT)
-		return cmd.Wait()
-	}
-	if err := listening(said); err != nil {
-		return 0, 0, errors.Join(fmt.Errorf("%q: %w", command, err), stop())
+// captured runs a command, if there is one, that captures to a file until Ctrl-C, and floods it. It returns how
+// many packets were sent, and how many of them are in the file.
+func captured(ctx context.Context, command []string, file string) (sent uint64, in int, err error) {
+	stop := func() error { return nil }
+	if command != nil {
+		if stop, err = capture(ctx, command, file); err != nil {
+			return 0, 0, fmt.Errorf("%q: %w", command, err)
+		}
 	}
 	ending, err := flood(captureVeth+"p", capturedLength)
 	if err != nil {
 		return 0, 0, errors.Join(err, stop())
 	}
 	time.Sleep(captureSeconds * time.Second)
-	sent := ending()
+	sent = ending()
 	if err := stop(); err != nil {
 		return 0, 0, fmt.Errorf("%q: %w", command, err)
 	}
-	n, err := recorded(file)
-	if err != nil {
+	if command == nil {
+		return sent, 0, nil
+	}
+	if in, err = recorded(file); err != nil {
 		return 0, 0, fmt.Errorf("%q: %w", command, err)
 	}
-	progress("%s: %d of %d packets", command[0], n, sent)
-	return float64(n) / captureSeconds, 1 - float64(n)/float64(sent), os.Remove(file)
+	progress("%s: %d of %d packets", command[0], in, sent)
+	return sent, in, os.Remove(file)
 }
 
-// listening waits until a tool captures. It sends packets, as trace says nothing before the first.
-func listening(said *os.File) error {
+// capture starts a command that captures, and waits until it says so. stop ends it.
+func capture(ctx context.Context, command []string, file string) (stop func() error, err error) {
+	said, err := os.Create(file + ".out")
+	if err != nil {
+		return nil, err
+	}
+	defer said.Close()
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+	cmd.Stdout, cmd.Stderr = said, said
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	stop = func() error {
+		_ = cmd.Process.Signal(syscall.SIGINT)
+		return cmd.Wait()
+	}
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
-		if info, err := said.Stat(); err != nil || info.Size() > 0 {
-			return err
+		info, err := said.Stat()
+		if err != nil {
+			return nil, errors.Join(err, stop())
 		}
-		if err := sendOne(captureVeth + "p"); err != nil {
-			return err
+		if info.Size() > 0 {
+			return stop, nil
 		}
 	}
-	return errors.New("it doesn't begin to capture")
+	return nil, errors.Join(errors.New("it doesn't begin to capture"), stop())
 }
 
 // recorded is how many packets of the flood are in the file, each once and whole.

@@ -74,7 +74,7 @@ func document(ctx context.Context, path string) error {
 		progress("this kernel runs no chains: starting a VM")
 		fmt.Fprint(&b, "\nThe rest was measured in VMs, as this kernel runs no chains.\n")
 		// Of two processors one floods, and the other captures.
-		for _, part := range []struct{ name, processors string }{{"chains", "1"}, {"capturing", "2"}} {
+		for _, part := range []struct{ name, processors string }{{"chains", "1"}, {"capturing", "2"}, {"capturing", "1"}} {
 			if err := inVM(ctx, &b, part.name, part.processors); err != nil {
 				return err
 			}

@@ -125,16 +125,6 @@ func floodNumber(frame []byte) (n uint64, ok bool) {
 	return binary.BigEndian.Uint64(frame[14:]), true
 }
 
-// sendOne sends a packet that is none of a flood.
-func sendOne(ifname string) error {
-	fd, to, err := packetSocket(ifname)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(fd)
-	return os.NewSyscallError("sendto", unix.Sendto(fd, make([]byte, 60), 0, to))
-}
-
 func packetSocket(ifname string) (fd int, to *unix.SockaddrLinklayer, err error) {
 	i, err := net.InterfaceByName(ifname)
 	if err != nil {

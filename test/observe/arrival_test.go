@@ -83,7 +83,7 @@ func TestArrivalComesAndGoes(t *testing.T) {
 	harness.NoLeak(t)
 	v := harness.NewVeth(t)
 	name := filepath.Join(t.TempDir(), "arrivals.pcapng")
-	p := harness.Start(t, xdpmux, "trace", v.Name, "--at", "arrival", "-w", name)
+	p := harness.Start(t, xdpmux, "trace", v.Name, "--at", "arrival", "--print", "-w", name)
 	sent := uint64(0)
 	next := func(length int) []byte {
 		sent++

@@ -152,6 +152,7 @@ func TestBadInput(t *testing.T) {
 		{"trace " + v.Name + ",nope0 --write /tmp/file --size 1", "--size goes with one interface"},
 		{"trace " + v.Name + ",nope0", `no interface "nope0"`},
 		{"trace " + v.Name + ",nope0 --pcap nowhere", "packets of a file go through the chain of one interface"},
+		{"trace " + v.Name + " --print", "--print shows what --write FILE writes"},
 		{"trace " + v.Name + " --write - --size 1", "--size begins another file, and none is written"},
 		{"trace " + v.Name + " --write /tmp/file --files 3", "--files goes with --size"},
 		{"trace " + v.Name + " --write /dev/null --size 1", "/dev/null is not a file"},

@@ -131,7 +131,7 @@ func TestLiveFollows(t *testing.T) {
 	stepsOn(t, v, 1)
 	out := filepath.Join(t.TempDir(), "live.pcapng")
 	harness.MustRun(t, xdpmux, "load", v.Name, samples+"xdp_drop_ipv6.o")
-	p := harness.Start(t, xdpmux, "trace", v.Name, "--live", "--name", "xdp_drop_ipv6", "--verdict", "XDP_DROP", "--write", out)
+	p := harness.Start(t, xdpmux, "trace", v.Name, "--live", "--name", "xdp_drop_ipv6", "--verdict", "XDP_DROP", "--print", "--write", out)
 	line := func() string {
 		t.Helper()
 		return p.Stdout.LineWhile(t, 20*time.Millisecond, func() { v.Deliver(t, harness.UDP6(flow)) })

@@ -23,7 +23,7 @@ func TestTraceSeveral(t *testing.T) {
 	one.Deliver(t, packet()) // its sockets stay
 	name := filepath.Join(t.TempDir(), "two.pcapng")
 	const packets = 40
-	p := harness.Start(t, xdpmux, "trace", one.Name+","+two.Name, "-w", name)
+	p := harness.Start(t, xdpmux, "trace", one.Name+","+two.Name, "--print", "-w", name)
 	p.Stdout.LineWhile(t, 50*time.Millisecond, func() { two.Deliver(t, packet()) })
 	var want []string
 	for i := range packets {

@@ -37,7 +37,7 @@ func verdictOf(t *testing.T, word string) int64 {
 func writeLive(t *testing.T, v *harness.Veth, frames [][]byte, args ...string) ([]harness.Captured, harness.Points) {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "live.pcapng")
-	p := harness.Start(t, xdpmux, append([]string{"trace", v.Name, "--write", name}, args...)...)
+	p := harness.Start(t, xdpmux, append([]string{"trace", v.Name, "--print", "--write", name}, args...)...)
 	first := harness.UDP4(harness.Flow{DstMAC: pass2, PayloadLen: 200})
 	p.Stdout.LineWhile(t, 50*time.Millisecond, func() { v.Deliver(t, first) })
 	last := harness.UDP4(harness.Flow{DstMAC: pass2, PayloadLen: 201})
@@ -173,11 +173,16 @@ func TestWriteFlood(t *testing.T) {
 	stepsOn(t, v, 2)
 	name := filepath.Join(t.TempDir(), "flood.pcapng")
 	p := harness.Start(t, xdpmux, "trace", v.Name, "-w", name, "--at", "programs", "--snaplen", "100", "--buffer", "1")
-	p.Stdout.LineWhile(t, 50*time.Millisecond, func() { v.Deliver(t, packet()) })
+	if said := p.Stderr.Line(t); said != "xdpmux: capturing on "+v.Name {
+		t.Fatal(said)
+	}
 	big := append(packet(), make([]byte, 2000)...)
 	const sent = 10_000 // of some 600 bytes with their points, in 1 MiB
 	testRun(t, v, dispatcherOf(t, v), big, sent)
 	p.Stop(t, exitSignal)
+	if out := p.Stdout.String(); strings.Contains(out, " bytes: ") || !strings.Contains(out, " Program ") {
+		t.Errorf("without --print it shows\n%s", out)
+	}
 	packets, points := harness.ReadPoints(t, name)
 	if len(points) != 4 {
 		t.Errorf("%d points", len(points))
@@ -210,7 +215,7 @@ func TestWriteFull(t *testing.T) {
 	}
 	defer unix.Unmount(dir, 0)
 	name := filepath.Join(dir, "full.pcapng")
-	p := harness.Start(t, xdpmux, "trace", v.Name, "-w", name)
+	p := harness.Start(t, xdpmux, "trace", v.Name, "--print", "-w", name)
 	big := append(packet(), make([]byte, 1000)...)
 	frames := slices.Repeat([][]byte{big}, 100)
 	for delivering := true; delivering; {
@@ -260,7 +265,7 @@ func TestWriteRotates(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer unix.Unmount(dir, 0)
-		p := harness.Start(t, xdpmux, append([]string{"trace", v.Name, "-w", filepath.Join(dir, "f"), "--size", "1", "--buffer", "16"}, c.args...)...)
+		p := harness.Start(t, xdpmux, append([]string{"trace", v.Name, "--print", "-w", filepath.Join(dir, "f"), "--size", "1", "--buffer", "16"}, c.args...)...)
 		for delivering := true; delivering; {
 			select {
 			case <-p.Ended():
@@ -313,7 +318,7 @@ func TestWriteChanges(t *testing.T) {
 	v := harness.NewVeth(t)
 	stepsOn(t, v, 2)
 	name := filepath.Join(t.TempDir(), "changes.pcapng")
-	p := harness.Start(t, xdpmux, "trace", v.Name, "-w", name, "--at", "programs")
+	p := harness.Start(t, xdpmux, "trace", v.Name, "--print", "-w", name, "--at", "programs")
 	pass := packet()
 	p.Stdout.LineWhile(t, 50*time.Millisecond, func() { v.Deliver(t, pass) })
 	for range harness.Scaled(50, 2) {
@@ -342,7 +347,7 @@ func TestWriteChanges(t *testing.T) {
 		t.Errorf("points %v", points)
 	}
 
-	killed := harness.Start(t, xdpmux, "trace", v.Name, "-w", "/dev/null", "--at", "programs")
+	killed := harness.Start(t, xdpmux, "trace", v.Name, "--print", "-w", "/dev/null", "--at", "programs")
 	killed.Stdout.LineWhile(t, 50*time.Millisecond, func() { v.Deliver(t, pass) })
 	killed.Signal(t, syscall.SIGKILL)
 	<-killed.Ended()
