@@ -18,7 +18,7 @@ CHOSEN  := TestPackets|TestSet|TestKeepMaps|TestAdoptMaps|TestUntypedStaysKnown|
 # has no part in most of it.
 ONCE    := test/command test/rehearse test/history test/harness TestJSON TestOddNames \
 	TestEnvironmentOfOthers TestProgress TestFullOutput TestAlternativeNames TestStatusOfMany TestTerminal \
-	TestEnds TestUnit TestExporterUnit TestRoundTrip TestPage TestPictures TestTop TestTopLocales \
+	TestEnds TestUnit TestExporterUnit TestImages TestRoundTrip TestPage TestPictures TestTop TestTopLocales \
 	TestTraceForeignCaptures TestTraceBrokenCaptures TestTraceBadCapture TestTraceOutKeepsFiles \
 	TestWriteRotates TestBadInput TestBadFiles TestTrials TestSurroundings TestClockSteps TestExporter
 SUITES  ?= bookworm trixie sid noble
@@ -73,7 +73,7 @@ UNITS     := xdpmux-apply.service xdpmux-agent.service xdpmux-exporter.service
 NATIVE   ?= $(if $(CROSS),build,$(BUILD))
 MANPAGE  := $(NATIVE)/man/xdpmux.8
 PROGRAMS := $(BUILD)/xdpmux:bin/xdpmux \
-	$(foreach name,xdpmux-observe xdpmux-agent,$(BUILD)/$(name):libexec/xdpmux/$(name))
+	$(foreach name,xdpmux-observe xdpmux-agent xdpmux-image,$(BUILD)/$(name):libexec/xdpmux/$(name))
 DATA     := $(MANPAGE):share/man/man8/xdpmux.8 \
 	cmd/xdpmux/completion/bash:share/bash-completion/completions/xdpmux \
 	cmd/xdpmux/completion/zsh:share/zsh/site-functions/_xdpmux \
@@ -83,7 +83,7 @@ built     = $(foreach pair,$(1),$(firstword $(subst :, ,$(pair))))
 placed    = $(foreach pair,$(1),$(DESTDIR)$(PREFIX)/$(lastword $(subst :, ,$(pair))))
 
 .DELETE_ON_ERROR:
-.PHONY: build installed fixtures static deps demo test test-unit test-vm test-full test-arm64 test-arm64-chosen test-matrix test-drivers test-distributions test-packages test-race test-native test-mutants fuzz bench picture generate lint man install uninstall packages clean help
+.PHONY: build installed fixtures static deps demo test test-unit test-vm test-full test-arm64 test-arm64-chosen test-matrix test-drivers test-distributions test-packages test-cosign test-race test-native test-mutants fuzz bench picture generate lint man install uninstall packages clean help
 
 build: installed $(EXAMPLES) ## build build/xdpmux, its man page, build/bpf/*.o and build/examples/*; GOARCH=arm64: into build/arm64
 
@@ -95,7 +95,7 @@ fixtures: $(FIXTURES)
 static: ## build, and fail where no static link succeeds
 	@$(MAKE) --no-print-directory LINK=static build
 
-# The command that everybody starts goes without the libraries of stats, top, trace and agent, for
+# The command that everybody starts goes without the libraries of stats, top, trace, agent and image, for
 # which it runs the others.
 $(call built,$(PROGRAMS)): $(BUILD)/%: $(GOSRC) $(CROSS)
 	$(CROSSRUN) $(GO) build -tags '$(BUILDTAGS)' -ldflags '$(LDFLAGS) $(EXTLD)' -o $@ ./cmd/$*
@@ -190,6 +190,10 @@ test-packages: ## check the packages, install, upgrade and remove them in Debian
 	lintian --fail-on error,warning build/packages/*_$(VERSION)-$(RELEASE)_*.deb
 	test/packages/packages.sh bookworm:6.1 trixie:6.12
 	test/packages/reproducible.sh $(ARCHS)
+
+test-cosign: ## images signed by a cosign that is built for that, in ten minutes
+	cd /tmp && GOBIN=$(CURDIR)/build/cosign $(GO) install github.com/sigstore/cosign/v2/cmd/cosign@v2.6.1
+	XDPMUX_COSIGN=$(CURDIR)/build/cosign/cosign $(GO) test -count=1 -tags cosign -run TestCosign ./dispatcher/registry
 
 test-race: build $(FIXTURES) ## observers come and go 500 times under the race detector, in a VM
 	GOFLAGS=-race XDPMUX_TEST_SCALE=1 $(GO) run ./test/vm -run TestOpenClose ./test/observe

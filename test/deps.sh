@@ -5,7 +5,7 @@ set -eu
 
 apt_packages="git gcc make pkg-config clang llvm lld libbpf-dev libxdp-dev libpcap-dev libelf-dev zlib1g-dev
 	iproute2 ethtool util-linux bash dash coreutils iputils-ping
-	xdp-tools bpftool tcpdump tshark time qemu-system-x86 qemu-system-arm busybox-static kmod xz-utils zstd prometheus systemd zsh fish groff-base strace libcap2-bin"
+	xdp-tools bpftool tcpdump tshark time qemu-system-x86 qemu-system-arm busybox-static kmod xz-utils zstd prometheus systemd zsh fish groff-base strace libcap2-bin docker-registry"
 # In Ubuntu it is a snap, which roots and containers can't install.
 if grep -qx ID=debian /etc/os-release; then apt_packages="$apt_packages chromium"; fi
 dnf_packages="git gcc make pkgconf-pkg-config clang llvm lld libbpf-devel libxdp-devel libpcap-devel elfutils-libelf-devel zlib-devel

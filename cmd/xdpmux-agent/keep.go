@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/xdpmux/xdpmux/cmd/internal/cmdline"
+	"github.com/xdpmux/xdpmux/cmd/internal/images"
 	"github.com/xdpmux/xdpmux/cmd/internal/output"
 	"github.com/xdpmux/xdpmux/cmd/internal/web"
 	"github.com/xdpmux/xdpmux/dispatcher/agent"
@@ -36,7 +37,7 @@ func keep(c *cli.Context, out *output.Printer) error {
 		return err
 	}
 	opts := agent.Options{Dir: c.String("state"), Report: report, Prune: c.Bool("prune"), Adopt: c.Bool("adopt"), Log: newLog(out.Stderr, json),
-		By: "xdpmux-agent", Command: "xdpmux agent --state " + c.String("state"), Guard: cmdline.ShellGuard}
+		By: "xdpmux-agent", Command: "xdpmux agent --state " + c.String("state"), Guard: cmdline.ShellGuard, Fetch: images.Fetch}
 	ctx, cancel := context.WithCancel(c.Context)
 	defer cancel()
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/xdpmux/xdpmux/cmd/internal/capture"
 	"github.com/xdpmux/xdpmux/cmd/internal/cmdline"
+	"github.com/xdpmux/xdpmux/cmd/internal/images"
 	"github.com/xdpmux/xdpmux/cmd/internal/output"
 	"github.com/xdpmux/xdpmux/dispatcher/desired"
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
@@ -48,6 +49,7 @@ func testCases(c *cli.Context, out *output.Printer) error {
 	if err != nil {
 		return err
 	}
+	images.FetchState(c.Context, out, state, c.StringSlice("verify-key"))
 	cases, err := cmdline.ReadCases(c.Context, files)
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/xdpmux/xdpmux/cmd/internal/cmdline"
+	"github.com/xdpmux/xdpmux/cmd/internal/images"
 	"github.com/xdpmux/xdpmux/cmd/internal/output"
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/desired"
@@ -32,7 +33,7 @@ func isObjectFile(word string) bool {
 }
 
 // adopt says what the program was loaded from that is to be adopted; nil: none is.
-func adopt(c *cli.Context, common xdp.Program) (func(xdp.Loaded) (xdp.Program, error), error) {
+func adopt(c *cli.Context, out *output.Printer, common xdp.Program) (func(xdp.Loaded) (xdp.Program, error), error) {
 	switch file := c.String("adopt"); {
 	case !c.IsSet("adopt"):
 		return nil, nil
@@ -41,6 +42,9 @@ func adopt(c *cli.Context, common xdp.Program) (func(xdp.Loaded) (xdp.Program, e
 	default:
 		// The options of the call are about the files that it loads.
 		p, err := parseFileSpec(file, xdp.Program{MapSizes: common.MapSizes})
+		if err == nil {
+			err = images.FetchPrograms(c.Context, out, c.StringSlice("verify-key"), &p)
+		}
 		return func(xdp.Loaded) (xdp.Program, error) { return p, nil }, err
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/xdpmux/xdpmux/cmd/internal/cmdline"
+	"github.com/xdpmux/xdpmux/dispatcher/image"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
@@ -24,7 +25,7 @@ var fileSettings = []string{"prio", "actions", "name", "section", "pin"}
 func parseFileSpec(arg string, p xdp.Program) (xdp.Program, error) {
 	p.File = arg
 	at := strings.LastIndex(arg, "@")
-	if at < 0 {
+	if at < 0 || image.Digest(arg) != "" {
 		return p, nil
 	}
 	if _, err := os.Stat(arg); err == nil {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -11,8 +10,10 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/xdpmux/xdpmux/cmd/internal/cmdline"
+	"github.com/xdpmux/xdpmux/cmd/internal/images"
 	"github.com/xdpmux/xdpmux/cmd/internal/output"
 	"github.com/xdpmux/xdpmux/dispatcher/inspect"
+	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 func inspectCommand(out *output.Printer) *cli.Command {
@@ -20,7 +21,7 @@ func inspectCommand(out *output.Printer) *cli.Command {
 		Name:      "inspect",
 		Usage:     "show the programs and maps of object files (- is standard input), and what would load into a chain; needs no root",
 		ArgsUsage: "<file>...",
-		Flags:     []cli.Flag{&cli.BoolFlag{Name: "json", Usage: cmdline.JSONUsage("the files")}},
+		Flags:     []cli.Flag{images.KeyFlag(), &cli.BoolFlag{Name: "json", Usage: cmdline.JSONUsage("the files")}},
 		Action:    func(c *cli.Context) error { return inspectFiles(c, out) },
 	}
 }
@@ -32,7 +33,7 @@ func inspectFiles(c *cli.Context, out *output.Printer) error {
 	objects := []*inspect.Object{}
 	var errs []error // the good files are shown all the same
 	for _, file := range c.Args().Slice() {
-		o, err := inspectFile(c.Context, file)
+		o, err := inspectFile(c, out, file)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -70,20 +71,24 @@ func noteNames(o *inspect.Object) {
 	}
 }
 
-// inspectFile reads an object file. "-" stands for standard input.
-func inspectFile(ctx context.Context, file string) (*inspect.Object, error) {
+// inspectFile reads an object file, or that of an image. "-" stands for standard input.
+func inspectFile(c *cli.Context, out *output.Printer, file string) (*inspect.Object, error) {
 	if file == "-" {
-		data, err := cmdline.ReadStdin(ctx, maxObject)
+		data, err := cmdline.ReadStdin(c.Context, maxObject)
 		if err != nil {
 			return nil, err
 		}
 		return inspect.Read(cmdline.StdinName, data)
 	}
-	data, err := inspect.ReadFile(ctx, file)
+	p := xdp.Program{File: file}
+	err := images.FetchPrograms(c.Context, out, c.StringSlice("verify-key"), &p)
+	if err == nil && p.Data == nil {
+		p.Data, err = inspect.ReadFile(c.Context, file)
+	}
 	if err != nil {
 		return nil, err
 	}
-	return inspect.Read(file, data)
+	return inspect.Read(p.File, p.Data)
 }
 
 // maxObject is how large an object on standard input may be, in bytes.

@@ -8,6 +8,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/xdpmux/xdpmux/cmd/internal/cmdline"
+	"github.com/xdpmux/xdpmux/cmd/internal/images"
 	"github.com/xdpmux/xdpmux/cmd/internal/output"
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
@@ -34,7 +35,7 @@ func loadCommand(out *output.Printer) *cli.Command {
 func loadFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "mode", Aliases: []string{"m"}, Value: xdp.ModeNative.String(), Usage: "attach in `MODE`: " + strings.Join(xdp.ModeNames(), ", ")},
-		pinPathFlag, sectionFlag, progNameFlag,
+		pinPathFlag, sectionFlag, progNameFlag, images.KeyFlag(),
 		prioFlag("what the file says, else 50"),
 		actionsFlag("what the file says, else XDP_PASS"),
 		mapSizeFlag, nativeFlag,
@@ -88,10 +89,13 @@ func load(c *cli.Context, out *output.Printer) error {
 		}
 		programs = append(programs, p)
 	}
+	if err := fetchImages(c, out, programs); err != nil {
+		return err
+	}
 	if err := shareMapSizes(c.Context, programs); err != nil {
 		return err
 	}
-	if opts.Adopt, err = adopt(c, common); err != nil {
+	if opts.Adopt, err = adopt(c, out, common); err != nil {
 		return err
 	}
 	opts.Warn, opts.BeforeSwap = out.WarnOf, record(out)
@@ -107,6 +111,15 @@ func load(c *cli.Context, out *output.Printer) error {
 		opts.Changing = changing
 		return loadNow(c, out, ifnames, programs, opts)
 	})
+}
+
+// fetchImages gets the objects that are images.
+func fetchImages(c *cli.Context, out *output.Printer, programs []xdp.Program) error {
+	each := make([]*xdp.Program, len(programs))
+	for i := range programs {
+		each[i] = &programs[i]
+	}
+	return images.FetchPrograms(c.Context, out, c.StringSlice("verify-key"), each...)
 }
 
 // loadNow loads programs, and says what was loaded.

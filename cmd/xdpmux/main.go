@@ -10,6 +10,7 @@ import (
 
 	"github.com/xdpmux/xdpmux/cmd/internal/agent"
 	"github.com/xdpmux/xdpmux/cmd/internal/cmdline"
+	"github.com/xdpmux/xdpmux/cmd/internal/images"
 	"github.com/xdpmux/xdpmux/cmd/internal/observer"
 	"github.com/xdpmux/xdpmux/cmd/internal/output"
 )
@@ -41,6 +42,7 @@ func newApp(out *output.Printer) *cli.App {
 		cleanCommand(out),
 		featuresCommand(out),
 		inspectCommand(out),
+		images.Command(startImage, startImage, startImage, startImage),
 		mapCommand(out),
 		runCommand(out),
 		planCommand(out),

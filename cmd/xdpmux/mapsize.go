@@ -44,8 +44,10 @@ func shareMapSizes(ctx context.Context, programs []xdp.Program) (err error) {
 	found := map[string]bool{}
 	for i := range programs {
 		p := &programs[i]
-		if p.Data, err = inspect.ReadFile(ctx, p.File); err != nil {
-			return err
+		if p.Data == nil {
+			if p.Data, err = inspect.ReadFile(ctx, p.File); err != nil {
+				return err
+			}
 		}
 		object, err := inspect.Read(p.File, p.Data)
 		if err != nil {

@@ -84,7 +84,7 @@ func TestLibraryNamesNoOption(t *testing.T) {
 // Every hint that the library can give has a name here, in the remedy's place for it.
 func TestHintsAreNamed(t *testing.T) {
 	out := output.New(io.Discard, io.Discard)
-	for to := xdp.HintTo(0); to <= xdp.HintTakeBack; to++ {
+	for to := xdp.HintTo(0); to <= xdp.HintBuild; to++ {
 		for _, ifname := range []string{"", "eth0"} {
 			hint := xdp.Hint{To: to, Interface: ifname, Mode: xdp.ModeSKB}
 			remedy, hints := xdp.Remedy("100%% %v of %s", hint, "it")

@@ -1,11 +1,8 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"syscall"
 
@@ -13,9 +10,8 @@ import (
 
 	"github.com/xdpmux/xdpmux/cmd/internal/agent"
 	"github.com/xdpmux/xdpmux/cmd/internal/cmdline"
+	"github.com/xdpmux/xdpmux/cmd/internal/images"
 	"github.com/xdpmux/xdpmux/cmd/internal/observer"
-	"github.com/xdpmux/xdpmux/dispatcher"
-	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 // startObserver replaces this process by xdpmux-observe with the same arguments. It returns
@@ -32,25 +28,15 @@ func startAgent(c *cli.Context) error {
 	return execBeside(agent.Name, c.Command.Name, slices.Delete(args, at, at+1))
 }
 
+// startImage replaces this process by xdpmux-image with the same arguments.
+func startImage(c *cli.Context) error { return execBeside(images.Name, "image", os.Args) }
+
 // execBeside replaces this process by a program that lies beside it. Errors call it by the
 // command that needs it.
 func execBeside(program, command string, args []string) error {
-	if dispatcher.MoreRights() {
-		// Whoever started it may have chosen what lies beside a link to it.
-		return &xdp.Error{Kind: xdp.ErrPermission, Msg: command + " needs " + program + ", which xdpmux doesn't start with more rights than its caller has",
-			Remedy: "start " + program + " itself, or xdpmux as root"}
-	}
-	self, err := os.Executable()
+	path, err := cmdline.Beside(program, command)
 	if err != nil {
 		return err
 	}
-	dir := filepath.Dir(self)
-	for _, path := range []string{filepath.Join(dir, program), filepath.Join(dir, "../libexec/xdpmux", program)} {
-		err = syscall.Exec(path, args, os.Environ())
-		if !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("%s: %w", path, err)
-		}
-	}
-	return cmdline.UsageError(command+" needs "+program+", which lies neither beside "+self+" nor in ../libexec/xdpmux",
-		"make install puts both in place")
+	return fmt.Errorf("%s: %w", path, syscall.Exec(path, args, os.Environ()))
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/xdpmux/xdpmux/cmd/internal/cmdline"
+	"github.com/xdpmux/xdpmux/cmd/internal/images"
 	"github.com/xdpmux/xdpmux/cmd/internal/observer"
 	"github.com/xdpmux/xdpmux/cmd/internal/output"
 	"github.com/xdpmux/xdpmux/dispatcher/desired"
@@ -44,6 +45,7 @@ func stateFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringSliceFlag{Name: "file", Aliases: []string{"f"}, Usage: "read the state from `FILE` (- is standard input), or from the .yaml, .yml and .json files of a directory; can be given several times"},
 		&cli.BoolFlag{Name: "prune", Usage: "remove programs of other tools from the interfaces that the state names"},
+		images.KeyFlag(),
 		&cli.BoolFlag{Name: "adopt", Usage: "replace programs of other tools that have the name of one of the state, instead of adding that beside them"},
 	}
 }
@@ -110,6 +112,9 @@ func readState(c *cli.Context, out *output.Printer) (*desired.State, desired.Opt
 		return nil, opts, cmdline.UsageError(c.Command.Name+" needs a state file", "xdpmux "+c.Command.Name+" -f <file>...")
 	}
 	state, err := cmdline.ReadState(c.Context, files)
+	if err == nil {
+		images.FetchState(c.Context, out, state, c.StringSlice("verify-key"))
+	}
 	return state, opts, err
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/xdpmux/xdpmux/cmd/internal/cmdline"
+	"github.com/xdpmux/xdpmux/cmd/internal/images"
 	"github.com/xdpmux/xdpmux/cmd/internal/output"
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
@@ -23,7 +24,7 @@ func replaceCommand(out *output.Printer) *cli.Command {
 			"error, and the old program stays.",
 		ArgsUsage: "<ifname> <file>[@setting,...]",
 		Flags: append(append(targetFlags("replace"), append(dryRunFlags(), trialFlags()...)...),
-			sectionFlag, progNameFlag, pinPathFlag, mapSizeFlag, nativeFlag,
+			sectionFlag, progNameFlag, pinPathFlag, mapSizeFlag, nativeFlag, images.KeyFlag(),
 			prioFlag("what the old program has"),
 			actionsFlag("what the old program has"),
 			&cli.BoolFlag{Name: "keep-maps", Usage: "go on with the old program's maps and global variables, and say which"},
@@ -54,6 +55,9 @@ func replace(c *cli.Context, out *output.Printer) error {
 		return err
 	}
 	if r.Program, err = parseFileSpec(c.Args().Get(1), r.Program); err != nil {
+		return err
+	}
+	if err := images.FetchPrograms(c.Context, out, c.StringSlice("verify-key"), &r.Program); err != nil {
 		return err
 	}
 	if r.ID, err = target(c, ifname, usage); err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/xdpmux/xdpmux/cmd/internal/cmdline"
+	"github.com/xdpmux/xdpmux/cmd/internal/images"
 	"github.com/xdpmux/xdpmux/cmd/internal/output"
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/inspect"
@@ -60,8 +61,13 @@ func runForeground(c *cli.Context, out *output.Printer) (err error) {
 		return err
 	}
 	// Before anything is loaded: a wrong name leaves the chain alone.
-	if program.Data, err = inspect.ReadFile(c.Context, program.File); err != nil {
+	if err := images.FetchPrograms(c.Context, out, c.StringSlice("verify-key"), &program); err != nil {
 		return err
+	}
+	if program.Data == nil {
+		if program.Data, err = inspect.ReadFile(c.Context, program.File); err != nil {
+			return err
+		}
 	}
 	object, err := inspect.Read(program.File, program.Data)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/xdpmux/xdpmux/dispatcher/desired"
+	"github.com/xdpmux/xdpmux/dispatcher/image"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/device"
 	"github.com/xdpmux/xdpmux/dispatcher/pending"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
@@ -27,6 +28,10 @@ type Options struct {
 	// that the files have, which may be empty, to be run in that directory. The files say when.
 	By, Command string
 	Guard       func(command, dir string) *pending.Guard
+
+	// Fetch gets the images that the files name. A tag is resolved when its file is read: when the agent
+	// starts, when the file changes, and with Reload.
+	Fetch image.Fetcher
 
 	// Log gets what happens.
 	Log *slog.Logger
@@ -65,6 +70,7 @@ type agent struct {
 	unread  error          // why the files can't be read
 	unsure  bool           // one of the files has never been readable, so nobody knows what it declares
 	writing bool           // somebody writes to one of the files
+	lacking bool           // an image couldn't be fetched
 	reads   time.Time      // when to read the files; zero: when they change
 	until   time.Time      // and at the latest
 
@@ -211,8 +217,11 @@ func (a *agent) read(ctx context.Context) {
 	for path := range a.files {
 		a.watch.add(path)
 	}
-	if a.writing {
+	switch {
+	case a.writing:
 		a.reads = now.Add(time.Second)
+	case a.lacking:
+		a.reads = time.Now().Add(a.Every)
 	}
 	changed := !maps.Equal(before, a.contents())
 	if changed {
@@ -245,6 +254,9 @@ func (a *agent) contents() map[string]string {
 func (a *agent) reload(ctx context.Context) {
 	for _, k := range a.kept {
 		k.Held, k.mends = nil, nil
+	}
+	for _, f := range a.files {
+		f.images = nil
 	}
 	a.read(ctx)
 	a.converge(ctx)

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/xdpmux/xdpmux/dispatcher/desired"
+	"github.com/xdpmux/xdpmux/dispatcher/image"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/input"
 )
 
@@ -19,6 +21,10 @@ type file struct {
 	state   *desired.State // that, parsed; nil: it never could be
 	err     error          // why it can't be now
 	writing time.Time      // since when somebody writes to it; zero: nobody does
+
+	// Images are fetched once for what the file holds; until that has succeeded, lacks is why not.
+	images map[string]string // what they stand for, with digests; nil: they are to be fetched
+	lacks  error
 }
 
 // writerPatience is how long a file that somebody has open for writing is left alone.
@@ -40,10 +46,10 @@ func (f *file) read(ctx context.Context, now time.Time, path, dir string) (gone 
 		}
 	}
 	f.writing = time.Time{}
-	if err == nil {
+	if err == nil && (f.state == nil || string(data) != f.data) {
 		var s *desired.State
 		if s, err = desired.Parse(ctx, path, dir, data); err == nil {
-			f.data, f.state = string(data), s
+			f.data, f.state, f.images = string(data), s, nil
 		}
 	}
 	f.err = err
@@ -74,7 +80,7 @@ func (a *agent) readFiles(ctx context.Context, now time.Time) error {
 	}
 	files := map[string]*file{}
 	state := &desired.State{Interfaces: []desired.Interface{}}
-	a.unsure, a.writing = false, false
+	a.unsure, a.writing, a.lacking = false, false, false
 	for _, path := range paths {
 		f := a.files[path]
 		if f == nil {
@@ -86,6 +92,8 @@ func (a *agent) readFiles(ctx context.Context, now time.Time) error {
 		}
 		files[path] = f
 		a.writing = a.writing || !f.writing.IsZero()
+		a.fetch(ctx, path, f)
+		a.lacking = a.lacking || f.lacks != nil
 		if f.state != nil {
 			if err := state.Add(f.state); err != nil { // another file says how changes are tried
 				f.err = err
@@ -104,4 +112,53 @@ func (a *agent) readFiles(ctx context.Context, now time.Time) error {
 	}
 	a.files, a.state = files, state
 	return nil
+}
+
+// fetch gets the images that a file names, unless they are here. If one can't be had, the next call
+// tries that again. The others stay what they were then, though their tags may have moved.
+func (a *agent) fetch(ctx context.Context, path string, f *file) {
+	if a.Fetch == nil || f.state == nil || !f.state.HasImages() || f.images != nil && f.lacks == nil {
+		return
+	}
+	// A change that is being tried may use the state that is there.
+	s, err := desired.Parse(ctx, path, a.Dir, []byte(f.data))
+	if err != nil {
+		return // it was parsed before, so ctx has ended
+	}
+	if f.images == nil {
+		f.images = map[string]string{}
+	}
+	var errs []error
+	for _, one := range s.Fetch(ctx, func(ctx context.Context, r image.Request) (*image.Image, error) {
+		if here := f.images[r.Object]; here != "" {
+			r.Object = here
+		}
+		return a.Fetch(ctx, r)
+	}) {
+		if one.Err != nil {
+			errs = append(errs, one.Err)
+			if f.lacks == nil || !strings.Contains(f.lacks.Error(), one.Err.Error()) {
+				a.count(one.Err)
+				a.warn("this image can't be had, and the chains that want it stay as they are", one.Err, "image", one.Object, "file", path)
+			}
+			continue
+		}
+		if f.images[one.Object] == "" {
+			a.tell(one.Image)
+		}
+		f.images[one.Object] = one.Image.Pinned()
+	}
+	f.state, f.lacks = s, errors.Join(errs...)
+}
+
+// tell tells what an image stands for.
+func (a *agent) tell(i *image.Image) {
+	switch {
+	case i.Unreachable != "":
+		a.Log.Warn("the registry can't be asked, so this tag is taken for what it stood for before", "image", i.Object, "digest", i.Digest, "resolved", i.Resolved, "error", i.Unreachable)
+	case i.Before != "":
+		a.Log.Info("this tag has moved", "image", i.Object, "digest", i.Digest, "before", i.Before)
+	default:
+		a.Log.Info("this image is here", "image", i.Object, "digest", i.Digest)
+	}
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/xdpmux/xdpmux/dispatcher/image"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
@@ -43,7 +44,11 @@ func bundle(ctx context.Context, r records, dir string, kept func(xdp.Loaded) ([
 	}()
 	write := func(file string, data []byte) (string, error) {
 		// Two objects of one name are told apart by what is in them.
-		name := fmt.Sprintf("%s-%.12s.o", strings.TrimSuffix(filepath.Base(file), ".o"), sum(data))
+		base := strings.TrimSuffix(filepath.Base(file), ".o")
+		if image.Is(file) {
+			base = image.Base(file)
+		}
+		name := fmt.Sprintf("%s-%.12s.o", base, sum(data))
 		if err := os.WriteFile(filepath.Join(tmp, name), data, 0o600); err != nil {
 			return "", unwritable(dir, err)
 		}
@@ -63,7 +68,7 @@ func bundle(ctx context.Context, r records, dir string, kept func(xdp.Loaded) ([
 				}
 			}
 		}
-		p.TailCalls = p.callsOf(called)
+		p.TailCalls, p.VerifyKey = p.callsOf(called), ""
 		p.Object, err = write(p.Object, w.data)
 		return p, err
 	})
@@ -96,7 +101,8 @@ func (p Program) callsOf(files map[string]string) map[string][]TailCall {
 	for array, calls := range p.TailCalls {
 		for _, c := range calls {
 			if c.Object != "" {
-				c.Object = files[filepath.Clean(c.Object)]
+				object, _ := absolute(c.Object)
+				c.Object = files[object]
 			}
 			all[array] = append(all[array], c)
 		}

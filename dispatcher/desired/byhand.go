@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -86,7 +85,7 @@ func entryOf(c dispatcher.Coming) (Program, string, error) {
 			continue
 		}
 		var err error
-		if *path, err = filepath.Abs(*path); err != nil {
+		if *path, err = absolute(*path); err != nil {
 			return p, "", err
 		}
 	}
@@ -111,7 +110,7 @@ func entryOf(c dispatcher.Coming) (Program, string, error) {
 		call := TailCall{Slot: c.Slot, Program: c.Name}
 		if c.File != "" {
 			var err error
-			if call.Object, err = filepath.Abs(c.File); err != nil {
+			if call.Object, err = absolute(c.File); err != nil {
 				return p, "", err
 			}
 		}

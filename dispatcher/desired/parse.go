@@ -143,10 +143,11 @@ func (f *stateFile) readInterface(n *yaml.Node) (i Interface, err error) {
 func (f *stateFile) readProgram(n *yaml.Node) (p Program, err error) {
 	p.where = f.where(n)
 	err = f.object(n, keys{
-		"name":    f.text(&p.Name, nil),
-		"object":  f.text(&p.Object, nil),
-		"section": f.text(&p.Section, nil),
-		"program": f.text(&p.Program, nil),
+		"name":       f.text(&p.Name, nil),
+		"object":     f.text(&p.Object, nil),
+		"verify-key": f.text(&p.VerifyKey, nil),
+		"section":    f.text(&p.Section, nil),
+		"program":    f.text(&p.Program, nil),
 		"priority": func(n *yaml.Node) error {
 			number, err := f.integer(n)
 			if err != nil {
@@ -223,8 +224,9 @@ func (f *stateFile) readProgram(n *yaml.Node) (p Program, err error) {
 	if p.Section != "" && p.Program != "" {
 		return p, f.wrong(n, "program %q has both a section and a program", p.Name)
 	}
-	if !filepath.IsAbs(p.Object) {
-		p.Object = filepath.Join(f.dir, p.Object)
+	p.Object = under(f.dir, p.Object)
+	if p.VerifyKey != "" && !strings.HasPrefix(p.VerifyKey, "-----BEGIN ") {
+		p.VerifyKey = under(f.dir, p.VerifyKey)
 	}
 	return p, nil
 }
@@ -257,8 +259,8 @@ func (f *stateFile) readTailCalls(n *yaml.Node) (map[string][]TailCall, error) {
 				return err
 			case c.Object == "" && c.Program == "":
 				return f.wrong(n, "slot %d has neither an object nor a program", c.Slot)
-			case c.Object != "" && !filepath.IsAbs(c.Object):
-				c.Object = filepath.Join(f.dir, c.Object)
+			case c.Object != "":
+				c.Object = under(f.dir, c.Object)
 			}
 			arrays[name] = append(arrays[name], c)
 			return nil

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -150,10 +149,10 @@ func (o *objects) close() {
 // resolve fills in what the file leaves open.
 func (o *objects) resolve(ctx context.Context, p Program) (*wanted, error) {
 	var err error
-	if p.Object, err = filepath.Abs(p.Object); err != nil {
+	if p.Object, err = absolute(p.Object); err != nil {
 		return nil, err
 	}
-	object, err := o.inspect(ctx, p.Object)
+	object, err := o.inspect(ctx, p.Object, p.fetched)
 	if err != nil {
 		return nil, locate(p.where, err)
 	}
@@ -213,10 +212,10 @@ func (o *objects) tailCalls(ctx context.Context, p Program) (all []xdp.TailCall,
 			}
 			call := xdp.TailCall{Map: name, Slot: c.Slot, Name: c.Program}
 			if c.Object != "" {
-				if call.File, err = filepath.Abs(c.Object); err != nil {
+				if call.File, err = absolute(c.Object); err != nil {
 					return nil, err
 				}
-				if _, err := o.inspect(ctx, call.File); err != nil {
+				if _, err := o.inspect(ctx, call.File, c.fetched); err != nil {
 					return nil, err
 				}
 				call.Data = o.files[call.File]
@@ -227,10 +226,16 @@ func (o *objects) tailCalls(ctx context.Context, p Program) (all []xdp.TailCall,
 	return all, nil
 }
 
-// inspect reads an object file, or remembers it.
-func (o *objects) inspect(ctx context.Context, file string) (*inspect.Object, error) {
+// inspect reads an object file, or remembers it. fetched is there for an image.
+func (o *objects) inspect(ctx context.Context, file string, fetched *Fetched) (*inspect.Object, error) {
+	if fetched != nil && fetched.Err != nil {
+		return nil, fetched.Err
+	}
 	if object := o.inspections[file]; object != nil {
 		return object, nil
+	}
+	if fetched != nil {
+		return o.remember(file, fetched.Image.Data)
 	}
 	data, err := inspect.ReadFile(ctx, file)
 	if err != nil {

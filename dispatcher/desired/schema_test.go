@@ -78,8 +78,8 @@ func genDocument(t *rapid.T) any {
 		return pick([]any{0, -1, json.Number("18446744073709551615"), "0a 00", "192.0.2.1"}, []any{1.5})
 	}
 	program := func() any {
-		return object(2, []string{"name", "object", "section", "program", "priority", "actions", "frags", "pin-path", "maps", "map-sizes", "variables", "tail-calls"}, map[string]func() any{
-			"name": text, "object": text, "section": text, "program": text,
+		return object(2, []string{"name", "object", "section", "program", "priority", "actions", "frags", "pin-path", "maps", "map-sizes", "variables", "tail-calls", "verify-key"}, map[string]func() any{
+			"name": text, "object": text, "section": text, "program": text, "verify-key": text,
 			"priority": func() any { return pick([]any{0, 50, uint32(math.MaxUint32)}, []any{-1, 1 << 32, 1.5, "50"}) },
 			"actions": func() any {
 				return list(func() any {

@@ -25,7 +25,7 @@ type Interface struct {
 // Program is a program that should run.
 type Program struct {
 	Name     string       `json:"name"`               // unique on each interface
-	Object   string       `json:"object"`             // path of the object file
+	Object   string       `json:"object"`             // path of the object file, or an image: oci://REGISTRY/REPOSITORY:TAG
 	Section  string       `json:"section,omitempty"`  // ELF section of the program; not together with Program
 	Program  string       `json:"program,omitempty"`  // name of the function; default, without Section too: the first XDP program
 	Priority *uint32      `json:"priority,omitempty"` // nil: what the object says, else 50
@@ -49,14 +49,21 @@ type Program struct {
 	// arrays' names, beside those that the object puts there, or in their place.
 	TailCalls map[string][]TailCall `json:"tail-calls,omitempty"`
 
-	where string
+	// VerifyKey is the public key by which the image has to be signed: the path of a file in PEM, or
+	// what such a file holds. The same goes for the images of TailCalls.
+	VerifyKey string `json:"verify-key,omitempty"`
+
+	where   string
+	fetched *Fetched // the image, once [State.Fetch] was called; nil: none
 }
 
 // TailCall is a program that an array's slot holds.
 type TailCall struct {
 	Slot    uint32 `json:"slot"`
-	Object  string `json:"object,omitempty"`  // path of its object file; default: that of the program that calls
+	Object  string `json:"object,omitempty"`  // as for Program; default: that of the program that calls
 	Program string `json:"program,omitempty"` // name of its function; default: the first XDP program of Object
+
+	fetched *Fetched
 }
 
 // Entry is an entry of a map. Key and Value are each a whole number or a string; read from a

@@ -50,7 +50,8 @@ interfaces:
             - {key: 192.0.2.1, value: 18446744073709551615}
             - {key: "0a 00 00 01", value: -1}
       - name: count
-        object: /opt/count.o
+        object: oci://quay.io/me/count:v1
+        verify-key: keys/cosign.pub
         program: xdp_count
         actions: [XDP_PASS, XDP_DROP]
         map-sizes: {flows: 65536, limits: 1}
@@ -72,7 +73,7 @@ var fullState = &State{Trial: fullTrial, Interfaces: []Interface{
 				{"192.0.2.1", json.Number("18446744073709551615")},
 				{"0a 00 00 01", json.Number("-1")},
 			}}},
-		{Name: "count", Object: "/opt/count.o", Program: "xdp_count", Actions: xdp.On(xdp.Pass, xdp.Drop),
+		{Name: "count", Object: "oci://quay.io/me/count:v1", VerifyKey: "/etc/xdpmux/keys/cosign.pub", Program: "xdp_count", Actions: xdp.On(xdp.Pass, xdp.Drop),
 			MapSizes:  map[string]uint32{"flows": 65536, "limits": 1},
 			Variables: map[string]any{"limit": json.Number("-1"), "gateway": "192.0.2.1"},
 			TailCalls: map[string][]TailCall{"parsers": {
@@ -82,7 +83,7 @@ var fullState = &State{Trial: fullTrial, Interfaces: []Interface{
 	{Name: "lo"},
 }}
 
-var ignorePlaces = cmpopts.IgnoreUnexported(State{}, Interface{}, Program{})
+var ignorePlaces = cmpopts.IgnoreUnexported(State{}, Interface{}, Program{}, TailCall{})
 
 // What export writes is printable, and read back as it was, whatever names are.
 func TestOddNames(t *testing.T) {

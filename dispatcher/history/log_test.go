@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
@@ -178,35 +177,5 @@ func TestRepeats(t *testing.T) {
 		if got := fail(c.text); got != c.want {
 			t.Errorf("%d: %d records, and not %d", i, got, c.want)
 		}
-	}
-}
-
-// TestStoreBounded: what no record refers to goes first, then what is oldest, and what has come
-// just now stays.
-func TestStoreBounded(t *testing.T) {
-	s := store(filepath.Join(t.TempDir(), "objects"))
-	big := make([]byte, maxKeptBytes/4)
-	var digests []string
-	referred := func(digest string) bool { return len(digests) > 1 && digest != digests[1] }
-	for i := range 6 {
-		big[0] = byte(i)
-		digest, err := s.put(big, referred)
-		if err != nil {
-			t.Fatal(err)
-		}
-		digests = append(digests, digest)
-		at := time.Now().Add(time.Duration(i-10) * time.Minute)
-		if err := os.Chtimes(filepath.Join(string(s), digest), at, at); err != nil {
-			t.Fatal(err)
-		}
-	}
-	var there []int
-	for i, digest := range digests {
-		if _, err := s.get(digest); err == nil {
-			there = append(there, i)
-		}
-	}
-	if fmt.Sprint(there) != "[2 3 4 5]" {
-		t.Errorf("there are %v", there)
 	}
 }

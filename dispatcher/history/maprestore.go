@@ -70,7 +70,7 @@ func (d directory) saved(h *History, boot string, p xdp.Loaded) (all []savedMap,
 		if _, had := r.Before.loaded()[p]; i < 0 || !had {
 			continue
 		}
-		text, err := d.store().get(r.Saved[i].SHA256)
+		text, err := d.store().Get(r.Saved[i].SHA256)
 		if err == nil {
 			err = json.Unmarshal(text, &all)
 		}

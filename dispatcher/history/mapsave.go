@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/xdpmux/xdpmux/dispatcher/internal/object"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/store"
 	"github.com/xdpmux/xdpmux/dispatcher/maps"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
@@ -108,7 +109,7 @@ func notSaved(m *maps.Map) string {
 
 // save keeps what the maps held of the programs that the change has removed, and notes it in the
 // record.
-func (c *change) save(ctx context.Context, kept store, referred func(string) bool) error {
+func (c *change) save(ctx context.Context, kept store.Store, referred func(string) bool) error {
 	defer c.closeMaps()
 	var errs []error
 	left := maxSaved
@@ -124,7 +125,7 @@ func (c *change) save(ctx context.Context, kept store, referred func(string) boo
 		if err != nil {
 			return err
 		}
-		digest, err := kept.put(text, referred)
+		digest, err := kept.Put(text, referred)
 		if err != nil {
 			return err
 		}

@@ -116,7 +116,7 @@ func Object(dir string, p xdp.Loaded) ([]byte, error) {
 	}
 	for _, r := range h.Records {
 		if s := r.After.loaded()[p]; r.Boot == where.boot && s.SHA256 != "" {
-			return directory(cmp.Or(dir, DefaultDir)).store().get(s.SHA256)
+			return directory(cmp.Or(dir, DefaultDir)).store().Get(s.SHA256)
 		}
 	}
 	return nil, &xdp.Error{Kind: xdp.ErrNotSource, Msg: fmt.Sprintf("the history doesn't say what %v was loaded from", p)}

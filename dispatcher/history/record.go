@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/image"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
@@ -102,10 +103,10 @@ type Source struct {
 	Settings string `json:"settings,omitempty"`
 }
 
-// absolute is a path that means the same in any directory; empty: none.
+// absolute is a path that means the same in any directory, or the name of an image; empty: none.
 func absolute(path string) string {
-	if path == "" {
-		return ""
+	if path == "" || image.Is(path) {
+		return path
 	}
 	if full, err := filepath.Abs(path); err == nil {
 		return full

@@ -91,7 +91,7 @@ func (r *Recorder) keep(comes map[uint32]xdp.Program) {
 			continue
 		}
 		var err error
-		if r.sources[id], err = r.dir.store().keep(p, r.dir.referring()); err != nil && r.unkept == nil {
+		if r.sources[id], err = keepSource(r.dir.store(), p, r.dir.referring()); err != nil && r.unkept == nil {
 			r.unkept = err
 		}
 	}
@@ -215,7 +215,7 @@ func (r *Recorder) end(errs []error, why string, ifnames []string) {
 	case unwritten == nil && r.unkept != nil:
 		r.opts.Warn(&xdp.Error{Kind: xdp.ErrSystem, Err: r.unkept,
 			Msg:    fmt.Sprintf("undo will not be able to load these programs again, as they can't be kept: %v", r.unkept),
-			Remedy: fmt.Sprintf("see to it that %s can be written", r.dir.store())})
+			Remedy: fmt.Sprintf("see to it that %s can be written", r.dir.store().Objects())})
 		r.unkept = nil
 	case unwritten == nil && r.unsaved != nil:
 		r.opts.Warn(&xdp.Error{Kind: xdp.ErrSystem, Err: r.unsaved,

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"strconv"
 
+	"github.com/xdpmux/xdpmux/dispatcher/internal/store"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
@@ -79,9 +80,9 @@ func (v variable) value() (any, error) {
 	return strconv.ParseUint(v.Number, 10, 64)
 }
 
-// keep keeps what a program is loaded from, so that it can be loaded anew.
-func (s store) keep(p xdp.Program, referred func(string) bool) (Source, error) {
-	source := Source{File: absolute(p.File), SHA256: digestOf(p.Data)}
+// keepSource keeps what a program is loaded from, so that it can be loaded anew.
+func keepSource(s store.Store, p xdp.Program, referred func(string) bool) (Source, error) {
+	source := Source{File: absolute(p.File), SHA256: store.Digest(p.Data)}
 	made, err := settingsOf(p)
 	if err != nil {
 		return source, err
@@ -90,17 +91,17 @@ func (s store) keep(p xdp.Program, referred func(string) bool) (Source, error) {
 	if err != nil {
 		return source, err
 	}
-	if _, err := s.put(p.Data, referred); err != nil {
+	if _, err := s.Put(p.Data, referred); err != nil {
 		return source, err
 	}
-	source.Settings, err = s.put(text, referred)
+	source.Settings, err = s.Put(text, referred)
 	return source, err
 }
 
-// program is what a program was loaded from and with, without its place.
-func (s store) program(from Source) (xdp.Program, error) {
+// programFrom is what a program was loaded from and with, without its place.
+func programFrom(s store.Store, from Source) (xdp.Program, error) {
 	p := xdp.Program{File: from.File}
-	text, err := s.get(from.Settings)
+	text, err := s.Get(from.Settings)
 	if err != nil {
 		return p, err
 	}
@@ -108,7 +109,7 @@ func (s store) program(from Source) (xdp.Program, error) {
 	if err := json.Unmarshal(text, &made); err != nil {
 		return p, err
 	}
-	if p.Data, err = s.get(from.SHA256); err != nil {
+	if p.Data, err = s.Get(from.SHA256); err != nil {
 		return p, err
 	}
 	p.Section, p.Name, p.PinPath, p.MapSizes, p.UseMaps, p.Contents = made.Section, made.Name, made.PinPath, made.MapSizes, made.UseMaps, made.Contents

@@ -11,6 +11,7 @@ import (
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/loaded"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/store"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
@@ -85,7 +86,7 @@ func (r *Record) changed() bool {
 	return r.After != nil && !same(r.Before, r.After)
 }
 
-func (u *Undo) plan(now *dispatcher.Chain, kept store) error {
+func (u *Undo) plan(now *dispatcher.Chain, kept store.Store) error {
 	where, err := here()
 	if err != nil {
 		return err
@@ -126,7 +127,7 @@ func (u *Undo) plan(now *dispatcher.Chain, kept store) error {
 			lost = append(lost, p.Loaded.String())
 			continue
 		}
-		program, err := kept.program(p.Source)
+		program, err := programFrom(kept, p.Source)
 		if err != nil {
 			errs = append(errs, unreadableCopy(p, err))
 			continue

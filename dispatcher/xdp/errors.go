@@ -30,6 +30,9 @@ var (
 	ErrNoMap            = errors.New("no such map")                       // not used by the program or chain
 	ErrNoEntry          = errors.New("no such entry")                     // in the map
 	ErrObject           = errors.New("unusable object file")              // missing, no ELF, for another machine, without an XDP program
+	ErrImage            = errors.New("unusable image")                    // not in the registry, or without an object
+	ErrRegistry         = errors.New("registry out of reach")             // so that nobody knows what it has
+	ErrSignature        = errors.New("image not signed")                  // or not by the key that is asked for
 	ErrMapSize          = errors.New("unusable size of a map")            // it has none, or one that there is no memory for; Program.MapSizes gives another
 	ErrVerifier         = errors.New("program refused by the verifier")   // dispatcher.VerifierLog has its words
 	ErrChainFull        = errors.New("chain is full")                     // MaxPrograms run

@@ -37,6 +37,8 @@ const (
 	HintCause                     // Error.Err
 	HintConfirm                   // pending.Change.Confirm
 	HintTakeBack                  // pending.Change.TakeBack
+	HintPull                      // registry.Client.Fetch
+	HintBuild                     // registry.Build
 )
 
 // hintWords are the words for each, before those for the interface.
@@ -59,6 +61,8 @@ var hintWords = [...]string{
 	HintCause:       "the cause says more",
 	HintConfirm:     "confirm it",
 	HintTakeBack:    "take it back",
+	HintPull:        "fetch the image again",
+	HintBuild:       "build an image of an object for each byte order",
 }
 
 // String is the hint in words that fit any program.

@@ -52,6 +52,8 @@ var masks = []struct {
 	mask string
 }{
 	{regexp.MustCompile(`\b[0-9a-f]{16}\b`), "TAG"},
+	{regexp.MustCompile(`sha256:[0-9a-f]{64}`), "DIGEST"},
+	{regexp.MustCompile(`[0-9]+ bytes\b`), "N bytes"},
 	{regexp.MustCompile(`[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]+[+-][0-9]{4}`), "TIME"},
 	{regexp.MustCompile(`[0-9]+ +TAG`), "ID TAG"},         // status
 	{regexp.MustCompile(`\bid [0-9]+`), "id ID"},          // ip link
@@ -138,11 +140,17 @@ func TestTutorial(t *testing.T) {
 	if len(all) < 30 {
 		t.Fatalf("only %d commands found", len(all))
 	}
+	runSteps(t, "docs/tutorial.md", all)
+}
+
+// runSteps runs the commands of a page in one shell, and compares what they print with the page.
+func runSteps(t *testing.T, page string, all []pageStep) {
+	t.Helper()
 	s := newShell(t)
 	for _, step := range all {
 		got := s.run(t, step.command)
 		if diff := cmp.Diff(masked(step.output), masked(got)); diff != "" {
-			t.Errorf("docs/tutorial.md:%d: %s (-page +got)\n%s\nprinted:\n%s", step.line, step.command, diff, got)
+			t.Errorf("%s:%d: %s (-page +got)\n%s\nprinted:\n%s", page, step.line, step.command, diff, got)
 		}
 	}
 }

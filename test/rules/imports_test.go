@@ -17,12 +17,12 @@ const module = "github.com/xdpmux/xdpmux/"
 // layers are the folders of the program, the lowest first. Imports run downwards.
 var layers = []string{
 	"cgo/libbpf", "cgo/libxdp", "cgo/libpcap", "bpf",
-	"dispatcher/xdp", "dispatcher/value",
-	"dispatcher/internal/proc", "dispatcher/internal/input", "dispatcher/internal/flock", "dispatcher/internal/private", "dispatcher/internal/objectfile", "dispatcher/internal/classic",
+	"dispatcher/xdp", "dispatcher/value", "dispatcher/image",
+	"dispatcher/internal/proc", "dispatcher/internal/input", "dispatcher/internal/flock", "dispatcher/internal/private", "dispatcher/internal/store", "dispatcher/internal/objectfile", "dispatcher/internal/classic",
 	"dispatcher/internal/native", "dispatcher/internal/privilege", "dispatcher/internal/loaded",
 	"dispatcher/internal/device", "dispatcher/internal/protocol", "dispatcher/internal/object",
-	"dispatcher/filter", "dispatcher/inspect", "dispatcher", "dispatcher/maps", "dispatcher/check", "dispatcher/history", "dispatcher/desired", "dispatcher/observe", "dispatcher/pending", "dispatcher/rehearse", "dispatcher/fleet", "dispatcher/fleet/bpfman", "dispatcher/agent",
-	"cmd/internal/capture", "cmd/internal/terminal", "cmd/internal/output", "cmd/internal/help", "cmd/internal/cmdline", "cmd/internal/observer", "cmd/internal/agent", "cmd/internal/web",
+	"dispatcher/filter", "dispatcher/inspect", "dispatcher", "dispatcher/maps", "dispatcher/check", "dispatcher/registry", "dispatcher/history", "dispatcher/desired", "dispatcher/observe", "dispatcher/pending", "dispatcher/rehearse", "dispatcher/fleet", "dispatcher/fleet/bpfman", "dispatcher/agent",
+	"cmd/internal/capture", "cmd/internal/terminal", "cmd/internal/output", "cmd/internal/help", "cmd/internal/cmdline", "cmd/internal/images", "cmd/internal/observer", "cmd/internal/agent", "cmd/internal/web",
 	"cmd",
 }
 
@@ -120,7 +120,7 @@ func TestBreaks(t *testing.T) {
 // TestXdpmuxIsLean keeps out of xdpmux what stats, top and trace need. These libraries cost
 // each start of a program that has them, and xdpmux is started for each change of a chain.
 func TestXdpmuxIsLean(t *testing.T) {
-	heavy := []string{"github.com/gopacket/", "github.com/prometheus/", "github.com/gdamore/tcell/", "google.golang.org/protobuf/", "github.com/fsnotify/"}
+	heavy := []string{"github.com/gopacket/", "github.com/prometheus/", "github.com/gdamore/tcell/", "google.golang.org/protobuf/", "github.com/fsnotify/", "github.com/google/go-containerregistry/"}
 	linked := map[string]int{}
 	for _, program := range []string{"xdpmux", "xdpmux-observe"} {
 		out, err := exec.Command("go", "list", "-deps", "../../cmd/"+program).Output()

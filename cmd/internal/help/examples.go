@@ -11,6 +11,7 @@ var Examples = map[string][]Example{
 	"load": {
 		{"xdpmux load eth0 filter.o", "add a program to what runs on eth0"},
 		{"xdpmux load eth0 count.o filter.o@prio=10,name=xdp_main", "two in one step, the second with settings of its own"},
+		{"xdpmux load eth0 oci://quay.io/me/filter:v1@prio=10", "from an image in a registry"},
 		{"xdpmux load eth0,eth1 filter.o -P 5 -A PASS,DROP", "on two interfaces, with one set of maps"},
 		{"xdpmux load eth0 filter.o --confirm 60s", "and take it back if nobody says that all is well"},
 		{"xdpmux load eth0 filter.o --guard ./still-reachable.sh", "and take it back as soon as this fails"},
@@ -55,6 +56,19 @@ var Examples = map[string][]Example{
 	},
 	"inspect": {
 		{"xdpmux inspect filter.o", "what is in the file, and would it load?"},
+	},
+	"image build": {
+		{"xdpmux image build -o image filter.o", "an image of an object, in the directory image"},
+		{"xdpmux image build -o image filter.o filter-be.o", "for both byte orders"},
+	},
+	"image push": {
+		{"xdpmux image push image oci://quay.io/me/filter:v1", "put it into a registry"},
+	},
+	"image pull": {
+		{"xdpmux image pull oci://quay.io/me/filter:v1 --verify-key cosign.pub", "fetch it, if it is signed"},
+	},
+	"image inspect": {
+		{"xdpmux image inspect oci://quay.io/me/filter:v1", "what does the tag stand for?"},
 	},
 	"map list": {
 		{"xdpmux map list eth0", "which maps are there, and who uses them"},

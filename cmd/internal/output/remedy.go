@@ -58,6 +58,10 @@ func (o *Printer) called(h xdp.Hint) string {
 		return "xdpmux confirm " + h.Interface
 	case xdp.HintTakeBack:
 		return "xdpmux revert " + h.Interface
+	case xdp.HintPull:
+		return "xdpmux image pull fetches it again"
+	case xdp.HintBuild:
+		return "xdpmux image build makes one that can be loaded, of an object for each byte order"
 	case xdp.HintCause:
 		return "-v shows what was refused"
 	}

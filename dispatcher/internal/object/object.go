@@ -8,8 +8,10 @@ import (
 	"strings"
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
+	"github.com/xdpmux/xdpmux/dispatcher/image"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/input"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/objectfile"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/store"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
@@ -21,6 +23,9 @@ const unnamed = "the object in memory"
 
 // ReadFile stands for ReadFile of package inspect.
 func ReadFile(ctx context.Context, file string) ([]byte, error) {
+	if image.Is(file) {
+		return keptImage(file)
+	}
 	data, err := input.ReadFile(ctx, file, objectLimit)
 	switch {
 	case err == nil:
@@ -31,6 +36,21 @@ func ReadFile(ctx context.Context, file string) ([]byte, error) {
 		return nil, &xdp.Error{Kind: xdp.ErrObject, Err: err, Msg: fmt.Sprintf("%s has more than %d MiB, which no object file has", file, objectLimit>>20)}
 	}
 	return nil, &xdp.Error{Kind: xdp.ErrObject, Err: err, Msg: fmt.Sprintf("can't open %s: %v", file, err)}
+}
+
+// keptImage is the object of an image that was fetched before. An image of that digest has no
+// other.
+func keptImage(name string) ([]byte, error) {
+	digest := image.Digest(name)
+	if digest == "" {
+		return nil, &xdp.Error{Kind: xdp.ErrImage, Msg: name + " names no digest, so that it is for a registry to say which image that is",
+			Remedy: "fetch it first"}
+	}
+	if _, data := store.Default.Image(digest); data != nil {
+		return data, nil
+	}
+	return nil, (&xdp.Error{Kind: xdp.ErrImage, Msg: fmt.Sprintf("%s is not in %s any more, where the images are kept that were fetched", name, store.Default)}).
+		Advise("%v", xdp.Hint{To: xdp.HintPull})
 }
 
 // File is an object file that is open.
