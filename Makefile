@@ -83,7 +83,7 @@ built     = $(foreach pair,$(1),$(firstword $(subst :, ,$(pair))))
 placed    = $(foreach pair,$(1),$(DESTDIR)$(PREFIX)/$(lastword $(subst :, ,$(pair))))
 
 .DELETE_ON_ERROR:
-.PHONY: build installed fixtures static deps demo test test-unit test-vm test-full test-arm64 test-arm64-chosen test-matrix test-drivers test-distributions test-packages test-cosign test-race test-native test-mutants fuzz bench picture generate lint man install uninstall packages clean help
+.PHONY: build kube installed fixtures static deps demo test test-unit test-vm test-full test-arm64 test-arm64-chosen test-matrix test-drivers test-distributions test-packages test-cosign test-race test-fleet test-native test-mutants fuzz bench picture generate lint man install uninstall packages clean help
 
 build: installed $(EXAMPLES) ## build build/xdpmux, its man page, build/bpf/*.o and build/examples/*; GOARCH=arm64: into build/arm64
 
@@ -200,6 +200,23 @@ test-race: build $(FIXTURES) ## observers come and go 500 times under the race d
 
 test-native: build $(FIXTURES) ## the integration tests on the running kernel, as root, without a VM
 	XDPMUX_KERNEL_TESTS=1 XDPMUX=$(CURDIR)/build/xdpmux $(GO) test -count=1 -p 1 ./...
+
+# A module of its own, as client-go alone takes longer to compile than all else.
+$(BUILD)/xdpmux-kube: $(GOSRC)
+	$(CROSSRUN) $(GO) build -C dispatcher/agent/kube -tags '$(BUILDTAGS)' -ldflags '-X main.version=$(VERSION) $(EXTLD)' -o $(CURDIR)/$@ ./xdpmux-kube
+
+kube: $(BUILD)/xdpmux-kube ## build build/xdpmux-kube, which Containerfile puts into an image
+
+# Built once: it takes 7 minutes of a processor.
+KUBE_APISERVER ?= build/kube-apiserver
+build/kube-apiserver: test/fleet/go.mod
+	$(GO) build -C test/fleet -ldflags '-s -w -X k8s.io/component-base/version.gitVersion=v1.37.2' -o $(CURDIR)/$@ k8s.io/kubernetes/cmd/kube-apiserver
+
+# It needs etcd (Debian: etcd-server) and kubectl.
+test-fleet: $(KUBE_APISERVER) ## roll-outs on a cluster: a real API server and etcd, nodes whose kernel only remembers
+	$(GO) vet -C dispatcher/agent/kube ./...
+	$(GO) vet -C test/fleet ./...
+	KUBE_APISERVER=$(abspath $(KUBE_APISERVER)) $(GO) test -C test/fleet -count=1 ./...
 
 # A thousand of one seed are part of test-unit.
 test-mutants: build $(FIXTURES) ## read MUTANTS damaged object files of each seed of SEEDS

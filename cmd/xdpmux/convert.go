@@ -54,7 +54,7 @@ func convert(c *cli.Context, out *output.Printer) error {
 		if err != nil {
 			return err
 		}
-		made.Chains, made.Notes = append(made.Chains, one.Chains...), append(made.Notes, one.Notes...)
+		made.Add(one)
 	}
 	var state *desired.State
 	if as == "state" {

@@ -54,10 +54,14 @@ var documented = map[string][]any{
 		APIVersion string `json:"apiVersion"`
 		Kind       string `json:"kind"`
 		Items      []struct {
-			APIVersion string         `json:"apiVersion"`
-			Kind       string         `json:"kind"`
-			Metadata   fleet.Metadata `json:"metadata"`
-			Spec       struct {
+			APIVersion string `json:"apiVersion"`
+			Kind       string `json:"kind"`
+			Metadata   struct {
+				Name        string            `json:"name"`
+				Labels      map[string]string `json:"labels"`
+				Annotations map[string]string `json:"annotations"`
+			} `json:"metadata"`
+			Spec struct {
 				NodeSelector fleet.Selector  `json:"nodeSelector"`
 				Interfaces   []convertedJSON `json:"interfaces"`
 			} `json:"spec"`

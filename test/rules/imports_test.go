@@ -21,7 +21,7 @@ var layers = []string{
 	"dispatcher/internal/proc", "dispatcher/internal/input", "dispatcher/internal/flock", "dispatcher/internal/private", "dispatcher/internal/store", "dispatcher/internal/objectfile", "dispatcher/internal/classic",
 	"dispatcher/internal/native", "dispatcher/internal/privilege", "dispatcher/internal/loaded",
 	"dispatcher/internal/device", "dispatcher/internal/protocol", "dispatcher/internal/object",
-	"dispatcher/filter", "dispatcher/inspect", "dispatcher", "dispatcher/maps", "dispatcher/check", "dispatcher/registry", "dispatcher/history", "dispatcher/desired", "dispatcher/observe", "dispatcher/pending", "dispatcher/rehearse", "dispatcher/fleet", "dispatcher/fleet/bpfman", "dispatcher/agent",
+	"dispatcher/filter", "dispatcher/inspect", "dispatcher", "dispatcher/maps", "dispatcher/check", "dispatcher/registry", "dispatcher/history", "dispatcher/desired", "dispatcher/observe", "dispatcher/pending", "dispatcher/rehearse", "dispatcher/fleet", "dispatcher/fleet/bpfman", "dispatcher/fleet/rollout", "dispatcher/agent",
 	"cmd/internal/capture", "cmd/internal/terminal", "cmd/internal/output", "cmd/internal/help", "cmd/internal/cmdline", "cmd/internal/images", "cmd/internal/observer", "cmd/internal/agent", "cmd/internal/web",
 	"cmd",
 }

@@ -74,11 +74,14 @@ func (r *reader) read(doc any) error {
 	}
 	delete(chain.Metadata.Annotations, annotationOfApply)
 	spec.rest()
-	if len(chain.Spec.Interfaces) == 0 {
+	if len(r.interfaces) == 0 {
 		r.note("nothing of it is XDP that could be converted")
 		return nil
 	}
-	r.to.Chains = append(r.to.Chains, chain)
+	if chain.Spec.Interfaces, err = json.Marshal(r.interfaces); err != nil {
+		return err
+	}
+	r.to.Chains, r.to.interfaces = append(r.to.Chains, chain), append(r.to.interfaces, r.interfaces)
 	return nil
 }
 
@@ -126,7 +129,7 @@ func (r *reader) application(name string, spec *fields) (chain fleet.Chain, err 
 			return nil
 		}
 		programs++
-		return r.program(&chain, p, desired.Program{Object: object, Program: function, Variables: variables})
+		return r.program(p, desired.Program{Object: object, Program: function, Variables: variables})
 	})
 	if programs > 1 {
 		r.note("its %d XDP programs would share their maps with bpfman; here they share those that ask to be pinned by name, by the same pin-path", programs)
@@ -165,7 +168,7 @@ func (r *reader) byteCode(spec *fields) (object string, err error) {
 }
 
 // program adds a program to each interface that it is to be attached to.
-func (r *reader) program(chain *fleet.Chain, f *fields, p desired.Program) error {
+func (r *reader) program(f *fields, p desired.Program) error {
 	info, err := f.object("xdp")
 	if err != nil {
 		return err
@@ -182,18 +185,18 @@ func (r *reader) program(chain *fleet.Chain, f *fields, p desired.Program) error
 	f.rest()
 	info.lost("mapOwnerSelector", "has no counterpart: programs share maps that ask to be pinned by name, by the same pin-path")
 	if info.names[plain("interfaceSelector")] != "" {
-		return r.link(chain, info, p)
+		return r.link(info, p)
 	}
 	if info.names["links"] == "" {
 		r.note("%s is left out: it is attached nowhere", f.path)
 	}
-	err = info.objects("links", func(link *fields) error { return r.link(chain, link, p) })
+	err = info.objects("links", func(link *fields) error { return r.link(link, p) })
 	info.rest()
 	return err
 }
 
 // link adds a program to the interfaces of one attachment.
-func (r *reader) link(chain *fleet.Chain, link *fields, p desired.Program) error {
+func (r *reader) link(link *fields, p desired.Program) error {
 	p.Priority = xdp.Prio(defaultPriority)
 	switch v := link.take("priority").(type) {
 	case nil:
@@ -228,19 +231,19 @@ func (r *reader) link(chain *fleet.Chain, link *fields, p desired.Program) error
 		r.note("%s is left out: networkNamespaces of pods have no counterpart", link.path)
 		return nil
 	}
-	names, err := r.interfaces(link)
+	names, err := r.selected(link)
 	if err != nil {
 		return err
 	}
 	link.rest()
 	for _, name := range names {
-		chain.Spec.Interfaces = mergeInterface(chain.Spec.Interfaces, desired.Interface{Name: name, Programs: []desired.Program{p}})
+		r.interfaces = mergeInterface(r.interfaces, desired.Interface{Name: name, Programs: []desired.Program{p}})
 	}
 	return nil
 }
 
-// interfaces are the names of the interfaces that are selected, as a state file has them.
-func (r *reader) interfaces(link *fields) ([]string, error) {
+// selected are the names of the interfaces that are selected, as a state file has them.
+func (r *reader) selected(link *fields) ([]string, error) {
 	selector, err := link.object("interfaceSelector")
 	if err != nil {
 		return nil, err

@@ -30,6 +30,8 @@ type Options struct {
 type Converted struct {
 	Chains []fleet.Chain // one for each application that has an XDP part
 	Notes  []string      // what has no counterpart: "file: ClusterBpfApplication a: spec... is left out"
+
+	interfaces [][]desired.Interface // of the chains
 }
 
 // Read reads files as [desired.Read] does, each with any number of documents. What isn't an
@@ -65,14 +67,19 @@ func (c *Converted) Parse(opts Options, name string, data []byte) error {
 	}
 }
 
+// Add adds what other files say.
+func (c *Converted) Add(o *Converted) {
+	c.Chains, c.Notes, c.interfaces = append(c.Chains, o.Chains...), append(c.Notes, o.Notes...), append(c.interfaces, o.interfaces...)
+}
+
 // State is one state for all chains, of which it forgets which nodes they are for.
 func (c *Converted) State() *desired.State {
 	s := &desired.State{Interfaces: []desired.Interface{}}
-	for _, chain := range c.Chains {
+	for i, chain := range c.Chains {
 		if !chain.Spec.NodeSelector.All() {
 			c.Notes = append(c.Notes, fmt.Sprintf("%s %s: spec.nodeSelector has no counterpart: a state file is for one machine", fleet.ChainKind, chain.Metadata.Name))
 		}
-		for _, i := range chain.Spec.Interfaces {
+		for _, i := range c.interfaces[i] {
 			s.Interfaces = mergeInterface(s.Interfaces, i)
 		}
 	}
@@ -82,9 +89,10 @@ func (c *Converted) State() *desired.State {
 // reader reads one document.
 type reader struct {
 	Options
-	to   *Converted
-	file string
-	what string // such as ClusterBpfApplication a; empty: not known yet
+	to         *Converted
+	file       string
+	interfaces []desired.Interface // that it has programs for
+	what       string              // such as ClusterBpfApplication a; empty: not known yet
 }
 
 func (r *reader) where() string {
