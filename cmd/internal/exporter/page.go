@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	_ "embed"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"html/template"
 	"net/http"
@@ -211,7 +212,7 @@ func serveEvents(w http.ResponseWriter, r *http.Request, s *sampler) {
 	asked := r.URL.Query().Get("interface")
 	w.Header().Set("Content-Type", "text/event-stream")
 	control := http.NewResponseController(w)
-	_ = s.watch(r.Context(), func(now *sample) error { // it ends when the browser goes
+	err := s.watch(r.Context(), func(now *sample) error {
 		part, err := now.live(asked)
 		if err != nil {
 			return err
@@ -224,4 +225,8 @@ func serveEvents(w http.ResponseWriter, r *http.Request, s *sampler) {
 		}
 		return control.Flush()
 	})
+	if errors.Is(err, errTooMany) { // with any other error the browser has gone
+		w.Header().Set("Retry-After", "5") // seconds
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/xml"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	neturl "net/url"
@@ -127,6 +128,39 @@ func TestEvents(t *testing.T) {
 		s.mu.Lock()
 		idle = !s.running && s.watchers == 0
 		s.mu.Unlock()
+	}
+}
+
+// TestEventsLimit fills the exporter with clients, but for one place. Who comes when all places are taken is told so,
+// and to come again; and gets in when another has left.
+func TestEventsLimit(t *testing.T) {
+	_, s, url := startPage(t, 10*time.Millisecond, nil)
+	s.mu.Lock()
+	s.watchers = maxWatchers - 1
+	s.mu.Unlock()
+	get := func() *http.Response {
+		t.Helper()
+		r, err := http.Get(url + "/events")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { r.Body.Close() })
+		return r
+	}
+	last := get()
+	if last.StatusCode != http.StatusOK {
+		t.Fatal(last.Status)
+	}
+	refused := get()
+	said, _ := io.ReadAll(refused.Body)
+	if refused.StatusCode != http.StatusServiceUnavailable || refused.Header.Get("Retry-After") != "5" || string(said) != "500 pages follow already, which is the limit\n" {
+		t.Errorf("%s, %v: %s", refused.Status, refused.Header, said)
+	}
+	last.Body.Close()
+	for deadline := time.Now().Add(10 * time.Second); get().StatusCode != http.StatusOK; {
+		if time.Now().After(deadline) {
+			t.Fatal("nobody gets in again")
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package exporter
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -64,9 +65,19 @@ func (s *sampler) take() {
 // staleIntervals is for how many intervals the counters of before are good for a rate.
 const staleIntervals = 10
 
-// watch gives each sample, the newest first, until ctx ends or each fails.
+// maxWatchers is how many may watch at a time. A page that stays open costs a connection for as long.
+const maxWatchers = 500
+
+var errTooMany = fmt.Errorf("%d pages follow already, which is the limit", maxWatchers)
+
+// watch gives each sample, the newest first, until ctx ends or each fails. It fails with errTooMany
+// if maxWatchers watch already.
 func (s *sampler) watch(ctx context.Context, each func(*sample) error) error {
 	s.mu.Lock()
+	if s.watchers >= maxWatchers {
+		s.mu.Unlock()
+		return errTooMany
+	}
 	s.watchers++
 	if !s.running {
 		s.running = true
