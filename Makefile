@@ -20,7 +20,7 @@ ONCE    := test/command test/rehearse test/history test/harness TestJSON TestOdd
 	TestEnvironmentOfOthers TestProgress TestFullOutput TestAlternativeNames TestStatusOfMany TestTerminal \
 	TestEnds TestUnit TestExporterUnit TestImages TestRoundTrip TestPage TestPictures TestTop TestTopLocales \
 	TestTraceForeignCaptures TestTraceBrokenCaptures TestTraceBadCapture TestTraceOutKeepsFiles \
-	TestWriteRotates TestBadInput TestBadFiles TestTrials TestSurroundings TestClockSteps TestExporter
+	TestWriteRotates TestWriteAsXdpdump TestBadInput TestBadFiles TestTrials TestSurroundings TestClockSteps TestExporter
 SUITES  ?= bookworm trixie sid noble
 ARCHS   ?= amd64 arm64
 MUTANTS ?= 20000

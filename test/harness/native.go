@@ -10,11 +10,22 @@ import (
 // paths of files. Only the VM has it.
 func NativeLoader(t testing.TB, suite string) string {
 	t.Helper()
-	loader := "xdp-loader-" + suite
-	if _, err := exec.LookPath(loader); err != nil {
+	return native(t, "xdp-loader", suite)
+}
+
+// NativeXdpdump is xdpdump of another Debian suite.
+func NativeXdpdump(t testing.TB, suite string) string {
+	t.Helper()
+	return native(t, "xdpdump", suite)
+}
+
+func native(t testing.TB, tool, suite string) string {
+	t.Helper()
+	tool += "-" + suite
+	if _, err := exec.LookPath(tool); err != nil {
 		needVM(t, "the native tools of Debian "+suite)
 	}
-	return loader
+	return tool
 }
 
 // DispatcherObject is libxdp's own dispatcher, of that version of the protocol.

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/gopacket/gopacket/layers"
 	"golang.org/x/sys/unix"
 
@@ -360,5 +361,64 @@ func TestWriteChanges(t *testing.T) {
 func shown(t *testing.T, p *harness.Process, v *harness.Veth, words string) {
 	t.Helper()
 	for !strings.Contains(p.Stdout.LineWhile(t, 20*time.Millisecond, func() { v.Deliver(t, packet()) }), words) {
+	}
+}
+
+// TestWriteAsXdpdump has xdpdump and trace capture the same packets at the programs of chains. Points have the
+// same names, and the same packets with the same verdicts.
+func TestWriteAsXdpdump(t *testing.T) {
+	for _, c := range []struct {
+		xdpdump  string
+		programs int
+	}{{"xdpdump", 1}, {"xdpdump", 10}, {harness.NativeXdpdump(t, "sid"), 2}} {
+		t.Run(fmt.Sprint(c.xdpdump, " ", c.programs), func(t *testing.T) {
+			harness.NoLeak(t)
+			v := harness.NewVeth(t)
+			stepsOn(t, v, c.programs)
+			v.Deliver(t, packet()) // its sockets stay
+			frames := [][]byte{packet(), packet(xdp.Drop), append(packet(xdp.Pass, xdp.Drop), make([]byte, 500)...)}
+			dir := t.TempDir()
+			files := []string{filepath.Join(dir, "native.pcapng"), filepath.Join(dir, "ours.pcapng")}
+			args := []string{"-i", v.Name, "--rx-capture", "entry,exit", "-w", files[0]}
+			if c.programs > 1 { // else it attaches to the one twice, and fails
+				args = append(args, "-p", "all")
+			}
+			native := harness.Start(t, c.xdpdump, args...)
+			if !native.Stderr.Until(t, func(all string) bool { return strings.Contains(all, "listening on") }) {
+				t.Fatalf("xdpdump: %s", native.Stderr)
+			}
+			ours := harness.Start(t, xdpmux, "trace", v.Name, "--at", "programs", "--count", fmt.Sprint(len(frames)), "-w", files[1])
+			ours.Stderr.Line(t) // it captures
+			v.Deliver(t, frames...)
+			ours.End(t, 0)
+			native.Stop(t, syscall.SIGINT)
+
+			var points [2]map[string][]string
+			for i, file := range files {
+				packets, names := harness.ReadPoints(t, file)
+				points[i] = map[string][]string{}
+				for name := range names {
+					points[i][name] = nil
+				}
+				for _, c := range packets {
+					points[i][c.Interface] = append(points[i][c.Interface], fmt.Sprintf("verdict %d, %d bytes: %x", c.Verdict, c.Length, c.Data))
+				}
+			}
+			if c.programs > 1 { // what --at chain and --at arrival call them
+				for _, side := range []string{"fentry", "fexit"} {
+					name := v.Name + ":xdp_dispatcher()@" + side
+					if len(points[0][name]) != len(frames) {
+						t.Errorf("xdpdump has %d packets at %s: %v", len(points[0][name]), name, points[0])
+					}
+					delete(points[0], name)
+				}
+			}
+			if len(points[1]) != 2*c.programs {
+				t.Errorf("%d points", len(points[1]))
+			}
+			if diff := cmp.Diff(points[0], points[1]); diff != "" {
+				t.Errorf("(-xdpdump +ours):\n%s", diff)
+			}
+		})
 	}
 }

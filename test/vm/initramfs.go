@@ -130,7 +130,7 @@ func writeInitramfs(ctx context.Context, file, root string, sys system, k kernel
 		return err
 	}
 	// Their programs have libraries of their own.
-	if err := addNative(a, native); err != nil {
+	if err := addNative(a, sys, native); err != nil {
 		return err
 	}
 	return compress(ctx, a, file)

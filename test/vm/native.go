@@ -83,14 +83,30 @@ const sharedXdpmux = "/repo/build/xdpmux-shared"
 
 // addNative puts the native tools of the suites into the VM, and commands such as
 // xdp-loader-sid that run them, and xdpmux-sid that runs ours with the libraries of there.
-func addNative(a archive, roots []string) error {
+func addNative(a archive, sys system, roots []string) error {
+	if len(roots) == 0 {
+		return nil
+	}
+	// xdpdump needs libpcap, and that further libraries, which the roots lack. It does with those of this host.
+	borrowed := archive{}
+	if err := borrowed.file("/usr/sbin/xdpdump", sys.lookPath("xdpdump")); err != nil {
+		return err
+	}
+	if err := addLibraries(borrowed, sys); err != nil {
+		return err
+	}
 	for _, root := range roots {
 		suite := filepath.Base(root)
 		there := guestNative + "/" + suite
 		if err := addTree(a, there, root); err != nil {
 			return err
 		}
-		for _, tool := range []string{"xdp-loader", "xdp-filter", "xdp-bench"} {
+		for name, e := range borrowed {
+			if e.src != "" && !isFile(root+name) {
+				a.put(there+name, e)
+			}
+		}
+		for _, tool := range []string{"xdp-loader", "xdp-filter", "xdp-bench", "xdpdump"} {
 			a.text("/usr/sbin/"+tool+"-"+suite, fmt.Sprintf(nativeScript, there, tool), 0o755)
 		}
 		if a.has(sharedXdpmux) {
