@@ -198,7 +198,7 @@ func browser(t *testing.T) context.Context {
 			t.Errorf("the page: %s %s", event.Entry.Text, event.Entry.URL)
 		}
 	})
-	ctx, cancel = context.WithTimeout(ctx, 2*time.Minute)
+	ctx, cancel = context.WithTimeout(ctx, 5*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }
