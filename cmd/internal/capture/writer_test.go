@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -103,6 +104,41 @@ func TestWriter(t *testing.T) {
 	for i, p := range packets {
 		if len(p.Data) != 60+i || p.Length != 60+i+i%2*1000 || !p.Time.Equal(begun.Add(time.Duration(i))) {
 			t.Errorf("packet %d: %d of %d bytes at %v", i+1, len(p.Data), p.Length, p.Time)
+		}
+	}
+}
+
+// TestChains has tshark read what xdpmux trace --at programs has written on a real kernel (6.12), of chains of one,
+// two and ten programs: four packets each, of which xdp_drop_ipv6 drops some.
+func TestChains(t *testing.T) {
+	const passed, dropped = "xdp_drop_ipv6 2", "xdp_drop_ipv6 1"
+	ten := passed + strings.Repeat(", xdp_pass 2", 9)
+	for name, want := range map[string][]string{
+		"one": {passed, passed, passed, dropped},
+		"two": {"xdp_count 2, " + passed, "xdp_count 2, " + passed, "xdp_count 2, " + dropped, "xdp_count 2, " + dropped},
+		"ten": {ten, ten, ten, dropped},
+	} {
+		rows := fields(t, []string{"-r", "testdata/" + name + ".pcapng"}, "frame.packet_id", "frame.interface_name", "frame.interface_queue", "frame.verdict.ebpf_xdp", "frame.len")
+		var ways []string
+		for i := 0; i+1 < len(rows); i += 2 {
+			entry, exit := strings.Split(rows[i], ";"), strings.Split(rows[i+1], ";")
+			_, program, _ := strings.Cut(strings.TrimSuffix(exit[1], "()@fexit"), ":")
+			if n := fmt.Sprint(len(ways)); len(ways) == 0 || n != exit[0] {
+				ways = append(ways, "")
+				if n = fmt.Sprint(len(ways)); n != exit[0] {
+					t.Fatalf("%s: packet %s after %d", name, exit[0], len(ways)-1)
+				}
+			} else {
+				ways[len(ways)-1] += ", "
+			}
+			ways[len(ways)-1] += program + " " + exit[3]
+			exit[1], exit[3] = strings.Replace(exit[1], "@fexit", "@fentry", 1), ""
+			if !slices.Equal(entry, exit) {
+				t.Errorf("%s: it came as %v, and left as %v", name, rows[i], rows[i+1])
+			}
+		}
+		if !slices.Equal(ways, want) {
+			t.Errorf("%s: tshark reads\n%q, want\n%q", name, ways, want)
 		}
 	}
 }
