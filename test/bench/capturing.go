@@ -77,7 +77,7 @@ func capturing(ctx context.Context, w io.Writer) error {
 %s
 Packets of 60 to 1500 bytes, as they leave a chain of two programs on a veth, under the same flood of %d seconds: the
 median of %d rounds in turn. Both write whole packets, each with its length. Lost is what isn't in the file of what was
-sent. Of two processors one floods. With one processor they take turns, and a flood that waits for its turn loses nothing.
+sent. Of two processors one floods. With one processor flood and capture take turns.
 
 | | sent a second | in the file | lost |
 |---|---:|---:|---:|
