@@ -153,6 +153,9 @@ func (a *agent) fetch(ctx context.Context, path string, f *file) {
 
 // tell tells what an image stands for.
 func (a *agent) tell(i *image.Image) {
+	if i.Unkept != "" {
+		a.Log.Warn("this image can't be kept for when the registry is away", "image", i.Object, "error", i.Unkept)
+	}
 	switch {
 	case i.Unreachable != "":
 		a.Log.Warn("the registry can't be asked, so this tag is taken for what it stood for before", "image", i.Object, "digest", i.Digest, "resolved", i.Resolved, "error", i.Unreachable)

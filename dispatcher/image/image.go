@@ -68,6 +68,10 @@ type Image struct {
 	// there was no need to. The digest is then what it stood for at Resolved.
 	Unreachable string    `json:"unreachable,omitempty"`
 	Resolved    time.Time `json:"resolved,omitzero"`
+
+	// Unkept is why the image isn't in the store now, so that a load by its digest asks the registry
+	// again; empty: it is, or it is for root to keep anything.
+	Unkept string `json:"unkept,omitempty"`
 }
 
 // Pinned is the image's name with its digest.

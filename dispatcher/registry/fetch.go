@@ -3,10 +3,8 @@ package registry
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"slices"
-	"syscall"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -83,7 +81,8 @@ func (f *fetch) do() (*image.Image, error) {
 	}
 	if kept := f.kept(f.object, digest, f.keys); kept != nil {
 		kept.Before = i.Before
-		return kept, f.keep(kept, nil)
+		f.keep(kept, nil)
+		return kept, nil
 	}
 	one, err := f.pick(top)
 	if err != nil {
@@ -106,11 +105,12 @@ func (f *fetch) do() (*image.Image, error) {
 	for _, k := range f.keys {
 		signedBy = append(signedBy, k.fingerprint)
 	}
-	return i, f.keep(i, &store.Image{Digest: digest, Programs: i.Programs, Maps: i.Maps, SignedBy: signedBy})
+	f.keep(i, &store.Image{Digest: digest, Programs: i.Programs, Maps: i.Maps, SignedBy: signedBy})
+	return i, nil
 }
 
 // keep puts what was fetched into the store: the tag, and the image unless it is there already.
-func (f *fetch) keep(i *image.Image, fresh *store.Image) error {
+func (f *fetch) keep(i *image.Image, fresh *store.Image) {
 	s := f.store()
 	var err error
 	if fresh != nil {
@@ -122,11 +122,7 @@ func (f *fetch) keep(i *image.Image, fresh *store.Image) error {
 	if _, byDigest := f.ref.(name.Digest); !byDigest && err == nil {
 		err = s.PutTag(store.Tag{Name: f.ref.Name(), Digest: i.Digest, Resolved: time.Now().UTC().Truncate(time.Second)})
 	}
-	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
-		return nil // it is for root to keep anything
+	if err != nil && !errors.Is(err, fs.ErrPermission) { // it is for root to keep anything
+		i.Unkept = err.Error()
 	}
-	if err != nil {
-		return &xdp.Error{Kind: xdp.ErrSystem, Err: err, Msg: fmt.Sprintf("%s can't be kept: %v", f.object, err), Remedy: fmt.Sprintf("see to it that %s can be written", s)}
-	}
-	return nil
 }

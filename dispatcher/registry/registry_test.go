@@ -79,6 +79,16 @@ func TestFetch(t *testing.T) {
 		t.Errorf("%s, want %s", i.Pinned(), want)
 	}
 
+	// Where nothing can be kept, it is there all the same.
+	full := *c
+	full.Dir = filepath.Join(t.TempDir(), "file", "below")
+	if err := os.WriteFile(filepath.Dir(full.Dir), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if i := fetched(t, &full, s.Name("a/b:v1")); !bytes.Equal(i.Data, source.Data) || !strings.Contains(i.Unkept, "not a directory") {
+		t.Errorf("%+v", i)
+	}
+
 	// The tag moves.
 	second := built(t, Source{File: "pass.o", Data: elfOf(1, "second")})
 	push(t, c, s.Name("a/b:v1"), second)

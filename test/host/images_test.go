@@ -2,6 +2,7 @@ package host
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -117,17 +119,14 @@ func TestImageErrors(t *testing.T) {
 			if !ok {
 				t.Fatal("docs/errors.md has this row, and no test provokes it")
 			}
-			cmd := exec.Command(xdpmux, f.prepare(t, images.Start(t, ""))...)
-			cmd.Env = append(os.Environ(), "HOME="+t.TempDir())
-			var stderr bytes.Buffer
-			cmd.Stderr = &stderr
+			_, stderr, err := runImage(t, nil, f.prepare(t, images.Start(t, ""))...)
 			var exit *exec.ExitError
-			if err := cmd.Run(); !errors.As(err, &exit) || exit.ExitCode() != 1 {
+			if !errors.As(err, &exit) || exit.ExitCode() != 1 {
 				t.Errorf("%v, want exit status 1", err)
 			}
 			pattern := "(?m)^xdpmux: " + strings.ReplaceAll(regexp.QuoteMeta(says), "…", ".+?") + "$"
-			if !regexp.MustCompile(pattern).MatchString(stderr.String()) || !strings.Contains(stderr.String(), f.remedy) {
-				t.Errorf("want %q and %q in:\n%s", says, f.remedy, &stderr)
+			if !regexp.MustCompile(pattern).MatchString(stderr) || !strings.Contains(stderr, f.remedy) {
+				t.Errorf("want %q and %q in:\n%s", says, f.remedy, stderr)
 			}
 		})
 	}
@@ -135,5 +134,78 @@ func TestImageErrors(t *testing.T) {
 		if !seen[name] {
 			t.Errorf("%s has no row in docs/errors.md", name)
 		}
+	}
+}
+
+// runImage runs xdpmux without anybody's credentials.
+func runImage(t *testing.T, env []string, args ...string) (stdout, stderr string, err error) {
+	t.Helper()
+	cmd := exec.Command(xdpmux, args...)
+	cmd.Env = append(append(os.Environ(), "HOME="+t.TempDir()), env...)
+	var out, said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &said
+	err = cmd.Run()
+	return out.String(), said.String(), err
+}
+
+// TestImageBuild: of the same objects the same image is built, each time; it says what is in it, for both byte
+// orders; and what a registry has is what was built.
+func TestImageBuild(t *testing.T) {
+	dir := t.TempDir()
+	build := func(to string, env ...string) string {
+		t.Helper()
+		stdout, stderr, err := runImage(t, env, "image", "build", "-o", filepath.Join(dir, to), passObject, "../../build/bpf/fixtures/bigendian.o")
+		if err != nil {
+			t.Fatalf("%v: %s", err, stderr)
+		}
+		return strings.TrimSpace(stdout)
+	}
+	first := build("a")
+	if again := build("b"); again != first {
+		t.Errorf("%s and %s", first, again)
+	}
+	if out, err := exec.Command("diff", "-r", filepath.Join(dir, "a"), filepath.Join(dir, "b")).CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+	if later := build("c", "SOURCE_DATE_EPOCH=1700000000"); later == first {
+		t.Error("another time makes the same image")
+	}
+	if _, stderr, err := runImage(t, []string{"SOURCE_DATE_EPOCH=now"}, "image", "build", "-o", filepath.Join(dir, "d"), passObject); err == nil || !strings.Contains(stderr, `SOURCE_DATE_EPOCH is "now"`) {
+		t.Errorf("%v: %s", err, stderr)
+	}
+	if _, stderr, err := runImage(t, nil, "image", "build", "-o", filepath.Join(dir, "a"), passObject); err == nil || !strings.Contains(stderr, "is there already") {
+		t.Errorf("%v: %s", err, stderr)
+	}
+	r := images.Start(t, "")
+	name := r.Name("lab/pass:v1")
+	pushed, stderr, err := runImage(t, nil, "image", "push", filepath.Join(dir, "a"), name)
+	if want := name + "@" + first + "\n"; err != nil || pushed != want {
+		t.Errorf("%q, %v: %s", pushed, err, stderr)
+	}
+	said, stderr, err := runImage(t, nil, "image", "inspect", "--json", name)
+	if err != nil {
+		t.Fatalf("%v: %s", err, stderr)
+	}
+	var all []struct {
+		Digest    string
+		Platforms []struct {
+			Architecture string
+			Here         bool
+		}
+		Programs map[string]string
+	}
+	if err := json.Unmarshal([]byte(said), &all); err != nil {
+		t.Fatal(err)
+	}
+	here := 0
+	var archs []string
+	for _, p := range all[0].Platforms {
+		archs = append(archs, p.Architecture)
+		if p.Here {
+			here++
+		}
+	}
+	if all[0].Digest != first || here != 1 || !slices.Contains(archs, "s390x") || !slices.Contains(archs, "amd64") || all[0].Programs["xdp_pass"] != "xdp" {
+		t.Errorf("%+v", all)
 	}
 }

@@ -118,6 +118,9 @@ func FetchState(ctx context.Context, out *output.Printer, state *desired.State, 
 
 // Tell tells of a tag that has moved, and of a registry that couldn't be asked.
 func Tell(out *output.Printer, i *image.Image) {
+	if i.Unkept != "" {
+		out.Warn("%s can't be kept for when the registry is away: %s", i.Object, i.Unkept)
+	}
 	switch {
 	case i.Unreachable != "":
 		out.Warn("%s is taken for %s, as on %s: %s", i.Object, i.Digest, i.Resolved.Format(time.DateTime), i.Unreachable)
