@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"math/rand/v2"
 	"net"
 	"regexp"
@@ -13,6 +14,7 @@ import (
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
 
+	"github.com/xdpmux/xdpmux/cmd/internal/capture"
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
@@ -157,6 +159,32 @@ func TestSummary(t *testing.T) {
 		}
 		if words := d.summary(frame); len(words) == 0 || !plain.Match(words) {
 			t.Fatalf("%q about % x", words, frame)
+		}
+	}
+}
+
+// A packet that is only written takes no memory, at the chain and at its programs.
+func TestWriteAllocates(t *testing.T) {
+	program := xdp.Loaded{ID: 9, Name: "xdp_drop"}
+	data := make([]byte, 1000)
+	packet := &observe.Trace{Time: time.Unix(12, 0), Verdict: xdp.Drop, DecidedBy: &program, Main: xdp.Loaded{ID: 8, Name: "xdp_dispatcher"},
+		Steps: []observe.Step{{Loaded: program, Verdict: xdp.Drop}}, Length: len(data), Data: data,
+		Points: []observe.Point{{Program: program, Data: data}, {Program: program, Exit: true, Verdict: xdp.Drop, Data: data}}}
+	for _, at := range []observe.At{observe.AtChain, observe.AtPrograms} {
+		w := &pointWriter{captureWriter: &captureWriter{Writer: capture.NewWriter(io.Discard, capture.Section{})}, at: at, points: map[point]*written{}}
+		p := newTracePrinter(io.Discard, false, nil)
+		p.quiet = true
+		n := 0
+		if allocated := testing.AllocsPerRun(1000, func() {
+			n++
+			if err := w.add(n, "eth0", packet, 0); err != nil {
+				t.Fatal(err)
+			}
+			if err := p.packet(n, packet, data, len(data), len(data)); err != nil {
+				t.Fatal(err)
+			}
+		}); allocated > 0 {
+			t.Errorf("at %v each packet allocates %v times", at, allocated)
 		}
 	}
 }

@@ -137,7 +137,9 @@ func (w *Writer) Write(r Record) error {
 	}
 	if r.Decided {
 		w.option(optionVerdict, 9)
-		w.padded(binary.LittleEndian.AppendUint64([]byte{verdictXDP}, uint64(r.Verdict)))
+		w.blocks = append(w.blocks, verdictXDP)
+		w.long(uint64(r.Verdict))
+		w.blocks = append(w.blocks, 0, 0, 0) // up to a multiple of four
 	}
 	w.kept++
 	return w.end(begun)

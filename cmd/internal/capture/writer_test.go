@@ -140,6 +140,10 @@ func TestChains(t *testing.T) {
 		if !slices.Equal(ways, want) {
 			t.Errorf("%s: tshark reads\n%q, want\n%q", name, ways, want)
 		}
+		info, err := exec.Command("capinfos", "-M", "testdata/"+name+".pcapng").CombinedOutput()
+		if n := strings.Count(string(info), "Comment = eth"); err != nil || n == 0 || n != strings.Count(string(info), ": driver veth, version 1.0\n") {
+			t.Errorf("%s: not each point has its driver in the comment: %v\n%s", name, err, info)
+		}
 	}
 }
 
