@@ -76,6 +76,8 @@ var completions = []completed{
 	{"trace --live l", "lo ..."},
 	{"map list l", "lo ..."},
 	{"map dump l", "lo ..."},
+	{"image ", "build inspect pull push"},
+	{"image pull --ver", "--verbose --verify-key --version"},
 
 	// Options and their values.
 	{"load --mo", "--mode"},

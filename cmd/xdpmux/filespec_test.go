@@ -22,6 +22,7 @@ func TestParseFileSpec(t *testing.T) {
 		change(&p)
 		return p
 	}
+	pinned := "oci://localhost:5000/x:v1@sha256:" + strings.Repeat("0", 64)
 	for _, c := range []struct {
 		arg  string
 		want xdp.Program
@@ -35,6 +36,10 @@ func TestParseFileSpec(t *testing.T) {
 		{"a.o@actions=XDP_PASS+XDP_TX", with(func(p *xdp.Program) { p.Actions = xdp.On(xdp.Pass, xdp.TX) }), ""},
 		{"a.o@actions=pass+TX", with(func(p *xdp.Program) { p.Actions = xdp.On(xdp.Pass, xdp.TX) }), ""},
 		{"x@y/a.o@prio=1", with(func(p *xdp.Program) { p.File, p.Priority = "x@y/a.o", xdp.Prio(1) }), ""},
+		{"oci://localhost:5000/x:v1", with(func(p *xdp.Program) { p.File = "oci://localhost:5000/x:v1" }), ""},
+		{"oci://localhost:5000/x:v1@prio=1", with(func(p *xdp.Program) { p.File, p.Priority = "oci://localhost:5000/x:v1", xdp.Prio(1) }), ""},
+		{pinned, with(func(p *xdp.Program) { p.File = pinned }), ""},
+		{pinned + "@prio=1", with(func(p *xdp.Program) { p.File, p.Priority = pinned, xdp.Prio(1) }), ""},
 		{there, with(func(p *xdp.Program) { p.File = there }), ""},
 		{"a.o@", common, "no setting"},
 		{"a.o@prio", common, "no setting"},

@@ -7,7 +7,6 @@ package image
 import (
 	"context"
 	"path"
-	"regexp"
 	"strings"
 	"time"
 )
@@ -18,15 +17,19 @@ const Scheme = "oci://"
 // Is says whether an object is in an image.
 func Is(object string) bool { return strings.HasPrefix(object, Scheme) }
 
-var pinned = regexp.MustCompile(`@(sha256:[0-9a-f]{64})$`)
-
 // Digest is the digest that the name of an image ends in, such as "sha256:0123..."; empty: it has
 // none, so that the name can stand for another image tomorrow.
 func Digest(object string) string {
-	if m := pinned.FindStringSubmatch(object); m != nil && Is(object) {
-		return m[1]
+	const begin = "@sha256:"
+	at := strings.LastIndex(object, begin)
+	if at < 0 || !Is(object) {
+		return ""
 	}
-	return ""
+	hash := object[at+len(begin):]
+	if len(hash) != 64 || strings.Trim(hash, "0123456789abcdef") != "" {
+		return ""
+	}
+	return object[at+1:]
 }
 
 // Pin is the name of an image with a digest, which is all that counts of it then. The tag stays, for
