@@ -20,7 +20,7 @@ ONCE    := test/command test/rehearse test/history test/harness TestJSON TestOdd
 	TestEnvironmentOfOthers TestProgress TestFullOutput TestAlternativeNames TestStatusOfMany TestTerminal \
 	TestEnds TestUnit TestExporterUnit TestImages TestRoundTrip TestPage TestPictures TestTop TestTopLocales \
 	TestTraceForeignCaptures TestTraceBrokenCaptures TestTraceBadCapture TestTraceOutKeepsFiles \
-	TestWriteRotates TestWriteAsXdpdump TestBadInput TestBadFiles TestTrials TestSurroundings TestClockSteps TestExporter
+	TestWriteRotates TestWriteAsXdpdump TestBadInput TestBadFiles TestTrials TestSurroundings TestExporter TestRestart
 SUITES  ?= bookworm trixie sid noble
 ARCHS   ?= amd64 arm64
 MUTANTS ?= 20000
@@ -83,7 +83,7 @@ built     = $(foreach pair,$(1),$(firstword $(subst :, ,$(pair))))
 placed    = $(foreach pair,$(1),$(DESTDIR)$(PREFIX)/$(lastword $(subst :, ,$(pair))))
 
 .DELETE_ON_ERROR:
-.PHONY: build kube installed fixtures static deps demo test test-unit test-vm test-full test-arm64 test-arm64-chosen test-matrix test-drivers test-distributions test-packages test-cosign test-race test-fleet test-native test-mutants fuzz bench picture generate lint man install uninstall packages clean help
+.PHONY: build kube installed fixtures static deps demo test test-unit test-vm test-full test-agent-full test-arm64 test-arm64-chosen test-matrix test-drivers test-distributions test-packages test-cosign test-race test-fleet test-native test-mutants fuzz bench picture generate lint man install uninstall packages clean help
 
 build: installed $(EXAMPLES) ## build build/xdpmux, its man page, build/bpf/*.o and build/examples/*; GOARCH=arm64: into build/arm64
 
@@ -158,6 +158,10 @@ test-vm: build $(FIXTURES)
 
 test-full: build $(FIXTURES) ## test-vm with each repetition as often as it is worth: hours
 	XDPMUX_TEST_SCALE=1 $(GO) run ./test/vm -kernel '$(or $(KERNEL),all)' -timeout 6h
+
+# 1,000 events of interfaces, files and native tools under flood, and 100 kills.
+test-agent-full: build $(FIXTURES) ## what make test does some times to the agent, as often as it is worth, on KERNEL (6.12): ten minutes
+	XDPMUX_TEST_SCALE=1 $(GO) run ./test/vm -kernel '$(or $(KERNEL),6.12)' -native '' -timeout 1h -run '^(TestChurn|TestRestart)$$' ./test/agent
 
 test-arm64: ## the integration tests on emulated arm64 machines, for each KERNEL (6.1 6.12)
 	$(MAKE) GOARCH=arm64 build fixtures

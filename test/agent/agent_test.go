@@ -117,7 +117,7 @@ func figures(t *testing.T, url string, want ...string) {
 }
 
 // TestDrift: what a native tool takes off is put back, twice; then it is a fight, which only a
-// person ends. What a native tool adds stays.
+// person ends, whatever the clock is set to meanwhile. What a native tool adds stays.
 func TestDrift(t *testing.T) {
 	harness.NoLeak(t)
 	v := harness.NewVeth(t)
@@ -130,11 +130,12 @@ func TestDrift(t *testing.T) {
 
 	harness.MustRun(t, native, "load", v.Name, "-P", "90", harness.Sample("xdp_drop"))
 	check(t, "joined by a native tool", v.Name, "xdp_count xdp_pass xdp_drop")
-	for i := range 2 {
+	for i, step := range []time.Duration{-time.Hour, 2 * time.Hour} {
 		harness.MustRun(t, native, "unload", v.Name, "-a")
 		since := time.Now()
 		a.until(t, "drift: the interface is no longer as declared", v.Name)
 		within(t, "drift is seen", since, time.Second)
+		harness.StepClock(t, step)
 		if r := a.changes(t, "mended", v.Name, "xdp_count xdp_pass"); !r.Mended {
 			t.Errorf("%d: %+v", i, r)
 		}
@@ -357,11 +358,15 @@ func TestTrials(t *testing.T) {
 		t.Errorf("the next one doesn't confirm it: %s runs %q", v.Name, names(t, v.Name))
 	}
 
+	// Somebody sets the clock forward.
 	seconds = 1
 	a.until(t, "the files have been read", "") // at its start
 	put(t, dir, "a.yaml", state("xdp_pass", "xdp_count"))
 	a.until(t, "the files have been read", "")
 	a.until(t, "changed, and taken back if the guard fails", "")
+	since := time.Now() // which has a monotonic clock too
+	harness.StepClock(t, time.Hour)
 	a.changes(t, "confirmed", v.Name, "xdp_count xdp_pass")
+	atLeast(t, "a change is confirmed", since, 500*time.Millisecond)
 	a.end(t)
 }

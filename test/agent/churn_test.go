@@ -24,6 +24,10 @@ type churn struct {
 	*rand.Rand
 	dir   string
 	slots []string // the names that interfaces have now; empty: the interface isn't there
+
+	here, there *os.File // the test's network namespace, and another one
+	away        map[int]bool
+	other       *harness.Netns
 }
 
 var samples = []string{"xdp_pass", "xdp_count", "xdp_drop"}
@@ -32,7 +36,9 @@ var samples = []string{"xdp_pass", "xdp_count", "xdp_drop"}
 func (c *churn) happens() {
 	i := c.IntN(len(c.slots))
 	name := c.slots[i]
-	switch what := c.IntN(8); {
+	switch what := c.IntN(9); {
+	case c.away[i]:
+		c.back(i)
 	case name == "":
 		c.slots[i] = fmt.Sprintf("cc%d", i)
 		attrs := netlink.NewLinkAttrs()
@@ -62,7 +68,38 @@ func (c *churn) happens() {
 		harness.Run(c.T, native, "load", name, harness.Sample(samples[c.IntN(3)]))
 	case what == 7:
 		harness.Run(c.T, native, "unload", name, "-a")
+	case what == 8:
+		c.move(name, c.there)
+		c.away[i] = true
 	}
+}
+
+// back moves the interface of a slot into the test's network namespace again.
+func (c *churn) back(i int) {
+	c.other.Do(c.T, func() { c.move(c.slots[i], c.here) })
+	delete(c.away, i)
+}
+
+// move moves an interface, with what runs on it, into another network namespace.
+func (c *churn) move(name string, to *os.File) {
+	link, err := netlink.LinkByName(name)
+	if err == nil {
+		err = netlink.LinkSetNsFd(link, int(to.Fd()))
+	}
+	if err != nil {
+		c.Fatal(err)
+	}
+}
+
+// open opens a file until the end of the test.
+func open(t *testing.T, path string) *os.File {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
 }
 
 func (c *churn) file() string { return filepath.Join(c.dir, fmt.Sprintf("%d.yaml", c.IntN(2))) }
@@ -151,8 +188,13 @@ func TestChurn(t *testing.T) {
 	harness.NoLeak(t)
 	v := harness.NewVeth(t)
 	cleans(t)
-	c := &churn{T: t, Rand: harness.Chance(t), dir: t.TempDir(), slots: make([]string, 4)}
+	other := harness.NewNetns(t)
+	c := &churn{T: t, Rand: harness.Chance(t), dir: t.TempDir(), slots: make([]string, 4),
+		here: open(t, "/proc/self/ns/net"), there: open(t, other.Path()), away: map[int]bool{}, other: other}
 	t.Cleanup(func() {
+		for i := range c.away {
+			c.back(i)
+		}
 		for _, name := range c.slots {
 			if link, err := netlink.LinkByName(name); err == nil {
 				_ = netlink.LinkDel(link)
@@ -177,6 +219,9 @@ func TestChurn(t *testing.T) {
 	for range harness.Scaled(1000, 25) {
 		c.happens()
 		time.Sleep(time.Duration(c.IntN(100)) * time.Millisecond) // events come at any moment
+	}
+	for i := range c.away {
+		c.back(i)
 	}
 	put(t, c.dir, "0.yaml", declare(t, "cc*", "xdp_pass", "xdp_count"))
 	put(t, c.dir, "1.yaml", declare(t, "dd*", "xdp_count"))

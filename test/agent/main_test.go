@@ -142,3 +142,11 @@ func within(t *testing.T, what string, since time.Time, limit time.Duration) {
 		t.Errorf("%s after %v, want %v at most", what, took, limit)
 	}
 }
+
+// atLeast fails the test if that took less.
+func atLeast(t *testing.T, what string, since time.Time, limit time.Duration) {
+	t.Helper()
+	if took := time.Since(since); took < limit {
+		t.Errorf("%s after %v, want %v at least", what, took, limit)
+	}
+}

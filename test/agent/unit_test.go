@@ -1,11 +1,13 @@
 package agent
 
 import (
+	"encoding/json"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -142,8 +144,9 @@ func TestUnit(t *testing.T) {
 	check(t, "reloaded", v.Name, "xdp_drop")
 	ran = runs(t, v.Name)
 	id, _, _ := strings.Cut(ran, " ")
-	if got := strings.Join(records(), " "); got != id {
-		t.Errorf("there are the records %s, and %s runs", got, ran)
+	var left string
+	if !harness.Eventually(func() bool { left = strings.Join(records(), " "); return left == id }) { // at its next look
+		t.Errorf("there are the records %s, and %s runs", left, ran)
 	}
 
 	// One that hangs is killed and started anew.
@@ -194,4 +197,39 @@ func TestUnit(t *testing.T) {
 	logged("a foreign chain isn't changed with more power", fmt.Sprintf("msg=changed interface=%s done=\"add xdp_pass\"", foreign.Name), 1)
 	check(t, "with more power", foreign.Name, "xdp_drop xdp_pass")
 	harness.MustRun(t, "xdp-loader", "unload", foreign.Name, "--all")
+
+	// The journal has each record as an entry, of its priority and without its time; JSON as it is.
+	put(t, units, "journal.service", "[Unit]\nDefaultDependencies=no\n[Service]\nType=notify\nExecStart=/usr/lib/systemd/systemd-journald\n")
+	put(t, config, "b.yaml", "interfaces: [")
+	start := regexp.MustCompile(`(?m)^ExecStart=.*$`).FindString(read(t, filepath.Join(units, "xdpmux-agent.service")))
+	for _, c := range []struct {
+		format string
+		begins map[string]string // what the file that can't be used is said with, by priorities
+	}{
+		{"text", map[string]string{"4": `msg="this file can't be used`, "6": `msg="the files have been read"`}},
+		{"json", map[string]string{"6": `{"time":"`}},
+	} {
+		put(t, dropIns, "zz-journal.conf", "[Service]\nStandardError=journal\nExecStart=\n"+start+" --log "+c.format+"\n")
+		for _, call := range []string{"daemon-reload", "start journal", "restart xdpmux-agent"} {
+			if output, status := s.Ctl(t, strings.Fields(call)...); status != 0 {
+				t.Fatalf("%s: %s", call, output)
+			}
+		}
+		var entries, said string
+		if !harness.Eventually(func() bool {
+			entries, said, _ = s.Run(t, "journalctl", "-o", "json", "--no-pager", "_PID="+property("MainPID"))
+			return strings.Contains(entries, "this file can't be used") && strings.Contains(entries, "the files have been read")
+		}) {
+			t.Fatalf("%s: the journal has\n%s%s", c.format, entries, said)
+		}
+		for line := range strings.Lines(entries) {
+			var e struct{ MESSAGE, PRIORITY string }
+			if err := json.Unmarshal([]byte(line), &e); err != nil {
+				t.Fatal(err)
+			}
+			if c.format == "json" && (e.PRIORITY != "6" || !json.Valid([]byte(e.MESSAGE))) || !strings.HasPrefix(e.MESSAGE, c.begins[e.PRIORITY]) {
+				t.Errorf("%s: an entry of priority %s: %s", c.format, e.PRIORITY, e.MESSAGE)
+			}
+		}
+	}
 }

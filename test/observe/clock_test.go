@@ -10,7 +10,6 @@ import (
 
 // The clock is set while a trace goes on: packets that come later have the new time.
 func TestClockIsSet(t *testing.T) {
-	harness.ClockOfVM(t)
 	harness.NoLeak(t)
 	v := harness.NewVeth(t)
 	stepsOn(t, v, 2)

@@ -27,7 +27,7 @@ var (
 	guestPrograms = []string{"ip", "bash", "ethtool", "bpftool", "xdp-loader", "xdp-filter", "xdpdump", "nsenter", "unshare"}
 	guestExtras   = []string{
 		"dash", "env", "timeout", "xargs", "find", "setsid", "nohup", "nice", "chroot", "time", "setpriv", "capsh", "getcap", "setcap", "flock",
-		"tc", "tcpdump", "ss", "xdp-monitor", "xdp-bench", "xdp-trafficgen", "strace", "perf", "jq", "systemctl", "systemd-run",
+		"tc", "tcpdump", "ss", "xdp-monitor", "xdp-bench", "xdp-trafficgen", "strace", "perf", "jq", "systemctl", "journalctl", "systemd-run",
 	}
 	guestDirs      = []string{"/dev", "/proc", "/sys", "/tmp", "/run", "/root", "/etc", "/var/lib", "/var/tmp", "/repo", "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib64"}
 	repoParts      = []string{"go.mod", "README.md", "LICENSE", "Makefile", "docs", "bpf", "examples", "systemd", "test/demo.sh"}
@@ -192,7 +192,7 @@ func addPrograms(ctx context.Context, a archive, sys system, stderr io.Writer) e
 	}
 	// systemd, for the test of the unit. It doesn't start in the VM by itself.
 	for _, dir := range []string{"/lib/systemd/", "/usr/lib/systemd/"} { // one of them, or the same
-		for _, name := range []string{"systemd", "systemd-executor", "system"} {
+		for _, name := range []string{"systemd", "systemd-executor", "systemd-journald", "system"} {
 			if err := addTree(a, dir+name, sys.root+dir+name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}
