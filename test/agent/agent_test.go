@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	"github.com/vishvananda/netlink"
 
+	"github.com/xdpmux/xdpmux/dispatcher/history"
 	"github.com/xdpmux/xdpmux/dispatcher/pending"
 	"github.com/xdpmux/xdpmux/test/harness"
 )
@@ -325,6 +327,13 @@ func TestTrials(t *testing.T) {
 	}
 	if r := a.until(t, "taken back", v.Name); !strings.Contains(r.Why, "the guard") {
 		t.Errorf("%+v", r)
+	}
+	var records []history.Record // the newest first
+	if err := json.Unmarshal([]byte(harness.MustRun(t, harness.Xdpmux(), "history", "--json", v.Name)), &records); err != nil {
+		t.Fatal(err)
+	}
+	if len(records) < 2 || !strings.Contains(records[0].Why, "the guard") || records[1].Outcome != history.Done || !slices.Contains(records[1].Command, dir) {
+		t.Errorf("the history has %+v", records)
 	}
 	if now := runs(t, v.Name); now != ran {
 		t.Errorf("it ran %s and runs %s", ran, now)

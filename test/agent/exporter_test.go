@@ -58,7 +58,7 @@ func TestExporter(t *testing.T) {
 	a.until(t, "drift: the interface is no longer as declared", v.Name)
 	put(t, dir, "b.yaml", "interfaces: [")
 	a.until(t, "this file can't be used", "b.yaml")
-	figures(t, url, fmt.Sprintf(`file_broken{file="%s"} 1`, filepath.Join(dir, "b.yaml")))
+	figures(t, url, fmt.Sprintf(`file_broken{file="%s"} 1`, filepath.Join(dir, "b.yaml")), `errors_total{kind="invalid argument"} 1`)
 	page("<h1>"+v.Name+"</h1>", `<p class="condition ill">drifted</p>`, "<dt>To do</dt><dd>add xdp_pass, add xdp_drop</dd>", `<p class="ill">`+filepath.Join(dir, "b.yaml")+":2:1: ")
 	// The next agent shows the same, and counts nothing.
 	a.Stop(t, syscall.SIGTERM)
