@@ -83,7 +83,7 @@ built     = $(foreach pair,$(1),$(firstword $(subst :, ,$(pair))))
 placed    = $(foreach pair,$(1),$(DESTDIR)$(PREFIX)/$(lastword $(subst :, ,$(pair))))
 
 .DELETE_ON_ERROR:
-.PHONY: build kube installed fixtures static deps demo test test-unit test-vm test-full test-agent-full test-arm64 test-arm64-chosen test-matrix test-drivers test-distributions test-packages test-cosign test-race test-fleet test-native test-mutants fuzz bench picture generate lint man install uninstall packages clean help
+.PHONY: build kube installed fixtures static deps demo test test-unit test-vm test-full test-agent-full test-arm64 test-arm64-chosen test-matrix test-drivers test-distributions test-packages test-cosign test-race test-fleet test-native test-mutants fuzz bench bench-fleet picture generate lint man install uninstall packages clean help
 
 build: installed $(EXAMPLES) ## build build/xdpmux, its man page, build/bpf/*.o and build/examples/*; GOARCH=arm64: into build/arm64
 
@@ -221,6 +221,9 @@ test-fleet: $(KUBE_APISERVER) ## roll-outs on a cluster: a real API server and e
 	$(GO) vet -C dispatcher/agent/kube ./...
 	$(GO) vet -C test/fleet ./...
 	KUBE_APISERVER=$(abspath $(KUBE_APISERVER)) $(GO) test -C test/fleet -count=1 ./...
+
+bench-fleet: $(KUBE_APISERVER) ## what roll-outs take on 10, 100 and 1000 nodes, and what nodes ask at rest
+	KUBE_APISERVER=$(abspath $(KUBE_APISERVER)) XDPMUX_FLEET_SIZES='10 100 1000' XDPMUX_FLEET_REST=720 $(GO) test -C test/fleet -count=1 -v -timeout 2h -run '^TestScale$$' .
 
 # A thousand of one seed are part of test-unit.
 test-mutants: build $(FIXTURES) ## read MUTANTS damaged object files of each seed of SEEDS

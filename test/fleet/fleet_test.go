@@ -230,13 +230,18 @@ func (f *fleet) rollout(name string) string {
 // eventually waits for something to be so.
 func (f *fleet) eventually(what string, is func() bool) {
 	f.t.Helper()
-	for end := time.Now().Add(time.Minute); !is(); time.Sleep(50 * time.Millisecond) {
+	f.within(time.Minute, what, is)
+}
+
+func (f *fleet) within(limit time.Duration, what string, is func() bool) {
+	f.t.Helper()
+	for end := time.Now().Add(limit); !is(); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(end) {
 			for _, name := range slices.Sorted(maps.Keys(f.nodes)) {
 				f.t.Logf("%s\n%s", name, f.nodes[name].log)
 			}
 			out, _ := f.kubectl("", "get", "xdpchains,xdpnodes", "-o", "yaml")
-			f.t.Fatalf("not so after a minute: %s; it runs %s\n%s", what, f.all(), out)
+			f.t.Fatalf("not so after %v: %s; it runs %s\n%s", limit, what, f.all(), out)
 		}
 	}
 }
@@ -244,14 +249,7 @@ func (f *fleet) eventually(what string, is func() bool) {
 // everywhere waits until all nodes run the same.
 func (f *fleet) everywhere(runs string) {
 	f.t.Helper()
-	f.eventually("all run "+runs, func() bool {
-		for _, m := range f.nodes {
-			if m.running() != runs {
-				return false
-			}
-		}
-		return true
-	})
+	f.eventually("all run "+runs, func() bool { return f.runsAll(runs) })
 }
 
 // says waits until a chain's roll-out has come to a point.
