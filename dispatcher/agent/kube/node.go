@@ -18,6 +18,7 @@ import (
 
 	"github.com/xdpmux/xdpmux/dispatcher/agent"
 	"github.com/xdpmux/xdpmux/dispatcher/fleet"
+	"github.com/xdpmux/xdpmux/dispatcher/image"
 	"github.com/xdpmux/xdpmux/dispatcher/pending"
 )
 
@@ -31,7 +32,8 @@ type NodeOptions struct {
 	// Dir is where what the node was handed is kept. Nobody else writes there.
 	Dir string
 
-	Prune, Adopt bool // as in [agent.Options]
+	Prune, Adopt bool          // as in [agent.Options]
+	Fetch        image.Fetcher // gets the images that chains name
 	Log          *slog.Logger
 
 	// Keep keeps the machine as the files of a directory declare it; nil: [agent.Run].
@@ -127,7 +129,7 @@ func RunNode(ctx context.Context, opts NodeOptions) error {
 // options are those of package agent.
 func (n *node) options() agent.Options {
 	return agent.Options{
-		Dir: n.Dir, Prune: n.Prune, Adopt: n.Adopt, Log: n.Log, By: "xdpmux-kube", Command: "xdpmux-kube node",
+		Dir: n.Dir, Prune: n.Prune, Adopt: n.Adopt, Fetch: n.Fetch, Log: n.Log, By: "xdpmux-kube", Command: "xdpmux-kube node",
 		Guard:  func(string, string) *pending.Guard { return &pending.Guard{} }, // no command comes from a cluster
 		Reload: n.reload,
 		Reloaded: func() {

@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/xdpmux/xdpmux/dispatcher/agent/kube"
+	"github.com/xdpmux/xdpmux/dispatcher/registry"
 )
 
 var version = "unknown" // set at build time
@@ -79,7 +80,7 @@ func run(ctx context.Context, args []string) error {
 		return fmt.Errorf("nothing tells this machine from others: %w", err)
 	}
 	return kube.RunNode(ctx, kube.NodeOptions{Client: client, Name: *name, Machine: strings.TrimSpace(string(id)), Version: version, Dir: *dir,
-		Prune: *prune, Adopt: *adopt, Log: log})
+		Prune: *prune, Adopt: *adopt, Fetch: new(registry.Client).Fetch, Log: log})
 }
 
 func lead(ctx context.Context, config *rest.Config, opts kube.LeadOptions) (err error) {
