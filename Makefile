@@ -160,7 +160,7 @@ test-full: build $(FIXTURES) ## test-vm with each repetition as often as it is w
 	XDPMUX_TEST_SCALE=1 $(GO) run ./test/vm -kernel '$(or $(KERNEL),all)' -timeout 6h
 
 # 1,000 events of interfaces, files and native tools under flood, and 100 kills.
-test-agent-full: build $(FIXTURES) ## what make test does some times to the agent, as often as it is worth, on KERNEL (6.12): ten minutes
+test-agent-full: build $(FIXTURES) ## what make test does some times to the agent, as often as it is worth, on KERNEL (6.12): five minutes
 	XDPMUX_TEST_SCALE=1 $(GO) run ./test/vm -kernel '$(or $(KERNEL),6.12)' -native '' -timeout 1h -run '^(TestChurn|TestRestart)$$' ./test/agent
 
 test-arm64: ## the integration tests on emulated arm64 machines, for each KERNEL (6.1 6.12)

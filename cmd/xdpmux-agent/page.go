@@ -43,7 +43,7 @@ func declared(s *agent.Status) *exporter.Declared {
 		}
 	}
 	for _, is := range s.Interfaces {
-		d.Interfaces = append(d.Interfaces, exporter.DeclaredInterface{Name: is.Name, Index: is.Index,
+		d.Interfaces = append(d.Interfaces, exporter.DeclaredInterface{Name: is.Name,
 			Condition: string(is.Condition), Well: is.Condition == agent.AsDeclared, Facts: facts(
 				"Why", is.Why,
 				"To do", is.Differs,

@@ -12,7 +12,6 @@ type Declared struct {
 // DeclaredInterface is how an interface is, beside how it should be.
 type DeclaredInterface struct {
 	Name      string
-	Index     int
 	Condition string // such as "as declared"
 	Well      bool   // there is nothing to do about it
 	Facts     []Fact

@@ -310,9 +310,9 @@ func TestPageDeclared(t *testing.T) {
 	long := "/etc/xdpmux/" + strings.Repeat("long", 30) + ".yaml:2:1: " + evil
 	_, _, url := startPage(t, 50*time.Millisecond, func() *Declared {
 		d := &Declared{Facts: []Fact{{"Generation", "7"}}, Interfaces: []DeclaredInterface{
-			{Name: "eth0", Index: 2, Condition: "as declared", Well: true, Facts: []Fact{{"Generation", "7"}}},
-			{Name: evil, Index: 3, Condition: "drifted", Facts: []Fact{{"Differs", "add xdp_drop"}, {"Why", evil}}},
-			{Name: "gone0", Index: 9, Condition: "failed", Facts: []Fact{{"Why", long}}},
+			{Name: "eth0", Condition: "as declared", Well: true, Facts: []Fact{{"Generation", "7"}}},
+			{Name: evil, Condition: "drifted", Facts: []Fact{{"Differs", "add xdp_drop"}, {"Why", evil}}},
+			{Name: "gone0", Condition: "failed", Facts: []Fact{{"Why", long}}},
 		}}
 		if mended.Load() {
 			d.Interfaces[1].Condition, d.Interfaces[1].Well = "as declared", true
