@@ -189,7 +189,7 @@ test-distributions: ## build, demo and test-unit in a fresh root of each suite o
 	test/distributions.sh $(SUITES)
 
 # lintian, of which an error fails; then VMs with Debian 12 and 13; then two builds.
-test-packages: ## check the packages, install, upgrade and remove them in Debian roots in VMs, build them twice and compare, as root
+test-packages: build ## check the packages, install, upgrade and remove them in Debian roots in VMs, build them twice and compare, as root
 	$(MAKE) --no-print-directory packages
 	lintian --fail-on error,warning build/packages/*_$(VERSION)-$(RELEASE)_*.deb
 	test/packages/packages.sh bookworm:6.1 trixie:6.12
@@ -198,6 +198,10 @@ test-packages: ## check the packages, install, upgrade and remove them in Debian
 test-cosign: ## images signed by a cosign that is built for that, in ten minutes
 	cd /tmp && GOBIN=$(CURDIR)/build/cosign $(GO) install github.com/sigstore/cosign/v2/cmd/cosign@v2.6.1
 	XDPMUX_COSIGN=$(CURDIR)/build/cosign/cosign $(GO) test -count=1 -tags cosign -run TestCosign ./dispatcher/registry
+
+.PHONY: test-agent-many
+test-agent-many: build $(FIXTURES) ## the agent on a host with up to 1,000 interfaces that come and go, on KERNEL (newest), in a VM
+	XDPMUX_TEST_SCALE=1 $(GO) run ./test/vm -kernel '$(or $(KERNEL),newest)' -timeout 1h -run '^TestMany$$' ./test/agent
 
 test-race: build $(FIXTURES) ## observers come and go 500 times under the race detector, in a VM
 	GOFLAGS=-race XDPMUX_TEST_SCALE=1 $(GO) run ./test/vm -run TestOpenClose ./test/observe

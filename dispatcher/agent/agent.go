@@ -75,6 +75,7 @@ type agent struct {
 	until   time.Time      // and at the latest
 
 	kept      map[int]*kept
+	missing   map[int]*kept  // those that are gone, as the last tick has seen, and nobody has told why
 	turn      int            // of those that tick looks at
 	posts     chan func()    // what goroutines have to tell
 	tries     sync.WaitGroup // these goroutines
@@ -89,7 +90,7 @@ type agent struct {
 // Errors: [xdp.ErrBusy] if another agent runs in this network namespace, [xdp.ErrSystem] where it
 // can't keep what it knows.
 func Run(ctx context.Context, opts Options) error {
-	a := &agent{Options: opts, devices: map[int]device.Device{}, files: map[string]*file{}, kept: map[int]*kept{}, tidied: -1, posts: make(chan func())}
+	a := &agent{Options: opts, devices: map[int]device.Device{}, files: map[string]*file{}, kept: map[int]*kept{}, missing: map[int]*kept{}, tidied: -1, posts: make(chan func())}
 	if a.Every <= 0 {
 		a.Every = 30 * time.Second
 	}
@@ -163,7 +164,6 @@ func (a *agent) run(ctx context.Context) error {
 			}
 		}
 	}
-	a.remember()
 	return nil
 }
 
@@ -288,9 +288,10 @@ func (a *agent) hear(ctx context.Context) error {
 	}
 	for _, n := range notices {
 		if n.Gone {
-			if k := a.kept[n.Index]; k != nil && n.Deleted {
+			if k := cmp.Or(a.kept[n.Index], a.missing[n.Index]); k != nil && n.Deleted {
 				a.deleted(ctx, k, cmp.Or(n.ProgID, a.devices[n.Index].ProgID))
 			}
+			delete(a.missing, n.Index)
 			a.gone(n.Index)
 		} else {
 			a.there(n.Device)
@@ -312,11 +313,12 @@ func (a *agent) lookAtAll() error {
 	}
 	for index := range a.devices {
 		if !here[index] {
-			a.gone(index)
+			delete(a.devices, index)
 		}
 	}
-	for index := range a.kept {
+	for index, k := range a.kept {
 		if !here[index] {
+			a.missing[index] = k
 			a.gone(index)
 		}
 	}
@@ -364,6 +366,7 @@ func (a *agent) tick(ctx context.Context) error {
 	if a.totals.Changes != a.tidied {
 		a.tidy(ctx)
 	}
+	clear(a.missing)
 	return a.lookAtAll()
 }
 

@@ -35,12 +35,10 @@ func (s *State) apply(ctx context.Context, r records, opts Options) ([]*Plan, er
 	if err := r.tidy(ctx); err != nil {
 		return nil, err
 	}
-	clean := r.cleanAll
-	if opts.Only != nil {
-		clean = r.cleanSome
-	}
-	if err := clean(); err != nil {
-		return nil, err
+	if opts.Only == nil { // else the caller calls Tidy now and then
+		if err := r.cleanAll(); err != nil {
+			return nil, err
+		}
 	}
 	o := newObjects()
 	defer o.close()
@@ -49,8 +47,8 @@ func (s *State) apply(ctx context.Context, r records, opts Options) ([]*Plan, er
 	return planEach(all, func(t *target) *Plan { return t.apply(ctx, o, r, &b, opts) }), nil
 }
 
-// Tidy removes the records of programs that are gone. Apply does that too, unless it is for a few
-// interfaces only ([Options.Only]): then it looks at a few records. While an apply runs, Tidy does
+// Tidy removes the records of programs that are gone. Apply does that too, unless it is for some
+// interfaces only ([Options.Only]), which may be few among many. While an apply runs, Tidy does
 // nothing.
 func Tidy(ctx context.Context) error {
 	r := defaultRecords

@@ -2,7 +2,6 @@ package history
 
 import (
 	"context"
-	"os"
 	"strings"
 	"time"
 
@@ -21,9 +20,10 @@ type change struct {
 
 func (r *Recorder) newChange(iface xdp.Interface) *change {
 	where, _ := r.locate() // without it, nothing is written
+	by := r.maker()
 	return &change{sources: r.sources, Record: Record{Time: time.Now(), Outcome: UnderWay, Interface: iface,
 		Boot: where.boot, Netns: where.netns, NetnsCookie: where.cookie,
-		User: who(), Process: process(os.Getpid()), Command: shortCommand(r.opts.Command)}}
+		User: by.user, Process: by.process, Command: shortCommand(r.opts.Command)}}
 }
 
 // maxText is how much of a command line or of an error is written down, in bytes. A load on a

@@ -3,17 +3,18 @@ package history
 import (
 	"os"
 	"path/filepath"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
 
-// index has the newest records of each interface, for who asks for those of many. It reads the
-// log once, and then what has come since.
+// index has the lines of each interface, for who asks for the newest records of many. It reads the
+// log once, and then what has come since. Only what is asked for is decoded.
 type index struct {
 	dir     directory
-	file    unix.Stat_t // of the newer file, as far as it was read
-	highest int         // number of a record
-	records map[place]map[int]*Record
+	file    unix.Stat_t   // of the newer file, as far as it was read
+	highest int           // number of a record
+	lines   map[int]lines // by the index of the interface, in whichever network namespace; the last one last
 }
 
 // update reads what is new. The caller has the lock.
@@ -23,13 +24,13 @@ func (x *index) update() error {
 		return err
 	}
 	var log lines
-	if x.records != nil && now.Ino == x.file.Ino && now.Size == x.file.Size {
+	if x.lines != nil && now.Ino == x.file.Ino && now.Size == x.file.Size {
 		return nil
 	}
-	if x.records != nil && now.Ino == x.file.Ino && now.Size >= x.file.Size {
+	if x.lines != nil && now.Ino == x.file.Ino && now.Size >= x.file.Size {
 		log, _, err = x.dir.read(now.Size - x.file.Size + 1) // with the newline before
 	} else {
-		x.records = map[place]map[int]*Record{}
+		x.lines = map[int]lines{}
 		log, _, err = x.dir.read(2 * maxSize)
 	}
 	if err != nil {
@@ -54,40 +55,35 @@ func (x *index) stat() (now unix.Stat_t, err error) {
 // be read again.
 func (x *index) wrote(records ...*Record) {
 	now, err := x.stat()
-	if x.records == nil || err != nil {
+	if x.lines == nil || err != nil {
 		return // they are read with the next update
 	}
 	x.file = now
 	for _, r := range records {
-		r := *r // its owner goes on with it
-		x.put(&r)
-		x.highest = max(x.highest, r.Number)
+		l, err := lineOf(x.highest, r)
+		if err != nil {
+			x.lines = nil // read anew
+			return
+		}
+		x.add(l)
 	}
 }
 
 // add takes a line that comes after those that were added before.
 func (x *index) add(l line) {
-	r := l.record()
-	if r == nil {
+	highest, _, ok := l.fields()
+	if !ok {
 		return
 	}
-	x.highest, _, _ = l.fields()
-	x.put(r)
-}
-
-func (x *index) put(r *Record) {
-	if x.records[r.place()] == nil {
-		x.records[r.place()] = map[int]*Record{}
+	x.highest = highest
+	if i, ok := l.interfaceIndex(); ok {
+		x.lines[i] = append(x.lines[i], l)
 	}
-	x.records[r.place()][r.Number] = r
 }
 
 // last is what last of lines is.
-func (x *index) last(p place, except int) (newest *Record) {
-	for number, r := range x.records[p] {
-		if number != except && r.After != nil && (newest == nil || number > newest.Number) {
-			newest = r
-		}
-	}
-	return newest
+func (x *index) last(p place, except int) *Record {
+	newestFirst := slices.Clone(x.lines[p.index])
+	slices.Reverse(newestFirst)
+	return newestFirst.last(p, except)
 }

@@ -78,13 +78,12 @@ func (d directory) append(when durability, highest int, records ...*Record) erro
 	}
 	var add bytes.Buffer
 	for _, r := range records {
-		text, err := json.Marshal(r)
+		highest = max(highest, r.Number)
+		l, err := lineOf(highest, r)
 		if err != nil {
 			return err
 		}
-		highest = max(highest, r.Number)
-		text = append(fmt.Appendf(nil, "%d ", highest), text...)
-		fmt.Fprintf(&add, "%08x %s\n", crc32.ChecksumIEEE(text), text)
+		add.Write(append(l, '\n'))
 	}
 	f, size, err := d.open(add.Len())
 	if err != nil {
@@ -216,6 +215,16 @@ func (d directory) recent(p place, except int) (last *Record, highest int, err e
 // checksumSize is the length of the checksum and the space after it.
 const checksumSize = 9
 
+// lineOf is the line of a record. highest is the highest number before.
+func lineOf(highest int, r *Record) (line, error) {
+	record, err := json.Marshal(r)
+	if err != nil {
+		return nil, err
+	}
+	text := append(fmt.Appendf(nil, "%d ", max(highest, r.Number)), record...)
+	return append(fmt.Appendf(nil, "%08x ", crc32.ChecksumIEEE(text)), text...), nil
+}
+
 // fields takes a line apart. ok is false if it is damaged.
 func (l line) fields() (highest int, record []byte, ok bool) {
 	if len(l) < checksumSize || l[checksumSize-1] != ' ' {
@@ -250,6 +259,16 @@ func (l line) number() int {
 	return n
 }
 
+// interfaceIndex is the index of the record's interface, without decoding the record: a text in it
+// has no quotes but behind a backslash.
+func (l line) interfaceIndex() (index int, ok bool) {
+	_, text, found := bytes.Cut(l, []byte(`"interface":{`))
+	_, text, ok = bytes.Cut(text, []byte(`"index":`))
+	digits, _, closed := bytes.Cut(text, []byte{'}'})
+	index, err := strconv.Atoi(string(digits))
+	return index, found && ok && closed && err == nil
+}
+
 // highest is the highest number that a record has got.
 func (all lines) highest() int {
 	for _, l := range all {
@@ -277,12 +296,12 @@ const underWayAtOnce = 32
 // last is the newest record of an interface that knows what runs there, but for the one of
 // number except; nil: there is none. It is what records has, without decoding all lines.
 func (all lines) last(p place, except int) *Record {
-	boot, index := fmt.Appendf(nil, `"boot":%q`, p.boot), fmt.Appendf(nil, `"index":%d}`, p.index)
+	boot, index, netns := fmt.Appendf(nil, `"boot":%q`, p.boot), fmt.Appendf(nil, `"index":%d}`, p.index), fmt.Appendf(nil, `"netns":%d,`, p.netns)
 	var numbers []int
 	newest := map[int]line{}
 	seen := 0
 	for _, l := range all {
-		if !bytes.Contains(l, boot) || !bytes.Contains(l, index) {
+		if !bytes.Contains(l, boot) || !bytes.Contains(l, index) || !bytes.Contains(l, netns) {
 			continue
 		}
 		if n := l.number(); n != 0 && n != except && newest[n] == nil {

@@ -29,6 +29,7 @@ type Recorder struct {
 	dir    directory
 	opts   Options
 	locate func() (place, error) // finds the boot and the network namespace, once
+	maker  func() maker          // who makes the changes, once
 
 	mu    sync.Mutex
 	begun map[int]*change // by the index of the interface
@@ -45,7 +46,7 @@ func NewRecorder(opts Options) *Recorder {
 		opts.Command = os.Args
 	}
 	dir := directory(cmp.Or(opts.Dir, DefaultDir))
-	return &Recorder{dir: dir, opts: opts, locate: sync.OnceValues(here), begun: map[int]*change{},
+	return &Recorder{dir: dir, opts: opts, locate: sync.OnceValues(here), maker: sync.OnceValue(self), begun: map[int]*change{},
 		index: index{dir: dir}, sources: map[uint32]Source{}}
 }
 
@@ -155,7 +156,7 @@ func (r *Recorder) begin(ctx context.Context, c *change, before, after *dispatch
 // last finds the newest record of an interface, but for the one of number except. Of a call that
 // changes many interfaces, each has its own.
 func (r *Recorder) last(where place, except int) (last *Record, highest int, err error) {
-	if r.index.records == nil && len(r.begun) == 1 {
+	if r.index.lines == nil && len(r.begun) == 1 {
 		return r.dir.recent(where, except)
 	}
 	if err := r.index.update(); err != nil {

@@ -25,6 +25,15 @@ func who() *User {
 	return u
 }
 
+// maker is who makes a change.
+type maker struct {
+	user    *User
+	process *Process
+}
+
+// self is the caller.
+func self() maker { return maker{who(), process(os.Getpid())} }
+
 // process is one by its id; nil: there is none.
 func process(id int) *Process {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", id))

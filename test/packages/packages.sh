@@ -26,7 +26,8 @@ for release in 1 2; do
 	make --no-print-directory -s packages ARCHS="$arch" RELEASE=$release >/dev/null
 done
 version=$(sed -n 's/^VERSION *?= *//p' Makefile)
-files=("$out/xdpmux_$version-1_$arch.deb" "$out/xdpmux_$version-2_$arch.deb" "$out/xdpmux-$version-1."*.rpm "$out/xdpmux-$version-2."*.rpm)
+case $arch in amd64) rpm=x86_64 ;; arm64) rpm=aarch64 ;; *) rpm=$arch ;; esac
+files=("$out/xdpmux_$version-1_$arch.deb" "$out/xdpmux_$version-2_$arch.deb" "$out/xdpmux-$version-1.$rpm.rpm" "$out/xdpmux-$version-2.$rpm.rpm")
 add=() inside=()
 for file in "${files[@]}"; do
 	add+=(-add "$file:/packages/${file##*/}") inside+=("/packages/${file##*/}")
