@@ -74,6 +74,7 @@ type agent struct {
 	reads   time.Time      // when to read the files; zero: when they change
 	until   time.Time      // and at the latest
 
+	news      bool // there is something to remember and to tell: not with each of many events there is
 	kept      map[int]*kept
 	missing   map[int]*kept  // those that are gone, as the last tick has seen, and nobody has told why
 	turn      int            // of those that tick looks at
@@ -133,9 +134,12 @@ func (a *agent) run(ctx context.Context) error {
 	defer timer.Stop()
 	for ctx.Err() == nil {
 		a.converge(ctx)
-		a.remember()
-		if a.Tell != nil && ctx.Err() == nil {
-			a.Tell(a.status())
+		if a.news {
+			a.news = false
+			a.remember()
+			if a.Tell != nil && ctx.Err() == nil {
+				a.Tell(a.status())
+			}
 		}
 		timer.Reset(a.idle(time.Now()))
 		select {
@@ -154,7 +158,9 @@ func (a *agent) run(ctx context.Context) error {
 			a.reload(ctx)
 		case f := <-a.posts:
 			f()
+			a.news = true
 		case <-tick.C:
+			a.news = true
 			if err := a.tick(ctx); err != nil {
 				return err
 			}
@@ -195,6 +201,7 @@ func (a *agent) readSoon(now time.Time) {
 // read reads the files, and has all interfaces looked at that they declare.
 func (a *agent) read(ctx context.Context) {
 	now := time.Now()
+	a.news = true
 	a.reads, a.until = time.Time{}, time.Time{}
 	w, err := watchFiles(a.Dir)
 	if err != nil {
@@ -258,9 +265,9 @@ func (a *agent) reload(ctx context.Context) {
 	for _, f := range a.files {
 		f.images = nil
 	}
+	a.tidy(ctx)
 	a.read(ctx)
 	a.converge(ctx)
-	a.tidy(ctx)
 	a.Log.Info("reloaded")
 	if a.Reloaded != nil {
 		a.Reloaded()
@@ -327,6 +334,7 @@ func (a *agent) lookAtAll() error {
 
 func (a *agent) gone(index int) {
 	if k := a.kept[index]; k != nil {
+		a.news = true
 		a.Log.Info("the interface is gone", "interface", k.Name)
 	}
 	delete(a.devices, index)
@@ -343,6 +351,7 @@ func (a *agent) there(d device.Device) {
 		a.declare(d, soon)
 	case k.Name != d.Name:
 		a.Log.Info("the interface is called otherwise", "interface", d.Name, "before", k.Name)
+		a.news = true
 		k.Name, k.Declared, k.Trying = d.Name, "", ""
 		k.lookAt(soon)
 	case k.attached != d.ProgID:

@@ -31,8 +31,12 @@ var errUnsure = &xdp.Error{Kind: xdp.ErrInvalid, Msg: "a file that can't be used
 // atOnce is how many interfaces are changed before the agent looks whether it is to end.
 const atOnce = 64
 
-func (a *agent) sorted() []*kept {
-	return slices.SortedFunc(maps.Values(a.kept), func(x, y *kept) int { return cmp.Compare(x.Index, y.Index) })
+func (a *agent) sorted() []*kept { return inOrder(slices.Collect(maps.Values(a.kept))) }
+
+// inOrder sorts interfaces by their indices.
+func inOrder(all []*kept) []*kept {
+	slices.SortFunc(all, func(x, y *kept) int { return cmp.Compare(x.Index, y.Index) })
+	return all
 }
 
 // converge makes the interfaces that are due run what the files declare.
@@ -44,11 +48,14 @@ func (a *agent) converge(ctx context.Context) {
 		return
 	}
 	now := time.Now()
-	var due []*kept
-	for _, k := range a.sorted() {
-		if k.busy || k.due.IsZero() || k.due.After(now) {
-			continue
+	var all, due []*kept
+	for _, k := range a.kept {
+		if !k.busy && !k.due.IsZero() && !k.due.After(now) {
+			all = append(all, k)
 		}
+	}
+	a.news = a.news || len(all) > 0
+	for _, k := range inOrder(all) {
 		k.due = time.Time{}
 		wants, err := a.state.Wants(k.Name)
 		switch {

@@ -78,7 +78,7 @@ func TestMany(t *testing.T) {
 		// natively is what native tools take for one interface that comes, and one that goes.
 		natively := func() time.Duration {
 			var took []time.Duration
-			for range 3 {
+			for range harness.Scaled(3, 1) {
 				w := harness.NewVeth(t)
 				begun := time.Now()
 				harness.MustRun(t, native, "load", w.Name, harness.Sample("xdp_drop"), harness.Sample("xdp_pass"), harness.Sample("xdp_count"))
@@ -86,7 +86,7 @@ func TestMany(t *testing.T) {
 				took = append(took, time.Since(begun))
 			}
 			slices.Sort(took)
-			return took[1]
+			return took[len(took)/2]
 		}
 		sizes := []int{atOnce}
 		if harness.Scaled(1, 0) == 1 {
