@@ -68,7 +68,7 @@ type agent struct {
 	files   map[string]*file
 	state   *desired.State // what the files declare; nil: they could never be read
 	unread  error          // why the files can't be read
-	unsure  bool           // one of the files has never been readable, so nobody knows what it declares
+	unsure  error          // why nobody knows what one of the files declares, or has ever declared
 	writing bool           // somebody writes to one of the files
 	lacking bool           // an image couldn't be fetched
 	reads   time.Time      // when to read the files; zero: when they change
@@ -124,9 +124,9 @@ func (a *agent) run(ctx context.Context) error {
 		return err
 	}
 	a.tend(ctx)
-	a.read(ctx)
-	for _, k := range a.kept {
-		k.fresh = false // nobody has changed the files while this agent ran
+	a.read(ctx, false)
+	for _, f := range a.files {
+		f.boot = f.coming != nil
 	}
 	tick := time.NewTicker(a.Every)
 	defer tick.Stop()
@@ -166,7 +166,7 @@ func (a *agent) run(ctx context.Context) error {
 			}
 		case <-timer.C:
 			if now := time.Now(); !a.reads.IsZero() && !now.Before(a.reads) {
-				a.read(ctx)
+				a.read(ctx, true)
 			}
 		}
 	}
@@ -198,8 +198,9 @@ func (a *agent) readSoon(now time.Time) {
 	}
 }
 
-// read reads the files, and has all interfaces looked at that they declare.
-func (a *agent) read(ctx context.Context) {
+// read reads the files, and has all interfaces looked at that they declare. fresh says that somebody
+// may have changed the files while this agent ran.
+func (a *agent) read(ctx context.Context, fresh bool) {
 	now := time.Now()
 	a.news = true
 	a.reads, a.until = time.Time{}, time.Time{}
@@ -241,7 +242,7 @@ func (a *agent) read(ctx context.Context) {
 		a.declare(d, now)
 	}
 	for _, k := range a.kept {
-		k.fresh = true
+		k.fresh = k.fresh || fresh
 		k.lookAt(now)
 	}
 }
@@ -250,7 +251,7 @@ func (a *agent) read(ctx context.Context) {
 func (a *agent) contents() map[string]string {
 	all := map[string]string{}
 	for path, f := range a.files {
-		if f.state != nil {
+		if f.state != nil || f.coming != nil {
 			all[path] = f.data
 		}
 	}
@@ -263,10 +264,10 @@ func (a *agent) reload(ctx context.Context) {
 		k.Held, k.mends = nil, nil
 	}
 	for _, f := range a.files {
-		f.images = nil
+		f.fetchAnew()
 	}
 	a.tidy(ctx)
-	a.read(ctx)
+	a.read(ctx, true)
 	a.converge(ctx)
 	a.Log.Info("reloaded")
 	if a.Reloaded != nil {
@@ -369,7 +370,7 @@ func (a *agent) tick(ctx context.Context) error {
 	}
 	a.tend(ctx)
 	if a.unread != nil || a.watch == nil {
-		a.read(ctx)
+		a.read(ctx, true)
 	}
 	a.lookAround(time.Now())
 	if a.totals.Changes != a.tidied {
@@ -397,7 +398,11 @@ func (a *agent) recall(ctx context.Context) {
 	if a.memory.Dir == a.Dir {
 		for path, data := range a.memory.Files {
 			if s, err := desired.Parse(ctx, path, a.Dir, []byte(data)); err == nil {
-				a.files[path] = &file{data: data, state: s}
+				f := &file{data: data, named: s.HasImages()}
+				if !f.named {
+					f.state = s
+				}
+				a.files[path] = f
 			}
 		}
 	}

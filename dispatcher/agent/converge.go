@@ -28,6 +28,10 @@ var (
 var errUnsure = &xdp.Error{Kind: xdp.ErrInvalid, Msg: "a file that can't be used may declare programs that run there",
 	Remedy: "put the file right, or remove it"}
 
+// errComing is the same for a file of which the registries haven't answered yet.
+var errComing = &xdp.Error{Kind: xdp.ErrImage, Msg: "a file whose images are being fetched may declare programs that run there",
+	Remedy: "wait until the registries have answered"}
+
 // atOnce is how many interfaces are changed before the agent looks whether it is to end.
 const atOnce = 64
 
@@ -65,8 +69,8 @@ func (a *agent) converge(ctx context.Context) {
 				a.warn("the files contradict each other: the interface stays as it is", err, "interface", k.Name)
 			}
 			k.err = err
-		case !wants && a.unsure:
-			k.err = errUnsure
+		case !wants && a.unsure != nil:
+			k.err = a.unsure
 		default:
 			due = append(due, k)
 		}
@@ -183,8 +187,8 @@ func (a *agent) approve(k *kept, p *desired.Plan) error {
 		return errMoved
 	case len(p.Steps) == 0:
 		return nil
-	case a.unsure && slices.ContainsFunc(p.Steps, func(s desired.Step) bool { return s.Action == desired.Remove }):
-		return errUnsure
+	case a.unsure != nil && slices.ContainsFunc(p.Steps, func(s desired.Step) bool { return s.Action == desired.Remove }):
+		return a.unsure
 	}
 	drifts, held := !k.drift.IsZero(), k.Held != nil
 	verdict := k.judge(time.Now(), p.Digest, a.guarded(), !a.Report)

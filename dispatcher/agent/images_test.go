@@ -3,10 +3,13 @@ package agent
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,11 +20,14 @@ import (
 // TestImages: a tag is resolved once for what a file holds, also while another image of the file can't
 // be had, and anew when the file changes or with Reload.
 func TestImages(t *testing.T) {
+	var asking sync.Mutex
 	asked := map[string]int{}
 	digest, here := "sha256:"+strings.Repeat("1", 64), false
 	var log bytes.Buffer
 	a := &agent{files: map[string]*file{}, Options: Options{Dir: t.TempDir(), Log: slog.New(slog.NewTextHandler(&log, nil)),
 		Fetch: func(_ context.Context, r image.Request) (*image.Image, error) {
+			asking.Lock()
+			defer asking.Unlock()
 			asked[r.Object]++
 			if strings.Contains(r.Object, "missing") && !here {
 				return nil, &xdp.Error{Kind: xdp.ErrImage, Msg: "the registry has no " + r.Object}
@@ -81,4 +87,62 @@ func TestImages(t *testing.T) {
 	if a.files[path].lacks != nil {
 		t.Error(a.files[path].lacks)
 	}
+}
+
+// TestSilentRegistry: a registry that doesn't answer keeps the agent from nothing else; what the file
+// declared before stays until it does.
+func TestSilentRegistry(t *testing.T) {
+	answer := make(chan struct{})
+	var asked atomic.Int32
+	a := &agent{files: map[string]*file{}, memory: &memory{}, posts: make(chan func(), 1), Options: Options{
+		Dir: t.TempDir(), Every: time.Hour, Log: slog.New(slog.DiscardHandler),
+		Fetch: func(_ context.Context, r image.Request) (*image.Image, error) {
+			asked.Add(1)
+			<-answer
+			return &image.Image{Object: r.Object, Digest: "sha256:" + strings.Repeat("1", 64)}, nil
+		}}}
+	defer func() { a.watch.close() }()
+	a.totals.Errors = map[string]int{}
+	write := func(object string) {
+		t.Helper()
+		text := "interfaces: [{name: a, programs: [{name: x, object: '" + object + "'}]}]"
+		if err := os.WriteFile(filepath.Join(a.Dir, "a.yaml"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	declares := func(want string) {
+		t.Helper()
+		got := ""
+		if len(a.state.Interfaces) > 0 {
+			got = a.state.Interfaces[0].Programs[0].Object
+		}
+		if got != want {
+			t.Errorf("it declares %q, want %q", got, want)
+		}
+	}
+	const late = "oci://silent/pass:v1"
+	write(late)
+	a.read(t.Context(), false)
+	declares("")
+	if !errors.Is(a.unsure, errComing) {
+		t.Errorf("nobody knows what the file declares, and the agent says: %v", a.unsure)
+	}
+	write("/there.o") // the answer to what the file held before comes to nothing
+	a.read(t.Context(), true)
+	declares("/there.o")
+	write(late)
+	a.read(t.Context(), true)
+	declares("/there.o")
+	if a.unsure != nil {
+		t.Errorf("what was declared before is known, and the agent says: %v", a.unsure)
+	}
+	close(answer)
+	(<-a.posts)()
+	(<-a.posts)()
+	declares(late + "@sha256:" + strings.Repeat("1", 64))
+	a.read(t.Context(), true)
+	if n := asked.Load(); n != 2 {
+		t.Errorf("asked %d times", n)
+	}
+	a.tries.Wait()
 }

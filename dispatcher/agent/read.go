@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"strings"
 	"time"
@@ -23,8 +24,12 @@ type file struct {
 	writing time.Time      // since when somebody writes to it; zero: nobody does
 
 	// Images are fetched once for what the file holds; until that has succeeded, lacks is why not.
+	named  bool              // the file names some
 	images map[string]string // what they stand for, with digests; nil: they are to be fetched
 	lacks  error
+	retry  time.Time      // not to be fetched again before
+	coming *desired.State // is state once they are here; nil: nobody fetches
+	boot   bool           // what comes is what the agent found when it started
 }
 
 // writerPatience is how long a file that somebody has open for writing is left alone.
@@ -46,10 +51,15 @@ func (f *file) read(ctx context.Context, now time.Time, path, dir string) (gone 
 		}
 	}
 	f.writing = time.Time{}
-	if err == nil && (f.state == nil || string(data) != f.data) {
+	if err == nil && (f.state == nil && f.coming == nil || string(data) != f.data) {
 		var s *desired.State
 		if s, err = desired.Parse(ctx, path, dir, data); err == nil {
-			f.data, f.state, f.images = string(data), s, nil
+			f.data, f.named = string(data), s.HasImages()
+			f.fetchAnew()
+			f.boot = false
+			if !f.named {
+				f.state = s
+			}
 		}
 	}
 	f.err = err
@@ -80,7 +90,8 @@ func (a *agent) readFiles(ctx context.Context, now time.Time) error {
 	}
 	files := map[string]*file{}
 	state := &desired.State{Interfaces: []desired.Interface{}}
-	a.unsure, a.writing, a.lacking = false, false, false
+	a.unsure, a.writing, a.lacking = nil, false, false
+	patience := now.Add(fetchPatience)
 	for _, path := range paths {
 		f := a.files[path]
 		if f == nil {
@@ -92,7 +103,7 @@ func (a *agent) readFiles(ctx context.Context, now time.Time) error {
 		}
 		files[path] = f
 		a.writing = a.writing || !f.writing.IsZero()
-		a.fetch(ctx, path, f)
+		a.fetch(ctx, path, f, patience)
 		a.lacking = a.lacking || f.lacks != nil
 		if f.state != nil {
 			if err := state.Add(f.state); err != nil { // another file says how changes are tried
@@ -100,8 +111,11 @@ func (a *agent) readFiles(ctx context.Context, now time.Time) error {
 				state.Interfaces = append(state.Interfaces, f.state.Interfaces...)
 			}
 		}
-		if f.state == nil {
-			a.unsure = true
+		switch {
+		case f.state == nil && f.coming == nil:
+			a.unsure = errUnsure
+		case f.state == nil && a.unsure == nil:
+			a.unsure = errComing
 		}
 		if f.err != nil && (before == nil || before.Error() != f.err.Error()) {
 			a.count(f.err)
@@ -114,10 +128,18 @@ func (a *agent) readFiles(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// fetch gets the images that a file names, unless they are here. If one can't be had, the next call
-// tries that again. The others stay what they were then, though their tags may have moved.
-func (a *agent) fetch(ctx context.Context, path string, f *file) {
-	if a.Fetch == nil || f.state == nil || !f.state.HasImages() || f.images != nil && f.lacks == nil {
+// fetchPatience is how long the agent waits for the images of the files that it reads. Then it goes
+// on without them, as a registry may be silent for minutes.
+const fetchPatience = time.Second
+
+// fetchAnew has the images fetched with the next call of fetch.
+func (f *file) fetchAnew() { f.images, f.coming, f.retry = nil, nil, time.Time{} }
+
+// fetch gets the images that a file names, unless they are here or somebody is at it. Until they
+// have been asked for, what the file declared before stays. If one can't be had then, it is tried
+// again; the others stay what they were, though their tags may have moved.
+func (a *agent) fetch(ctx context.Context, path string, f *file, patience time.Time) {
+	if !f.named || f.coming != nil || f.images != nil && f.lacks == nil || time.Now().Before(f.retry) {
 		return
 	}
 	// A change that is being tried may use the state that is there.
@@ -125,16 +147,46 @@ func (a *agent) fetch(ctx context.Context, path string, f *file) {
 	if err != nil {
 		return // it was parsed before, so ctx has ended
 	}
+	if a.Fetch == nil {
+		f.state, f.images = s, map[string]string{}
+		return
+	}
+	f.coming = s
+	here := maps.Clone(f.images)
+	done := make(chan []desired.Fetched, 1)
+	a.goTry(func() {
+		done <- s.Fetch(ctx, func(ctx context.Context, r image.Request) (*image.Image, error) {
+			if pinned := here[r.Object]; pinned != "" {
+				r.Object = pinned
+			}
+			return a.Fetch(ctx, r)
+		})
+	})
+	select {
+	case all := <-done:
+		a.fetched(path, f, all)
+	case <-time.After(time.Until(patience)):
+		a.goTry(func() {
+			all := <-done
+			a.post(ctx, func() {
+				if a.files[path] != f || f.coming != s {
+					return // the file has changed meanwhile
+				}
+				boot := f.boot && f.state == nil
+				a.fetched(path, f, all)
+				a.read(ctx, !boot)
+			})
+		})
+	}
+}
+
+// fetched takes what has become of the images of f.coming.
+func (a *agent) fetched(path string, f *file, all []desired.Fetched) {
 	if f.images == nil {
 		f.images = map[string]string{}
 	}
 	var errs []error
-	for _, one := range s.Fetch(ctx, func(ctx context.Context, r image.Request) (*image.Image, error) {
-		if here := f.images[r.Object]; here != "" {
-			r.Object = here
-		}
-		return a.Fetch(ctx, r)
-	}) {
+	for _, one := range all {
 		if one.Err != nil {
 			errs = append(errs, one.Err)
 			if f.lacks == nil || !strings.Contains(f.lacks.Error(), one.Err.Error()) {
@@ -148,7 +200,8 @@ func (a *agent) fetch(ctx context.Context, path string, f *file) {
 		}
 		f.images[one.Object] = one.Image.Pinned()
 	}
-	f.state, f.lacks = s, errors.Join(errs...)
+	f.state, f.coming, f.lacks = f.coming, nil, errors.Join(errs...)
+	f.retry = time.Now().Add(a.Every)
 }
 
 // tell tells what an image stands for.
