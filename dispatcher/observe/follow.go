@@ -162,11 +162,13 @@ func (f *followed) followed() {
 			d.letGoBefore()
 		}
 	}
-	if f.gap.open {
-		return
-	}
 	counted := f.packets()
-	if s, err := lookAt(f.iface.Index); err == nil && s.mainID != 0 {
+	s, err := lookAt(f.iface.Index)
+	switch {
+	case err != nil || s.mainID == 0:
+	case f.gap.open: // it may be Read that has noticed the swap, and tells what is missing so far
+		f.gap.look(pair{s.received, f.packets()})
+	default:
 		f.gap.begin(pair{s.received, counted})
 	}
 }

@@ -20,7 +20,7 @@ func swapWith(t testing.TB, v *harness.Veth, tool int, joined *uint32) {
 		for _, p := range harness.Status(t, v.Name).Programs {
 			before[p.ID] = true
 		}
-		command := []string{xdpmux, "xdp-loader"}[tool%2]
+		command := []string{xdpmux, "xdp-loader"}[tool/2%2]
 		harness.MustRun(t, command, "load", v.Name, samples+"xdp_count.o")
 		for _, p := range harness.Status(t, v.Name).Programs {
 			if !before[p.ID] {
@@ -29,7 +29,7 @@ func swapWith(t testing.TB, v *harness.Veth, tool int, joined *uint32) {
 		}
 		return
 	}
-	harness.MustRun(t, []string{"xdp-loader", xdpmux}[tool%2], "unload", v.Name, "-i", fmt.Sprint(*joined))
+	harness.MustRun(t, []string{"xdp-loader", xdpmux}[tool/2%2], "unload", v.Name, "-i", fmt.Sprint(*joined))
 	*joined = 0
 }
 
