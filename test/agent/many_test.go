@@ -58,9 +58,9 @@ func (h *host) leave(n int) {
 }
 
 // TestMany: on a host with up to 1,000 interfaces, of which 20 come and 20 go at once, again and
-// again, each that comes gets its chain of three within a second, or where the machine is slow, in
-// no more time than native tools take to load and to unload as many, one by one. No packet passes
-// the chain of another interface meanwhile, and nothing is left of those that go.
+// again, each that comes gets its chain of three within a second and what native tools take to load
+// and to unload as many, one by one. No packet passes the chain of another interface meanwhile, and
+// nothing is left of those that go.
 func TestMany(t *testing.T) {
 	atOnce := harness.Scaled(20, 6)
 	harness.NoLeak(t)
@@ -108,7 +108,7 @@ func TestMany(t *testing.T) {
 			t.Logf("%d interfaces: %d that come run after %v, at most %v; natively %v each, of which it is %.2f; the agent has %d descriptors, %d KiB", n, atOnce,
 				median.Round(time.Millisecond), longest.Round(time.Millisecond), each.Round(time.Millisecond),
 				float64(median)/float64(atOnce)/float64(each), descriptors, memory)
-			if median > max(time.Second, time.Duration(atOnce)*each) {
+			if median > time.Second+time.Duration(atOnce)*each {
 				t.Errorf("%d interfaces: it took %v", n, median)
 			}
 			if left, err := filepath.Glob("/sys/fs/bpf/xdp/dispatch-*"); err != nil || len(left) != n+1 {

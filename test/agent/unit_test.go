@@ -202,7 +202,7 @@ func TestUnit(t *testing.T) {
 	harness.MustRun(t, "xdp-loader", "unload", foreign.Name, "--all")
 
 	// The journal has each record as an entry, of its priority and without its time; JSON as it is.
-	put(t, units, "journal.service", "[Unit]\nDefaultDependencies=no\n[Service]\nType=notify\nExecStart=/usr/lib/systemd/systemd-journald\n")
+	put(t, units, "journal.service", "[Unit]\nDefaultDependencies=no\n[Service]\nType=notify\nExecStart=/usr/bin/systemd-journald\n")
 	put(t, config, "b.yaml", "interfaces: [")
 	start := regexp.MustCompile(`(?m)^ExecStart=.*$`).FindString(read(t, filepath.Join(units, "xdpmux-agent.service")))
 	for _, c := range []struct {

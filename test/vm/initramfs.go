@@ -190,10 +190,11 @@ func addPrograms(ctx context.Context, a archive, sys system, stderr io.Writer) e
 			}
 		}
 	}
-	// systemd, for the test of the unit. It doesn't start in the VM by itself.
+	// systemd, for tests of units. It doesn't start in the VM by itself. Its journal is where no unit
+	// of the system's looks for it, or it would be started with each.
 	for _, dir := range []string{"/lib/systemd/", "/usr/lib/systemd/"} { // one of them, or the same
-		for _, name := range []string{"systemd", "systemd-executor", "systemd-journald", "system"} {
-			if err := addTree(a, dir+name, sys.root+dir+name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		for name, guest := range map[string]string{"systemd": dir, "systemd-executor": dir, "system": dir, "systemd-journald": "/usr/bin/"} {
+			if err := addTree(a, guest+name, sys.root+dir+name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}
 		}
