@@ -110,8 +110,11 @@ func TestSilentRegistry(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	declares := func(want string) {
+	declares := func(want string, settled bool) {
 		t.Helper()
+		if a.status().Settled() != settled {
+			t.Errorf("settled: %t, want %t", !settled, settled)
+		}
 		got := ""
 		if len(a.state.Interfaces) > 0 {
 			got = a.state.Interfaces[0].Programs[0].Object
@@ -123,23 +126,23 @@ func TestSilentRegistry(t *testing.T) {
 	const late = "oci://silent/pass:v1"
 	write(late)
 	a.read(t.Context(), false)
-	declares("")
+	declares("", false)
 	if !errors.Is(a.unsure, errComing) {
 		t.Errorf("nobody knows what the file declares, and the agent says: %v", a.unsure)
 	}
 	write("/there.o") // the answer to what the file held before comes to nothing
 	a.read(t.Context(), true)
-	declares("/there.o")
+	declares("/there.o", true)
 	write(late)
 	a.read(t.Context(), true)
-	declares("/there.o")
+	declares("/there.o", false)
 	if a.unsure != nil {
 		t.Errorf("what was declared before is known, and the agent says: %v", a.unsure)
 	}
 	close(answer)
 	(<-a.posts)()
 	(<-a.posts)()
-	declares(late + "@sha256:" + strings.Repeat("1", 64))
+	declares(late+"@sha256:"+strings.Repeat("1", 64), true)
 	a.read(t.Context(), true)
 	if n := asked.Load(); n != 2 {
 		t.Errorf("asked %d times", n)

@@ -49,6 +49,7 @@ type Status struct {
 	Read       bool  // the files have been read
 	Unread     error // why they can't be read now
 	Broken     []File
+	Fetching   bool        // of a file the images are asked for, and until then what it declared before stays
 	Unwritten  error       // why what the agent knows can't be written down for the next one
 	Untold     error       // why the history lacks the last change, or a part of it
 	Interfaces []Interface // in the order of their names
@@ -79,16 +80,20 @@ func (s Status) Count(c Condition) int {
 }
 
 // Settled says whether the files have been read and all that they declare was looked at.
-func (s Status) Settled() bool { return s.Read && s.Unread == nil && s.Count(Waiting) == 0 }
+func (s Status) Settled() bool {
+	return s.Read && s.Unread == nil && !s.Fetching && s.Count(Waiting) == 0
+}
 
 func (a *agent) status() Status {
 	t := a.totals
 	s := Status{Generation: a.memory.Generation, Read: a.state != nil, Unread: a.unread, Unwritten: a.unwritten, Untold: a.untold, Pending: a.pending,
 		Drifts: t.Drifts, Mends: t.Mends, Changes: t.Changes, TakenBack: t.TakenBack, LastChange: t.LastChange, Errors: maps.Clone(t.Errors)}
 	for _, path := range slices.Sorted(maps.Keys(a.files)) {
-		if err := a.files[path].err; err != nil {
-			s.Broken = append(s.Broken, File{path, err})
+		f := a.files[path]
+		if f.err != nil {
+			s.Broken = append(s.Broken, File{path, f.err})
 		}
+		s.Fetching = s.Fetching || f.coming != nil && f.images == nil
 	}
 	for _, k := range a.kept {
 		is := Interface{Interface: xdp.Interface{Name: k.Name, Index: k.Index}, Differs: k.differs, Changed: k.changed,
@@ -97,7 +102,7 @@ func (a *agent) status() Status {
 		s.Interfaces = append(s.Interfaces, is)
 	}
 	slices.SortFunc(s.Interfaces, func(x, y Interface) int { return strings.Compare(x.Name, y.Name) })
-	if s.Read && s.Unread == nil && len(s.Broken) == 0 && s.Count(AsDeclared) == len(s.Interfaces) {
+	if s.Read && s.Unread == nil && !s.Fetching && len(s.Broken) == 0 && s.Count(AsDeclared) == len(s.Interfaces) {
 		a.totals.Converged = time.Now()
 	}
 	s.Converged = a.totals.Converged
