@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Process is a command that runs beside the test.
@@ -62,6 +64,16 @@ func (p *Process) Signal(t testing.TB, sig os.Signal) {
 	t.Helper()
 	if err := p.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		t.Fatalf("%v to %s: %v", sig, p, err)
+	}
+}
+
+// Pause returns when none of the process's threads runs any more. SIGCONT lets it go on.
+func (p *Process) Pause(t testing.TB) {
+	t.Helper()
+	p.Signal(t, unix.SIGSTOP)
+	// The kernel tells it when the last thread has stopped.
+	if err := unix.Waitid(unix.P_PID, p.PID(), nil, unix.WSTOPPED, nil); err != nil {
+		t.Fatalf("%s doesn't stop: %v", p, err)
 	}
 }
 

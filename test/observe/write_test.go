@@ -178,8 +178,11 @@ func TestWriteFlood(t *testing.T) {
 		t.Fatal(said)
 	}
 	big := append(packet(), make([]byte, 2000)...)
-	const sent = 10_000 // of some 600 bytes with their points, in 1 MiB
-	testRun(t, v, dispatcherOf(t, v), big, sent)
+	const sent = 10_000 // of some 600 bytes with their points, in 1 MiB that nobody reads meanwhile
+	d := dispatcherOf(t, v)
+	p.Pause(t)
+	testRun(t, v, d, big, sent)
+	p.Signal(t, syscall.SIGCONT)
 	p.Stop(t, exitSignal)
 	if out := p.Stdout.String(); strings.Contains(out, " bytes: ") || !strings.Contains(out, " Program ") {
 		t.Errorf("without --print it shows\n%s", out)
