@@ -6,7 +6,7 @@
 //
 // The VM holds nothing but an initramfs made on the spot: busybox, the network
 // and BPF tools of this host, the test binaries and what make has built. It has
-// no disk and no network, and needs no root. With -arch it is a machine of another
+// no disk, no network unless -user-net asks for one, and needs no root. With -arch it is a machine of another
 // architecture, with the tools that Debian has for that.
 package main
 
@@ -66,6 +66,7 @@ type options struct {
 	add     []addition    // further files
 	native  string        // Debian suites whose native tools the VM gets beside this host's
 	cards   string        // network cards, by the names of allCards
+	userNet bool          // a card that reaches this host's loopback
 
 	patterns []string // packages to test
 	command  []string // what to run instead of tests
@@ -87,6 +88,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&o.modules, "modules", "", "`directory` with the modules of an image given by path (default: /lib/modules/RELEASE beside it or on this host)")
 	flags.StringVar(&o.native, "native", "trixie sid", "Debian `suites` whose native tools are in the VM too, as xdp-loader-SUITE")
 	flags.StringVar(&o.cards, "cards", "", "network `cards` of the VM, two of each: "+strings.Join(cardNames(), ", ")+" (default: all for tests, none for a command)")
+	flags.BoolVar(&o.userNet, "user-net", false, "a further network card, which reaches this host's loopback at "+hostAddress)
 	flags.IntVar(&o.smp, "smp", 2, "`processors` of the VM")
 	flags.StringVar(&o.mem, "mem", "2G", "`memory` of the VM")
 	flags.StringVar(&o.args, "append", "", "further `arguments` for the kernel, such as nohz_full=1")
@@ -230,7 +232,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 				if err := ready(); err != nil {
 					return err
 				}
-				vm := machine{arch: o.arch, kernel: kernel.image, initrd: initrd, smp: o.smp, mem: o.mem, kernelArgs: o.args + chosen(part), cards: cards, dir: dir, nonce: nonce}
+				vm := machine{arch: o.arch, kernel: kernel.image, initrd: initrd, smp: o.smp, mem: o.mem, kernelArgs: o.args + chosen(part), cards: cards, userNet: o.userNet, dir: dir, nonce: nonce}
 				ctx, cancel := context.WithTimeoutCause(ctx, o.timeout, fmt.Errorf("no end within %v (-timeout)", o.timeout))
 				defer cancel()
 				if o.command != nil {

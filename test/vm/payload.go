@@ -48,6 +48,9 @@ func payloadScript(o options, cards []cards, suites []suite, skip []string, nonc
 		}
 	}
 	s.WriteString(loadCards(cards, o.command != nil))
+	if o.userNet {
+		s.WriteString(userNetScript())
+	}
 	fmt.Fprintln(&s, "cd /repo; mark", markBoot)
 	if o.command != nil {
 		fmt.Fprintln(&s, "mark", markStart, 0)

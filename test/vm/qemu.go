@@ -25,6 +25,7 @@ type machine struct {
 	mem            string
 	kernelArgs     string
 	cards          []cards
+	userNet        bool
 	dir            string // for the console's log
 	nonce          string // of the payload's marks
 }
@@ -99,6 +100,9 @@ func (vm machine) args() []string {
 	args = append(args, p.payload...)
 	for i, c := range vm.cards {
 		args = append(args, c.args(i)...)
+	}
+	if vm.userNet {
+		args = append(args, userNetArgs()...)
 	}
 	return args
 }

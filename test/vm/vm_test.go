@@ -192,6 +192,21 @@ func TestCards(t *testing.T) {
 	}
 }
 
+func TestUserNet(t *testing.T) {
+	args := strings.Join(machine{arch: "amd64", userNet: true}.args(), " ")
+	if !strings.Contains(args, "-netdev user,id=user -device virtio-net-pci,netdev=user,mac="+userMAC) {
+		t.Errorf("no such card in %s", args)
+	}
+	if script := payloadScript(options{userNet: true}, nil, nil, nil, "N"); !strings.Contains(script, "grep -ls "+userMAC) {
+		t.Errorf("it isn't brought up:\n%s", script)
+	}
+	for _, c := range allCards {
+		if c.mac(0) == userMAC || c.mac(1) == userMAC {
+			t.Errorf("%s has its address", c.name)
+		}
+	}
+}
+
 func TestArchive(t *testing.T) {
 	src := filepath.Join(t.TempDir(), "src")
 	if err := os.WriteFile(src, []byte("12345"), 0o700); err != nil {
