@@ -100,6 +100,7 @@ type Rollout struct {
 	MaxUnavailable Share `json:"maxUnavailable,omitempty"` // nodes that try the change at once; default: 1
 	Confirm        int   `json:"confirm,omitempty"`        // seconds for which a node tries it; default: 60
 	GuardDrops     *int  `json:"guardDrops,omitempty"`     // as guard-drops of a state file; nil: nothing guards
+	GuardBefore    int   `json:"guardBefore,omitempty"`    // as guard-before: seconds for which that is measured before; default: 60
 	Pause          bool  `json:"pause,omitempty"`          // no further node gets the change
 }
 
@@ -126,11 +127,12 @@ type ChainStatus struct {
 
 // Content is what nodes run of a chain, and how they try it.
 type Content struct {
-	Generation int64      `json:"generation"`
-	Revision   string     `json:"revision"`
-	Interfaces Interfaces `json:"interfaces"`
-	Confirm    int        `json:"confirm,omitempty"`
-	GuardDrops *int       `json:"guardDrops,omitempty"`
+	Generation  int64      `json:"generation"`
+	Revision    string     `json:"revision"`
+	Interfaces  Interfaces `json:"interfaces"`
+	Confirm     int        `json:"confirm,omitempty"`
+	GuardDrops  *int       `json:"guardDrops,omitempty"`
+	GuardBefore int        `json:"guardBefore,omitempty"`
 }
 
 // Failure is why a generation was taken back.

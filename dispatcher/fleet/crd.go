@@ -83,16 +83,17 @@ func chainCRD(interfaces object) object {
 					"message": "it is a number from 1 on, or a share from 1% to 100%",
 				}},
 			}),
-			"confirm":    withDefault(60, object{"description": "For how long, in seconds, a node tries a change.", "type": "integer", "minimum": 1, "maximum": 86400}),
-			"guardDrops": object{"description": "By how many percentage points the share of packets that a chain drops may grow before the node takes the change back. Without it, only what can't be loaded fails.", "type": "integer", "minimum": 0, "maximum": 100},
-			"pause":      withDefault(false, object{"description": "Whether no further node gets the change.", "type": "boolean"}),
+			"confirm":     withDefault(60, object{"description": "For how long, in seconds, a node tries a change.", "type": "integer", "minimum": 1, "maximum": 86400}),
+			"guardDrops":  object{"description": "By how many percentage points the share of packets that a chain drops may grow before the node takes the change back. Without it, only what can't be loaded fails.", "type": "integer", "minimum": 0, "maximum": 100},
+			"guardBefore": withDefault(60, object{"description": "For how long, in seconds, that share is measured before a node tries a change.", "type": "integer", "minimum": 1, "maximum": 3600}),
+			"pause":       withDefault(false, object{"description": "Whether no further node gets the change.", "type": "boolean"}),
 		})),
 	}, "interfaces")
 	content := object{
 		"generation": integer("Of the object."),
 		"revision":   object{"type": "string", "description": "A digest of the interfaces."},
 		"interfaces": asWritten(),
-		"confirm":    integer(""), "guardDrops": integer(""),
+		"confirm":    integer(""), "guardDrops": integer(""), "guardBefore": integer(""),
 	}
 	status := of("How far it has come.", object{
 		"observedGeneration": integer("The generation that this is about."),
@@ -127,7 +128,7 @@ func nodeCRD() object {
 			"items": of("What the node is to run of one XDPChain.", object{
 				"chain": object{"type": "string"}, "uid": object{"type": "string"}, "at": object{"type": "string", "format": "date-time"},
 				"generation": integer(""), "revision": object{"type": "string"}, "interfaces": asWritten(),
-				"confirm": integer(""), "guardDrops": integer(""),
+				"confirm": integer(""), "guardDrops": integer(""), "guardBefore": integer(""),
 			}, "chain", "uid", "generation", "revision", "interfaces"),
 		},
 	})

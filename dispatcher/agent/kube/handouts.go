@@ -63,6 +63,9 @@ func state(all []taken) ([]byte, error) {
 		if drops := t.Runs.GuardDrops; drops != nil && (s.GuardDrops == nil || *drops < *s.GuardDrops) {
 			s.GuardDrops = drops
 		}
+		if t.Runs.GuardDrops != nil {
+			s.GuardBefore = max(s.GuardBefore, t.Runs.GuardBefore)
+		}
 	}
 	return json.Marshal(s)
 }

@@ -12,7 +12,7 @@ import (
 )
 
 func handOut(chain, interfaces string, confirm int, drops *int) fleet.HandOut {
-	return fleet.HandOut{Chain: chain, UID: chain, Content: fleet.Content{Generation: 2, Revision: "r", Interfaces: fleet.Interfaces(interfaces), Confirm: confirm, GuardDrops: drops}}
+	return fleet.HandOut{Chain: chain, UID: chain, Content: fleet.Content{Generation: 2, Revision: "r", Interfaces: fleet.Interfaces(interfaces), Confirm: confirm, GuardDrops: drops, GuardBefore: confirm / 2}}
 }
 
 const eth0, eth1 = `[{"name":"eth0","programs":[{"name":"a","object":"/a.o"}]}]`, `[{"name":"eth1"}]`
@@ -32,7 +32,7 @@ func TestTake(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := `{"confirm":60,"guard-drops":5,"interfaces":[{"name":"eth0","programs":[{"name":"a","object":"/a.o"}]},{"name":"eth1"}]}`; string(text) != want {
+	if want := `{"confirm":60,"guard-drops":5,"guard-before":30,"interfaces":[{"name":"eth0","programs":[{"name":"a","object":"/a.o"}]},{"name":"eth1"}]}`; string(text) != want {
 		t.Errorf("got\n%s\nwant\n%s", text, want)
 	}
 	again, err := recall(dir)

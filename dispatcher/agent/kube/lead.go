@@ -209,7 +209,8 @@ func fill(ctx context.Context, in *rollout.Chain, is fleet.Chain) {
 	in.Selector = is.Spec.NodeSelector
 	in.Max = fleet.Share{Nodes: 1}
 	if r := is.Spec.Rollout; r != nil {
-		in.Max, in.Pause, in.Content.Confirm, in.Content.GuardDrops = r.MaxUnavailable, r.Pause, r.Confirm, r.GuardDrops
+		in.Max, in.Pause = r.MaxUnavailable, r.Pause
+		in.Content.Confirm, in.Content.GuardDrops, in.Content.GuardBefore = r.Confirm, r.GuardDrops, r.GuardBefore
 	}
 	if is.Status != nil {
 		in.Status = *is.Status

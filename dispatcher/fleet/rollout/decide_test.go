@@ -26,12 +26,16 @@ func TestSteps(t *testing.T) {
 // TestStops: the second node's guard fails, so the first gets back what it had, and the third
 // never sees the content. A change of the spec tries it again, or goes back.
 func TestStops(t *testing.T) {
-	c := newChain("edge", "eth0 v1", 1)
+	c, drops := newChain("edge", "eth0 v1", 1), 10
+	c.Content.GuardDrops = &drops
 	w := newWorld(3, c)
 	w.settle(t, allIsWell)
 	c.edit("eth0 v2")
 	w.settle(t, failsOn("n01", "eth0 v2"))
 	w.want(t, "edge: TakenBack (node n01: taken back: it drops), stable: eth0 v1\nn00 eth0 v1\nn01 eth0 v1\nn02 eth0 v1\n")
+	if back, kept := w.nodes[0].HandOuts[0], w.nodes[2].HandOuts[0]; back.GuardDrops != nil || kept.GuardDrops != &drops {
+		t.Errorf("n00 tries what it gets back, or n02 didn't try it: %v, %v", back.GuardDrops, kept.GuardDrops)
+	}
 	if w.given["eth0 v2"]["n02"] {
 		t.Error("n02 got it")
 	}
@@ -50,6 +54,19 @@ func TestFirstFails(t *testing.T) {
 	w := newWorld(2, newChain("edge", "eth0 v1", 1))
 	w.settle(t, failsOn("n01", "eth0 v1"))
 	w.want(t, "edge: TakenBack (node n01: taken back: it drops)\nn00 \nn01 \n")
+}
+
+// TestDeadline: a node that measures first has longer.
+func TestDeadline(t *testing.T) {
+	drops := 10
+	h := fleet.HandOut{Content: fleet.Content{Confirm: 60, GuardBefore: 30}}
+	if got := deadline(&h).Sub(h.At); got != Grace+60*time.Second {
+		t.Errorf("without a guard: %v", got)
+	}
+	h.GuardDrops = &drops
+	if got := deadline(&h).Sub(h.At); got != Grace+90*time.Second {
+		t.Errorf("with one: %v", got)
+	}
 }
 
 // TestSilent: a node that says nothing in time has failed, and one that isn't ready is left out

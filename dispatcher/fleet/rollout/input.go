@@ -27,7 +27,7 @@ type Node struct {
 	Reports  []fleet.Report
 }
 
-// Grace is how long a node may take to answer, beyond the time for which it tries a change.
+// Grace is how long a node may take to answer, beyond the times for which it measures and tries a change.
 const Grace = 2 * time.Minute
 
 // handOut is what a node has of a chain; nil: nothing.
@@ -73,7 +73,11 @@ func (n *Node) failure(h *fleet.HandOut, now time.Time) string {
 
 // deadline is when a node has to have confirmed a hand-out.
 func deadline(h *fleet.HandOut) time.Time {
-	return h.At.Add(time.Duration(h.Confirm)*time.Second + Grace)
+	measures := 0
+	if h.GuardDrops != nil {
+		measures = h.GuardBefore
+	}
+	return h.At.Add(time.Duration(measures+h.Confirm)*time.Second + Grace)
 }
 
 // overlap is an interface that both contents can name; empty: there is none.

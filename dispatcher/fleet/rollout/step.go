@@ -57,16 +57,22 @@ func (d *decider) again(at time.Time) {
 
 func textOf(f *fleet.Failure) string { return fmt.Sprintf("node %s: %s", f.Node, f.Reason) }
 
-// takeBack gives each node the stable content instead of one that has failed.
+// takeBack gives each node the stable content instead of one that has failed. Nobody tries it again:
+// a node would keep what has failed while it measures.
 func (d *decider) takeBack(c *chain) {
 	blocked := ""
+	var stable fleet.Content
+	if c.status.Stable != nil {
+		stable = *c.status.Stable
+		stable.GuardDrops = nil
+	}
 	for _, n := range c.nodes {
 		h := n.handOut(c.Chain)
 		switch {
 		case c.status.Stable == nil:
 			d.take(c, n)
-		case h == nil || h.Revision != c.status.Stable.Revision:
-			blocked = cmp.Or(blocked, d.handOut(c, n, *c.status.Stable))
+		case h == nil || h.Revision != stable.Revision:
+			blocked = cmp.Or(blocked, d.handOut(c, n, stable))
 		}
 	}
 	if blocked != "" {
