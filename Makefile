@@ -83,7 +83,7 @@ built     = $(foreach pair,$(1),$(firstword $(subst :, ,$(pair))))
 placed    = $(foreach pair,$(1),$(DESTDIR)$(PREFIX)/$(lastword $(subst :, ,$(pair))))
 
 .DELETE_ON_ERROR:
-.PHONY: build kube installed fixtures static deps demo test test-unit test-vm test-full test-agent-full test-arm64 test-arm64-chosen test-matrix test-drivers test-distributions test-packages test-cosign test-race test-fleet test-native test-mutants fuzz bench bench-fleet picture generate lint man install uninstall packages clean help
+.PHONY: build kube installed fixtures static deps demo test test-unit test-vm test-full test-agent-full test-agent-hour test-arm64 test-arm64-chosen test-matrix test-drivers test-distributions test-packages test-cosign test-race test-fleet test-native test-mutants fuzz bench bench-fleet picture generate lint man install uninstall packages clean help
 
 build: installed $(EXAMPLES) ## build build/xdpmux, its man page, build/bpf/*.o and build/examples/*; GOARCH=arm64: into build/arm64
 
@@ -162,6 +162,10 @@ test-full: build $(FIXTURES) ## test-vm with each repetition as often as it is w
 # 1,000 events of interfaces, files and native tools under flood, and 100 kills.
 test-agent-full: build $(FIXTURES) ## what make test does some times to the agent, as often as it is worth, on KERNEL (6.12): five minutes
 	XDPMUX_TEST_SCALE=1 $(GO) run ./test/vm -kernel '$(or $(KERNEL),6.12)' -native '' -timeout 1h -run '^(TestChurn|TestRestart)$$' ./test/agent
+
+# 24 hours of what happens to a busy machine.
+test-agent-hour: build $(FIXTURES) ## an hour of interfaces, files and native tools that come and go, on KERNEL (6.12): the agent's memory and descriptors stay level
+	XDPMUX_TEST_FOR=$(or $(LASTING),1h) $(GO) run ./test/vm -kernel '$(or $(KERNEL),6.12)' -native '' -timeout 2h -run '^TestChurn$$' ./test/agent
 
 test-arm64: ## the integration tests on emulated arm64 machines, for each KERNEL (6.1 6.12)
 	$(MAKE) GOARCH=arm64 build fixtures

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -34,9 +35,22 @@ var samples = []string{"xdp_pass", "xdp_count", "xdp_drop"}
 
 // happens has one thing happen.
 func (c *churn) happens() {
-	i := c.IntN(len(c.slots))
+	switch c.IntN(9) {
+	case 0, 1:
+		c.write(declare(c.T, []string{"cc*", "dd*", c.name(c.IntN(len(c.slots)))}[c.IntN(3)], samples[:c.IntN(4)]...))
+	case 2:
+		c.write([]string{"interfaces: [", "inter", "guard: ''"}[c.IntN(3)])
+	case 3:
+		os.Remove(c.file())
+	default:
+		c.befalls(c.IntN(len(c.slots)), c.IntN(5))
+	}
+}
+
+// befalls has one of five things happen to the interface of a slot, if it is there. What isn't comes.
+func (c *churn) befalls(i, what int) {
 	name := c.slots[i]
-	switch what := c.IntN(9); {
+	switch {
 	case c.away[i]:
 		c.back(i)
 	case name == "":
@@ -46,48 +60,65 @@ func (c *churn) happens() {
 		if err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: fmt.Sprintf("peer%d", i)}); err != nil {
 			c.Fatal(err)
 		}
+		c.with(c.slots[i], netlink.LinkSetUp)
 	case what == 0:
-		link, err := netlink.LinkByName(name)
-		if err == nil {
-			err = netlink.LinkDel(link)
-		}
-		if err != nil {
-			c.Fatal(err)
-		}
+		c.with(name, netlink.LinkDel)
 		c.slots[i] = ""
 	case what == 1:
 		c.slots[i] = map[byte]string{'c': "dd", 'd': "cc"}[name[0]] + name[2:]
+		c.with(name, netlink.LinkSetDown) // Linux 6.1 renames none that is up
 		rename(c.T, name, c.slots[i])
-	case what == 2 || what == 3:
-		c.write(declare(c.T, []string{"cc*", "dd*", name}[c.IntN(3)], samples[:c.IntN(4)]...))
-	case what == 4:
-		c.write([]string{"interfaces: [", "inter", "guard: ''"}[c.IntN(3)])
-	case what == 5:
-		os.Remove(c.file())
-	case what == 6: // which may be refused: the agent may be at it
-		harness.Run(c.T, native, "load", name, harness.Sample(samples[c.IntN(3)]))
-	case what == 7:
-		harness.Run(c.T, native, "unload", name, "-a")
-	case what == 8:
+		c.with(c.slots[i], netlink.LinkSetUp)
+	case what == 2:
 		c.move(name, c.there)
 		c.away[i] = true
+	case what == 3: // which may be refused: the agent may be at it
+		harness.Run(c.T, native, "unload", name, "-a")
+	case what == 4:
+		harness.Run(c.T, native, "load", name, harness.Sample(samples[c.IntN(3)]))
+	}
+}
+
+// name is that of a slot, or one that nothing has.
+func (c *churn) name(i int) string { return cmp.Or(c.slots[i], "absent") }
+
+// with does something to an interface.
+func (c *churn) with(name string, do func(netlink.Link) error) {
+	c.Helper()
+	link, err := netlink.LinkByName(name)
+	if err == nil {
+		err = do(link)
+	}
+	if err != nil {
+		c.Fatalf("%s: %v", name, err)
 	}
 }
 
 // back moves the interface of a slot into the test's network namespace again.
 func (c *churn) back(i int) {
 	c.other.Do(c.T, func() { c.move(c.slots[i], c.here) })
+	c.with(c.slots[i], netlink.LinkSetUp) // of one that is down the kernel tells little
 	delete(c.away, i)
 }
 
 // move moves an interface, with what runs on it, into another network namespace.
 func (c *churn) move(name string, to *os.File) {
-	link, err := netlink.LinkByName(name)
-	if err == nil {
-		err = netlink.LinkSetNsFd(link, int(to.Fd()))
+	c.Helper()
+	c.with(name, func(link netlink.Link) error { return netlink.LinkSetNsFd(link, int(to.Fd())) })
+}
+
+// declared fails the test unless all interfaces run what the files declare, or do in a moment.
+func (c *churn) declared(when string) {
+	c.Helper()
+	for i := range c.away {
+		c.back(i)
 	}
-	if err != nil {
-		c.Fatal(err)
+	for _, name := range c.slots {
+		if name != "" {
+			want := map[byte]string{'c': "xdp_count xdp_pass", 'd': "xdp_count"}[name[0]]
+			harness.Eventually(func() bool { return names(c.T, name) == want }) // drift is mended after a back-off
+			check(c.T, when, name, want)
+		}
 	}
 }
 
@@ -181,9 +212,10 @@ func size(t *testing.T, pid int) (descriptors, memory int) {
 	return len(all), memory
 }
 
-// TestChurn: interfaces, files and native tools do at random what they can. At the end all is as
-// declared, no packet has passed a program that was declared all the time, and the agent has
-// grown by nothing.
+// TestChurn: interfaces, files and native tools do at random what they can. Whenever that ends all is
+// as declared, and what happens to interfaces then the agent hears of by itself, for it looks around
+// each two minutes alone. No packet has passed a program that was declared all the time, and the
+// agent has grown by nothing.
 func TestChurn(t *testing.T) {
 	harness.NoLeak(t)
 	v := harness.NewVeth(t)
@@ -202,7 +234,9 @@ func TestChurn(t *testing.T) {
 		}
 	})
 	put(t, c.dir, "guard.yaml", declare(t, v.Name, "xdp_drop"))
-	a := start(t, c.dir, "--prune")
+	t.Setenv("WATCHDOG_USEC", fmt.Sprint((8 * time.Minute).Microseconds()))
+	a := start(t, c.dir, "--prune", "--listen", "127.0.0.1:0")
+	a.until(t, "serving", "")
 	a.changes(t, "started", v.Name, "xdp_drop")
 	ran := runs(t, v.Name)
 	stop := storm(t, v)
@@ -211,38 +245,41 @@ func TestChurn(t *testing.T) {
 		a.Signal(t, syscall.SIGHUP)
 		a.until(t, "reloaded", "")
 	}
-	for range len(c.slots) {
-		c.happens()
+	for i := range c.slots {
+		c.befalls(i, 0)
 	}
 	reload()
-	fds, memory := size(t, a.PID())
-	for range harness.Scaled(1000, 25) {
-		c.happens()
-		time.Sleep(time.Duration(c.IntN(100)) * time.Millisecond) // events come at any moment
-	}
-	for i := range c.away {
-		c.back(i)
-	}
-	put(t, c.dir, "0.yaml", declare(t, "cc*", "xdp_pass", "xdp_count"))
-	put(t, c.dir, "1.yaml", declare(t, "dd*", "xdp_count"))
-	reload()
-	reload() // the first may have met a native tool's change
-	for _, name := range c.slots {
-		if name != "" {
-			want := map[byte]string{'c': "xdp_count xdp_pass", 'd': "xdp_count"}[name[0]]
-			harness.Eventually(func() bool { return names(t, name) == want }) // drift is mended after a back-off
-			check(t, "at the end", name, want)
+	fds, _ := size(t, a.PID())
+	var grown growth
+	for lasting, began := harness.Lasting(t), time.Now(); ; {
+		for range harness.Scaled(1000, 25) {
+			c.happens()
+			time.Sleep(time.Duration(c.IntN(100)) * time.Millisecond) // events come at any moment
+		}
+		put(t, c.dir, "0.yaml", declare(t, "cc*", "xdp_pass", "xdp_count"))
+		put(t, c.dir, "1.yaml", declare(t, "dd*", "xdp_count"))
+		reload()
+		reload() // the first may have met a native tool's change
+		c.declared("at the end")
+		for i := range c.slots {
+			c.befalls(i, c.IntN(4))
+		}
+		c.declared("when the agent was only told")
+		if now := runs(t, v.Name); now != ran {
+			t.Errorf("the guard: it ran %s and runs %s", ran, now)
+		}
+		var nowFDs, memory int
+		harness.Eventually(func() bool { nowFDs, memory = size(t, a.PID()); return nowFDs <= fds }) // it may be at work
+		grown.add(time.Since(began), memory)
+		t.Logf("after %v: %d descriptors, %d at first, and %d KiB", time.Since(began).Round(time.Second), nowFDs, fds, memory)
+		if nowFDs > fds || memory > most {
+			t.Error("the agent has grown")
+		}
+		if t.Failed() || time.Since(began) >= lasting {
+			break
 		}
 	}
-	if now := runs(t, v.Name); now != ran {
-		t.Errorf("the guard: it ran %s and runs %s", ran, now)
-	}
-	nowFDs, nowMemory := size(t, a.PID())
-	t.Logf("%d and then %d descriptors, %d and then %d KiB", fds, nowFDs, memory, nowMemory)
-	const most = 25 << 10
-	if nowFDs > fds || nowMemory > most {
-		t.Error("the agent has grown")
-	}
+	grown.check(t)
 	sent, passed := stop()
 	t.Logf("%d frames sent", sent)
 	if passed > 0 || sent == 0 {
@@ -252,4 +289,48 @@ func TestChurn(t *testing.T) {
 	if i := slices.IndexFunc(c.slots, func(name string) bool { return name != "" && names(t, name) != "" }); i >= 0 {
 		t.Errorf("without files %s runs %s", c.slots[i], names(t, c.slots[i]))
 	}
+}
+
+// most is how much memory an agent may have at rest, in KiB.
+const most = 25 << 10
+
+// growth is how much memory a process had, and when.
+type growth struct{ hours, memory []float64 }
+
+func (g *growth) add(since time.Duration, memory int) {
+	g.hours, g.memory = append(g.hours, since.Hours()), append(g.memory, float64(memory))
+}
+
+// check fails the test if memory has grown by more than a MiB in the whole time, but for the first
+// sixth of it, by the line that fits it best. Of a few values there is no such line.
+func (g *growth) check(t *testing.T) {
+	t.Helper()
+	const few = 20
+	if len(g.hours) < few {
+		return
+	}
+	hours, memory := g.hours[len(g.hours)/6:], g.memory[len(g.hours)/6:]
+	slope := slopeOf(hours, memory)
+	rise := slope * (hours[len(hours)-1] - hours[0])
+	t.Logf("memory in %d looks: %.0f to %.0f KiB, %+.0f KiB an hour", len(memory), slices.Min(memory), slices.Max(memory), slope)
+	if rise > 1<<10 {
+		t.Errorf("it grows by %.0f KiB", rise)
+	}
+}
+
+// slopeOf is that of the line that fits points best, by least squares.
+func slopeOf(x, y []float64) float64 {
+	mean := func(all []float64) (sum float64) {
+		for _, v := range all {
+			sum += v / float64(len(all))
+		}
+		return sum
+	}
+	mx, my := mean(x), mean(y)
+	var above, below float64
+	for i := range x {
+		above += (x[i] - mx) * (y[i] - my)
+		below += (x[i] - mx) * (x[i] - mx)
+	}
+	return above / below
 }

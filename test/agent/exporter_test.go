@@ -93,7 +93,7 @@ func sleeps(t *testing.T, pid int) {
 	}
 	fds, memory := size(t, pid)
 	t.Logf("asleep: %d KiB, %d descriptors", memory, fds)
-	if memory > 25<<10 {
+	if memory > most {
 		t.Errorf("it has %d KiB", memory)
 	}
 }

@@ -1,6 +1,10 @@
 package harness
 
-import "os"
+import (
+	"os"
+	"testing"
+	"time"
+)
 
 // Scaled is how often to do something: full times with XDPMUX_TEST_SCALE=1, as make
 // test-full has it, and part times otherwise, because an emulated VM is slow.
@@ -9,4 +13,19 @@ func Scaled(full, part int) int {
 		return full
 	}
 	return part
+}
+
+// Lasting is how long a test that can go on and on is to do so: what XDPMUX_TEST_FOR says, such as
+// 1h; 0 without it.
+func Lasting(t testing.TB) time.Duration {
+	t.Helper()
+	text := os.Getenv("XDPMUX_TEST_FOR")
+	if text == "" {
+		return 0
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		t.Fatalf("XDPMUX_TEST_FOR: %v", err)
+	}
+	return d
 }
