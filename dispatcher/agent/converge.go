@@ -1,11 +1,9 @@
 package agent
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -34,14 +32,6 @@ var errComing = &xdp.Error{Kind: xdp.ErrImage, Msg: "a file whose images are bei
 
 // atOnce is how many interfaces are changed before the agent looks whether it is to end.
 const atOnce = 64
-
-func (a *agent) sorted() []*kept { return inOrder(slices.Collect(maps.Values(a.kept))) }
-
-// inOrder sorts interfaces by their indices.
-func inOrder(all []*kept) []*kept {
-	slices.SortFunc(all, func(x, y *kept) int { return cmp.Compare(x.Index, y.Index) })
-	return all
-}
 
 // converge makes the interfaces that are due run what the files declare.
 func (a *agent) converge(ctx context.Context) {

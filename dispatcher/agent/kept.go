@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"slices"
 	"time"
 )
@@ -127,4 +128,10 @@ func (k *kept) failed(now time.Time, err error) {
 	k.err = err
 	k.lookAt(now.Add(min(time.Second<<min(k.failures, 6), longestRetry)))
 	k.failures++
+}
+
+// inOrder sorts interfaces by their indices.
+func inOrder(all []*kept) []*kept {
+	slices.SortFunc(all, func(x, y *kept) int { return cmp.Compare(x.Index, y.Index) })
+	return all
 }

@@ -6,31 +6,19 @@ import (
 	"io/fs"
 	"maps"
 	"os"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/xdpmux/xdpmux/dispatcher/desired"
-	"github.com/xdpmux/xdpmux/dispatcher/image"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/input"
 )
 
-// file is a state file.
-type file struct {
-	data    string         // what it held when it could be read last
-	state   *desired.State // that, parsed; nil: it never could be
-	err     error          // why it can't be now
-	writing time.Time      // since when somebody writes to it; zero: nobody does
-
-	// Images are fetched once for what the file holds; until that has succeeded, lacks is why not.
-	named  bool              // the file names some
-	images map[string]string // what they stand for, with digests; nil: they are to be fetched
-	lacks  error
-	retry  time.Time      // not to be fetched again before
-	coming *desired.State // is state once they are here; nil: nobody fetches
-	boot   bool           // what comes is what the agent found when it started
-}
+// How long the agent waits for more of what has begun to happen to the files.
+const (
+	filesSettle = 100 * time.Millisecond
+	filesLimit  = time.Second // after which it reads the files although they still change
+)
 
 // writerPatience is how long a file that somebody has open for writing is left alone.
 const writerPatience = 10 * time.Second
@@ -128,93 +116,73 @@ func (a *agent) readFiles(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// fetchPatience is how long the agent waits for the images of the files that it reads. Then it goes
-// on without them, as a registry may be silent for minutes.
-const fetchPatience = time.Second
-
-// fetchAnew has the images fetched with the next call of fetch.
-func (f *file) fetchAnew() { f.images, f.coming, f.retry = nil, nil, time.Time{} }
-
-// fetch gets the images that a file names, unless they are here or somebody is at it. Until they
-// have been asked for, what the file declared before stays. If one can't be had then, it is tried
-// again; the others stay what they were, though their tags may have moved.
-func (a *agent) fetch(ctx context.Context, path string, f *file, patience time.Time) {
-	if !f.named || f.coming != nil || f.images != nil && f.lacks == nil || time.Now().Before(f.retry) {
-		return
+// readSoon reads the files when they have settled.
+func (a *agent) readSoon(now time.Time) {
+	if a.until.IsZero() {
+		a.until = now.Add(filesLimit)
 	}
-	// A change that is being tried may use the state that is there.
-	s, err := desired.Parse(ctx, path, a.Dir, []byte(f.data))
+	a.reads = now.Add(filesSettle)
+	if a.until.Before(a.reads) {
+		a.reads = a.until
+	}
+}
+
+// read reads the files, and has all interfaces looked at that they declare. fresh says that somebody
+// may have changed the files while this agent ran.
+func (a *agent) read(ctx context.Context, fresh bool) {
+	now := time.Now()
+	a.news = true
+	a.reads, a.until = time.Time{}, time.Time{}
+	w, err := watchFiles(a.Dir)
 	if err != nil {
-		return // it was parsed before, so ctx has ended
+		a.warn("changes of the files can't be seen at once", err, "directory", a.Dir)
 	}
-	if a.Fetch == nil {
-		f.state, f.images = s, map[string]string{}
+	a.watch.close()
+	a.watch = w
+	// From here on a change is seen, so what is read now doesn't get old unseen.
+	before := a.contents()
+	first := a.state == nil
+	if err := a.readFiles(ctx, now); err != nil {
+		if a.unread == nil || a.unread.Error() != err.Error() {
+			a.count(err)
+			a.warn("the files can't be read: all stays as it is", err, "directory", a.Dir)
+		}
+		a.unread = err
 		return
 	}
-	f.coming = s
-	here := maps.Clone(f.images)
-	done := make(chan []desired.Fetched, 1)
-	a.goTry(func() {
-		done <- s.Fetch(ctx, func(ctx context.Context, r image.Request) (*image.Image, error) {
-			if pinned := here[r.Object]; pinned != "" {
-				r.Object = pinned
-			}
-			return a.Fetch(ctx, r)
-		})
-	})
-	select {
-	case all := <-done:
-		a.fetched(path, f, all)
-	case <-time.After(time.Until(patience)):
-		a.goTry(func() {
-			all := <-done
-			a.post(ctx, func() {
-				if a.files[path] != f || f.coming != s {
-					return // the file has changed meanwhile
-				}
-				boot := f.boot && f.state == nil
-				a.fetched(path, f, all)
-				a.read(ctx, !boot)
-			})
-		})
-	}
-}
-
-// fetched takes what has become of the images of f.coming.
-func (a *agent) fetched(path string, f *file, all []desired.Fetched) {
-	if f.images == nil {
-		f.images = map[string]string{}
-	}
-	var errs []error
-	for _, one := range all {
-		if one.Err != nil {
-			errs = append(errs, one.Err)
-			if f.lacks == nil || !strings.Contains(f.lacks.Error(), one.Err.Error()) {
-				a.count(one.Err)
-				a.warn("this image can't be had, and the chains that want it stay as they are", one.Err, "image", one.Object, "file", path)
-			}
-			continue
-		}
-		if f.images[one.Object] == "" {
-			a.tell(one.Image)
-		}
-		f.images[one.Object] = one.Image.Pinned()
-	}
-	f.state, f.coming, f.lacks = f.coming, nil, errors.Join(errs...)
-	f.retry = time.Now().Add(a.Every)
-}
-
-// tell tells what an image stands for.
-func (a *agent) tell(i *image.Image) {
-	if i.Unkept != "" {
-		a.Log.Warn("this image can't be kept for when the registry is away", "image", i.Object, "error", i.Unkept)
+	a.unread = nil
+	for path := range a.files {
+		a.watch.add(path)
 	}
 	switch {
-	case i.Unreachable != "":
-		a.Log.Warn("the registry can't be asked, so this tag is taken for what it stood for before", "image", i.Object, "digest", i.Digest, "resolved", i.Resolved, "error", i.Unreachable)
-	case i.Before != "":
-		a.Log.Info("this tag has moved", "image", i.Object, "digest", i.Digest, "before", i.Before)
-	default:
-		a.Log.Info("this image is here", "image", i.Object, "digest", i.Digest)
+	case a.writing:
+		a.reads = now.Add(time.Second)
+	case a.lacking:
+		a.reads = time.Now().Add(a.Every)
 	}
+	changed := !maps.Equal(before, a.contents())
+	if changed {
+		a.memory.Generation++
+	}
+	if changed || first {
+		a.Log.Info("the files have been read", "directory", a.Dir, "files", len(a.files), "generation", a.memory.Generation)
+	}
+	for _, d := range a.devices {
+		a.declare(d, now)
+	}
+	for _, k := range a.kept {
+		k.fresh = k.fresh || fresh
+		k.lookAt(now)
+	}
+}
+
+// contents are what the files hold, as far as they could be read.
+func (a *agent) contents() map[string]string {
+	all := map[string]string{}
+	for path, f := range a.files {
+		if f.state != nil || f.coming != nil {
+			all[path] = f.data
+		}
+	}
+	return all
 }

@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -125,14 +124,4 @@ func (k *kept) condition() (Condition, string) {
 		return Waiting, ""
 	}
 	return AsDeclared, ""
-}
-
-// count counts an error by its kind.
-func (a *agent) count(err error) {
-	kind := xdp.ErrSystem.Error()
-	var e *xdp.Error
-	if errors.As(err, &e) && e.Kind != nil {
-		kind = e.Kind.Error()
-	}
-	a.totals.Errors[kind]++
 }

@@ -57,23 +57,6 @@ func (a *agent) try(ctx context.Context, all []*kept) {
 	})
 }
 
-// goTry runs f in a goroutine that Run waits for.
-func (a *agent) goTry(f func()) {
-	a.tries.Add(1)
-	go func() {
-		defer a.tries.Done()
-		f()
-	}()
-}
-
-// post has Run's goroutine call f.
-func (a *agent) post(ctx context.Context, f func()) {
-	select {
-	case a.posts <- f:
-	case <-ctx.Done():
-	}
-}
-
 func (a *agent) makeTrial(ctx context.Context, state *desired.State, trial pending.Options, opts desired.Options) (t tried) {
 	change, err := pending.Begin(ctx, trial)
 	if err != nil {

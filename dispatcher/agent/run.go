@@ -1,0 +1,143 @@
+package agent
+
+import (
+	"context"
+	"path/filepath"
+	"time"
+
+	"github.com/xdpmux/xdpmux/dispatcher/internal/device"
+)
+
+// Run keeps the machine as the files declare it, until ctx ends. What it has attached stays then.
+// Errors: [xdp.ErrBusy] if another agent runs in this network namespace, [xdp.ErrSystem] where it
+// can't keep what it knows.
+func Run(ctx context.Context, opts Options) error {
+	a := &agent{Options: opts, devices: map[int]device.Device{}, files: map[string]*file{}, kept: map[int]*kept{}, missing: map[int]*kept{}, tidied: -1, posts: make(chan func())}
+	if a.Every <= 0 {
+		a.Every = 30 * time.Second
+	}
+	a.totals.Errors = map[string]int{}
+	var err error
+	if a.Dir, err = filepath.Abs(opts.Dir); err != nil {
+		return err
+	}
+	if a.memory, err = openMemory(); err != nil {
+		return err
+	}
+	defer a.memory.close()
+	a.recall(ctx)
+	if a.links, err = device.Watch(); err != nil {
+		return err
+	}
+	defer a.links.Close()
+	defer func() { a.watch.close() }()
+	// A change that is tried goes on when the agent ends; the next process that comes by finds it.
+	ctx, cancel := context.WithCancel(ctx)
+	defer a.tries.Wait()
+	defer cancel()
+	err = a.run(ctx)
+	a.remember() // what was done since the loop came by
+	return err
+}
+
+func (a *agent) run(ctx context.Context) error {
+	if err := a.lookAtAll(); err != nil {
+		return err
+	}
+	a.tend(ctx)
+	a.read(ctx, false)
+	for _, f := range a.files {
+		f.boot = f.coming != nil
+	}
+	tick := time.NewTicker(a.Every)
+	defer tick.Stop()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for ctx.Err() == nil {
+		a.converge(ctx)
+		if a.news {
+			a.news = false
+			a.remember()
+			if a.Tell != nil && ctx.Err() == nil {
+				a.Tell(a.status())
+			}
+		}
+		timer.Reset(a.idle(time.Now()))
+		select {
+		case <-ctx.Done():
+		case <-a.links.Wake():
+			if err := a.hear(ctx); err != nil {
+				return err
+			}
+		case e := <-a.watch.events():
+			if a.watch.concerns(e) {
+				a.readSoon(time.Now())
+			}
+		case <-a.watch.errors(): // of events that were too many
+			a.readSoon(time.Now())
+		case <-a.Reload:
+			a.reload(ctx)
+		case f := <-a.posts:
+			f()
+			a.news = true
+		case <-tick.C:
+			a.news = true
+			if err := a.tick(ctx); err != nil {
+				return err
+			}
+		case <-timer.C:
+			if now := time.Now(); !a.reads.IsZero() && !now.Before(a.reads) {
+				a.read(ctx, true)
+			}
+		}
+	}
+	return nil
+}
+
+// idle is how long there is nothing to do, unless something happens.
+func (a *agent) idle(now time.Time) time.Duration {
+	next := a.reads
+	for _, k := range a.kept {
+		if !k.busy && !k.due.IsZero() && (next.IsZero() || k.due.Before(next)) {
+			next = k.due
+		}
+	}
+	if next.IsZero() {
+		return 24 * time.Hour
+	}
+	return max(0, next.Sub(now))
+}
+
+// reload reads the files, and tries again what was given up.
+func (a *agent) reload(ctx context.Context) {
+	for _, k := range a.kept {
+		k.Held, k.mends = nil, nil
+	}
+	for _, f := range a.files {
+		f.fetchAnew()
+	}
+	a.tidy(ctx)
+	a.read(ctx, true)
+	a.converge(ctx)
+	a.Log.Info("reloaded")
+	if a.Reloaded != nil {
+		a.Reloaded()
+	}
+}
+
+// tick looks for what nobody tells.
+func (a *agent) tick(ctx context.Context) error {
+	if a.Alive != nil {
+		a.Alive()
+	}
+	a.tend(ctx)
+	if a.unread != nil || a.watch == nil {
+		a.read(ctx, true)
+	}
+	a.lookAround(time.Now())
+	if a.totals.Changes != a.tidied {
+		a.tidy(ctx)
+	}
+	clear(a.missing)
+	return a.lookAtAll()
+}
