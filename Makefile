@@ -225,13 +225,13 @@ build/kube-apiserver: test/fleet/go.mod
 	$(GO) build -C test/fleet -ldflags '-s -w -X k8s.io/component-base/version.gitVersion=v1.37.2' -o $(CURDIR)/$@ k8s.io/kubernetes/cmd/kube-apiserver
 
 # It needs etcd (Debian: etcd-server) and kubectl.
-test-fleet: $(KUBE_APISERVER) ## roll-outs on a cluster: a real API server and etcd, nodes whose kernel only remembers
+test-fleet: $(KUBE_APISERVER) kube ## roll-outs on a cluster: a real API server and etcd, nodes whose kernel only remembers
 	$(GO) vet -C dispatcher/agent/kube ./...
 	$(GO) vet -C test/fleet ./...
-	KUBE_APISERVER=$(abspath $(KUBE_APISERVER)) $(GO) test -C test/fleet -count=1 ./...
+	KUBE_APISERVER=$(abspath $(KUBE_APISERVER)) XDPMUX_KUBE=$(CURDIR)/build/xdpmux-kube $(GO) test -C test/fleet -count=1 ./...
 
-bench-fleet: $(KUBE_APISERVER) ## what roll-outs take on 10, 100 and 1000 nodes, and what nodes ask at rest
-	KUBE_APISERVER=$(abspath $(KUBE_APISERVER)) XDPMUX_FLEET_SIZES='10 100 1000' XDPMUX_FLEET_REST=720 $(GO) test -C test/fleet -count=1 -v -timeout 2h -run '^TestScale$$' .
+bench-fleet: $(KUBE_APISERVER) kube ## what roll-outs take on 10, 100 and 1000 nodes, and what nodes ask at rest
+	KUBE_APISERVER=$(abspath $(KUBE_APISERVER)) XDPMUX_KUBE=$(CURDIR)/build/xdpmux-kube XDPMUX_FLEET_SIZES='10 100 1000' XDPMUX_FLEET_REST=720 $(GO) test -C test/fleet -count=1 -v -timeout 2h -run '^TestScale$$' .
 
 # A thousand of one seed are part of test-unit.
 test-mutants: build $(FIXTURES) ## read MUTANTS damaged object files of each seed of SEEDS

@@ -66,16 +66,21 @@ func (f *fleet) mustIn(stdin string, args ...string) string {
 	return out
 }
 
-// addNode makes a Node that is ready, with a pod of the DaemonSet on it, and starts its agent.
-func (f *fleet) addNode(name string) *machine {
+// addPod makes a Node that is ready, with a pod of the DaemonSet on it, and returns the pod's token.
+func (f *fleet) addPod(name string) string {
 	f.t.Helper()
 	f.mustIn(fmt.Sprintf(`{"apiVersion":"v1","kind":"List","items":[
 		{"apiVersion":"v1","kind":"Node","metadata":{"name":%[1]q,"labels":{"name":%[1]q}}},
 		{"apiVersion":"v1","kind":"Pod","metadata":{"name":%[1]q,"namespace":"xdpmux"},"spec":{"serviceAccountName":"xdpmux-node","nodeName":%[1]q,"containers":[{"name":"node","image":"x"}],
 		"automountServiceAccountToken":false}}]}`, name), "create", "-f", "-")
 	f.setReady(name, true)
-	m := &machine{name: name, id: "machine-of-" + name, dir: f.t.TempDir(), log: &lines{}, bad: func(string) bool { return false }}
-	m.token = strings.TrimSpace(f.must("create", "token", "xdpmux-node", "-n", "xdpmux", "--bound-object-kind", "Pod", "--bound-object-name", name))
+	return strings.TrimSpace(f.must("create", "token", "xdpmux-node", "-n", "xdpmux", "--bound-object-kind", "Pod", "--bound-object-name", name))
+}
+
+// addNode adds a node, and starts its agent.
+func (f *fleet) addNode(name string) *machine {
+	f.t.Helper()
+	m := &machine{name: name, id: "machine-of-" + name, dir: f.t.TempDir(), log: &lines{}, bad: func(string) bool { return false }, token: f.addPod(name)}
 	f.nodes[name] = m
 	f.startNode(m)
 	return m

@@ -56,7 +56,7 @@ func TestScale(t *testing.T) {
 	if len(sizes) == 0 {
 		sizes = []string{"20"}
 	}
-	t.Log("| nodes | first roll-out | change, 10 % at a time | requests a node and change | KiB a node and change | requests a node in rest | bytes a node in rest |")
+	t.Log("| nodes | first roll-out | change, 10 % at a time | requests a node and change | KiB a node and change | requests a node in rest | bytes a node in rest | leader MiB | at most | leader's CPU a change | API server MiB | its CPU a change | a node's agent MiB | at most |")
 	for _, size := range sizes {
 		n, err := strconv.Atoi(size)
 		if err != nil {
@@ -68,7 +68,7 @@ func TestScale(t *testing.T) {
 
 func scale(t *testing.T, n int, rest time.Duration) {
 	f := newFleet(t, 0)
-	f.lead("a")
+	leader, _ := f.command(strings.TrimSpace(f.must("create", "token", "xdpmux-leader", "-n", "xdpmux", "--duration", "24h")), "lead", "--name", "a")
 	var all traffic
 	var items []string
 	for i := range n {
@@ -104,7 +104,8 @@ func scale(t *testing.T, n int, rest time.Duration) {
 		return len(list.Items) == n
 	}
 	f.within(10*time.Minute, "all nodes are registered", registered)
-	const tenth = "  rollout: {maxUnavailable: 10%, confirm: 5}\n"
+	agent := f.realNode()
+	const tenth = "  rollout: {maxUnavailable: 10%, confirm: 5}\n  nodeSelector: {matchExpressions: [{key: real, operator: DoesNotExist}]}\n"
 	change := func(object string) time.Duration {
 		begin := time.Now()
 		f.chain("edge", object, tenth)
@@ -115,7 +116,9 @@ func scale(t *testing.T, n int, rest time.Duration) {
 	}
 	first := change("/v1.o")
 	requests, bytes := all.requests.Load(), all.bytes.Load()
+	leaderCPU, apiCPU := f.cpu(leader), f.cpu(f.api)
 	second := change("/v2.o")
+	leaderCPU, apiCPU = f.cpu(leader)-leaderCPU, f.cpu(f.api)-apiCPU
 	requests, bytes = all.requests.Load()-requests, all.bytes.Load()-bytes
 	restRequests, restBytes := all.requests.Load(), all.bytes.Load()
 	select {
@@ -124,10 +127,37 @@ func scale(t *testing.T, n int, rest time.Duration) {
 	}
 	restRequests, restBytes = all.requests.Load()-restRequests, all.bytes.Load()-restBytes
 	per := func(count int64) float64 { return float64(count) / float64(n) }
-	t.Logf("| %d | %.1f s | %.1f s | %.1f | %.1f | %.2f | %.0f |", n, first.Seconds(), second.Seconds(), per(requests), per(bytes)/1024, per(restRequests), per(restBytes))
+	leads, ledAtMost := f.memory(leader)
+	serves, _ := f.memory(f.api)
+	keeps, keptAtMost := f.memory(agent)
+	t.Logf("| %d | %.1f s | %.1f s | %.1f | %.1f | %.2f | %.0f | %.0f | %.0f | %.1f s | %.0f | %.1f s | %.0f | %.0f |", n, first.Seconds(), second.Seconds(), per(requests), per(bytes)/1024, per(restRequests), per(restBytes),
+		leads, ledAtMost, leaderCPU.Seconds(), serves, apiCPU.Seconds(), keeps, keptAtMost)
 	if rest > 0 && per(restRequests) > 30*rest.Hours()+1 {
 		t.Errorf("%.2f requests a node in %v", per(restRequests), rest)
 	}
+}
+
+// realNode adds a node whose agent is a process with a real kernel. It waits until that has
+// confirmed a chain for an interface that isn't there.
+func (f *fleet) realNode() *process {
+	f.t.Helper()
+	token := f.addPod("real")
+	f.must("label", "node", "real", "real=")
+	agent, log := f.command(token, "node", "--name", "real")
+	f.mustIn(chainText("real", "absent0", "/v1.o", "  nodeSelector: {matchLabels: {real: ''}}\n"), "apply", "-f", "-")
+	f.eventually("the real node has confirmed it", func() bool {
+		text, err := os.ReadFile(log)
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		select {
+		case <-agent.ended:
+			f.t.Fatalf("the agent has ended:\n%s", text)
+		default:
+		}
+		return strings.HasPrefix(f.rollout("real"), "Complete: 1 of 1 ")
+	})
+	return agent
 }
 
 // runsAll says whether all nodes run the same.
