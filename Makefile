@@ -215,7 +215,7 @@ test-native: build $(FIXTURES) ## the integration tests on the running kernel, a
 
 # A module of its own, as client-go alone takes longer to compile than all else.
 $(BUILD)/xdpmux-kube: $(GOSRC)
-	$(CROSSRUN) $(GO) build -C dispatcher/agent/kube -tags '$(BUILDTAGS)' -ldflags '-X main.version=$(VERSION) $(EXTLD)' -o $(CURDIR)/$@ ./xdpmux-kube
+	$(CROSSRUN) $(GO) build -C cmd/xdpmux-kube -tags '$(BUILDTAGS)' -ldflags '$(LDFLAGS) $(EXTLD)' -o $(CURDIR)/$@ .
 
 kube: $(BUILD)/xdpmux-kube ## build build/xdpmux-kube, which Containerfile puts into an image
 
@@ -227,11 +227,13 @@ build/kube-apiserver: test/fleet/go.mod
 # It needs etcd (Debian: etcd-server) and kubectl.
 test-fleet: $(KUBE_APISERVER) kube ## roll-outs on a cluster: a real API server and etcd, nodes whose kernel only remembers
 	$(GO) vet -C dispatcher/agent/kube ./...
+	$(GO) vet -C cmd/xdpmux-kube ./...
 	$(GO) vet -C test/fleet ./...
-	KUBE_APISERVER=$(abspath $(KUBE_APISERVER)) XDPMUX_KUBE=$(CURDIR)/build/xdpmux-kube $(GO) test -C test/fleet -count=1 ./...
+	$(GO) test -C dispatcher/agent/kube ./...
+	KUBE_APISERVER=$(abspath $(KUBE_APISERVER)) $(GO) test -C test/fleet -count=1 ./...
 
 bench-fleet: $(KUBE_APISERVER) kube ## what roll-outs take on 10, 100 and 1000 nodes, and what nodes ask at rest
-	KUBE_APISERVER=$(abspath $(KUBE_APISERVER)) XDPMUX_KUBE=$(CURDIR)/build/xdpmux-kube XDPMUX_FLEET_SIZES='10 100 1000' XDPMUX_FLEET_REST=720 $(GO) test -C test/fleet -count=1 -v -timeout 2h -run '^TestScale$$' .
+	KUBE_APISERVER=$(abspath $(KUBE_APISERVER)) XDPMUX_FLEET_SIZES='10 100 1000' XDPMUX_FLEET_REST=720 $(GO) test -C test/fleet -count=1 -v -timeout 2h -run '^TestScale$$' .
 
 # A thousand of one seed are part of test-unit.
 test-mutants: build $(FIXTURES) ## read MUTANTS damaged object files of each seed of SEEDS

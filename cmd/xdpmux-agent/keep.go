@@ -11,6 +11,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/xdpmux/xdpmux/cmd/internal/agentweb"
 	"github.com/xdpmux/xdpmux/cmd/internal/cmdline"
 	"github.com/xdpmux/xdpmux/cmd/internal/images"
 	"github.com/xdpmux/xdpmux/cmd/internal/output"
@@ -78,16 +79,16 @@ func keep(c *cli.Context, out *output.Printer) error {
 		}
 		counts := func() *observe.Snapshot { return &observe.Snapshot{Time: time.Now()} }
 		if !noCount {
-			counters := &counters{ctx: ctx, log: opts.Log}
-			defer counters.close()
-			counts = counters.read
+			counters := &agentweb.Counters{Context: ctx, Log: opts.Log}
+			defer counters.Close()
+			counts = counters.Read
 		}
-		s := &server{address: address, log: opts.Log, server: web.NewServer(handlers(status.Load, counts))}
-		s.try()
-		defer s.close()
+		s := agentweb.NewServer(address, opts.Log, agentweb.Handlers(agentweb.View{Status: status.Load, Packets: counts}))
+		s.Try()
+		defer s.Close()
 		opts.Alive = func() {
 			manager.alive()
-			s.try()
+			s.Try()
 		}
 	}
 	err = agent.Run(ctx, opts)

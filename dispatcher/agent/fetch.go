@@ -96,6 +96,8 @@ func (a *agent) tell(i *image.Image) {
 	case i.Unreachable != "":
 		a.Log.Warn("the registry can't be asked, so this tag is taken for what it stood for before", "image", i.Object, "digest", i.Digest, "resolved", i.Resolved, "error", i.Unreachable)
 	case i.Before != "":
+		a.totals.TagsMoved++
+		a.totals.Moved[i.Object] = Moved{i.Before, i.Digest}
 		a.Log.Info("this tag has moved", "image", i.Object, "digest", i.Digest, "before", i.Before)
 	default:
 		a.Log.Info("this image is here", "image", i.Object, "digest", i.Digest)

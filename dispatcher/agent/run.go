@@ -16,7 +16,7 @@ func Run(ctx context.Context, opts Options) error {
 	if a.Every <= 0 {
 		a.Every = 30 * time.Second
 	}
-	a.totals.Errors = map[string]int{}
+	a.totals.Errors, a.totals.Moved = map[string]int{}, map[string]Moved{}
 	var err error
 	if a.Dir, err = filepath.Abs(opts.Dir); err != nil {
 		return err

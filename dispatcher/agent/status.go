@@ -54,15 +54,24 @@ type Status struct {
 	Interfaces []Interface // in the order of their names
 	Pending    int         // changes that the agent has made, and that a guard may take back
 
+	// What tags stand for that have moved since the start, by the objects that name them.
+	Moved map[string]Moved
+
 	Drifts, Mends, Changes, TakenBack int
+	TagsMoved                         int            // how often one has
 	LastChange                        time.Time      // zero: there was none
 	Converged                         time.Time      // when all was last as declared; zero: never
 	Errors                            map[string]int // by their kinds
 }
 
+// Moved is a tag that stands for another image than when it was resolved before.
+type Moved struct{ Before, Now string } // digests
+
 // totals are what Status counts since the start.
 type totals struct {
 	Drifts, Mends, Changes, TakenBack int
+	TagsMoved                         int
+	Moved                             map[string]Moved
 	LastChange, Converged             time.Time
 	Errors                            map[string]int
 }
@@ -86,7 +95,8 @@ func (s Status) Settled() bool {
 func (a *agent) status() Status {
 	t := a.totals
 	s := Status{Generation: a.memory.Generation, Read: a.state != nil, Unread: a.unread, Unwritten: a.unwritten, Untold: a.untold, Pending: a.pending,
-		Drifts: t.Drifts, Mends: t.Mends, Changes: t.Changes, TakenBack: t.TakenBack, LastChange: t.LastChange, Errors: maps.Clone(t.Errors)}
+		Drifts: t.Drifts, Mends: t.Mends, Changes: t.Changes, TakenBack: t.TakenBack, TagsMoved: t.TagsMoved, Moved: maps.Clone(t.Moved),
+		LastChange: t.LastChange, Errors: maps.Clone(t.Errors)}
 	for _, path := range slices.Sorted(maps.Keys(a.files)) {
 		f := a.files[path]
 		if f.err != nil {

@@ -4,7 +4,19 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/xdpmux/xdpmux/dispatcher/fleet/rollout"
 )
+
+// tells says whether the metrics have a reason for a condition of a chain.
+func (l *leader) tells(chain, kind, reason string) bool {
+	for _, c := range l.state.Load().Chains[chain].Conditions {
+		if c.Type == kind {
+			return c.Reason == reason
+		}
+	}
+	return false
+}
 
 const one = "  rollout: {maxUnavailable: 1, confirm: 5}\n"
 
@@ -119,7 +131,7 @@ func TestAPIAway(t *testing.T) {
 // TestConflict: two chains for one interface both say so, and what runs stays.
 func TestConflict(t *testing.T) {
 	f := newFleet(t, 2)
-	f.lead("a")
+	leader, _ := f.lead("a")
 	f.chain("edge", "/v1.o", one)
 	f.says("edge", "Complete: 2 of 2")
 	f.mustIn(chainText("other", "'eth*'", "/other.o", one), "apply", "-f", "-")
@@ -131,6 +143,9 @@ func TestConflict(t *testing.T) {
 		out := f.must("get", "xdpchain", name, "-o", `jsonpath={.status.conditions[?(@.type=="Conflicted")].status}`)
 		if out != "True" {
 			t.Errorf("%s: Conflicted is %s", name, out)
+		}
+		if !leader.tells(name, rollout.Conflicted, "InterfaceOfTwo") || !strings.Contains(leader.String(), "chain="+name+" reason=Conflict ") {
+			t.Errorf("%s: the leader tells %+v\n%s", name, leader.state.Load(), leader)
 		}
 	}
 	if all := f.all(); all != "n0: eth0 /v1.o; n1: eth0 /v1.o" {
@@ -177,7 +192,9 @@ func TestRights(t *testing.T) {
 	m := f.nodes["n0"]
 	m.stop()
 	f.startNode(m)
-	f.eventually("the log says so", func() bool { return strings.Contains(m.log.String(), "forbidden") })
+	f.eventually("the log and the state say so", func() bool {
+		return strings.Contains(m.log.String(), "forbidden") && m.state.Load().Errors["Forbidden"] > 0
+	})
 	if runs := m.running(); runs != "eth0 /v1.o" {
 		t.Errorf("it runs %s", runs)
 	}
@@ -199,13 +216,50 @@ func TestNewerVersion(t *testing.T) {
 		return err == nil && strings.Contains(f.must("get", "xdpchain", "edge", "-o", "yaml"), "flavor: sweet")
 	})
 	f.must("patch", "xdpchain", "edge", "--type=json", "-p", `[{"op":"replace","path":"/spec/interfaces/0/programs/0/object","value":"/v2.o"}]`)
-	f.lead("b")
+	leader, _ := f.lead("b")
 	f.says("edge", `Invalid: XDPChain edge:1:`)
+	f.event("edge", "Invalid", `unknown key "flavor"`)
+	if !leader.tells("edge", rollout.RolledOut, "Invalid") || !strings.Contains(leader.String(), "chain=edge reason=Invalid ") {
+		t.Errorf("the leader tells %+v\n%s", leader.state.Load(), leader)
+	}
 	if out := f.rollout("edge"); !strings.Contains(out, `unknown key "flavor"`) {
 		t.Error(out)
 	}
 	if all := f.all(); all != "n0: eth0 /v1.o" {
 		t.Error(all)
+	}
+}
+
+// TestNewerNode: a hand-out that is of a newer version leaves the node as it is.
+func TestNewerNode(t *testing.T) {
+	f := newFleet(t, 1)
+	_, kill := f.lead("a")
+	f.chain("edge", "/v1.o", one)
+	f.says("edge", "Complete: 1 of 1")
+
+	kill() // so that nobody hands out anew
+	const generation = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/handOuts/items/properties/generation"
+	f.must("patch", "crd", "xdpnodes.xdpmux.io", "--type=json", "-p", `[{"op":"replace","path":"`+generation+`/type","value":"string"}]`)
+	defer f.must("apply", "-f", "../../deploy/crds.yaml")
+	hand := func(generation string) func() bool {
+		return func() bool {
+			_, err := f.kubectl("", "patch", "xdpnode", "n0", "--type=json", "-p", `[{"op":"replace","path":"/spec/handOuts/0/generation","value":`+generation+`}]`)
+			return err == nil
+		}
+	}
+	f.eventually("the new type is taken", hand(`"second"`))
+	m := f.nodes["n0"]
+	f.event("n0", "Unreadable", "XDPNode n0 can't be read, it may be of a newer version")
+	condition := func() string {
+		return f.must("get", "xdpnode", "n0", "-o", `jsonpath={.status.conditions[?(@.type=="Unreadable")].status}`)
+	}
+	if got, state := condition(), m.state.Load(); got != "True" || state.Unread == nil || state.Errors["Unreadable"] != 1 || !strings.Contains(m.log.String(), "what the node is handed can't be read") {
+		t.Errorf("Unreadable is %q, told %+v\n%s", got, state, m.log)
+	}
+	leader, _ := f.lead("b")
+	f.eventually("the leader leaves it out", func() bool { s := leader.state.Load(); return s != nil && s.Unread == 1 && s.Errors["Unreadable"] == 1 })
+	if runs := m.running(); runs != "eth0 /v1.o" {
+		t.Errorf("it runs %s", runs)
 	}
 }
 
@@ -224,6 +278,9 @@ func TestNameTaken(t *testing.T) {
 	}
 	if got := condition(); got != "True" {
 		t.Errorf("NameTaken is %q", got)
+	}
+	if state := second.state.Load(); state.NameTaken != first.id {
+		t.Errorf("it tells %+v", state)
 	}
 	f.chain("edge", "/v2.o", one)
 	f.everywhere("eth0 /v2.o")

@@ -1,50 +1,82 @@
 package fleet
 
 import (
+	"encoding/base64"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"testing"
 	"time"
+
+	"github.com/xdpmux/xdpmux/test/harness"
 )
 
-// command starts xdpmux-kube as somebody with that token, until the test ends. log is what it
-// writes.
-func (f *fleet) command(token string, args ...string) (p *process, log string) {
+// repo is where a file of the repository is.
+func repo(t *testing.T, name string) string {
+	t.Helper()
+	path, err := filepath.Abs(filepath.Join("../..", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// kubeconfig is how somebody with that token reaches the API server at an address.
+func (s *server) kubeconfig(address, token string) string {
+	ca, err := os.ReadFile(s.file("certs/apiserver.crt"))
+	if err != nil {
+		panic(err) // the API server has made it
+	}
+	_, port, _ := net.SplitHostPort(strings.TrimPrefix(s.url, "https://"))
+	return fmt.Sprintf(`apiVersion: v1
+kind: Config
+current-context: it
+clusters: [{name: it, cluster: {server: "https://%s", tls-server-name: kubernetes.default.svc, certificate-authority-data: %s}}]
+users: [{name: it, user: {token: %s}}]
+contexts: [{name: it, context: {cluster: it, user: it}}]
+`, net.JoinHostPort(address, port), base64.StdEncoding.EncodeToString(ca), token)
+}
+
+// own gives a process mounts of its own where it would meet what is on this machine, or leave
+// something.
+const own = `for dir in /run /var/lib; do mount -t tmpfs tmpfs $dir || exit; done; exec "$@"`
+
+// command starts xdpmux-kube as make has built it, as somebody with that token, until the test ends.
+// where is the namespace that it runs in; nil: the test's. log is what it writes.
+func (f *fleet) command(where *harness.Netns, token string, args ...string) (p *process, log string) {
 	f.t.Helper()
-	binary := os.Getenv("XDPMUX_KUBE")
-	if binary == "" {
-		f.t.Fatal("XDPMUX_KUBE names no xdpmux-kube: make test-fleet does")
-	}
 	dir := f.t.TempDir()
-	config := filepath.Join(dir, "kubeconfig")
-	text := fmt.Sprintf(`{"apiVersion":"v1","kind":"Config","current-context":"c","contexts":[{"name":"c","context":{"cluster":"c","user":"u"}}],
-		"clusters":[{"name":"c","cluster":{"server":%q,"insecure-skip-tls-verify":true}}],"users":[{"name":"u","user":{"token":%q}}]}`, f.url, token)
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-		f.t.Fatal(err)
-	}
-	name, node := binary, args[0] == "node"
-	args = append([]string{args[0], "--kubeconfig", config}, args[1:]...)
-	if node {
-		id := filepath.Join(dir, "machine-id")
-		if err := os.WriteFile(id, []byte("machine"), 0o600); err != nil {
+	log = filepath.Join(dir, "log")
+	for file, text := range map[string]string{"kubeconfig": f.kubeconfig("127.0.0.1", token), "machine-id": "machine"} {
+		if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o600); err != nil {
 			f.t.Fatal(err)
 		}
-		args = append(args, "--machine-id", id, "--state", filepath.Join(dir, "state"))
-		// With a /run of its own it meets no other agent, and leaves nothing.
-		own := "-m"
-		if os.Geteuid() != 0 {
-			own = "-rm"
-		}
-		name, args = "unshare", append([]string{own, "sh", "-c", `mount -t tmpfs tmpfs /run && exec "$@"`, "sh", binary}, args...)
 	}
-	log = filepath.Join(dir, "log")
-	p, err := start(log, name, args...)
+	run := []string{repo(f.t, "build/xdpmux-kube"), args[0], "--kubeconfig", filepath.Join(dir, "kubeconfig")}
+	if args[0] == "node" {
+		run = append(run, "--machine-id", filepath.Join(dir, "machine-id"), "--state", filepath.Join(dir, "state"))
+		flags := "-m"
+		if os.Geteuid() != 0 {
+			flags = "-rm"
+		}
+		run = append([]string{"unshare", flags, "sh", "-c", own, "sh"}, run...)
+	}
+	if where != nil {
+		run = append([]string{"nsenter", "--net=" + where.Path()}, run...)
+	}
+	p, err := start(log, run[0], append(run[1:], args[1:]...)...)
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	f.t.Cleanup(p.kill)
+	f.t.Cleanup(func() {
+		p.kill()
+		if f.t.Failed() {
+			f.t.Logf("%s\n%s", args[0], file(f.t, log))
+		}
+	})
 	return p, log
 }
 

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -32,6 +33,7 @@ type fleet struct {
 type machine struct {
 	name, id, dir, token string
 	log                  *lines
+	state                atomic.Pointer[kube.NodeState] // as it was told last
 	stop                 func()
 
 	mu      sync.Mutex
@@ -66,8 +68,8 @@ func (f *fleet) mustIn(stdin string, args ...string) string {
 	return out
 }
 
-// addPod makes a Node that is ready, with a pod of the DaemonSet on it, and returns the pod's token.
-func (f *fleet) addPod(name string) string {
+// register makes a Node that is ready, with a pod of the DaemonSet on it. It returns the pod's token.
+func (f *fleet) register(name string) (token string) {
 	f.t.Helper()
 	f.mustIn(fmt.Sprintf(`{"apiVersion":"v1","kind":"List","items":[
 		{"apiVersion":"v1","kind":"Node","metadata":{"name":%[1]q,"labels":{"name":%[1]q}}},
@@ -77,10 +79,11 @@ func (f *fleet) addPod(name string) string {
 	return strings.TrimSpace(f.must("create", "token", "xdpmux-node", "-n", "xdpmux", "--bound-object-kind", "Pod", "--bound-object-name", name))
 }
 
-// addNode adds a node, and starts its agent.
+// addNode registers a node, and starts its agent.
 func (f *fleet) addNode(name string) *machine {
 	f.t.Helper()
-	m := &machine{name: name, id: "machine-of-" + name, dir: f.t.TempDir(), log: &lines{}, bad: func(string) bool { return false }, token: f.addPod(name)}
+	m := &machine{name: name, id: "machine-of-" + name, dir: f.t.TempDir(), log: &lines{}, bad: func(string) bool { return false }}
+	m.token = f.register(name)
 	f.nodes[name] = m
 	f.startNode(m)
 	return m
@@ -100,7 +103,8 @@ func (f *fleet) startNode(m *machine) {
 		f.t.Fatal(err)
 	}
 	m.stop = f.goes(func(ctx context.Context) error {
-		return kube.RunNode(ctx, kube.NodeOptions{Client: client, Name: m.name, Machine: m.id, Version: "test", Dir: m.dir, Keep: m.keep, Log: m.log.logger()})
+		return kube.RunNode(ctx, kube.NodeOptions{Client: client, Name: m.name, Machine: m.id, Version: "test", Dir: m.dir, Keep: m.keep, Log: m.log.logger(),
+			Tell: func(s kube.NodeState) { m.state.Store(&s) }})
 	})
 }
 
@@ -122,8 +126,14 @@ func (f *fleet) goes(do func(context.Context) error) (stop func()) {
 	return stop
 }
 
+// leader is a process that leads, or would.
+type leader struct {
+	*lines
+	state atomic.Pointer[kube.LeaderState] // as it was told last
+}
+
 // lead starts a leader. kill ends it without a word to the others: its Lease stays.
-func (f *fleet) lead(identity string) (log *lines, kill func()) {
+func (f *fleet) lead(identity string) (l *leader, kill func()) {
 	f.t.Helper()
 	token := strings.TrimSpace(f.must("create", "token", "xdpmux-leader", "-n", "xdpmux"))
 	config := f.config(token)
@@ -138,9 +148,10 @@ func (f *fleet) lead(identity string) (log *lines, kill func()) {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	log = &lines{}
+	l = &leader{lines: &lines{}}
 	stop := f.goes(func(ctx context.Context) error {
-		opts := kube.LeadOptions{Client: client, Leases: leases, Namespace: "xdpmux", Identity: identity, TakeOver: 4 * time.Second, Log: log.logger()}
+		opts := kube.LeadOptions{Client: client, Leases: leases, Namespace: "xdpmux", Identity: identity, TakeOver: 4 * time.Second, Log: l.logger(),
+			Tell: func(s kube.LeaderState) { l.state.Store(&s) }}
 		for ctx.Err() == nil { // as a Deployment does
 			if err := kube.Lead(ctx, opts); err != nil {
 				return err
@@ -148,7 +159,7 @@ func (f *fleet) lead(identity string) (log *lines, kill func()) {
 		}
 		return nil
 	})
-	return log, func() {
+	return l, func() {
 		close(dead)
 		stop()
 	}

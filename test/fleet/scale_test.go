@@ -68,7 +68,7 @@ func TestScale(t *testing.T) {
 
 func scale(t *testing.T, n int, rest time.Duration) {
 	f := newFleet(t, 0)
-	leader, _ := f.command(strings.TrimSpace(f.must("create", "token", "xdpmux-leader", "-n", "xdpmux", "--duration", "24h")), "lead", "--name", "a")
+	leader, _ := f.command(nil, strings.TrimSpace(f.must("create", "token", "xdpmux-leader", "-n", "xdpmux", "--duration", "24h")), "lead", "--name", "a")
 	var all traffic
 	var items []string
 	for i := range n {
@@ -141,9 +141,9 @@ func scale(t *testing.T, n int, rest time.Duration) {
 // confirmed a chain for an interface that isn't there.
 func (f *fleet) realNode() *process {
 	f.t.Helper()
-	token := f.addPod("real")
+	token := f.register("real")
 	f.must("label", "node", "real", "real=")
-	agent, log := f.command(token, "node", "--name", "real")
+	agent, log := f.command(nil, token, "node", "--name", "real")
 	f.mustIn(chainText("real", "absent0", "/v1.o", "  nodeSelector: {matchLabels: {real: ''}}\n"), "apply", "-f", "-")
 	f.eventually("the real node has confirmed it", func() bool {
 		text, err := os.ReadFile(log)

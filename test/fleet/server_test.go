@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -56,6 +57,19 @@ type process struct {
 	ended chan struct{}
 }
 
+// starter starts all processes, by a thread that never ends: Pdeathsig comes when the thread ends that
+// has started a process, and those of harness.Netns do.
+var starter = func() chan<- func() {
+	do := make(chan func())
+	go func() {
+		runtime.LockOSThread()
+		for f := range do {
+			f()
+		}
+	}()
+	return do
+}()
+
 func start(log, name string, args ...string) (*process, error) {
 	out, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -65,7 +79,9 @@ func start(log, name string, args ...string) (*process, error) {
 	cmd := exec.Command(name, args...)
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
+	failed := make(chan error)
+	starter <- func() { failed <- cmd.Start() }
+	if err := <-failed; err != nil {
 		return nil, err
 	}
 	p := &process{cmd, make(chan struct{})}

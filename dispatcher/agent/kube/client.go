@@ -32,13 +32,16 @@ const (
 	leaderManager = "xdpmux-leader"
 )
 
-// from turns an object of the API server into one of ours.
+// from turns an object of the API server into one of ours. Errors: errUnread.
 func from(u *unstructured.Unstructured, into any) error {
 	text, err := u.MarshalJSON()
-	if err != nil {
-		return err
+	if err == nil {
+		err = json.Unmarshal(text, into)
 	}
-	return json.Unmarshal(text, into)
+	if err != nil {
+		return fmt.Errorf("%s %s can't be read, %w: %w", u.GetKind(), u.GetName(), errUnread, err)
+	}
+	return nil
 }
 
 // apply applies fields of an object, of which fields is the whole that manager says of it.

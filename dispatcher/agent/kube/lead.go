@@ -33,7 +33,11 @@ type LeadOptions struct {
 	// TakeOver is how long after the last word of a leader another one takes its place; 0: 15 s.
 	TakeOver time.Duration
 
-	Log *slog.Logger
+	Tell func(LeaderState) // is told how things are whenever something has happened; nil: nobody is. It doesn't wait
+	Log  *slog.Logger
+
+	// Stuck says that this process has led for longer than it may, as it couldn't say so; nil: nobody asks.
+	Stuck *leaderelection.HealthzAdaptor
 }
 
 // leaseName is the name of the Lease.
@@ -48,6 +52,8 @@ type leader struct {
 	chains, xdpNodes, nodes cache.SharedIndexInformer
 	changed                 wake
 	waits                   patience
+	shown                   *shown[LeaderState]
+	unread                  map[string]string // why which XDPNodes can't be read, as was said
 }
 
 // Lead waits until it leads, and hands out what rollout decides until ctx ends, or another one
@@ -57,20 +63,26 @@ func Lead(ctx context.Context, opts LeadOptions) error {
 		opts.TakeOver = 15 * time.Second
 	}
 	var failed error
+	shown := &shown[LeaderState]{tell: opts.Tell}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
 		Lock: &resourcelock.LeaseLock{LeaseMeta: metav1.ObjectMeta{Name: leaseName, Namespace: opts.Namespace}, Client: opts.Leases,
 			LockConfig: resourcelock.ResourceLockConfig{Identity: opts.Identity}},
 		LeaseDuration: opts.TakeOver, RenewDeadline: opts.TakeOver * 2 / 3, RetryPeriod: opts.TakeOver / 7,
-		ReleaseOnCancel: true,
+		ReleaseOnCancel: true, WatchDog: opts.Stuck,
 		Callbacks: leaderelection.LeaderCallbacks{
 			OnStartedLeading: func(ctx context.Context) {
 				opts.Log.Info("leads", "identity", opts.Identity)
-				failed = (&leader{LeadOptions: opts, changed: newWake()}).run(ctx)
+				shown.change(func(s *LeaderState) { s.Leads = true })
+				failed = (&leader{LeadOptions: opts, changed: newWake(), shown: shown, unread: map[string]string{}}).run(ctx)
 				cancel()
 			},
-			OnStoppedLeading: func() { opts.Log.Info("leads no more", "identity", opts.Identity) },
+			OnStoppedLeading: func() {
+				opts.Log.Info("leads no more", "identity", opts.Identity)
+				shown.change(func(s *LeaderState) { s.Leads, s.Chains = false, nil })
+			},
+			OnNewLeader: func(identity string) { shown.change(func(s *LeaderState) { s.Leader = identity }) },
 		},
 	})
 	if err != nil {
@@ -82,7 +94,10 @@ func Lead(ctx context.Context, opts LeadOptions) error {
 
 // run decides whenever something has changed.
 func (l *leader) run(ctx context.Context) error {
-	lost := func(err error) { l.Log.Warn("the API server can't be asked: nothing is handed out", "error", err) }
+	lost := func(err error) {
+		l.failed(err)
+		l.Log.Warn("the API server can't be asked: nothing is handed out", "error", err)
+	}
 	var errs [3]error
 	l.chains, errs[0] = watchAll(ctx, l.Client, chains, "", nil, l.changed.up, lost)
 	l.xdpNodes, errs[1] = watchAll(ctx, l.Client, xdpNodes, "", nil, l.changed.up, lost)
@@ -111,6 +126,7 @@ func (l *leader) run(ctx context.Context) error {
 		case err != nil:
 			in := l.waits.longer()
 			if !stale(err) {
+				l.failed(err)
 				l.Log.Warn("not all could be written: it is tried again", "error", err, "in", in)
 			}
 			time.AfterFunc(in, l.changed.up)
@@ -122,6 +138,11 @@ func (l *leader) run(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// failed counts an error.
+func (l *leader) failed(err error) {
+	l.shown.change(func(s *LeaderState) { s.Errors = count(s.Errors, err) })
 }
 
 // labelsAndReady keeps of a Node what the leader wants to know.
@@ -163,13 +184,14 @@ func (l *leader) decide(ctx context.Context) (again time.Time, err error) {
 		found[in.Name] = c
 		all = append(all, in)
 	}
-	byName := map[string]*unstructured.Unstructured{}
+	byName, unread := map[string]*unstructured.Unstructured{}, map[string]string{}
 	var members []rollout.Node
 	for _, v := range l.xdpNodes.GetStore().List() {
 		u := v.(*unstructured.Unstructured)
 		var is fleet.Node
 		if err := from(u, &is); err != nil {
-			l.Log.Error("an XDPNode can't be read, and is left out", "node", u.GetName(), "error", err)
+			l.cantRead(ctx, u, err)
+			unread[u.GetName()] = err.Error()
 			continue
 		}
 		of, there, err := l.nodes.GetStore().GetByKey(u.GetName())
@@ -188,12 +210,14 @@ func (l *leader) decide(ctx context.Context) (again time.Time, err error) {
 		byName[in.Name] = u
 		members = append(members, in)
 	}
+	l.unread = unread
 	d := rollout.Decide(time.Now().UTC().Truncate(time.Second), all, members)
 	for name, u := range byName {
 		if _, told, _ := unstructured.NestedSlice(u.Object, "spec", "handOuts"); !told && d.Nodes[name] == nil {
 			d.Nodes[name] = []fleet.HandOut{} // a node that was told nothing changes nothing
 		}
 	}
+	l.show(d, members)
 	for _, c := range found {
 		if err := l.writeStatus(ctx, c, d.Chains[c.object.GetName()]); err != nil {
 			return again, err
@@ -202,6 +226,39 @@ func (l *leader) decide(ctx context.Context) (again time.Time, err error) {
 	return d.Again, l.each(slices.Sorted(maps.Keys(d.Nodes)), func(name string) error {
 		return l.handOut(ctx, byName[name], d.Nodes[name])
 	})
+}
+
+// show tells how roll-outs stand.
+func (l *leader) show(d rollout.Decision, members []rollout.Node) {
+	all := map[string]ChainState{}
+	for name, status := range d.Chains {
+		all[name] = ChainState{status, map[fleet.Outcome]int{}}
+	}
+	for _, n := range members {
+		for _, r := range n.Reports {
+			if c, ok := all[r.Chain]; ok {
+				c.Outcomes[r.Outcome]++
+			}
+		}
+	}
+	l.shown.change(func(s *LeaderState) { s.Chains, s.Unread = all, len(l.unread) })
+}
+
+// cantRead says once that an XDPNode can't be read.
+func (l *leader) cantRead(ctx context.Context, u *unstructured.Unstructured, why error) {
+	if l.unread[u.GetName()] == why.Error() {
+		return
+	}
+	l.failed(why)
+	l.Log.Error("an XDPNode can't be read, and is left out", "node", u.GetName(), "error", why)
+	l.tell(ctx, u, "Warning", unreadable, "Read", why.Error())
+}
+
+// tell writes an event.
+func (l *leader) tell(ctx context.Context, about *unstructured.Unstructured, kind, reason, action, note string) {
+	if err := tell(ctx, l.Client, about, leaderManager, l.Identity, kind, reason, action, note); err != nil {
+		l.Log.Warn("no event can be written", "error", err)
+	}
 }
 
 // fill reads what the spec of a chain asks for.
@@ -283,9 +340,7 @@ func (l *leader) writeStatus(ctx context.Context, c chain, status fleet.ChainSta
 			kind = "Warning"
 		}
 		l.Log.Info("roll-out", "chain", c.object.GetName(), "reason", now.Reason, "message", now.Message)
-		if err := tell(ctx, l.Client, c.object, leaderManager, l.Identity, kind, now.Reason, "Rollout", now.Message); err != nil {
-			l.Log.Warn("no event can be written", "error", err)
-		}
+		l.tell(ctx, c.object, kind, now.Reason, "Rollout", now.Message)
 	}
 	return nil
 }

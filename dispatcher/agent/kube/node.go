@@ -36,6 +36,10 @@ type NodeOptions struct {
 	Fetch        image.Fetcher // gets the images that chains name
 	Log          *slog.Logger
 
+	// Tell is told how things are whenever something has happened; nil: nobody is. It doesn't wait.
+	Tell  func(NodeState)
+	Alive func() // as in [agent.Options]
+
 	// Keep keeps the machine as the files of a directory declare it; nil: [agent.Run].
 	Keep func(context.Context, agent.Options) error
 }
@@ -47,6 +51,7 @@ type node struct {
 	changed  wake
 	reload   chan struct{}
 	reloaded wake
+	shown    shown[NodeState]
 
 	mu      sync.Mutex // of what the goroutine of Keep tells
 	writing []taken    // what the files declare, once they are read
@@ -56,6 +61,7 @@ type node struct {
 	taken   []taken
 	said    *fleet.NodeStatus // the status that was written last
 	refused string            // the machine that has the name; empty: this one
+	unread  string            // why the XDPNode can't be read, as was said; empty: it can
 	waits   patience
 }
 
@@ -65,7 +71,7 @@ const settle = 100 * time.Millisecond
 // RunNode keeps a node as its XDPNode says, until ctx ends. What runs stays then. Without the API
 // server it keeps what it was handed last. Errors: those of Keep, and of the directory.
 func RunNode(ctx context.Context, opts NodeOptions) error {
-	n := &node{NodeOptions: opts, changed: newWake(), reload: make(chan struct{}), reloaded: newWake()}
+	n := &node{NodeOptions: opts, changed: newWake(), reload: make(chan struct{}), reloaded: newWake(), shown: shown[NodeState]{tell: opts.Tell}}
 	if n.Keep == nil {
 		n.Keep = agent.Run
 	}
@@ -85,6 +91,7 @@ func RunNode(ctx context.Context, opts NodeOptions) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	n.informer, err = watchAll(ctx, n.Client, xdpNodes, "metadata.name="+n.Name, nil, n.changed.up, func(err error) {
+		n.failed(err)
 		n.Log.Warn("the API server can't be asked: the node stays as it is", "error", err)
 	})
 	if err != nil {
@@ -117,6 +124,7 @@ func RunNode(ctx context.Context, opts NodeOptions) error {
 		if err := n.look(ctx); err != nil && ctx.Err() == nil {
 			again := n.waits.longer()
 			if !stale(err) {
+				n.failed(err)
 				n.Log.Warn("it is tried again", "error", err, "in", again)
 			}
 			time.AfterFunc(again, n.changed.up)
@@ -126,10 +134,15 @@ func RunNode(ctx context.Context, opts NodeOptions) error {
 	}
 }
 
+// failed counts an error.
+func (n *node) failed(err error) {
+	n.shown.change(func(s *NodeState) { s.Errors = count(s.Errors, err) })
+}
+
 // options are those of package agent.
 func (n *node) options() agent.Options {
 	return agent.Options{
-		Dir: n.Dir, Prune: n.Prune, Adopt: n.Adopt, Fetch: n.Fetch, Log: n.Log, By: "xdpmux-kube", Command: "xdpmux-kube node",
+		Dir: n.Dir, Prune: n.Prune, Adopt: n.Adopt, Fetch: n.Fetch, Log: n.Log, Alive: n.Alive, By: "xdpmux-kube", Command: "xdpmux-kube node",
 		Guard:  func(string, string) *pending.Guard { return &pending.Guard{} }, // no command comes from a cluster
 		Reload: n.reload,
 		Reloaded: func() {
@@ -141,8 +154,10 @@ func (n *node) options() agent.Options {
 		Tell: func(s agent.Status) {
 			n.mu.Lock()
 			n.status = &s
+			about := n.read
 			n.mu.Unlock()
 			n.changed.up()
+			n.shown.change(func(is *NodeState) { is.Agent, is.HandOuts = &s, reports(about, s) })
 		},
 	}
 }
@@ -159,12 +174,17 @@ func (n *node) look(ctx context.Context) error {
 	u := v.(*unstructured.Unstructured)
 	var is fleet.Node
 	if err := from(u, &is); err != nil {
+		return n.cantRead(ctx, u, err)
+	}
+	if err := n.canRead(ctx); err != nil {
 		return err
 	}
 	if is.Status == nil {
 		is.Status = &fleet.NodeStatus{}
 	}
-	if mine, err := n.claim(ctx, u, is.Status); err != nil || !mine {
+	mine, err := n.claim(ctx, u, is.Status)
+	n.shown.change(func(s *NodeState) { s.Known, s.NameTaken = true, n.refused })
+	if err != nil || !mine {
 		return err
 	}
 	if _, told, _ := unstructured.NestedSlice(u.Object, "spec", "handOuts"); told {
@@ -212,22 +232,61 @@ func (n *node) claim(ctx context.Context, u *unstructured.Unstructured, status *
 	text := fmt.Sprintf("machine %s calls itself %s too, which is the name of %s: it changes nothing", n.Machine, n.Name, status.Machine)
 	n.Log.Error("the name of the node is another machine's: nothing is changed", "node", n.Name, "machine", n.Machine, "other", status.Machine,
 		"remedy", "give the node another name, or delete its XDPNode if the other machine is gone")
-	fields, err := fieldsOf(fleet.NodeKind, map[string]any{"name": n.Name}, "status", map[string]any{"conditions": []fleet.Condition{{
-		Type: nameTaken, Status: "True", Reason: "TwoMachines", Message: text, LastTransitionTime: time.Now().UTC().Format(time.RFC3339)}}})
-	if err != nil {
-		return false, err
-	}
-	if _, err := apply(ctx, n.Client, xdpNodes, nodeManager+"-"+n.Machine, fields, "status"); err != nil {
+	if err := n.sayApart(ctx, n.Machine, fleet.Condition{Type: nameTaken, Status: "True", Reason: "TwoMachines", Message: text}); err != nil {
 		return false, err
 	}
 	n.refused = status.Machine
-	n.tell(ctx, u, "NameTaken", "Claim", text)
+	n.tell(ctx, u, "Warning", nameTaken, "Claim", text)
 	return false, nil
 }
 
-// tell writes an event of what is wrong.
-func (n *node) tell(ctx context.Context, u *unstructured.Unstructured, reason, action, note string) {
-	if err := tell(ctx, n.Client, u, nodeManager, n.Name, "Warning", reason, action, note); err != nil {
+// sayApart writes conditions to the status that are none of what say writes. Nobody else says
+// anything by the name apart.
+func (n *node) sayApart(ctx context.Context, apart string, conditions ...fleet.Condition) error {
+	status := map[string]any{}
+	for i := range conditions {
+		conditions[i].LastTransitionTime = time.Now().UTC().Format(time.RFC3339)
+		status["conditions"] = conditions
+	}
+	fields, err := fieldsOf(fleet.NodeKind, map[string]any{"name": n.Name}, "status", status)
+	if err == nil {
+		_, err = apply(ctx, n.Client, xdpNodes, nodeManager+"-"+apart, fields, "status")
+	}
+	return err
+}
+
+// cantRead says that the XDPNode can't be read. What runs stays.
+func (n *node) cantRead(ctx context.Context, u *unstructured.Unstructured, why error) error {
+	n.shown.change(func(s *NodeState) { s.Known, s.Unread = true, why })
+	if n.unread == why.Error() {
+		return nil // it is looked at again when it changes
+	}
+	n.failed(why)
+	n.Log.Error("what the node is handed can't be read: what runs stays", "error", why, "remedy", "update the agent, or the custom resource definitions of deploy/crds.yaml")
+	if err := n.sayApart(ctx, unreadable, fleet.Condition{Type: unreadable, Status: "True", Reason: "OtherVersion", Message: why.Error()}); err != nil {
+		return err
+	}
+	n.unread = why.Error()
+	n.tell(ctx, u, "Warning", unreadable, "Read", why.Error())
+	return nil
+}
+
+// canRead takes back what cantRead has said, if it has.
+func (n *node) canRead(ctx context.Context) error {
+	if n.unread == "" {
+		return nil
+	}
+	if err := n.sayApart(ctx, unreadable); err != nil {
+		return err
+	}
+	n.unread = ""
+	n.shown.change(func(s *NodeState) { s.Unread = nil })
+	return nil
+}
+
+// tell writes an event.
+func (n *node) tell(ctx context.Context, u *unstructured.Unstructured, kind, reason, action, note string) {
+	if err := tell(ctx, n.Client, u, nodeManager, n.Name, kind, reason, action, note); err != nil {
 		n.Log.Warn("no event can be written", "error", err)
 	}
 }
@@ -288,10 +347,15 @@ func (n *node) say(ctx context.Context, u *unstructured.Unstructured, before []f
 	if _, err := apply(ctx, n.Client, xdpNodes, nodeManager, fields, "status"); err != nil {
 		return err
 	}
+	if i := slices.IndexFunc(says.Conditions, func(c fleet.Condition) bool { return c.Type == tagMoved }); i >= 0 && !slices.ContainsFunc(before, func(c fleet.Condition) bool {
+		return c.Type == tagMoved && c.Message == says.Conditions[i].Message
+	}) {
+		n.tell(ctx, u, "Normal", tagMoved, "Fetch", says.Conditions[i].Message)
+	}
 	n.said = &says
 	for _, r := range says.Chains {
 		if r.Outcome == fleet.TakenBack || r.Outcome == fleet.Failed {
-			n.tell(ctx, u, string(r.Outcome), "Apply", fmt.Sprintf("%s %s, generation %d: %s", fleet.ChainKind, r.Chain, r.Generation, r.Reason))
+			n.tell(ctx, u, "Warning", string(r.Outcome), "Apply", fmt.Sprintf("%s %s, generation %d: %s", fleet.ChainKind, r.Chain, r.Generation, r.Reason))
 		}
 	}
 	return nil
@@ -304,11 +368,7 @@ func (n *node) withdraw() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	fields, err := fieldsOf(fleet.NodeKind, map[string]any{"name": n.Name}, "status", map[string]any{})
-	if err == nil {
-		_, err = apply(ctx, n.Client, xdpNodes, nodeManager+"-"+n.Machine, fields, "status")
-	}
-	if err != nil {
+	if err := n.sayApart(ctx, n.Machine); err != nil {
 		n.Log.Warn("that this machine had the name of another one still stands in the XDPNode", "error", err)
 	}
 }

@@ -3,7 +3,9 @@ package kube
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -18,6 +20,10 @@ const (
 	ready = "Ready" // everything runs as it was handed out
 
 	nameTaken = "NameTaken" // another machine calls itself so too
+
+	unreadable = "Unreadable" // the XDPNode is of another version
+
+	tagMoved = "TagMoved" // a tag stands for another image than before; so since the agent has begun
 )
 
 // report is what a node says of itself.
@@ -31,9 +37,8 @@ func report(before []fleet.Condition, now time.Time, machine, version string, al
 		}
 	}
 	why, trying := "", false
-	for _, t := range all {
-		r := t.report(s)
-		status.Chains = append(status.Chains, r)
+	status.Chains = reports(all, s)
+	for _, r := range status.Chains {
 		trying = trying || r.Outcome == fleet.Trying
 		if r.Outcome == fleet.Failed || r.Outcome == fleet.TakenBack {
 			why = cmp.Or(why, fmt.Sprintf("%s %s: %s", fleet.ChainKind, r.Chain, r.Reason))
@@ -48,8 +53,33 @@ func report(before []fleet.Condition, now time.Time, machine, version string, al
 	case status.Drifted > 0:
 		c.Status, c.Reason, c.Message = "False", "Drifted", fmt.Sprintf("%d interfaces were changed by others", status.Drifted)
 	}
-	status.Conditions = rollout.SetCondition(slices.DeleteFunc(slices.Clone(before), func(c fleet.Condition) bool { return c.Type != ready }), c)
+	status.Conditions = rollout.SetCondition(slices.DeleteFunc(slices.Clone(before), func(c fleet.Condition) bool { return c.Type != ready && c.Type != tagMoved }), c)
+	if text := moved(all, s.Moved); text != "" {
+		status.Conditions = rollout.SetCondition(status.Conditions, fleet.Condition{Type: tagMoved, Status: "True", Reason: "AnotherImage", Message: text, LastTransitionTime: c.LastTransitionTime})
+	} else {
+		status.Conditions = slices.DeleteFunc(status.Conditions, func(c fleet.Condition) bool { return c.Type == tagMoved })
+	}
 	return status
+}
+
+// moved says which tags have moved that the hand-outs name; empty: none.
+func moved(all []taken, moved map[string]agent.Moved) string {
+	var texts []string
+	for _, object := range slices.Sorted(maps.Keys(moved)) {
+		named := func(t taken) bool { return strings.Contains(string(t.Runs.Interfaces), strconv.Quote(object)) }
+		if slices.ContainsFunc(all, named) {
+			texts = append(texts, fmt.Sprintf("%s stands for %s now, and stood for %s before", object, moved[object].Now, moved[object].Before))
+		}
+	}
+	return strings.Join(texts, "; ")
+}
+
+// reports are what a node says of its hand-outs.
+func reports(all []taken, s agent.Status) (reports []fleet.Report) {
+	for _, t := range all {
+		reports = append(reports, t.report(s))
+	}
+	return reports
 }
 
 // report is what a node says of one hand-out.

@@ -1,4 +1,4 @@
-package main
+package agentweb
 
 import (
 	"context"
@@ -9,10 +9,10 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
 )
 
-// counters count packets as long as somebody wants to know, as it takes time of each packet.
-type counters struct {
-	ctx context.Context
-	log *slog.Logger
+// Counters count packets as long as somebody wants to know, as it takes time of each packet.
+type Counters struct {
+	Context context.Context // in which they are opened
+	Log     *slog.Logger
 
 	mu       sync.Mutex
 	observer *observe.Observer // nil: nobody wants to know
@@ -23,29 +23,29 @@ type counters struct {
 // countFor is how long packets are counted after somebody has looked. Scrapes come more often.
 const countFor = 5 * time.Minute
 
-// read begins to count if need be, and tells what was counted since. Where nothing can be counted,
+// Read begins to count if need be, and tells what was counted since. Where nothing can be counted,
 // it tells of no chain.
-func (c *counters) read() *observe.Snapshot {
+func (c *Counters) Read() *observe.Snapshot {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.observer == nil {
-		o, err := observe.Open(c.ctx, nil, observe.Options{})
+		o, err := observe.Open(c.Context, nil, observe.Options{})
 		if err != nil {
 			if text := err.Error(); text != c.failed {
 				c.failed = text
-				c.log.Warn("packets can't be counted", "error", err)
+				c.Log.Warn("packets can't be counted", "error", err)
 			}
 			return &observe.Snapshot{Time: time.Now()}
 		}
 		c.observer, c.failed = o, ""
-		c.idle = time.AfterFunc(countFor, c.close)
+		c.idle = time.AfterFunc(countFor, c.Close)
 	}
 	c.idle.Reset(countFor)
 	return c.observer.Read()
 }
 
-// close ends the counting until the next read.
-func (c *counters) close() {
+// Close ends the counting until the next Read.
+func (c *Counters) Close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.observer != nil {

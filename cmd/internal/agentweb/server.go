@@ -1,4 +1,4 @@
-package main
+package agentweb
 
 import (
 	"errors"
@@ -8,9 +8,9 @@ import (
 	"github.com/xdpmux/xdpmux/cmd/internal/web"
 )
 
-// server shows how things are at an address, once it can listen there. The agent goes on without
+// Server shows how things are at an address, once it can listen there. The agent goes on without
 // it: another process may have the address, or no interface has it yet.
-type server struct {
+type Server struct {
 	address string
 	log     *slog.Logger
 	server  *http.Server
@@ -19,8 +19,13 @@ type server struct {
 	failed string        // why it couldn't, as the log has it
 }
 
-// try begins to serve, unless that has begun.
-func (s *server) try() {
+// NewServer is one that begins with [Server.Try]. address is one of [web.Address].
+func NewServer(address string, log *slog.Logger, mux *http.ServeMux) *Server {
+	return &Server{address: address, log: log, server: web.NewServer(mux)}
+}
+
+// Try begins to serve, unless that has begun.
+func (s *Server) Try() {
 	if s.ended != nil {
 		return
 	}
@@ -42,7 +47,8 @@ func (s *server) try() {
 	s.log.Info("serving a page, /metrics, /healthz and /readyz", "url", "http://"+listener.Addr().String())
 }
 
-func (s *server) close() {
+// Close ends it.
+func (s *Server) Close() {
 	if s.ended != nil {
 		s.server.Close()
 		<-s.ended

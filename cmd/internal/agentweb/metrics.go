@@ -1,4 +1,6 @@
-package main
+// Package agentweb serves how an agent keeps a machine: a page, figures for Prometheus, and whether it
+// is ready.
+package agentweb
 
 import (
 	"fmt"
@@ -12,14 +14,44 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
 )
 
-// handlers are what the agent serves.
-func handlers(status func() *agent.Status, counts func() *observe.Snapshot) *http.ServeMux {
+// View is what there is to see.
+type View struct {
+	Status   func() *agent.Status // nil: the agent has told nothing yet
+	Packets  func() *observe.Snapshot
+	Alive    func() error    // why the agent is taken for stuck; nil: nobody looks
+	Unready  func() string   // why there is more to wait for than the agent; nil, or an empty text: there isn't
+	Troubles func() []string // beyond those of the agent; nil: none
+	More     []prometheus.Collector
+}
+
+// Handlers serve a view.
+func Handlers(v View) *http.ServeMux {
 	mux := http.NewServeMux()
-	exporter.New(counts, func() *exporter.Declared { return declared(status()) }).Serve(mux, metrics(status))
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	exporter.New(v.Packets, func() *exporter.Declared {
+		d := declared(v.Status())
+		if v.Troubles != nil {
+			d.Troubles = append(d.Troubles, v.Troubles()...)
+		}
+		return d
+	}).Serve(mux, append(v.More, metrics(v.Status))...)
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		if v.Alive != nil {
+			if err := v.Alive(); err != nil {
+				http.Error(w, err.Error(), http.StatusServiceUnavailable)
+				return
+			}
+		}
+		fmt.Fprintln(w, "ok")
+	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if s := status(); s == nil || !s.Settled() {
-			http.Error(w, "the files couldn't be read yet, or not all that they declare was looked at", http.StatusServiceUnavailable)
+		why := ""
+		if s := v.Status(); s == nil || !s.Settled() {
+			why = "the files couldn't be read yet, or not all that they declare was looked at"
+		} else if v.Unready != nil {
+			why = v.Unready()
+		}
+		if why != "" {
+			http.Error(w, why, http.StatusServiceUnavailable)
 			return
 		}
 		fmt.Fprintln(w, "ok")
@@ -43,6 +75,7 @@ var (
 	mends      = desc("mended_total", "How often that was mended.")
 	changes    = desc("changes_total", "How often an interface was changed.")
 	takenBack  = desc("taken_back_total", "How often a change of an interface was taken back, as its guard failed or somebody wanted it.")
+	tagsMoved  = desc("tags_moved_total", "How often a tag stood for another image than when it was resolved before.")
 	lastChange = desc("last_change_timestamp_seconds", "When an interface was changed last; 0: never.")
 	pending    = desc("pending_changes", "Changes that a guard may take back.")
 	failures   = desc("errors_total", "Errors by their kinds.", "kind")
@@ -85,6 +118,7 @@ func (m metrics) Collect(to chan<- prometheus.Metric) {
 	counter(mends, s.Mends)
 	counter(changes, s.Changes)
 	counter(takenBack, s.TakenBack)
+	counter(tagsMoved, s.TagsMoved)
 	gauge(lastChange, seconds(s.LastChange))
 	gauge(converged, seconds(s.Converged))
 	gauge(pending, float64(s.Pending))
