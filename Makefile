@@ -154,7 +154,7 @@ test-unit: build $(FIXTURES)
 
 test-vm: build $(FIXTURES)
 	$(GO) run ./test/vm -kernel '$(or $(KERNEL),all)' -timeout 50m -once '$(ONCE)'
-	$(GO) run ./test/vm -kernel '$(or $(KERNEL),newest)' -smp 4 -run 'CPUMap|TestBusy' ./test/foreground ./test/observe
+	$(GO) run ./test/vm -kernel '$(or $(KERNEL),newest)' -smp 4 -run 'CPUMap|TestBusy|TestProcessors|TestWriteFlood' ./test/foreground ./test/observe
 
 test-full: build $(FIXTURES) ## test-vm with each repetition as often as it is worth: hours
 	XDPMUX_TEST_SCALE=1 $(GO) run ./test/vm -kernel '$(or $(KERNEL),all)' -timeout 6h

@@ -16,8 +16,8 @@ const volatile struct {
 	__u32 snap;     /* bytes wanted of a packet */
 	__u32 points;   /* 1: points are asked for */
 	__u32 reach;    /* bytes that the filter looks at; 0: all packets are wanted */
-	__u32 wake;     /* bytes of the ring buffer that wait when the reader is woken up */
-	__u32 reserved;
+	__u32 wake;     /* bytes of a ring buffer that wait when the reader is woken up */
+	__u32 source;   /* of struct head */
 	struct replay replay;
 	struct ingress ingress;
 } config;
@@ -28,9 +28,17 @@ struct event {
 	__u8 data[SNAP];
 };
 
-struct {
+/* Those of the processors, by their numbers. dispatcher/observe makes them, all of one size. */
+struct ring {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 4 << 20);
+	__uint(max_entries, 4096);
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__array(values, struct ring);
 } events SEC(".maps");
 
 /* The event of a test run. Who runs it waits for its end, and reads the event here. */
@@ -133,24 +141,39 @@ static __always_inline int wanted(const struct head *h, const struct way *w, __u
 #define WAKING (64 << 10)
 
 /* Tells the reader, and returns 0 if there was no room for that. The reader looks for records from
- * time to time; to wake it up for each costs more than the record does. Several CPUs may write at
- * a time and see the same amount before. So not a certain record wakes it up, but some. */
-static __always_inline int output(void *record, __u64 size)
+ * time to time; to wake it up for each costs more than the record does. Several packets may be told
+ * of at a time, and see the same amount before. So not a certain record wakes it up, but some.
+ *
+ * The time is taken when there is room already, not before: the reader counts on that to find the
+ * order in which packets came to several processors. */
+static __always_inline int output(struct head *record, __u64 size)
 {
-	__u64 wait = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA);
-	int wake = wait >= config.wake && wait < config.wake + WAKING;
+	__u32 cpu = bpf_get_smp_processor_id();
+	void *ring = bpf_map_lookup_elem(&events, &cpu);
+	struct bpf_dynptr room;
+	__u64 wait;
 
-	return !bpf_ringbuf_output(&events, record, size, wake ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
+	if (!ring)
+		return 0;
+	wait = bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA);
+	if (bpf_ringbuf_reserve_dynptr(ring, size, 0, &room)) {
+		bpf_ringbuf_discard_dynptr(&room, 0);
+		return 0;
+	}
+	record->source = config.source;
+	record->time = bpf_ktime_get_ns();
+	bpf_dynptr_write(&room, 0, record, size, 0);
+	bpf_ringbuf_submit_dynptr(&room, wait >= config.wake && wait < config.wake + WAKING ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
+	return 1;
 }
 
 /* Tells of a packet of that length, of which e has the first bytes, and returns 0 if there was no
  * room for that. */
 static __always_inline int tell(struct event *e, __u64 captured, __u32 length)
 {
-	e->head.time = bpf_ktime_get_ns();
 	e->head.length = length;
 	e->head.captured = captured;
-	return output(e, __builtin_offsetof(struct event, data) + captured);
+	return output(&e->head, __builtin_offsetof(struct event, data) + captured);
 }
 
 /* Tells of the packet as it is now. */
@@ -172,10 +195,9 @@ static __always_inline int tell_points(const struct head *h, struct way *w, __u6
 		size = POINTS;
 	barrier_var(size);
 	t->head = *h;
-	t->head.time = bpf_ktime_get_ns();
 	t->head.length = length_of(ctx, config.ingress.untyped);
 	t->head.points = size;
-	return output(t, __builtin_offsetof(struct trail, points) + size);
+	return output(&t->head, __builtin_offsetof(struct trail, points) + size);
 }
 
 SEC("fexit")

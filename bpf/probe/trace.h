@@ -16,7 +16,8 @@ struct task_struct {
 struct head {
 	__u64 time; /* bpf_ktime_get_ns, as it left the chain */
 	__u32 final;
-	__u32 seen; /* bit n: program n has run */
+	__u16 seen;   /* bit n: program n has run */
+	__u16 source; /* number of the trace that tells of it */
 	__u32 verdict[PROGRAMS];
 	__u32 length;   /* of the packet as it left the chain */
 	__u32 captured; /* bytes of it that follow */

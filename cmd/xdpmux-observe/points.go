@@ -29,8 +29,8 @@ type pointWriter struct {
 	points   map[point]*written
 	last     *written // of the record before
 
-	taken    func() []taken  // what is looked at; nil: of a file
-	counted  map[point]taken // at exits, in the statistics of earlier files
+	taken    func() []observe.Taken  // what is looked at; nil: of a file
+	counted  map[point]observe.Taken // at exits, in the statistics of earlier files
 	rotation rotation
 }
 
@@ -64,7 +64,7 @@ func parseAt(word string) (observe.At, error) {
 
 // createPoints prepares the file of --write, which may not be the one that is read, if any is.
 func createPoints(out *output.Printer, ifnames []string, name string, force bool, options observe.LiveOptions, wanted *filter.Filter, input *captureFile) (_ *pointWriter, err error) {
-	w := &pointWriter{hardware: map[string]string{}, at: options.At, snapLen: options.SnapLen, filter: wanted.String(), begun: time.Now(), points: map[point]*written{}, counted: map[point]taken{}}
+	w := &pointWriter{hardware: map[string]string{}, at: options.At, snapLen: options.SnapLen, filter: wanted.String(), begun: time.Now(), points: map[point]*written{}, counted: map[point]observe.Taken{}}
 	for _, ifname := range ifnames {
 		w.hardware[ifname] = hardware(ifname)
 	}
@@ -200,7 +200,7 @@ func (w *pointWriter) record(ifname string, p xdp.Loaded, exit bool, r capture.R
 // and in statistics.
 func (w *pointWriter) begin() {
 	for _, t := range w.taken() {
-		_ = w.describe(t.ifname, t.Program)
+		_ = w.describe(t.Interface, t.Program)
 	}
 	if w.live() {
 		_ = w.Flush() // who reads may wait for it
@@ -211,13 +211,13 @@ func (w *pointWriter) begin() {
 func (w *pointWriter) statistics() {
 	end := time.Now()
 	for _, t := range w.taken() {
-		_ = w.describe(t.ifname, t.Program)
-		key := point{t.ifname, t.Program.ID, true}
+		_ = w.describe(t.Interface, t.Program)
+		key := point{t.Interface, t.Program.ID, true}
 		before := w.counted[key]
 		w.counted[key] = t
 		t.Packets, t.Lost = t.Packets-before.Packets, t.Lost-before.Lost
 		for _, exit := range []bool{false, true} {
-			if at := w.points[point{t.ifname, t.Program.ID, exit}]; at != nil {
+			if at := w.points[point{t.Interface, t.Program.ID, exit}]; at != nil {
 				_ = w.WriteStatistics(at.iface, capture.Statistics{Start: w.begun, End: end, Received: t.Packets, Lost: t.Lost, Delivered: at.packets})
 			}
 		}

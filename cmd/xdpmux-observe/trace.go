@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -66,6 +67,16 @@ func trace(c *cli.Context, out *output.Printer) error {
 		return traceLive(c, out, wanted)
 	}
 	return tracePcap(c, out, wanted)
+}
+
+// interfaces are those of the first argument, each once.
+func interfaces(c *cli.Context) (names []string) {
+	for _, name := range cmdline.SplitNames(c.Args().First()) {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // replayNote says where a test run is not the wire.

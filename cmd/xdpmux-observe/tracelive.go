@@ -23,8 +23,8 @@ import (
 // maxBuffer is the largest value of --buffer, in MiB.
 const maxBuffer = 1024
 
-// writeBuffer is --buffer of a capture if nobody says it, in MiB: who writes it may have to wait for the disk.
-const writeBuffer = 16
+// writeBuffer is the buffer of a capture if nobody says --buffer: who writes it may have to wait for the disk.
+const writeBuffer = 16 << 20
 
 // liveOptions reads which packets of the wire are asked for.
 func liveOptions(c *cli.Context) (options observe.LiveOptions, err error) {
@@ -50,7 +50,7 @@ func liveOptions(c *cli.Context) (options observe.LiveOptions, err error) {
 	}
 	options.SnapLen, options.Buffer = int(c.Uint("snaplen")), int(c.Uint("buffer"))<<20
 	if options.Buffer == 0 && c.IsSet("write") {
-		options.Buffer = writeBuffer << 20
+		options.Buffer = observe.UsualBuffer(writeBuffer)
 	}
 	options.At, err = parseAt(c.String("at"))
 	return options, err
@@ -79,11 +79,11 @@ func traceLive(c *cli.Context, out *output.Printer, wanted *filter.Filter) (err 
 		defer cancel()
 	}
 	names := interfaces(c)
-	l, err := openFeed(c.Context, names, options)
+	l, err := observe.OpenLive(c.Context, names, options)
 	if err != nil {
 		return err
 	}
-	defer l.close()
+	defer l.Close()
 	var file *pointWriter
 	if c.IsSet("write") {
 		files := rotation{name: c.String("write"), size: int64(c.Uint("size")) * megabyte, files: int(c.Uint("files")), force: c.Bool("force")}
@@ -93,23 +93,19 @@ func traceLive(c *cli.Context, out *output.Printer, wanted *filter.Filter) (err 
 		if file, err = createPoints(out, names, files.path(), files.force, options, wanted, nil); err != nil {
 			return err
 		}
-		file.rotation, file.taken = files, l.taken
+		file.rotation, file.taken = files, l.Taken
 		// What was on the wire doesn't come again. So the file stays, whatever ends the trace.
-		defer func() {
-			l.stop()
-			err = errors.Join(err, file.keep())
-		}()
+		defer func() { err = errors.Join(err, file.keep()) }()
 		file.begin()
 	}
 	bare := bareInterfaces{}
 	if options.At == observe.AtArrival {
-		for _, t := range l.taken() {
-			bare.see(out, t.ifname, t.Program)
+		for _, t := range l.Taken() {
+			bare.see(out, t.Interface, t.Program)
 		}
 	}
 	// Packets are garbage as soon as they are written, and little else is on the heap.
 	debug.SetGCPercent(400)
-	l.start(ctx)
 	lines := bufio.NewWriterSize(linesOf(c, out), 1<<16)
 	defer func() { err = errors.Join(err, lines.Flush()) }()
 	p := newTracePrinter(lines, c.Bool("json"), nil)
@@ -118,7 +114,7 @@ func traceLive(c *cli.Context, out *output.Printer, wanted *filter.Filter) (err 
 	}
 	p.arrival = options.At == observe.AtArrival
 	for n := uint(0); count == 0 || n < count; n++ {
-		t, from, err := l.next(ctx)
+		t, err := nextPacket(ctx, l)
 		if errors.Is(err, io.EOF) {
 			break
 		}
@@ -126,34 +122,49 @@ func traceLive(c *cli.Context, out *output.Printer, wanted *filter.Filter) (err 
 			return err
 		}
 		if p.arrival {
-			bare.see(out, from.ifname, t.Main)
+			bare.see(out, t.Interface, t.Main)
 		}
 		if file != nil {
-			if file.add(int(n)+1, from.ifname, t, 0) != nil || file.live() && !l.ready() && file.Flush() != nil {
+			if file.add(int(n)+1, t.Interface, t, 0) != nil || file.live() && !l.Ready() && file.Flush() != nil {
 				break // keep returns the error
 			}
 		}
 		if len(names) > 1 {
-			p.ifname = from.ifname
+			p.ifname = t.Interface
 		}
 		if err := p.packet(int(n)+1, t, t.Data, t.Length, t.Length); err != nil {
 			return err
 		}
-		l.recycle(t)
-		if !l.ready() { // there are no others to be shown with it
+		l.Recycle(t)
+		if !l.Ready() { // there are no others to be shown with it
 			if err := lines.Flush(); err != nil {
 				return err
 			}
 		}
 	}
-	l.stop()
-	if missed := l.missed(); missed > 0 {
+	if missed := l.Missed(); missed > 0 {
 		out.Warn("%d packets are not shown, as the chain was changed at that time", missed)
 	}
-	if lost := l.lost(); lost > 0 {
+	if lost := l.Lost(); lost > 0 {
 		out.Warn("%d packets came too fast to be shown; a larger --buffer keeps more, and --sample shows a part of them", lost)
 	}
 	return p.totals()
+}
+
+// nextPacket waits for a packet of l until ctx ends, and then returns those that have come before,
+// and in the end [io.EOF].
+func nextPacket(ctx context.Context, l *observe.Live) (*observe.Trace, error) {
+	t, err := l.Next(ctx)
+	if err == nil || ctx.Err() == nil {
+		return t, err
+	}
+	if err := l.Stop(context.WithoutCancel(ctx)); err != nil {
+		return nil, err
+	}
+	if !l.Ready() {
+		return nil, io.EOF
+	}
+	return l.Next(ctx)
 }
 
 // bareInterfaces says of interfaces where their arrivals are captured: true without a program.

@@ -5,12 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"strconv"
 	"strings"
 
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/device"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/proc"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/protocol"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
@@ -64,7 +63,7 @@ func checkQueues(l device.Device, driver string) Check {
 	if driver != "virtio_net" {
 		return ok("queues", "%s", detail)
 	}
-	processors, err := possibleProcessors()
+	processors, err := proc.PossibleProcessors()
 	if err != nil {
 		return found("queues", "", Limited, "mount sysfs at /sys", err)
 	}
@@ -76,17 +75,6 @@ func checkQueues(l device.Device, driver string) Check {
 		return limited("queues", detail, "ethtool -L %s combined %d makes room for them", l.Name, q.MaxCombined-processors)
 	}
 	return limited("queues", detail, "have the hypervisor give the card %d queues or more", 1+processors)
-}
-
-// possibleProcessors is how many processors the kernel is prepared for (nr_cpu_ids).
-func possibleProcessors() (int, error) {
-	text, err := os.ReadFile("/sys/devices/system/cpu/possible") // such as 0-3
-	if err != nil {
-		return 0, err
-	}
-	list := strings.TrimSpace(string(text))
-	last, err := strconv.Atoi(list[strings.LastIndexAny(list, "-,")+1:])
-	return last + 1, err
 }
 
 // checkMTU says whether a chain without frags support gets every packet.

@@ -29,11 +29,11 @@ type Arrivals struct {
 //
 // Errors: as [OpenLive].
 func OpenArrivals(ctx context.Context, ifname string, during time.Duration) (*Arrivals, error) {
-	live, err := OpenLive(ctx, ifname, LiveOptions{At: AtArrival})
+	live, err := OpenLive(ctx, []string{ifname}, LiveOptions{At: AtArrival})
 	if err != nil {
 		return nil, err
 	}
-	return &Arrivals{live: live, ifname: ifname, end: time.Now().Add(during), empty: live.tracer.chainID() == 0}, nil
+	return &Arrivals{live: live, ifname: ifname, end: time.Now().Add(during), empty: live.interfaces[0].tracer.chainID() == 0}, nil
 }
 
 // Next waits for a packet. At the end of the capture, which comes with that of ctx if not before,
@@ -55,7 +55,7 @@ func (a *Arrivals) Next(ctx context.Context) (*Arrival, error) {
 		if err != nil {
 			return nil, err
 		}
-		switch t := a.live.tracer; {
+		switch t := a.live.interfaces[0].tracer; {
 		case a.over:
 		case a.empty && (t == nil || t.chainID() != 0):
 			return nil, a.changed("an XDP program has come to " + a.ifname)

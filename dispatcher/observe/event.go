@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/xdpmux/xdpmux/dispatcher/internal/proc"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
@@ -17,7 +18,8 @@ import (
 const (
 	headFinal    = 8
 	headSeen     = headFinal + 4
-	headVerdict  = headSeen + 4
+	headSource   = headSeen + 2
+	headVerdict  = headSource + 2
 	headLength   = headVerdict + 4*xdp.MaxPrograms
 	headCaptured = headLength + 4
 	headQueue    = headCaptured + 4
@@ -41,6 +43,7 @@ const trailSize = headSize + 2*xdp.MaxPrograms*(pointSize+SnapLen)
 var boot struct {
 	sync.Mutex
 	time.Time
+	within time.Duration // of the true one
 }
 
 // bootTime is boot, unless the clock has been set meanwhile. All traces have it from here: packets of
@@ -50,32 +53,38 @@ func bootTime() time.Time {
 	boot.Lock()
 	defer boot.Unlock()
 	for _, tries := range []int{1, 5} {
-		if boot.Sub(lookAtClocks(tries)).Abs() < steady {
+		// What may be an error of ours is no reason to have times go back.
+		if zero, within := lookAtClocks(tries); boot.Sub(zero).Abs() < steady+boot.within+within {
 			return boot.Time
 		}
 	}
-	boot.Time = lookAtClocks(5)
+	boot.Time, boot.within = lookAtClocks(5)
 	return boot.Time
 }
 
 // lookAtClocks finds out when CLOCK_MONOTONIC showed 0. It tries again, at most so often, if this thread
 // had to wait between the clocks.
-func lookAtClocks(tries int) (zero time.Time) {
+func lookAtClocks(tries int) (zero time.Time, within time.Duration) {
 	const soon = 10 * time.Microsecond
-	monotonic := func() time.Duration {
-		var ts unix.Timespec
-		_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) // every Linux has that clock
-		return time.Duration(ts.Nano())
-	}
 	best := time.Duration(math.MaxInt64)
 	for try := 0; try < tries && best > soon; try++ {
 		before := monotonic()
 		now := time.Now()
-		if took := monotonic() - before; took < best {
-			best, zero = took, now.Round(0).Add(-before-took/2)
+		if took := time.Duration(monotonic() - before); took < best {
+			best, zero = took, now.Round(0).Add(-time.Duration(before)-took/2)
 		}
 	}
-	return zero
+	return zero, best / 2
+}
+
+// clockOffset is how much CLOCK_MONOTONIC is ahead of that of the probes, which know no time namespaces.
+var clockOffset = sync.OnceValue(proc.MonotonicOffset)
+
+// monotonic is CLOCK_MONOTONIC as probes see it, in nanoseconds.
+func monotonic() uint64 {
+	var ts unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) // every Linux has that clock
+	return uint64(ts.Nano() - int64(clockOffset()))
 }
 
 // unused are Traces that nobody uses any more.
@@ -92,8 +101,7 @@ func (u *unused) take() *Trace {
 }
 
 // decodeLive reads a record, whose times count from boot.
-func (t *tracer) decodeLive(record []byte, boot time.Time) *Trace {
-	result := t.unused.take()
+func (t *tracer) decodeLive(result *Trace, record []byte, boot time.Time) {
 	result.Time = boot.Add(time.Duration(binary.NativeEndian.Uint64(record)))
 	result.Length = int(binary.NativeEndian.Uint32(record[headLength:]))
 	t.decode(result, record)
@@ -106,18 +114,18 @@ func (t *tracer) decodeLive(record []byte, boot time.Time) *Trace {
 	} else {
 		result.Data = behind[:binary.NativeEndian.Uint32(record[headCaptured:])]
 	}
-	return result
 }
 
 // decode sets what the programs said, in the memory that result has.
 func (t *tracer) decode(result *Trace, head []byte) {
 	word := func(at int) uint32 { return binary.NativeEndian.Uint32(head[at:]) }
+	seen := binary.NativeEndian.Uint16(head[headSeen:])
 	result.Main = t.main
 	result.Verdict = xdp.Verdict(word(headFinal))
 	result.Queue = int(word(headQueue))
-	result.Steps = slices.Grow(result.Steps[:0], bits.OnesCount32(word(headSeen)))
+	result.Steps = slices.Grow(result.Steps[:0], bits.OnesCount16(seen))
 	for i, p := range t.programs {
-		if word(headSeen)&(1<<i) != 0 {
+		if seen&(1<<i) != 0 {
 			result.Steps = append(result.Steps, Step{p, xdp.Verdict(word(headVerdict + 4*i))})
 		}
 	}

@@ -11,19 +11,24 @@ import (
 // A packet has the memory of one that was given back, and nothing else of it.
 func TestRecycle(t *testing.T) {
 	l := &Live{}
-	traced := &tracer{programs: []xdp.Loaded{{ID: 7, Name: "one"}, {ID: 8, Name: "two"}}, unused: &l.unused}
+	traced := &tracer{programs: []xdp.Loaded{{ID: 7, Name: "one"}, {ID: 8, Name: "two"}}}
 	// record is what the probe of the chain tells of a packet that has met so many programs.
 	record := func(programs int, data string) []byte {
 		r := make([]byte, headSize)
-		binary.NativeEndian.PutUint32(r[headSeen:], 1<<programs-1)
+		binary.NativeEndian.PutUint16(r[headSeen:], 1<<programs-1)
 		binary.NativeEndian.PutUint32(r[headCaptured:], uint32(len(data)))
 		return append(r, data...)
 	}
 	long, short := record(2, "a long packet"), record(1, "short")
-	kept := traced.decodeLive(long, time.Time{})
+	decode := func(record []byte) *Trace {
+		t := l.unused.take()
+		traced.decodeLive(t, record, time.Time{})
+		return t
+	}
+	kept := decode(long)
 	if allocated := testing.AllocsPerRun(100, func() {
-		l.Recycle(traced.decodeLive(long, time.Time{}))
-		got := traced.decodeLive(short, time.Time{})
+		l.Recycle(decode(long))
+		got := decode(short)
 		if string(got.Data) != "short" || len(got.Steps) != 1 || got.DecidedBy == nil || got.DecidedBy.Name != "one" {
 			t.Errorf("%+v", got)
 		}

@@ -29,7 +29,7 @@ func Example() {
 // The packets that a firewall drops are printed, with the program that decided.
 func ExampleOpenLive() {
 	ctx := context.Background()
-	live, err := observe.OpenLive(ctx, "eth0", observe.LiveOptions{Verdicts: []int{int(xdp.Drop)}})
+	live, err := observe.OpenLive(ctx, []string{"eth0"}, observe.LiveOptions{Verdicts: []int{int(xdp.Drop)}})
 	if err != nil {
 		log.Fatal(err)
 	}

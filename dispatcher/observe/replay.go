@@ -69,10 +69,10 @@ func OpenReplayOf(c *dispatcher.Chain, shown []xdp.Loaded, at At) (_ *Replay, er
 	}
 	config := packetConfig{Verdicts: allVerdicts, Deciders: allPrograms, Points: pointsOf(at), Snap: SnapLen,
 		Replay: replayConfig{Tid: uint32(unix.Gettid()), PidnsDev: pidns.Dev, PidnsIno: pidns.Ino}}
-	if r.tracer, err = trace(c, request{packetConfig: config, buffer: 1}, nil); err != nil {
+	if r.tracer, err = trace(c, request{packetConfig: config}); err != nil {
 		return nil, err
 	}
-	// Read in place, so the ring buffer is as small as can be: it would take two more calls for each packet.
+	// Read in place: a ring buffer would take two more calls for each packet.
 	if r.head, err = r.mmap("replayed", headSize); err != nil {
 		return nil, err
 	}
@@ -139,13 +139,13 @@ func (r *Replay) Run(packet []byte) (*Trace, error) {
 			Remedy: "leave it out of the capture"}
 	}
 	binary.NativeEndian.PutUint32(r.md[mdDataEnd:], uint32(len(packet)))
-	seen := r.head[headSeen:][:4]
+	seen := r.head[headSeen:][:2]
 	clear(seen)
 	result, err := libbpf.TestRun(r.fd.Int(), libbpf.TestRunOptions{Data: packet, Out: r.out, Context: r.md})
 	if err != nil {
 		return nil, &xdp.Error{Kind: xdp.ErrSystem, Err: err, Msg: "the kernel's test run failed: " + native.Cause(err)}
 	}
-	if binary.NativeEndian.Uint32(seen) == 0 {
+	if binary.NativeEndian.Uint16(seen) == 0 {
 		return nil, &xdp.Error{Kind: xdp.ErrBusy,
 			Msg:    "the chain's probes missed a packet of the test run",
 			Remedy: "try again; if it is always so, another tracer may be in the way"}
@@ -172,7 +172,7 @@ func (r *Replay) Close() error {
 		}
 	}
 	if r.tracer != nil {
-		err = errors.Join(err, r.tracer.close())
+		r.tracer.close()
 	}
 	*r = Replay{}
 	return err

@@ -3,7 +3,6 @@ package observe
 import (
 	"encoding/binary"
 	"fmt"
-	"math"
 	"os"
 	"slices"
 	"time"
@@ -12,14 +11,16 @@ import (
 
 	"github.com/xdpmux/xdpmux/cgo/libbpf"
 	"github.com/xdpmux/xdpmux/dispatcher"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/proc"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
 
 // Trace is the way of one packet through a chain.
 type Trace struct {
-	Time    time.Time   // when it left the chain, or came to it with [AtArrival]; zero in a [Replay]
-	Steps   []Step      // the programs it met, in their order; none with [AtArrival]
-	Verdict xdp.Verdict // meaningless with [AtArrival]
+	Interface string      // empty in a [Replay]
+	Time      time.Time   // when it left the chain, or came to it with [AtArrival]; zero in a [Replay]
+	Steps     []Step      // the programs it met, in their order; none with [AtArrival]
+	Verdict   xdp.Verdict // meaningless with [AtArrival]
 	// DecidedBy is the program whose verdict it is. It is nil if the last program gave
 	// one of its chain call actions, and the dispatcher itself said XDP_PASS.
 	DecidedBy *xdp.Loaded
@@ -29,7 +30,8 @@ type Trace struct {
 	Main      xdp.Loaded // what it left or came to: the dispatcher, or the program in its place; zero: nothing
 	Points    []Point    // with [AtPrograms]: where it came by, in this order
 
-	memory []byte // of Data and Points
+	memory []byte  // of Data and Points
+	unsure *tracer // the packet left a lone program that may have been in another chain by then; nil: it wasn't
 }
 
 // At says where packets are looked at.
@@ -73,7 +75,7 @@ const SnapLen = 4096
 type packetConfig struct {
 	Alone, Verdicts, Deciders, Sample uint32
 	Programs, Snap, Points, Reach     uint32
-	Wake, Reserved                    uint32
+	Wake, Source                      uint32
 	Replay                            replayConfig
 	Ingress                           ingress
 }
@@ -121,20 +123,18 @@ type tracer struct {
 	main     xdp.Loaded   // each packet of the chain comes to it, and leaves the chain by it
 	programs []xdp.Loaded // by slot
 	probes   []*probed
-	ring     *ring        // nil for a Replay
-	tell     func(*Trace) // of a record of the ring
 	packet   *probed
 	alone    bool   // a component program in the dispatcher's own place
 	points   bool   // are told of
 	early    uint64 // packets that came before the trace began
+	source   uint16 // number in what the probes tell
 	filter   []byte // code of the function of that name; nil: no packet is filtered
-	unused   *unused
 }
 
-// newTracer has attach attach the probes, and then tells f of packets, but for those of test
-// runs: f is nil if there are no others. If it fails, no probe is left.
-func newTracer(c *dispatcher.Chain, f func(*Trace), attach func(*tracer) error) (*tracer, error) {
-	t := &tracer{chain: c}
+// newTracer has attach attach the probes, and then has them tell of packets. If it fails, no probe
+// is left.
+func newTracer(c *dispatcher.Chain, r request, attach func(*tracer) error) (*tracer, error) {
+	t := &tracer{chain: c, filter: r.filter, source: uint16(r.Source)}
 	switch {
 	case c.Legacy != nil:
 		t.programs = []xdp.Loaded{*c.Legacy}
@@ -155,7 +155,7 @@ func newTracer(c *dispatcher.Chain, f func(*Trace), attach func(*tracer) error) 
 	}
 	err := attach(t)
 	if err == nil {
-		err = t.begin(f)
+		err = t.begin()
 	}
 	if err != nil {
 		t.close()
@@ -175,39 +175,30 @@ func (t *tracer) chainID() uint32 {
 // request says what is to be traced.
 type request struct {
 	packetConfig
-	buffer int    // bytes that wait at most; 0: as many as usual
+	rings  *rings // which the probes write to; nil for a Replay
 	filter []byte // see tracer
-	unused *unused
 }
 
-// usualBuffer is request.buffer if nobody says it.
-const usualBuffer = 4 << 20
-
-// sizeBuffer sets the size of the ring buffer, and returns the sizes of the packet probe's maps.
-func (r *request) sizeBuffer() (entries map[string]int) {
-	size := usualBuffer
-	if r.buffer > 0 {
-		size = ringSize(r.buffer)
+// probe is the probe of packets.o with that program.
+func (r *request) probe(program string) probe {
+	which := probe{programs: []string{program}, entries: map[string]int{}, shared: map[string]int{}}
+	if r.rings != nil {
+		which.shared["events"] = r.rings.events.Int()
 	}
-	r.Wake = uint32(size / 4) // time for the reader to come, and packets enough for the effort
-	return map[string]int{"events": size}
+	return which
 }
 
 // trace traces the packets that are asked for.
-func trace(c *dispatcher.Chain, r request, f func(*Trace)) (*tracer, error) {
-	return newTracer(c, f, func(t *tracer) error {
-		t.filter, t.unused = r.filter, r.unused
-		return t.attachAll(r)
-	})
+func trace(c *dispatcher.Chain, r request) (*tracer, error) {
+	return newTracer(c, r, func(t *tracer) error { return t.attachAll(r) })
 }
 
 // traceArrivals traces the packets that are asked for as they come to the chain. If it is empty, they
 // are those of a packet socket.
-func traceArrivals(c *dispatcher.Chain, r request, f func(*Trace)) (*tracer, error) {
-	return newTracer(c, f, func(t *tracer) (err error) {
-		t.filter, t.unused = r.filter, r.unused
+func traceArrivals(c *dispatcher.Chain, r request) (*tracer, error) {
+	return newTracer(c, r, func(t *tracer) (err error) {
 		t.alone = false // whatever the program is in, the packet came to it
-		which := probe{programs: []string{"arrival"}, entries: r.sizeBuffer()}
+		which := r.probe("arrival")
 		if main(c) == nil {
 			return t.attachTap(which, r.packetConfig)
 		}
@@ -221,7 +212,7 @@ func traceArrivals(c *dispatcher.Chain, r request, f func(*Trace)) (*tracer, err
 
 // attachAll attaches the probes of each program and of the chain.
 func (t *tracer) attachAll(r request) (err error) {
-	entries := r.sizeBuffer()
+	which := r.probe("packet")
 	config := r.packetConfig
 	t.points = config.Points == 1
 	if len(t.programs) == 1 {
@@ -231,11 +222,11 @@ func (t *tracer) attachAll(r request) (err error) {
 		return err
 	}
 	if t.points && config.Replay.Tid == 0 {
-		cpus, err := libbpf.NumPossibleCPUs()
+		cpus, err := proc.PossibleProcessors()
 		if err != nil {
 			return err
 		}
-		entries["trails"] = 2 * cpus // each has two ways
+		which.entries["trails"] = 2 * cpus // each has two ways
 	}
 	config.Programs = 0
 	for i, p := range t.programs {
@@ -243,7 +234,7 @@ func (t *tracer) attachAll(r request) (err error) {
 			config.Programs |= 1 << i
 		}
 	}
-	if t.packet, err = t.attach("packet", t.main, config, probe{programs: []string{"packet"}, entries: entries}); err != nil {
+	if t.packet, err = t.attach("packet", t.main, config, which); err != nil {
 		return err
 	}
 	return t.attachSteps(config)
@@ -280,14 +271,8 @@ func (t *tracer) attachSteps(config packetConfig) error {
 	return nil
 }
 
-// begin has the probes, which all stand now, tell of packets. f is nil if no ring buffer is read.
-func (t *tracer) begin(f func(*Trace)) (err error) {
-	if f != nil {
-		t.tell = f
-		if t.ring, err = openRing(t.packet.mapFD("events")); err != nil {
-			return err
-		}
-	}
+// begin has the probes, which all stand now, tell of packets.
+func (t *tracer) begin() error {
 	one := binary.NativeEndian.AppendUint32(nil, 1)
 	return libbpf.MapUpdate(t.packet.mapFD("gate"), make([]byte, 4), one, libbpf.UpdateAny)
 }
@@ -361,29 +346,14 @@ func (t *tracer) told() (told, error) {
 	return sum, nil
 }
 
-// read tells of packets that have come, limit at most.
-func (t *tracer) read(limit int) {
-	boot := bootTime() // anew, as the clock may be set while the trace goes on
-	t.ring.read(limit, func(record []byte) { t.tell(t.decodeLive(record, boot)) })
-}
-
-// finish ends the probes, and tells of what has come until then.
-func (t *tracer) finish() {
-	t.detach()
-	t.read(math.MaxInt)
-}
-
 func (t *tracer) detach() {
 	for _, p := range t.probes {
 		p.detach()
 	}
 }
 
-func (t *tracer) close() error {
-	t.detach()
-	err := t.ring.close()
+func (t *tracer) close() {
 	for _, p := range t.probes {
 		p.close()
 	}
-	return err
 }

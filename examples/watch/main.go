@@ -57,7 +57,7 @@ func run(ctx context.Context, ifname string, files []string) (err error) {
 		return err
 	}
 	defer observer.Close()
-	packets, err := observe.OpenLive(ctx, ifname, observe.LiveOptions{})
+	packets, err := observe.OpenLive(ctx, []string{ifname}, observe.LiveOptions{})
 	if err != nil {
 		return err
 	}

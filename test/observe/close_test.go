@@ -22,10 +22,12 @@ func TestCloseTwice(t *testing.T) {
 	id := attach(t, v, xdp.Program{File: rss})[0].ID
 	opens := map[string]func() (io.Closer, error){
 		"Observer": func() (io.Closer, error) { return observe.Open(t.Context(), []string{v.Name}, observe.Options{}) },
-		"Live":     func() (io.Closer, error) { return observe.OpenLive(t.Context(), v.Name, observe.LiveOptions{}) },
-		"Replay":   func() (io.Closer, error) { return observe.OpenReplay(t.Context(), v.Name, observe.AtChain) },
-		"Map":      func() (io.Closer, error) { return maps.Open(id, "rss") },
-		"Tracing":  func() (io.Closer, error) { return maps.AttachTracing(id, rss, "cpumap_enqueue") },
+		"Live": func() (io.Closer, error) {
+			return observe.OpenLive(t.Context(), []string{v.Name}, observe.LiveOptions{})
+		},
+		"Replay":  func() (io.Closer, error) { return observe.OpenReplay(t.Context(), v.Name, observe.AtChain) },
+		"Map":     func() (io.Closer, error) { return maps.Open(id, "rss") },
+		"Tracing": func() (io.Closer, error) { return maps.AttachTracing(id, rss, "cpumap_enqueue") },
 	}
 	for name, open := range opens {
 		c, err := open()

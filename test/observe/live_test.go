@@ -21,7 +21,7 @@ import (
 
 func live(t *testing.T, v *harness.Veth, filter observe.LiveOptions) *observe.Live {
 	t.Helper()
-	l, err := observe.OpenLive(context.Background(), v.Name, filter)
+	l, err := observe.OpenLive(context.Background(), []string{v.Name}, filter)
 	if err != nil {
 		t.Fatalf("live: %v (%s)", err, dispatcher.VerifierLog(err))
 	}

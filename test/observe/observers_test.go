@@ -82,7 +82,7 @@ func TestTooManyObservers(t *testing.T) {
 	if !errors.As(p.Blind, &why) || !strings.Contains(why.Msg, "too many observers") || !strings.Contains(why.Remedy, "end another observer") {
 		t.Fatalf("step1: %v", p.Blind)
 	}
-	if _, err := observe.OpenLive(context.Background(), v.Name, observe.LiveOptions{}); err == nil || !strings.Contains(err.Error(), "too many observers") {
+	if _, err := observe.OpenLive(context.Background(), []string{v.Name}, observe.LiveOptions{}); err == nil || !strings.Contains(err.Error(), "too many observers") {
 		t.Errorf("trace: %v", err)
 	}
 	leave()

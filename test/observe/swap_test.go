@@ -157,6 +157,9 @@ func TestTraceUnderSwaps(t *testing.T) {
 		}
 		chains[got]++
 		were.lines.add()
+		if n > 0 && trace.Time.Before(lines[n-1].at) {
+			t.Errorf("line %d is of %v, and the one before of %v", n, trace.Time, lines[n-1].at)
+		}
 		lines = append(lines, line{trace.Time, verdicts[0] == xdp.Pass, len(trace.Steps) == 2})
 		if trace.Steps[0].ID != stays[0].ID {
 			t.Fatalf("line %d: step0 is program %d", n, trace.Steps[0].ID)

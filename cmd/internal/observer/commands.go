@@ -84,7 +84,7 @@ func traceCommand(action cli.ActionFunc) *cli.Command {
 			&cli.UintFlag{Name: "files", Usage: "with --size: keep the last `N` files, whose names are reused"},
 			&cli.StringFlag{Name: "at", Value: "chain", Usage: "capture packets at these `POINTS`: with --write chain, as they leave it, or programs, as they come to each program and as they leave it; arrival, as they come to the interface, also to one without a program"},
 			&cli.UintFlag{Name: "snaplen", Value: observe.SnapLen, Usage: "of the wire: capture the first `BYTES` of each packet"},
-			&cli.UintFlag{Name: "buffer", Usage: "of the wire: keep up to `MIB` of packets until they are shown or written (default 4, with --write 16)"},
+			&cli.UintFlag{Name: "buffer", Usage: "of the wire: keep up to `MIB` of the packets of each processor until they are shown or written (default 4, with --write 16, and less where all processors together had more than 64)"},
 		},
 		Action: action,
 	}

@@ -1,2 +1,3 @@
-// Package proc reads the texts of /proc that tell of mounts and descriptors.
+// Package proc reads the texts of /proc that tell of mounts, descriptors and clocks, and that of /sys
+// which tells of processors.
 package proc

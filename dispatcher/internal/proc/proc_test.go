@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // FuzzMounts reads mount points from /proc/PID/mountinfo, whatever they are called.
@@ -47,5 +48,17 @@ func TestBPFFSIn(t *testing.T) {
 `
 	if got, want := bpffsIn(mountinfo), []string{"/sys/fs/bpf", "/run/my fs"}; !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+func TestMonotonicIn(t *testing.T) {
+	for text, want := range map[string]time.Duration{
+		"monotonic           0         0\nboottime            0         0\n": 0,
+		"boottime 7 0\nmonotonic -86400 500\n":                               -24*time.Hour + 500,
+		"":                                                                   0,
+	} {
+		if got := monotonicIn(text); got != want {
+			t.Errorf("%q: %v, want %v", text, got, want)
+		}
 	}
 }
