@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -97,6 +98,9 @@ func (c *Change) tend(ctx context.Context) (time.Duration, error) {
 	if rec.State == waiting && left > 0 {
 		return min(left, suspended), nil
 	}
+	if rec.State == waiting && rec.Auto && c.lastLook != nil {
+		c.lastLook() // which may take it back
+	}
 	_, err = c.ending(ctx, func(rec *record) (Outcome, error) {
 		switch rec.State {
 		case waiting:
@@ -141,13 +145,14 @@ func (c *Change) guard(ctx context.Context) (end func(), begun bool) {
 		names = append(names, is.Name)
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	done := make(chan struct{})
+	over, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
-		if why := rec.Guard.watch(ctx, names); why != "" {
+		if why := rec.Guard.watch(ctx, names, rec.Limit, over); why != "" {
 			_, _ = c.TakeBack(context.WithoutCancel(ctx), why) // if that fails, await tries again
 		}
 	}()
+	c.lastLook = sync.OnceFunc(func() { close(over); <-done })
 	return func() { cancel(); <-done }, true
 }
 

@@ -46,6 +46,8 @@ type Change struct {
 	file   *os.File // that of the lock, not locked
 	waits  bool     // this process is the one that waits
 	making *os.File // the same, locked while the change is being made; nil: it isn't by this process
+
+	lastLook func() // has the guard that this process runs look for the last time; nil: it runs none
 }
 
 // Begin starts a change. It changes nothing: what calls [Change.Hold] does, until

@@ -76,24 +76,37 @@ func (g *Guard) ready(ctx context.Context, ifnames []string) error {
 	return nil
 }
 
-// watch runs the guard again and again until ctx ends. It returns why the change is to be
-// taken back.
-func (g *Guard) watch(ctx context.Context, ifnames []string) (why string) {
+// watch runs the guard again and again until ctx ends, or the time of the change is over. Then it
+// looks for the last time, when it has counted for an Interval, or for as long as limit. It returns
+// why the change is to be taken back.
+func (g *Guard) watch(ctx context.Context, ifnames []string, limit time.Duration, over <-chan struct{}) (why string) {
 	var m *measurement
 	if g.Drops != nil {
 		var err error
-		if m, err = measure(ctx, ifnames); err != nil {
+		m, err = measure(ctx, ifnames)
+		switch {
+		case err == nil:
+			defer m.close()
+		case ctx.Err() == nil:
 			return fmt.Sprintf("what the chain drops can't be measured: %v", err)
 		}
-		defer m.close()
 	}
-	for ctx.Err() == nil {
+	enough := time.Now().Add(min(g.Interval, limit))
+	for last := false; ctx.Err() == nil && !last; {
 		if why := g.run(ctx); why != "" {
 			return why
 		}
 		select {
 		case <-ctx.Done():
 		case <-time.After(g.Interval):
+		case <-over:
+			last = true
+		}
+		if last && m != nil {
+			select {
+			case <-ctx.Done():
+			case <-time.After(time.Until(enough)):
+			}
 		}
 		if why := g.dropped(m); why != "" {
 			return why

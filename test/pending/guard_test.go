@@ -127,6 +127,24 @@ func TestGuardDrops(t *testing.T) {
 	}
 	checkEnded(t, v)
 
+	// No change is confirmed by a guard that hasn't looked, however short the time is.
+	drops, first := 20.0, uint32(1)
+	change, err := pending.Begin(t.Context(), pending.Options{Time: time.Second, By: "a test", Command: "TestGuardDrops", Auto: true, Interfaces: []string{v.Name},
+		Guard: &pending.Guard{Drops: &drops, Before: time.Second, Interval: time.Hour}})
+	must(t, err)
+	tx := dispatcher.Transaction{Add: []xdp.Program{{File: object(t), Name: "v_drop", Priority: &first}}, Changing: change.Hold(t.Context())}
+	_, err = tx.Commit(t.Context(), v.Name)
+	must(t, err)
+	_, err = change.Made(t.Context())
+	must(t, err)
+	outcome, err := change.Await(t.Context())
+	must(t, err)
+	must(t, change.Close())
+	if !outcome.TakenBack() || !strings.Contains(outcome.Why, " drops ") {
+		t.Errorf("it ended %+v", outcome)
+	}
+	checkEnded(t, v)
+
 	// A change that drops no more goes on. The guard's command is run once before the change, and
 	// then before each look at what is dropped.
 	rounds := filepath.Join(t.TempDir(), "rounds")
