@@ -106,12 +106,6 @@ func TestAPIAway(t *testing.T) {
 	f.lead("a")
 	f.chain("edge", "/v1.o", one)
 	f.says("edge", "Complete: 2 of 2")
-	etcd := ""
-	for i, arg := range f.api.cmd.Args {
-		if arg == "--etcd-servers" {
-			etcd = f.api.cmd.Args[i+1]
-		}
-	}
 	f.api.kill()
 	m := f.nodes["n0"]
 	m.stop()
@@ -120,7 +114,7 @@ func TestAPIAway(t *testing.T) {
 	m.mu.Unlock()
 	f.startNode(m)
 	f.everywhere("eth0 /v1.o")
-	if err := f.startAPI(etcd); err != nil {
+	if err := f.startAPI(); err != nil {
 		t.Fatal(err)
 	}
 	f.chain("edge", "/v2.o", one)

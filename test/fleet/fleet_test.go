@@ -237,10 +237,15 @@ func (f *fleet) all() string {
 	return strings.Join(all, "; ")
 }
 
-// rollout is the reason and the message of a chain's roll-out.
+// rollout is the reason and the message of a chain's roll-out; empty: the leader hasn't seen yet what
+// the spec asks for.
 func (f *fleet) rollout(name string) string {
-	out, _ := f.kubectl("", "get", "xdpchain", name, "-o", `jsonpath={.status.conditions[?(@.type=="RolledOut")].reason}: {.status.conditions[?(@.type=="RolledOut")].message}`)
-	return out
+	out, _ := f.kubectl("", "get", "xdpchain", name, "-o", `jsonpath={.metadata.generation} {.status.observedGeneration} {.status.conditions[?(@.type=="RolledOut")].reason}: {.status.conditions[?(@.type=="RolledOut")].message}`)
+	generation, rest, _ := strings.Cut(out, " ")
+	if observed, says, _ := strings.Cut(rest, " "); observed == generation {
+		return says
+	}
+	return ""
 }
 
 // eventually waits for something to be so.

@@ -9,6 +9,7 @@ require (
 	github.com/vishvananda/netlink v1.3.1
 	github.com/xdpmux/xdpmux v0.0.0
 	github.com/xdpmux/xdpmux/dispatcher/agent/kube v0.0.0
+	golang.org/x/sys v0.47.0
 	k8s.io/client-go v0.37.2
 )
 
@@ -113,7 +114,6 @@ require (
 	golang.org/x/net v0.57.0 // indirect
 	golang.org/x/oauth2 v0.36.0 // indirect
 	golang.org/x/sync v0.22.0 // indirect
-	golang.org/x/sys v0.47.0 // indirect
 	golang.org/x/term v0.45.0 // indirect
 	golang.org/x/text v0.40.0 // indirect
 	golang.org/x/time v0.15.0 // indirect

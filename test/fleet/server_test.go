@@ -26,6 +26,7 @@ import (
 // server is an API server with etcd behind it, on loopback.
 type server struct {
 	dir, url  string
+	store     string // the address of etcd
 	etcd, api *process
 }
 
@@ -128,13 +129,13 @@ func newServer(dir string) (s *server, err error) {
 	if err := os.WriteFile(s.file("tokens"), []byte(adminToken+",admin,1,system:masters\n"), 0o600); err != nil {
 		return nil, err
 	}
-	s.url = "https://" + addresses[2]
-	s.etcd, err = start(s.file("etcd.log"), "etcd", "--data-dir", s.file("etcd"), "--unsafe-no-fsync", "--listen-client-urls", "http://"+addresses[0],
-		"--advertise-client-urls", "http://"+addresses[0], "--listen-peer-urls", "http://"+addresses[1])
+	s.url, s.store = "https://"+addresses[2], "http://"+addresses[0]
+	s.etcd, err = start(s.file("etcd.log"), "etcd", "--data-dir", s.file("etcd"), "--unsafe-no-fsync", "--listen-client-urls", s.store,
+		"--advertise-client-urls", s.store, "--listen-peer-urls", "http://"+addresses[1])
 	if err != nil {
 		return nil, err
 	}
-	if err := s.startAPI("http://" + addresses[0]); err != nil {
+	if err := s.startAPI(); err != nil {
 		s.close()
 		return nil, err
 	}
@@ -150,7 +151,7 @@ func newServer(dir string) (s *server, err error) {
 func (s *server) file(name string) string { return filepath.Join(s.dir, name) }
 
 // startAPI starts the API server, and waits until it is ready.
-func (s *server) startAPI(etcd string) error {
+func (s *server) startAPI() error {
 	binary := os.Getenv("KUBE_APISERVER")
 	if binary == "" {
 		return fmt.Errorf("KUBE_APISERVER names no kube-apiserver: make test-fleet does")
@@ -159,7 +160,7 @@ func (s *server) startAPI(etcd string) error {
 	if err != nil {
 		return err
 	}
-	s.api, err = start(s.file("api.log"), binary, "--etcd-servers", etcd, "--bind-address", "127.0.0.1", "--secure-port", port, "--cert-dir", s.file("certs"),
+	s.api, err = start(s.file("api.log"), binary, "--etcd-servers", s.store, "--bind-address", "127.0.0.1", "--secure-port", port, "--cert-dir", s.file("certs"),
 		"--service-account-issuer", "https://kubernetes.default.svc", "--service-account-key-file", s.file("key"), "--service-account-signing-key-file", s.file("key"),
 		"--token-auth-file", s.file("tokens"), "--authorization-mode", "RBAC", "--service-cluster-ip-range", "10.0.0.0/24")
 	if err != nil {

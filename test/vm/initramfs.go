@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/xdpmux/xdpmux/test/debian"
@@ -31,6 +32,7 @@ var (
 	}
 	guestDirs      = []string{"/dev", "/proc", "/sys", "/tmp", "/run", "/root", "/etc", "/var/lib", "/var/tmp", "/repo", "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib64"}
 	repoParts      = []string{"go.mod", "README.md", "LICENSE", "Makefile", "docs", "bpf", "examples", "systemd", "test/demo.sh"}
+	notForTests    = []string{"cross", "packages", "kube-apiserver", "xdpmux-kube"} // of what make builds
 	requiredOnHost = []struct{ program, pkg string }{
 		{"busybox", "busybox-static"}, {"zstd", "zstd"}, {"ip", "iproute2"}, {"xz", "xz-utils"}, {"go", "golang"},
 	}
@@ -226,7 +228,7 @@ func addRepo(a archive, root string, sys system, o options, suites []suite) erro
 		}
 	}
 	for _, name := range dirNames(filepath.Join(root, build)) {
-		if _, other := processors[name]; other || name == "cross" || name == "packages" { // for or of another machine
+		if _, other := processors[name]; other || slices.Contains(notForTests, name) { // or for another machine
 			continue
 		}
 		if err := add("build/"+name, build+"/"+name); err != nil {
