@@ -114,8 +114,14 @@ func TestAPIAway(t *testing.T) {
 	m.mu.Unlock()
 	f.startNode(m)
 	f.everywhere("eth0 /v1.o")
+	for _, m := range f.nodes {
+		f.eventually(m.name+" says so", func() bool { return strings.Contains(m.log.String(), "the API server can't be asked") })
+	}
 	if err := f.startAPI(); err != nil {
 		t.Fatal(err)
+	}
+	for _, m := range f.nodes {
+		f.eventually(m.name+" asks it again", func() bool { return strings.Contains(m.log.String(), "the API server answers again") })
 	}
 	f.chain("edge", "/v2.o", one)
 	f.everywhere("eth0 /v2.o")

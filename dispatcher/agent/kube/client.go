@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
+	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -70,15 +72,19 @@ func fieldsOf(kind string, metadata map[string]any, part string, value any) (map
 
 // watchAll calls changed whenever an object of a resource comes, changes or goes. keep makes it
 // smaller for the cache; nil: it stays whole.
-func watchAll(ctx context.Context, client dynamic.Interface, of schema.GroupVersionResource, fields string, keep cache.TransformFunc, changed func(), failed func(error)) (cache.SharedIndexInformer, error) {
+func watchAll(ctx context.Context, client dynamic.Interface, of schema.GroupVersionResource, fields string, keep cache.TransformFunc, changed func(), asked *asked) (cache.SharedIndexInformer, error) {
 	source := &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			o.FieldSelector = fields
-			return client.Resource(of).List(ctx, o)
+			all, err := client.Resource(of).List(ctx, o)
+			asked.note(ctx, err)
+			return all, err
 		},
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 			o.FieldSelector = fields
-			return client.Resource(of).Watch(ctx, o)
+			w, err := client.Resource(of).Watch(ctx, o)
+			asked.note(ctx, err)
+			return w, err
 		},
 	}
 	informer := cache.NewSharedIndexInformer(source, &unstructured.Unstructured{}, 0, cache.Indexers{})
@@ -91,7 +97,7 @@ func watchAll(ctx context.Context, client dynamic.Interface, of schema.GroupVers
 		}
 		return v, nil
 	}
-	if err := errors.Join(informer.SetTransform(trim), informer.SetWatchErrorHandler(func(_ *cache.Reflector, err error) { failed(err) })); err != nil {
+	if err := errors.Join(informer.SetTransform(trim), informer.SetWatchErrorHandler(func(*cache.Reflector, error) {})); err != nil {
 		return nil, err
 	}
 	_, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
@@ -102,6 +108,35 @@ func watchAll(ctx context.Context, client dynamic.Interface, of schema.GroupVers
 	}
 	go informer.RunWithContext(ctx)
 	return informer, nil
+}
+
+// asked notes whether the API server answers. client-go says nothing of one that refuses connections,
+// so it is noted with each request.
+type asked struct {
+	failed func(error)
+	log    *slog.Logger
+	then   string // what follows while it can't be asked
+
+	mu   sync.Mutex
+	away bool
+}
+
+func (a *asked) note(ctx context.Context, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case err != nil:
+		a.failed(err)
+		if !a.away {
+			a.log.Warn("the API server can't be asked: "+a.then, "error", err)
+		}
+	case a.away:
+		a.log.Info("the API server answers again")
+	}
+	a.away = err != nil
 }
 
 // wake is told that there is something to do, however often that is before somebody looks.

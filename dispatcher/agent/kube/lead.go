@@ -94,14 +94,11 @@ func Lead(ctx context.Context, opts LeadOptions) error {
 
 // run decides whenever something has changed.
 func (l *leader) run(ctx context.Context) error {
-	lost := func(err error) {
-		l.failed(err)
-		l.Log.Warn("the API server can't be asked: nothing is handed out", "error", err)
-	}
+	asked := &asked{failed: l.failed, log: l.Log, then: "nothing is handed out"}
 	var errs [3]error
-	l.chains, errs[0] = watchAll(ctx, l.Client, chains, "", nil, l.changed.up, lost)
-	l.xdpNodes, errs[1] = watchAll(ctx, l.Client, xdpNodes, "", nil, l.changed.up, lost)
-	l.nodes, errs[2] = watchAll(ctx, l.Client, nodes, "", labelsAndReady, l.changed.up, lost)
+	l.chains, errs[0] = watchAll(ctx, l.Client, chains, "", nil, l.changed.up, asked)
+	l.xdpNodes, errs[1] = watchAll(ctx, l.Client, xdpNodes, "", nil, l.changed.up, asked)
+	l.nodes, errs[2] = watchAll(ctx, l.Client, nodes, "", labelsAndReady, l.changed.up, asked)
 	if err := errors.Join(errs[:]...); err != nil {
 		return err
 	}

@@ -90,10 +90,8 @@ func RunNode(ctx context.Context, opts NodeOptions) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	n.informer, err = watchAll(ctx, n.Client, xdpNodes, "metadata.name="+n.Name, nil, n.changed.up, func(err error) {
-		n.failed(err)
-		n.Log.Warn("the API server can't be asked: the node stays as it is", "error", err)
-	})
+	n.informer, err = watchAll(ctx, n.Client, xdpNodes, "metadata.name="+n.Name, nil, n.changed.up,
+		&asked{failed: n.failed, log: n.Log, then: "the node stays as it is"})
 	if err != nil {
 		return err
 	}
