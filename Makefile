@@ -224,7 +224,7 @@ KUBE_APISERVER ?= build/kube-apiserver
 build/kube-apiserver: test/fleet/go.mod
 	$(GO) build -C test/fleet -ldflags '-s -w -X k8s.io/component-base/version.gitVersion=v1.37.2' -o $(CURDIR)/$@ k8s.io/kubernetes/cmd/kube-apiserver
 
-# It needs etcd (Debian: etcd-server) and kubectl.
+# It needs etcd (Debian: etcd-server) and kubectl; buildah and root for the image, root for the agent that meets bad images.
 test-fleet: $(KUBE_APISERVER) build kube $(FIXTURES) ## roll-outs on a cluster: a real API server and etcd, nodes whose kernel only remembers, and three in VMs
 	$(GO) vet -C dispatcher/agent/kube ./...
 	$(GO) vet -C cmd/xdpmux-kube ./...
