@@ -199,9 +199,10 @@ test-packages: build ## check the packages, install, upgrade and remove them in 
 	test/packages/packages.sh bookworm:6.1 trixie:6.12
 	test/packages/reproducible.sh $(ARCHS)
 
-test-cosign: ## images signed by a cosign that is built for that, in ten minutes
-	cd /tmp && GOBIN=$(CURDIR)/build/cosign $(GO) install github.com/sigstore/cosign/v2/cmd/cosign@v2.6.1
-	XDPMUX_COSIGN=$(CURDIR)/build/cosign/cosign $(GO) test -count=1 -tags cosign -run TestCosign ./dispatcher/registry
+test-cosign: ## images signed by cosign 2 and 3, which are built for that, in twenty minutes
+	cd /tmp && GOBIN=$(CURDIR)/build/cosign/2 $(GO) install github.com/sigstore/cosign/v2/cmd/cosign@v2.6.1
+	cd /tmp && GOBIN=$(CURDIR)/build/cosign/3 $(GO) install github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3
+	XDPMUX_COSIGN=$(CURDIR)/build/cosign $(GO) test -count=1 -tags cosign -run TestCosign ./dispatcher/registry
 
 .PHONY: test-agent-many
 test-agent-many: build $(FIXTURES) ## the agent on a host with up to 1,000 interfaces that come and go, on KERNEL (newest), in a VM

@@ -43,4 +43,5 @@ const (
 	layerLimit    = objectLimit + 1<<20 // a layer, compressed
 	unpackedLimit = layerLimit          // and what comes out of it, with what else is beside the object
 	payloadLimit  = 64 << 10            // what a signature signs
+	bundleLimit   = 256 << 10           // a signature with what it signs, and what others say of it
 )

@@ -82,11 +82,13 @@ func (f *fetch) info() (*Info, error) {
 		i.Size += l.Size
 	}
 	for _, d := range unique(digest, own.String()) {
-		all, err := f.signatures(d)
-		if err != nil {
-			return nil, err
+		for _, stored := range f.stores() {
+			all, err := stored(d)
+			if err != nil {
+				return nil, err
+			}
+			i.Signatures += len(all)
 		}
-		i.Signatures += len(all)
 	}
 	if len(f.keys) > 0 {
 		err := f.verify(digest, own.String())

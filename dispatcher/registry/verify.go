@@ -14,7 +14,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -85,12 +84,14 @@ func (k *key) signs(data, signature []byte) bool {
 
 // signature is what cosign has stored beside an image.
 type signature struct {
-	payload []byte // what was signed: a "simple signing" document
-	bytes   []byte
+	about  string // the digest of the image
+	signed []byte
+	bytes  []byte
 }
 
-// of says whether the payload is about the image of that digest.
-func (s signature) of(digest string) bool {
+// payload is what cosign signs before version 3, a "simple signing" document. about is empty if it is
+// none.
+func payload(data []byte) (about string) {
 	var p struct {
 		Critical struct {
 			Image struct {
@@ -99,7 +100,10 @@ func (s signature) of(digest string) bool {
 			Type string `json:"type"`
 		} `json:"critical"`
 	}
-	return json.Unmarshal(s.payload, &p) == nil && p.Critical.Type == signatureType && p.Critical.Image.Digest == digest
+	if json.Unmarshal(data, &p) != nil || p.Critical.Type != signatureType {
+		return ""
+	}
+	return p.Critical.Image.Digest
 }
 
 // verify looks for a signature by each key: of what the image's name stands for, or of the manifest
@@ -107,17 +111,19 @@ func (s signature) of(digest string) bool {
 func (f *fetch) verify(digests ...string) error {
 	for _, k := range f.keys {
 		found, good := 0, false
+	looking:
 		for _, digest := range unique(digests...) {
-			all, err := f.signatures(digest)
-			if err != nil {
-				return err
-			}
-			found += len(all)
-			for _, s := range all {
-				good = good || s.of(digest) && k.signs(s.payload, s.bytes)
-			}
-			if good {
-				break
+			for _, stored := range f.stores() {
+				all, err := stored(digest)
+				if err != nil {
+					return err
+				}
+				found += len(all)
+				for _, s := range all {
+					if good = s.about == digest && k.signs(s.signed, s.bytes); good {
+						break looking
+					}
+				}
 			}
 		}
 		switch {
@@ -135,8 +141,14 @@ func (f *fetch) verify(digests ...string) error {
 
 func unique(digests ...string) []string { return slices.Compact(digests) }
 
-// signatures are those that cosign has stored for a digest, under a tag that tells it.
-func (f *fetch) signatures(digest string) (all []signature, err error) {
+// stores are the two places where cosign has put the signatures of a digest.
+func (f *fetch) stores() []func(digest string) ([]signature, error) {
+	return []func(string) ([]signature, error){f.tagged, f.bundled}
+}
+
+// tagged are the signatures of a digest that cosign has stored under a tag that tells it, as all do
+// before version 3.
+func (f *fetch) tagged(digest string) (all []signature, err error) {
 	at := f.ref.Context().Tag(strings.Replace(digest, ":", "-", 1) + ".sig")
 	one, err := remote.Image(at, f.opts...)
 	var said *transport.Error
@@ -151,26 +163,18 @@ func (f *fetch) signatures(digest string) (all []signature, err error) {
 		return nil, err
 	}
 	for i, l := range m.Layers {
-		signed, err := base64.StdEncoding.DecodeString(l.Annotations[signatureAnnotation])
-		if err != nil || len(signed) == 0 || l.Size > payloadLimit {
+		bytes, err := base64.StdEncoding.DecodeString(l.Annotations[signatureAnnotation])
+		if err != nil || len(bytes) == 0 || l.Size > payloadLimit {
 			continue
 		}
 		if i >= maxSignatures {
 			break
 		}
-		layer, err := one.LayerByDigest(l.Digest)
+		signed, err := blob(one, l.Digest)
 		if err != nil {
 			return nil, err
 		}
-		r, err := layer.Compressed()
-		if err != nil {
-			return nil, err
-		}
-		payload, err := io.ReadAll(r)
-		if err = errors.Join(err, r.Close()); err != nil {
-			return nil, err
-		}
-		all = append(all, signature{payload, signed})
+		all = append(all, signature{payload(signed), signed, bytes})
 	}
 	return all, nil
 }

@@ -29,7 +29,10 @@ func TestRollout(t *testing.T) {
 	f.everywhere("eth0 /v1.o")
 	f.says("edge", "Complete: 3 of 3")
 	f.chain("edge", "/v2.o", one)
-	f.everywhere("eth0 /v2.o")
+	f.must("wait", "--for=condition=RolledOut", "--timeout=50s", "xdpchain/edge") // as docs/fleet.md has it
+	if !f.runsAll("eth0 /v2.o") {
+		t.Errorf("it runs %s", f.all())
+	}
 	f.says("edge", "Complete: 3 of 3")
 	f.event("edge", "Complete", "")
 	out := f.must("get", "xdpchains,xdpnodes")
