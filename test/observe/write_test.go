@@ -17,6 +17,7 @@ import (
 	"github.com/gopacket/gopacket/layers"
 	"golang.org/x/sys/unix"
 
+	"github.com/xdpmux/xdpmux/dispatcher/observe"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 	"github.com/xdpmux/xdpmux/test/harness"
 )
@@ -128,7 +129,8 @@ func TestWrite(t *testing.T) {
 	}
 }
 
-// The bytes are those at the point: encap makes packets longer, in chains of one, two and ten.
+// The bytes are those at the point: encap makes packets longer, in chains of one, two and ten. Of a jumbo frame,
+// which comes in several buffers, they are those of the first one, and the length is that of all.
 func TestWriteEncapsulated(t *testing.T) {
 	encap := func(prio uint32) xdp.Program {
 		return xdp.Program{File: "../../build/bpf/fixtures/encap.o", Priority: xdp.Prio(prio)}
@@ -137,33 +139,64 @@ func TestWriteEncapsulated(t *testing.T) {
 		name  string
 		chain []xdp.Program
 		at    int // place of encap
+		main  string
 	}{
-		{"one", []xdp.Program{encap(1)}, 0},
-		{"two", []xdp.Program{step(0, xdp.Pass), encap(5)}, 1},
+		{"one", []xdp.Program{encap(1)}, 0, "encap"},
+		{"two", []xdp.Program{step(0, xdp.Pass), encap(5)}, 1, "xdp_dispatcher"},
 		{"ten", []xdp.Program{step(0, xdp.Pass), step(1, xdp.Pass), step(2, xdp.Pass), step(3, xdp.Pass),
-			encap(5), step(5, xdp.Pass), step(6, xdp.Pass), step(7, xdp.Pass), step(8, xdp.Pass), step(9, xdp.Pass)}, 4},
+			encap(5), step(5, xdp.Pass), step(6, xdp.Pass), step(7, xdp.Pass), step(8, xdp.Pass), step(9, xdp.Pass)}, 4, "xdp_dispatcher"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			harness.NoLeak(t)
 			v := harness.NewVeth(t)
+			v.SetMTU(t, 9000)
+			frags := true
+			for i := range c.chain {
+				c.chain[i].Frags = &frags
+			}
 			attach(t, v, c.chain...)
-			frame := packet()
-			big := append(packet(), make([]byte, 1200)...)
-			got, _ := writeLive(t, v, [][]byte{frame, big}, "--at", "programs")
-			if len(got) != 4*len(c.chain) {
-				t.Fatalf("%d records of 2 packets at %d programs", len(got), len(c.chain))
+			frames := [][]byte{packet(), append(packet(), make([]byte, 1200)...), append(packet(), make([]byte, 8900)...)}
+			for i := range frames[2][64:] {
+				frames[2][64+i] = byte(i >> 4)
+			}
+			tagged := func(frame []byte) []byte {
+				return append(append(append([]byte{}, frame[:12]...), 0x81, 0, 0, 7), frame[12:]...)
+			}
+			name := filepath.Join(t.TempDir(), "chain.pcapng")
+			atChain := harness.Start(t, xdpmux, "trace", v.Name, "-w", name)
+			atChain.Stderr.Line(t) // it captures
+			got, _ := writeLive(t, v, frames, "--at", "programs")
+			if len(got) != 6*len(c.chain) {
+				t.Fatalf("%d records of 3 packets at %d programs", len(got), len(c.chain))
+			}
+			check := func(r harness.Captured, want []byte, verdict int64) {
+				t.Helper()
+				jumbo := len(want) > 8000 && len(r.Data) > 2000 && len(r.Data) <= observe.SnapLen
+				if !bytes.Equal(r.Data, want) && !(jumbo && bytes.HasPrefix(want, r.Data)) || r.Length != len(want) || r.Verdict != verdict {
+					t.Errorf("packet %d at %s: %d of %d bytes, verdict %d, want %d bytes, verdict %d: % x", r.ID, r.Interface, len(r.Data), r.Length, r.Verdict, len(want), verdict, r.Data[:20])
+				}
 			}
 			for i, r := range got {
-				sent := [][]byte{frame, big}[i/(2*len(c.chain))]
+				n := i / (2 * len(c.chain))
 				place, exit := i%(2*len(c.chain))/2, i%2 == 1
-				want := sent
+				want, verdict := frames[n], int64(-1)
 				if place > c.at || place == c.at && exit {
-					want = append(append(append([]byte{}, sent[:12]...), 0x81, 0, 0, 7), sent[12:]...)
+					want = tagged(want)
 				}
-				if !bytes.Equal(r.Data, want) || r.Length != len(want) || r.ID != uint64(i/(2*len(c.chain))+1) {
-					t.Errorf("record %d, packet %d at %s: %d of %d bytes, want %d: % x", i, r.ID, r.Interface, len(r.Data), r.Length, len(want), r.Data[:20])
+				if exit {
+					verdict = int64(xdp.Pass)
+				}
+				if check(r, want, verdict); r.ID != uint64(n+1) {
+					t.Errorf("record %d is of packet %d, want %d", i, r.ID, n+1)
 				}
 			}
+			atChain.Stop(t, exitSignal)
+			left, _ := harness.ReadPoints(t, name)
+			left = slices.DeleteFunc(left, func(r harness.Captured) bool { return r.Length < 8000 })
+			if len(left) != 1 || left[0].Interface != v.Name+":"+c.main+"()@fexit" {
+				t.Fatalf("at the chain %+v", left)
+			}
+			check(left[0], tagged(frames[2]), int64(xdp.Pass))
 		})
 	}
 }
