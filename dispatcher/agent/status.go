@@ -48,7 +48,7 @@ type Status struct {
 	Read       bool  // the files have been read
 	Unread     error // why they can't be read now
 	Broken     []File
-	Fetching   bool        // of a file the images are asked for, and until then what it declared before stays
+	Fetching   []string    // files whose images are asked for, and until then what they declared before stays
 	Unwritten  error       // why what the agent knows can't be written down for the next one
 	Untold     error       // why the history lacks the last change, or a part of it
 	Interfaces []Interface // in the order of their names
@@ -89,7 +89,7 @@ func (s Status) Count(c Condition) int {
 
 // Settled says whether the files have been read and all that they declare was looked at.
 func (s Status) Settled() bool {
-	return s.Read && s.Unread == nil && !s.Fetching && s.Count(Waiting) == 0
+	return s.Read && s.Unread == nil && len(s.Fetching) == 0 && s.Count(Waiting) == 0
 }
 
 func (a *agent) status() Status {
@@ -102,7 +102,9 @@ func (a *agent) status() Status {
 		if f.err != nil {
 			s.Broken = append(s.Broken, File{path, f.err})
 		}
-		s.Fetching = s.Fetching || f.coming != nil && f.images == nil
+		if f.coming != nil && f.images == nil {
+			s.Fetching = append(s.Fetching, path)
+		}
 	}
 	for _, k := range a.kept {
 		is := Interface{Interface: xdp.Interface{Name: k.Name, Index: k.Index}, Differs: k.differs, Changed: k.changed,
@@ -111,7 +113,7 @@ func (a *agent) status() Status {
 		s.Interfaces = append(s.Interfaces, is)
 	}
 	slices.SortFunc(s.Interfaces, func(x, y Interface) int { return strings.Compare(x.Name, y.Name) })
-	if s.Read && s.Unread == nil && !s.Fetching && len(s.Broken) == 0 && s.Count(AsDeclared) == len(s.Interfaces) {
+	if s.Read && s.Unread == nil && len(s.Fetching) == 0 && len(s.Broken) == 0 && s.Count(AsDeclared) == len(s.Interfaces) {
 		a.totals.Converged = time.Now()
 	}
 	s.Converged = a.totals.Converged

@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,11 +14,16 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/fleet"
 )
 
-// The files below the node's directory: what package agent reads, and what it is made of.
+// The files below the node's directory: how changes are tried, a file for each chain, and what they
+// are made of. With files of their own, chains don't wait for the images of each other.
 const (
-	stateFile    = "fleet.json"
+	trialFile    = "fleet.json"
+	chainPrefix  = "chain-"
 	handOutsFile = ".handouts.json" // package agent doesn't read it
 )
+
+// file is what the state file of a hand-out is called.
+func (t taken) file() string { return chainPrefix + t.HandOut.Chain + ".json" }
 
 // taken is a hand-out as the node has taken it.
 type taken struct {
@@ -42,23 +48,17 @@ func take(ctx context.Context, before []taken, handed []fleet.HandOut) []taken {
 	return all
 }
 
-// state is the state file for all that was taken. The most cautious of the chains says how a
-// change is tried.
-func state(all []taken) ([]byte, error) {
+// trial is the state file that says how changes are tried: as the most cautious of the chains does.
+func trial(all []taken) ([]byte, error) {
 	var s struct {
 		desired.Trial
-		Interfaces []json.RawMessage `json:"interfaces"`
+		Interfaces []string `json:"interfaces"`
 	}
-	s.Interfaces = []json.RawMessage{}
+	s.Interfaces = []string{}
 	for _, t := range all {
 		if t.Runs.Interfaces == nil {
 			continue
 		}
-		var interfaces []json.RawMessage
-		if err := json.Unmarshal(t.Runs.Interfaces, &interfaces); err != nil {
-			return nil, err
-		}
-		s.Interfaces = append(s.Interfaces, interfaces...)
 		s.Confirm = max(s.Confirm, t.Runs.Confirm)
 		if drops := t.Runs.GuardDrops; drops != nil && (s.GuardDrops == nil || *drops < *s.GuardDrops) {
 			s.GuardDrops = drops
@@ -70,9 +70,11 @@ func state(all []taken) ([]byte, error) {
 	return json.Marshal(s)
 }
 
-// keep writes down what was taken, and then the state file. Each is there whole, or as it was.
+// keep writes down what was taken, and then the state files: first how to try what the next ones
+// declare, and what isn't handed out any more last, as another chain may have got its interface. Each
+// file is there whole, or as it was.
 func keep(dir string, all []taken) error {
-	text, err := state(all)
+	how, err := trial(all)
 	if err != nil {
 		return err
 	}
@@ -80,10 +82,32 @@ func keep(dir string, all []taken) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(replace(filepath.Join(dir, handOutsFile), taken), replace(filepath.Join(dir, stateFile), text))
+	err = errors.Join(replace(filepath.Join(dir, handOutsFile), taken), replace(filepath.Join(dir, trialFile), how))
+	gone, globErr := filepath.Glob(filepath.Join(dir, chainPrefix+"*"))
+	err = errors.Join(err, globErr)
+	for _, t := range all {
+		if t.Runs.Interfaces == nil {
+			continue
+		}
+		file := filepath.Join(dir, t.file())
+		gone = slices.DeleteFunc(gone, func(old string) bool { return old == file })
+		text, jsonErr := json.Marshal(map[string]fleet.Interfaces{"interfaces": t.Runs.Interfaces})
+		if err = errors.Join(err, jsonErr); err != nil {
+			return err
+		}
+		err = replace(file, text)
+	}
+	for _, file := range gone {
+		err = errors.Join(err, os.Remove(file))
+	}
+	return err
 }
 
+// replace writes a file, unless it holds that already.
 func replace(file string, data []byte) error {
+	if is, err := os.ReadFile(file); err == nil && bytes.Equal(is, data) {
+		return nil
+	}
 	tmp := filepath.Join(filepath.Dir(file), ".new")
 	if err := os.WriteFile(tmp, data, 0o600); err != nil {
 		return err

@@ -3,6 +3,7 @@ package kube
 import (
 	"errors"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -28,12 +29,23 @@ func TestTake(t *testing.T) {
 	if err := keep(dir, all); err != nil {
 		t.Fatal(err)
 	}
-	text, err := os.ReadFile(dir + "/" + stateFile)
-	if err != nil {
-		t.Fatal(err)
+	files := func() string {
+		names, err := filepath.Glob(dir + "/[a-z]*.json")
+		var all string
+		for _, name := range names {
+			text, readErr := os.ReadFile(name)
+			err = errors.Join(err, readErr)
+			all += filepath.Base(name) + " " + string(text) + "\n"
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return all
 	}
-	if want := `{"confirm":60,"guard-drops":5,"guard-before":30,"interfaces":[{"name":"eth0","programs":[{"name":"a","object":"/a.o"}]},{"name":"eth1"}]}`; string(text) != want {
-		t.Errorf("got\n%s\nwant\n%s", text, want)
+	const trial, a, b = `fleet.json {"confirm":60,"guard-drops":5,"guard-before":30,"interfaces":[]}`,
+		`chain-a.json {"interfaces":[{"name":"eth0","programs":[{"name":"a","object":"/a.o"}]}]}`, `chain-b.json {"interfaces":[{"name":"eth1"}]}`
+	if want := a + "\n" + b + "\n" + trial + "\n"; files() != want {
+		t.Errorf("got\n%s\nwant\n%s", files(), want)
 	}
 	again, err := recall(dir)
 	if err != nil || len(again) != 3 {
@@ -48,6 +60,13 @@ func TestTake(t *testing.T) {
 		if got := again[i].report(status); got != want {
 			t.Errorf("got  %+v\nwant %+v", got, want)
 		}
+	}
+	// What isn't handed out any more has no file.
+	if err := keep(dir, all[:1]); err != nil {
+		t.Fatal(err)
+	}
+	if want := a + "\n" + `fleet.json {"confirm":60,"guard-drops":10,"guard-before":30,"interfaces":[]}` + "\n"; files() != want {
+		t.Errorf("got\n%s\nwant\n%s", files(), want)
 	}
 }
 
@@ -70,6 +89,9 @@ func TestReport(t *testing.T) {
 		{agent.Status{Read: true, Interfaces: []agent.Interface{is("eth0", agent.TakenBack, "it drops"), is("eth1", agent.Failed, "no object")}}, fleet.Failed, "eth1: no object", "Failed"},
 		{agent.Status{Read: true, Interfaces: []agent.Interface{is("eth0", agent.Drifted, "")}}, fleet.Confirmed, "", "Drifted"},
 		{agent.Status{Read: true, Unread: errors.New("no directory")}, fleet.Failed, "no directory", "Failed"},
+		{agent.Status{Read: true, Fetching: []string{"/d/chain-a.json"}}, fleet.Trying, "", "Trying"},
+		{agent.Status{Read: true, Fetching: []string{"/d/chain-b.json"}, Broken: []agent.File{{Path: "/d/chain-b.json", Err: errors.New("odd")}}}, fleet.Confirmed, "", "AsHandedOut"},
+		{agent.Status{Read: true, Broken: []agent.File{{Path: "/d/chain-a.json", Err: errors.New("odd")}}}, fleet.Failed, "odd", "Failed"},
 	} {
 		r := of[0].report(c.status)
 		says := report(nil, time.Now(), "m", "v", of, c.status)

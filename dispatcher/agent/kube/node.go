@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"sync"
@@ -83,10 +82,8 @@ func RunNode(ctx context.Context, opts NodeOptions) error {
 		return fmt.Errorf("what the node was handed can't be read: %w", err)
 	}
 	n.writing, n.read = n.taken, n.taken
-	if _, err := os.Stat(filepath.Join(n.Dir, stateFile)); err != nil {
-		if err := keep(n.Dir, n.taken); err != nil {
-			return err
-		}
+	if err := keep(n.Dir, n.taken); err != nil { // it may have been killed while it did
+		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -89,14 +90,17 @@ func (t taken) report(s agent.Status) fleet.Report {
 		r.Outcome, r.Reason = fleet.Failed, t.Err
 		return r
 	}
-	if !s.Settled() {
+	is := func(path string) bool { return filepath.Base(path) == t.file() }
+	if !s.Read || s.Count(agent.Waiting) > 0 || slices.ContainsFunc(s.Fetching, is) {
 		r.Outcome = fleet.Trying
 	}
 	if s.Unread != nil {
 		r.Outcome, r.Reason = fleet.Failed, s.Unread.Error()
 	}
 	for _, file := range s.Broken {
-		r.Outcome, r.Reason = fleet.Failed, file.Err.Error()
+		if is(file.Path) || filepath.Base(file.Path) == trialFile {
+			r.Outcome, r.Reason = fleet.Failed, file.Err.Error()
+		}
 	}
 	found := map[string]bool{}
 	for _, is := range s.Interfaces {
