@@ -32,6 +32,11 @@ func TestVMs(t *testing.T) {
 		{"first roll-out", c.first},
 		{"guard fails on the second node", c.guardFails},
 		{"leader killed", c.leaderKilled},
+		{"API server away", c.apiAway},
+		{"node rebooted", c.reboot},
+		{"image that isn't there", c.absentImage},
+		{"registry that hangs", c.hangingRegistry},
+		{"gone", c.gone},
 	} {
 		began := time.Now()
 		step.do()
@@ -48,6 +53,9 @@ type vms struct {
 	builds
 	all  []*vm
 	kill func() // the leader
+
+	registry string // its port
+	hub      *process
 }
 
 // leader starts a leader, and starts it again when it ends, as a Deployment does. kill kills it.
@@ -180,4 +188,85 @@ func (c *vms) leaderKilled() {
 	c.kill = b
 	c.within(2*time.Minute, "b goes on", func() bool { return strings.HasPrefix(c.rollout("edge"), "Complete: 3 of 3") })
 	c.everywhere("front guard v_pass behind")
+}
+
+// apiAway: for a minute there is no API server. An agent that is killed meanwhile knows what it was
+// handed, what somebody takes off comes back, and afterwards all go on.
+func (c *vms) apiAway() {
+	c.api.kill()
+	away := time.After(time.Minute)
+	n0, n1 := c.all[0], c.all[1]
+	n0.killAgent()
+	n0.startAgent()
+	for _, v := range c.all {
+		c.eventually(v.name+" says so", func() bool { return strings.Contains(v.run("cat /root/log"), "the API server can't be asked") })
+	}
+	n1.run("xdpmux unload --name v_pass " + guest.Interface)
+	c.eventually("n1 has its program back", func() bool { return n1.runs(guest.Interface) == "front guard v_pass behind" })
+	<-away
+	c.everywhere("front guard v_pass behind")
+	if err := c.startAPI(); err != nil {
+		c.t.Fatal(err)
+	}
+	c.edge(atOnce)
+	c.within(2*time.Minute, "it goes on", func() bool { return strings.HasPrefix(c.rollout("edge"), "Complete: 3 of 3") })
+	c.everywhere(carried)
+}
+
+// reboot: a node whose power has failed, and that has lost its disk, gets what the others have by now.
+func (c *vms) reboot() {
+	n2 := c.all[2]
+	n2.powerOff()
+	c.setReady("n2", false)
+	c.edge(atOnce, pass("more"))
+	c.says("edge", "Complete: 2 of 3")
+	n2.boot()
+	n2.answered()
+	if runs := n2.runs(guest.Interface); runs != "" {
+		c.t.Errorf("it was never off: it runs %s", runs)
+	}
+	c.setReady("n2", true)
+	n2.startAgent()
+	c.says("edge", "Complete: 3 of 3")
+	n2.flow()
+	c.everywhere("front guard v_pass behind")
+	is := func() string {
+		return c.must("get", "xdpnode", "n2", "-o", `jsonpath={.status.machine} {.status.programs} {.status.conditions[?(@.type=="Ready")].status} {.status.chains[*].generation}`)
+	}
+	if want := "machine-of-n2 4 True " + c.generation(); is() != want {
+		c.t.Errorf("the XDPNode says %s, want %s", is(), want)
+	}
+}
+
+// gone: an XDPNode that somebody deletes comes again. A node that isn't chosen any more, and all when
+// the chain is deleted, lose their programs.
+func (c *vms) gone() {
+	c.must("delete", "xdpnode", "n1")
+	c.eventually("n1 is here again", func() bool {
+		out, _ := c.kubectl("", "get", "xdpnode", "n1", "-o", "jsonpath={.status.chains[*].outcome}")
+		return out == "Confirmed Confirmed"
+	})
+	c.everywhere("front guard v_pass behind")
+	c.must("patch", "xdpchain", "edge", "--type=merge", "-p", `{"spec":{"nodeSelector":{"matchLabels":{"name":"n0"}}}}`)
+	empty := func(v *vm) {
+		c.eventually("nothing runs on "+v.name, func() bool { return v.runs(guest.Interface) == "" })
+	}
+	empty(c.all[1])
+	empty(c.all[2])
+	if runs := c.all[0].runs(guest.Interface); runs != "front guard v_pass behind" {
+		c.t.Errorf("n0 runs %s", runs)
+	}
+	c.all[0].noGap()
+	c.must("delete", "xdpchain", "edge")
+	empty(c.all[0])
+	for _, v := range c.all {
+		if runs := v.runs(guest.Quiet); runs != "v_pass" {
+			c.t.Errorf("%s runs %s for the chain that is there still", v.name, runs)
+		}
+		var now guest.Packets
+		v.must("Still", false, &now)
+		if now.Slipped == v.before.Slipped {
+			c.t.Errorf("%s: no marked packet passes without a chain, so nothing was proved", v.name)
+		}
+	}
 }
