@@ -10,6 +10,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -23,6 +24,32 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 	"github.com/xdpmux/xdpmux/test/harness/images"
 )
+
+// TestBundle: one that cosign has made, and the same with another byte.
+func TestBundle(t *testing.T) {
+	const digest = "sha256:0710384d88b238bcfc4430bba45a71156567f25e3a8a87f645ecf9ef4ddfa3f1"
+	keys, err := readKeys(t.Context(), []string{"testdata/bundle/cosign.pub"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile("testdata/bundle/bundle.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, good := range []bool{true, false} {
+		var b bundle
+		if err := json.Unmarshal(text, &b); err != nil {
+			t.Fatal(err)
+		}
+		if !good {
+			b.Envelope.Payload = append(b.Envelope.Payload, ' ')
+		}
+		all := b.signatures()
+		if len(all) != 1 || all[0].about != digest || keys[0].signs(all[0].signed, all[0].bytes) != good {
+			t.Errorf("%v: %+v", good, all)
+		}
+	}
+}
 
 // TestBundles: signatures that refer to the image, as cosign stores them from version 3 on. TestCosign
 // has those that cosign has made.
