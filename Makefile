@@ -20,7 +20,8 @@ ONCE    := test/command test/rehearse test/history test/harness TestJSON TestOdd
 	TestEnvironmentOfOthers TestProgress TestFullOutput TestAlternativeNames TestStatusOfMany TestTerminal \
 	TestEnds TestUnit TestExporterUnit TestImages TestRoundTrip TestPage TestPictures TestTop TestTopLocales \
 	TestTraceForeignCaptures TestTraceBrokenCaptures TestTraceBadCapture TestTraceOutKeepsFiles \
-	TestWriteRotates TestWriteAsXdpdump TestBadInput TestBadFiles TestTrials TestSurroundings TestExporter TestRestart
+	TestWriteRotates TestWriteAsXdpdump TestBadInput TestBadFiles TestTrials TestSurroundings TestExporter TestRestart TestNamed TestRegistry \
+	TestCountsWithoutSysAdmin
 SUITES  ?= bookworm trixie sid noble
 ARCHS   ?= amd64 arm64
 MUTANTS ?= 20000

@@ -65,11 +65,12 @@ func keep(c *cli.Context, out *output.Printer) error {
 	opts.Reloaded = manager.ready
 
 	var status atomic.Pointer[agent.Status]
+	var served *agentweb.Server // nil: nobody wants that
 	opts.Tell = func(s agent.Status) {
 		if status.Swap(&s) == nil {
 			manager.ready()
 		}
-		manager.status(s)
+		manager.status(s, served)
 	}
 	opts.Alive = manager.alive
 	if c.IsSet("listen") {
@@ -83,12 +84,13 @@ func keep(c *cli.Context, out *output.Printer) error {
 			defer counters.Close()
 			counts = counters.Read
 		}
-		s := agentweb.NewServer(address, opts.Log, agentweb.Handlers(agentweb.View{Status: status.Load, Packets: counts}))
-		s.Try()
-		defer s.Close()
+		served = agentweb.NewServer(address, opts.Log, agentweb.Handlers(agentweb.View{Status: status.Load, Packets: counts,
+			Server: func() *agentweb.Server { return served }}))
+		served.Try()
+		defer served.Close()
 		opts.Alive = func() {
 			manager.alive()
-			s.Try()
+			served.Try()
 		}
 	}
 	err = agent.Run(ctx, opts)

@@ -7,6 +7,7 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 	"golang.org/x/sys/unix"
 
+	"github.com/xdpmux/xdpmux/cmd/internal/agentweb"
 	"github.com/xdpmux/xdpmux/dispatcher/agent"
 )
 
@@ -42,7 +43,7 @@ func (systemd) interval() time.Duration {
 }
 
 // status is the line that systemctl status shows.
-func (m systemd) status(s agent.Status) {
+func (m systemd) status(s agent.Status, at *agentweb.Server) {
 	text := fmt.Sprintf("%d interfaces, %d as declared", len(s.Interfaces), s.Count(agent.AsDeclared))
 	for _, c := range []agent.Condition{agent.Drifted, agent.Trying, agent.TakenBack, agent.Failed, agent.Waiting} {
 		if n := s.Count(c); n > 0 {
@@ -57,6 +58,9 @@ func (m systemd) status(s agent.Status) {
 	}
 	if s.Unwritten != nil || s.Untold != nil {
 		text += "; not all of it can be written down"
+	}
+	if at != nil && at.Waits() != "" {
+		text += "; nothing is served: " + at.Waits()
 	}
 	m.tell("STATUS=" + text)
 }

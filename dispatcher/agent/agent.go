@@ -74,6 +74,7 @@ type agent struct {
 	tries     sync.WaitGroup // these goroutines
 	pending   int            // changes that wait for the end of their time
 	totals    totals
+	ticked    time.Time
 	tidied    int   // changes at the last tidy
 	unwritten error // why memory isn't written
 	untold    error // why the history lacks the last change, or a part of it
@@ -87,8 +88,8 @@ type file struct {
 	writing time.Time      // since when somebody writes to it; zero: nobody does
 
 	// Images are fetched once for what the file holds; until that has succeeded, lacks is why not.
-	named  bool              // the file names some
-	images map[string]string // what they stand for, with digests; nil: they are to be fetched
+	named  bool             // the file names some
+	images map[string]Image // by what the file calls them; nil: they are to be fetched
 	lacks  error
 	retry  time.Time      // not to be fetched again before
 	coming *desired.State // is state once they are here; nil: nobody fetches

@@ -111,6 +111,7 @@ func (a *agent) apply(ctx context.Context, all []*kept) (tries []*kept) {
 		return a.approve(k, p)
 	}
 	r := newRecorder()
+	defer r.Close()
 	changes := a.totals.Changes
 	plans, err := a.state.Apply(r.Context(ctx), opts)
 	if err != nil {

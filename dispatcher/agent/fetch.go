@@ -31,7 +31,7 @@ func (a *agent) fetch(ctx context.Context, path string, f *file, patience time.T
 		return // it was parsed before, so ctx has ended
 	}
 	if a.Fetch == nil {
-		f.state, f.images = s, map[string]string{}
+		f.state, f.images = s, map[string]Image{}
 		return
 	}
 	f.coming = s
@@ -39,8 +39,8 @@ func (a *agent) fetch(ctx context.Context, path string, f *file, patience time.T
 	done := make(chan []desired.Fetched, 1)
 	a.goTry(func() {
 		done <- s.Fetch(ctx, func(ctx context.Context, r image.Request) (*image.Image, error) {
-			if pinned := here[r.Object]; pinned != "" {
-				r.Object = pinned
+			if i := here[r.Object]; i.Digest != "" {
+				r.Object = image.Pin(i.Object, i.Digest)
 			}
 			return a.Fetch(ctx, r)
 		})
@@ -49,6 +49,7 @@ func (a *agent) fetch(ctx context.Context, path string, f *file, patience time.T
 	case all := <-done:
 		a.fetched(path, f, all)
 	case <-time.After(time.Until(patience)):
+		a.Log.Info("the registries have not answered yet: until they do, what this file declared before stays", "file", path)
 		a.goTry(func() {
 			all := <-done
 			a.post(ctx, func() {
@@ -66,7 +67,7 @@ func (a *agent) fetch(ctx context.Context, path string, f *file, patience time.T
 // fetched takes what has become of the images of f.coming.
 func (a *agent) fetched(path string, f *file, all []desired.Fetched) {
 	if f.images == nil {
-		f.images = map[string]string{}
+		f.images = map[string]Image{}
 	}
 	var errs []error
 	for _, one := range all {
@@ -76,12 +77,11 @@ func (a *agent) fetched(path string, f *file, all []desired.Fetched) {
 				a.count(one.Err)
 				a.warn("this image can't be had, and the chains that want it stay as they are", one.Err, "image", one.Object, "file", path)
 			}
-			continue
-		}
-		if f.images[one.Object] == "" {
+			f.images[one.Object] = Image{File: path, Object: one.Object, Condition: ImageMissing, Why: one.Err.Error()}
+		} else if f.images[one.Object].Digest == "" {
 			a.tell(one.Image)
+			f.images[one.Object] = imageOf(path, one.Image)
 		}
-		f.images[one.Object] = one.Image.Pinned()
 	}
 	f.state, f.coming, f.lacks = f.coming, nil, errors.Join(errs...)
 	f.retry = time.Now().Add(a.Every)
@@ -102,4 +102,16 @@ func (a *agent) tell(i *image.Image) {
 	default:
 		a.Log.Info("this image is here", "image", i.Object, "digest", i.Digest)
 	}
+}
+
+// imageOf is an image as the status has it.
+func imageOf(file string, i *image.Image) Image {
+	is := Image{File: file, Object: i.Object, Digest: i.Digest, Condition: ImageHere}
+	switch {
+	case i.Unreachable != "":
+		is.Condition, is.Why = ImageUnasked, i.Unreachable
+	case i.Before != "":
+		is.Condition, is.Why = ImageMoved, "the tag stood for "+i.Before+" before"
+	}
+	return is
 }

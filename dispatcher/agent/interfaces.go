@@ -81,6 +81,7 @@ func (a *agent) gone(index int) {
 // there is told of an interface that is there.
 func (a *agent) there(d device.Device) {
 	soon := time.Now().Add(linkSettle)
+	before := a.devices[d.Index]
 	a.devices[d.Index] = d
 	k := a.kept[d.Index]
 	switch {
@@ -89,9 +90,11 @@ func (a *agent) there(d device.Device) {
 	case k.Name != d.Name:
 		a.Log.Info("the interface is called otherwise", "interface", d.Name, "before", k.Name)
 		a.news = true
+		a.totals.Renames++
+		k.before = k.Name
 		k.Name, k.Declared, k.Trying = d.Name, "", ""
 		k.lookAt(soon)
-	case k.attached != d.ProgID:
+	case k.attached != d.ProgID, k.err != nil && before.ProgID != d.ProgID:
 		k.lookAt(soon)
 	}
 }

@@ -26,6 +26,7 @@ type kept struct {
 	err      error     // why it isn't as declared
 	busy     bool      // a change of it is being tried
 	changed  time.Time // when the agent has last changed it
+	before   string    // what it was called before; empty: it had no other name
 
 	declares, runs int       // programs, at the last look
 	differs        string    // the steps that would make it as declared

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -51,9 +52,11 @@ func openMemory() (*memory, error) {
 	if err := unix.Flock(int(m.lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		holder := cmp.Or(flock.Holder(int(m.lock.Fd())), "another process")
 		m.lock.Close()
+		m.turnedAway()
 		return nil, &xdp.Error{Kind: xdp.ErrBusy, Err: err, Msg: holder + " is the agent of this network namespace already",
 			Remedy: "end that one first: two would undo each other's changes"}
 	}
+	m.others() // which were told to the last agent
 	data, err := os.ReadFile(m.file())
 	if err == nil {
 		err = json.Unmarshal(data, m)
@@ -71,6 +74,29 @@ func (m *memory) file() string { return filepath.Join(m.dir, "known.json") }
 func (m *memory) cantKeep(err error) error {
 	return &xdp.Error{Kind: xdp.ErrSystem, Err: err, Msg: fmt.Sprintf("the agent can't keep what it knows in %s: %v", m.dir, err),
 		Remedy: "it needs to write there, to know after a restart what it has done"}
+}
+
+// refused is the file that agents write to that are turned away.
+func (m *memory) refused() string { return filepath.Join(m.dir, "refused") }
+
+// turnedAway tells the agent that runs of this process, which ends and says so too.
+func (m *memory) turnedAway() {
+	f, err := os.OpenFile(m.refused(), os.O_CREATE|os.O_WRONLY|os.O_APPEND|unix.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	fmt.Fprintf(f, "process %d\n", os.Getpid())
+}
+
+// others are the processes that were turned away since the last call.
+func (m *memory) others() []string {
+	data, err := os.ReadFile(m.refused())
+	if err != nil {
+		return nil
+	}
+	_ = os.Remove(m.refused())
+	return strings.Split(strings.TrimSpace(string(data)), "\n")
 }
 
 // write writes what has changed since the last call.

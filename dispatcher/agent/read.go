@@ -85,12 +85,14 @@ func (a *agent) readFiles(ctx context.Context, now time.Time) error {
 		if f == nil {
 			f = &file{}
 		}
-		before := f.err
+		before, alone := f.err, f.writing.IsZero()
 		if f.read(ctx, now, path, a.Dir) {
 			continue
 		}
 		files[path] = f
-		a.writing = a.writing || !f.writing.IsZero()
+		if a.writing = a.writing || !f.writing.IsZero(); alone && !f.writing.IsZero() {
+			a.Log.Info("somebody writes to this file: until that ends, for ten seconds at most, what it declared before stays", "file", path)
+		}
 		a.fetch(ctx, path, f, patience)
 		a.lacking = a.lacking || f.lacks != nil
 		if f.state != nil {
@@ -110,6 +112,11 @@ func (a *agent) readFiles(ctx context.Context, now time.Time) error {
 			a.warn("this file can't be used: what it declared before stays", f.err, "file", path)
 		} else if f.err == nil && before != nil {
 			a.Log.Info("the file can be used again", "file", path)
+		}
+	}
+	for path := range a.files {
+		if files[path] == nil {
+			a.Log.Info("the file is gone, and what it declared with it", "file", path)
 		}
 	}
 	a.files, a.state = files, state

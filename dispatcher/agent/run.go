@@ -49,6 +49,7 @@ func (a *agent) run(ctx context.Context) error {
 	for _, f := range a.files {
 		f.boot = f.coming != nil
 	}
+	a.ticked = time.Now()
 	tick := time.NewTicker(a.Every)
 	defer tick.Stop()
 	timer := time.NewTimer(0)
@@ -134,10 +135,35 @@ func (a *agent) tick(ctx context.Context) error {
 	if a.unread != nil || a.watch == nil {
 		a.read(ctx, true)
 	}
+	a.lookAtClock(time.Now())
+	a.hearOthers()
 	a.lookAround(time.Now())
 	if a.totals.Changes != a.tidied {
 		a.tidy(ctx)
 	}
 	clear(a.missing)
 	return a.lookAtAll()
+}
+
+// setBy is how much the clock has to have been set by for that to be told: it is slewed by less.
+const setBy = time.Second
+
+// lookAtClock tells of a clock that was set. The agent itself doesn't go by it.
+func (a *agent) lookAtClock(now time.Time) {
+	before := a.ticked
+	a.ticked = now
+	step := now.Round(0).Sub(before.Round(0)) - now.Sub(before) // by the clock, and by the monotonic one
+	if step.Abs() >= setBy {
+		a.totals.ClockSteps++
+		a.Log.Warn("the clock was set, or the machine has slept", "by", step.Round(time.Millisecond).String())
+	}
+}
+
+// hearOthers tells of agents that were turned away because this one runs.
+func (a *agent) hearOthers() {
+	for _, other := range a.memory.others() {
+		a.totals.Refused++
+		a.totals.LastRefused = other
+		a.Log.Warn("another agent was turned away: this one keeps the machine already", "process", other)
+	}
 }

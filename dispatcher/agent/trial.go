@@ -70,6 +70,7 @@ func (a *agent) makeTrial(ctx context.Context, state *desired.State, trial pendi
 		return nil
 	}
 	r := newRecorder()
+	defer r.Close()
 	t.plans, t.err = state.Apply(r.Context(ctx), opts)
 	errs, ended := make([]error, len(t.plans)), make([]string, len(t.plans))
 	for i, p := range t.plans {
@@ -100,6 +101,7 @@ func (a *agent) makeTrial(ctx context.Context, state *desired.State, trial pendi
 // awaited waits for the end of a change. The history gets a record of the way back.
 func (a *agent) awaited(ctx context.Context, wait func(context.Context) (pending.Outcome, error)) (pending.Outcome, error) {
 	r := newRecorder()
+	defer r.Close()
 	o, err := wait(r.Context(ctx))
 	for _, b := range o.Back {
 		r.TookBack(o.Why, b.Interface.Name)
@@ -145,6 +147,7 @@ func (a *agent) tend(ctx context.Context) {
 		return
 	}
 	r := newRecorder()
+	defer r.Close()
 	noticed, err := pending.Tend(r.Context(ctx), func(id string) error {
 		change, err := pending.Open(id)
 		if err != nil {

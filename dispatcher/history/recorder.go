@@ -50,7 +50,8 @@ func NewRecorder(opts Options) *Recorder {
 		index: index{dir: dir}, sources: map[uint32]Source{}}
 }
 
-// Context is a context for the changes that are to be recorded. After them, call End.
+// Context is a context for the changes that are to be recorded. After them, call End. A process that
+// goes on calls Close after that.
 func (r *Recorder) Context(ctx context.Context) context.Context {
 	return dispatcher.WithTrace(ctx, dispatcher.Trace{
 		Changing: func(before, after *dispatcher.Chain, sources map[uint32]xdp.Program) {
@@ -229,6 +230,33 @@ func (r *Recorder) end(errs []error, why string, ifnames []string) {
 	}
 	for _, e := range ended {
 		journal(e)
+	}
+}
+
+// errLeft is why a change failed of which nobody has told how it ended.
+var errLeft = errors.New("the interface went meanwhile, or somebody else changed it first")
+
+// Close records that changes have failed which have begun, and of which End wasn't told. It lets go of
+// the maps that are held open for them.
+func (r *Recorder) Close() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var ended []*Record
+	for _, c := range r.begun {
+		c.closeMaps()
+		if c.made {
+			c.settle(nil)
+		} else {
+			c.settle(errLeft)
+		}
+		ended = append(ended, &c.Record)
+	}
+	clear(r.begun)
+	if len(ended) == 0 {
+		return
+	}
+	if err := r.write(ended); err != nil && r.opts.Warn != nil {
+		r.opts.Warn(err)
 	}
 }
 

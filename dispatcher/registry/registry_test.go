@@ -111,19 +111,14 @@ func TestFetch(t *testing.T) {
 
 // TestDocker does the same with Debian's docker-registry.
 func TestDocker(t *testing.T) {
-	config := filepath.Join(t.TempDir(), "config.yml")
-	port := freePort(t)
-	if err := os.WriteFile(config, fmt.Appendf(nil, "version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: %s}}\nhttp: {addr: 127.0.0.1:%d}\n", t.TempDir(), port), 0o600); err != nil {
-		t.Fatal(err)
-	}
 	if _, err := exec.LookPath("dpkg"); err != nil {
 		t.Skip("it is Debian's")
 	}
-	start(t, port, "docker-registry", "serve", config)
+	s, _ := images.Debian(t)
 	c := testClient(t)
 	c.Patience = 10 * time.Second
 	both := built(t, Source{File: "a.o", Data: elfOf(1, "little")}, Source{File: "a.o", Data: elfOf(2, "big")})
-	object := fmt.Sprintf("oci://127.0.0.1:%d/a/b:v1", port)
+	object := s.Name("a/b:v1")
 	push(t, c, object, both)
 	if i := fetched(t, c, object); i.Digest != both.Digest || !bytes.Equal(i.Data, elfOf(1, "little")) {
 		t.Errorf("%+v", i)

@@ -1,11 +1,9 @@
 package registry
 
 import (
-	"encoding/json"
 	"errors"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -16,37 +14,11 @@ import (
 
 const signedDir = "testdata/signed"
 
-// serveSigned has a registry answer what is in testdata. instead has other names for what is asked for.
-func serveSigned(s *images.Registry, instead map[string]string) {
-	s.Do(func(w http.ResponseWriter, r *http.Request) bool {
-		kind, what := filepath.Base(filepath.Dir(r.URL.Path)), filepath.Base(r.URL.Path)
-		if kind != "manifests" && kind != "blobs" {
-			return false
-		}
-		what = strings.Replace(what, ":", "-", 1)
-		if other, ok := instead[what]; ok {
-			what = other
-		}
-		data, err := os.ReadFile(filepath.Join(signedDir, kind, what))
-		if err != nil {
-			w.WriteHeader(http.StatusNotFound)
-			return true
-		}
-		if kind == "manifests" {
-			var m struct{ MediaType string }
-			_ = json.Unmarshal(data, &m)
-			w.Header().Set("Content-Type", m.MediaType)
-		}
-		_, _ = w.Write(data)
-		return true
-	})
-}
-
 // TestVerify: an image and an index that cosign has signed, and what isn't signed as it has to be. Of
 // that not one byte is kept.
 func TestVerify(t *testing.T) {
 	c, s := testClient(t), images.Start(t, "")
-	serveSigned(s, nil)
+	s.DoSigned(signedDir, nil)
 	index, one := s.Name("test/pass:index"), s.Name("test/pass:one")
 	plain := fetched(t, c, index)
 	plainOne := fetched(t, c, one)
@@ -67,7 +39,7 @@ func TestVerify(t *testing.T) {
 			if _, err := c.Fetch(t.Context(), image.Request{Object: object, Keys: []string{other}}); !errors.Is(err, xdp.ErrRegistry) {
 				t.Error(err)
 			}
-			serveSigned(s, nil)
+			s.DoSigned(signedDir, nil)
 		}
 	}
 	tagOf := func(digest string) string { return strings.Replace(digest, ":", "-", 1) + ".sig" }
@@ -86,7 +58,7 @@ func TestVerify(t *testing.T) {
 		{"not a public key", nil, []string{strings.ReplaceAll(string(text), "PUBLIC", "PRIVATE")[:60] + "\n-----END PRIVATE KEY-----\n"}, xdp.ErrInvalid, "is no public key"},
 		{"no file", nil, []string{"nowhere.pub"}, xdp.ErrInvalid, "can't read the key nowhere.pub: no such file or directory"},
 	} {
-		serveSigned(s, one.instead)
+		s.DoSigned(signedDir, one.instead)
 		c := testClient(t)
 		_, err := c.Fetch(t.Context(), image.Request{Object: index, Keys: one.keys})
 		var e *xdp.Error
@@ -98,7 +70,7 @@ func TestVerify(t *testing.T) {
 		}
 	}
 	// What was fetched without a key isn't taken with one.
-	serveSigned(s, map[string]string{tagOf(plain.Digest): "none"})
+	s.DoSigned(signedDir, map[string]string{tagOf(plain.Digest): "none"})
 	for _, object := range []string{index, plain.Pinned()} {
 		if _, err := c.Fetch(t.Context(), image.Request{Object: object, Keys: []string{pub}}); !errors.Is(err, xdp.ErrSignature) {
 			t.Error(err)

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"fmt"
+	"html"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -42,24 +43,14 @@ func TestExporter(t *testing.T) {
 	if converged := regexp.MustCompile(`\nxdpmux_agent_last_convergence_timestamp_seconds (\S+)\n`).FindStringSubmatch(scrape); converged == nil || converged[1] == "0" {
 		t.Errorf("when all was as declared: %q", converged)
 	}
-	page := func(want ...string) {
-		t.Helper()
-		var text string
-		if !harness.Eventually(func() bool { // it is of the second that has begun
-			text = harness.Get(t, url+"/")
-			return !slices.ContainsFunc(want, func(w string) bool { return !strings.Contains(text, w) })
-		}) {
-			t.Errorf("want %q in\n%s", want, text)
-		}
-	}
-	page("<h1>"+v.Name+"</h1>", `<p class="condition">as declared</p>`, "xdp_drop decides XDP_DROP: 10 packets", fmt.Sprintf("<dt>Generation</dt><dd>%d</dd>", read.Generation))
+	shows(t, url+"/", "<h1>"+v.Name+"</h1>", `<p class="condition">as declared</p>`, "xdp_drop decides XDP_DROP: 10 packets", fmt.Sprintf("<dt>Generation</dt><dd>%d</dd>", read.Generation))
 
 	harness.MustRun(t, native, "unload", v.Name, "-a")
 	a.until(t, "drift: the interface is no longer as declared", v.Name)
 	put(t, dir, "b.yaml", "interfaces: [")
 	a.until(t, "this file can't be used", "b.yaml")
 	figures(t, url, fmt.Sprintf(`file_broken{file="%s"} 1`, filepath.Join(dir, "b.yaml")), `errors_total{kind="invalid argument"} 1`)
-	page("<h1>"+v.Name+"</h1>", `<p class="condition ill">drifted</p>`, "<dt>To do</dt><dd>add xdp_pass, add xdp_drop</dd>", `<p class="ill">`+filepath.Join(dir, "b.yaml")+":2:1: ")
+	shows(t, url+"/", "<h1>"+v.Name+"</h1>", `<p class="condition ill">drifted</p>`, "<dt>To do</dt><dd>add xdp_pass, add xdp_drop</dd>", `<p class="ill">`+filepath.Join(dir, "b.yaml")+":2:1: ")
 	// The next agent shows the same, and counts nothing.
 	a.Stop(t, syscall.SIGTERM)
 	a = start(t, dir, "--listen", "127.0.0.1:0", "--drift", "report", "--count", "nothing")
@@ -72,6 +63,18 @@ func TestExporter(t *testing.T) {
 	}
 	harness.MustRun(t, native, "unload", v.Name, "-a")
 	a.end(t)
+}
+
+// shows waits until the agent's page has these texts.
+func shows(t *testing.T, page string, want ...string) {
+	t.Helper()
+	var text string
+	if !harness.Eventually(func() bool { // it is of the second that has begun
+		text = html.UnescapeString(harness.Get(t, page))
+		return !slices.ContainsFunc(want, func(w string) bool { return !strings.Contains(text, w) })
+	}) {
+		t.Errorf("want %q in\n%s", want, text)
+	}
 }
 
 // sleeps waits until no thread of the process has run for three seconds, which are fewer than there

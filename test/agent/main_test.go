@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -25,7 +26,14 @@ type agent struct {
 // start starts an agent and waits until it has done what the files say.
 func start(t *testing.T, dir string, args ...string) *agent {
 	t.Helper()
-	a := &agent{harness.Start(t, harness.Xdpmux(), append([]string{"agent", "--state", dir, "--log", "json"}, args...)...), dir}
+	return startAs(t, nil, dir, args...)
+}
+
+// startAs is start by way of a program that takes a command.
+func startAs(t *testing.T, as []string, dir string, args ...string) *agent {
+	t.Helper()
+	line := slices.Concat(as, []string{harness.Xdpmux(), "agent", "--state", dir, "--log", "json"}, args)
+	a := &agent{harness.Start(t, line[0], line[1:]...), dir}
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("the agent said:\n%s", a.Stderr)

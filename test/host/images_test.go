@@ -70,6 +70,10 @@ var imageFaults = map[string]imageFault{
 		r.Close()
 		return []string{"inspect", r.Name("test/pass:v1")}
 	}, "needs no registry if it is named by its digest"},
+	"image-silent": {answering(func(_ http.ResponseWriter, r *http.Request) bool {
+		<-r.Context().Done() // the client gives up
+		return true
+	}), "needs no registry if it is named by its digest"},
 	"image-broken": {answering(func(w http.ResponseWriter, _ *http.Request) bool {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return true
@@ -90,6 +94,11 @@ var imageFaults = map[string]imageFault{
 		images.PublicKey(t, key)
 		return []string{"inspect", "--verify-key", key, r.Put(t, "test/pass:v1", passImage(t))}
 	}, "have cosign sign"},
+	"image-wrong-key": {func(_ *testing.T, r *images.Registry) []string {
+		const signed = "../../dispatcher/registry/testdata/signed"
+		r.DoSigned(signed, nil)
+		return []string{"inspect", "--verify-key", signed + "/other.pub", r.Name("test/pass:one")}
+	}, "before you know who has signed it"},
 	"image-key": {inspecting(passImage, "--verify-key", passObject), "cosign generate-key-pair"},
 	"image-state": {func(t *testing.T, r *images.Registry) []string {
 		r.Do(notFound)
@@ -115,6 +124,7 @@ func TestImageErrors(t *testing.T) {
 		name, says := m[1], m[2]
 		seen[name] = true
 		t.Run(name, func(t *testing.T) {
+			t.Parallel() // a registry that says nothing takes its time
 			f, ok := imageFaults[name]
 			if !ok {
 				t.Fatal("docs/errors.md has this row, and no test provokes it")

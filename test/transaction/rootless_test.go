@@ -225,7 +225,32 @@ func TestWithoutSysAdminBeside(t *testing.T) {
 	refused("a program has no dispatcher")
 }
 
-// Another user than root who owns a bpffs has chains there.
+// TestNeedsSysAdmin: what docs/architecture.md says to take CAP_SYS_ADMIN says so itself, and changes
+// nothing without it.
+func TestNeedsSysAdmin(t *testing.T) {
+	harness.NoLeak(t)
+	r := newRootless(t)
+	r.run(0, "load", harness.Sample("xdp_count"))
+	before := r.same()
+	for _, c := range [][]string{
+		{"map", "list", r.veth.Name},
+		{"map", "dump", r.veth.Name, "packets"},
+		{"replace", r.veth.Name, "--keep-maps", "-i", fmt.Sprint(before.Programs[0].ID), harness.Sample("xdp_count")},
+		{"clean"},
+	} {
+		if said := r.runAny(1, c[0], c[1:]...); !strings.Contains(said, "CAP_SYS_ADMIN") {
+			t.Errorf("%q: %s", c, said)
+		}
+		if after := r.same(); after.MainID() != before.MainID() {
+			t.Errorf("%q: from %+v to %+v", c, before, after)
+		}
+	}
+	checkPins(t, r.veth)
+	r.run(0, "unload", "-a")
+}
+
+// Another user than root who owns a bpffs has chains there. Taking them off needs no CAP_PERFMON, which
+// is for loading.
 func TestOfAnotherUser(t *testing.T) {
 	harness.NoLeak(t)
 	dir := t.TempDir()
@@ -236,11 +261,11 @@ func TestOfAnotherUser(t *testing.T) {
 	t.Cleanup(func() { must(t, unix.Unmount(dir, 0)) })
 	must(t, unix.Chown(dir, 65534, 65534))
 	r := newRootless(t)
-	as := func(bpffs string) []string { // with a /run of the user's own, for the records of xdpmux
+	as := func(bpffs, capabilities string) []string { // with a /run of the user's own, for the records of xdpmux
 		return []string{"unshare", "--mount", "sh", "-c", `mount -t tmpfs -o uid=65534 none /run && exec "$@"`, "sh", "env", "LIBXDP_BPFFS=" + bpffs, "setpriv", "--reuid=65534",
-			"--regid=65534", "--clear-groups", "--bounding-set=-all," + three, "--inh-caps=-all," + three, "--ambient-caps=-all," + three}
+			"--regid=65534", "--clear-groups", "--bounding-set=-all," + capabilities, "--inh-caps=-all," + capabilities, "--ambient-caps=-all," + capabilities}
 	}
-	r.wrap = as(dir)
+	r.wrap = as(dir, three)
 	object, err := filepath.Abs(fixture("verdicts", "").File)
 	must(t, err)
 	for _, c := range [][]string{{"load", object, object, "-n", "v_pass"}, {"load", object, "-n", "v_drop", "-P", "7"}, {"set", "--name", "v_drop", "-P", "70"}, {"unload", "-a"}} {
@@ -250,8 +275,14 @@ func TestOfAnotherUser(t *testing.T) {
 			t.Errorf("after %q: %+v", c, now)
 		}
 	}
+	r.run(0, "load", object, object, "-n", "v_pass")
+	r.wrap = as(dir, "+net_admin,+bpf")
+	r.run(0, "unload", "-a")
+	if now := status(t, r.veth.Name); now.Dispatcher != nil {
+		t.Errorf("without CAP_PERFMON: %+v", now)
+	}
 	// Root's chain is out of reach, and that is what the error says.
-	r.wrap = as("/sys/fs/bpf")
+	r.wrap = as("/sys/fs/bpf", three)
 	harness.MustRun(t, harness.Xdpmux(), "load", r.veth.Name, object, "-n", "v_pass")
 	if said := r.run(1, "unload", "-a"); !strings.Contains(said, "the pins of chains are out of reach") {
 		t.Error(said)

@@ -29,6 +29,7 @@ var (
 	guestExtras   = []string{
 		"dash", "env", "timeout", "xargs", "find", "setsid", "nohup", "nice", "chroot", "time", "setpriv", "capsh", "getcap", "setcap", "flock",
 		"tc", "tcpdump", "ss", "xdp-monitor", "xdp-bench", "xdp-trafficgen", "strace", "perf", "jq", "systemctl", "journalctl", "systemd-run",
+		"docker-registry",
 	}
 	guestDirs      = []string{"/dev", "/proc", "/sys", "/tmp", "/run", "/root", "/etc", "/var/lib", "/var/tmp", "/repo", "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib64"}
 	repoParts      = []string{"go.mod", "README.md", "LICENSE", "Makefile", "docs", "bpf", "examples", "systemd", "test/demo.sh"}

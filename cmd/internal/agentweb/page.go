@@ -12,10 +12,11 @@ import (
 )
 
 // declared is a status as the page shows it. nil is one of before the first look.
-func declared(s *agent.Status) *exporter.Declared {
+func declared(s *agent.Status, unlistened func() (int, string)) *exporter.Declared {
 	if s == nil {
 		return &exporter.Declared{Troubles: []string{"The files have not been read yet."}}
 	}
+	refusals, why := unlistened()
 	d := &exporter.Declared{Facts: facts(
 		"As declared", fmt.Sprintf("%d of %d interfaces", s.Count(agent.AsDeclared), len(s.Interfaces)),
 		"Generation", fmt.Sprint(s.Generation),
@@ -25,10 +26,26 @@ func declared(s *agent.Status) *exporter.Declared {
 		"Drift", fmt.Sprintf("%d, mended %d", s.Drifts, s.Mends),
 		"Taken back", fmt.Sprint(s.TakenBack),
 		"Pending", fmt.Sprint(s.Pending),
+		"Files", fmt.Sprint(s.Files),
+		"Interfaces renamed", times(s.Renames, ""),
+		"Clock set", times(s.ClockSteps, ""),
+		"Other agents turned away", times(s.Refused, s.LastRefused),
+		"Couldn't listen", times(refusals, why),
 		"Errors", errorsOf(s),
 	)}
 	if s.Unread != nil {
 		d.Troubles = append(d.Troubles, "The files can't be read: "+s.Unread.Error())
+	}
+	for _, f := range s.Late {
+		d.Troubles = append(d.Troubles, f.Path+": "+map[agent.Lateness]string{
+			agent.Writing:      "somebody writes to it, and until that ends what it declared before stays",
+			agent.ImagesComing: "its images are being fetched, and until they are here what it declared before stays",
+		}[f.Why])
+	}
+	for _, i := range s.Images {
+		if i.Why != "" {
+			d.Troubles = append(d.Troubles, fmt.Sprintf("%s: image %s is %s: %s", i.File, i.Object, i.Condition, i.Why))
+		}
 	}
 	for _, f := range s.Broken {
 		text := f.Err.Error()
@@ -45,6 +62,7 @@ func declared(s *agent.Status) *exporter.Declared {
 	for _, is := range s.Interfaces {
 		d.Interfaces = append(d.Interfaces, exporter.DeclaredInterface{Name: is.Name,
 			Condition: string(is.Condition), Well: is.Condition == agent.AsDeclared, Facts: facts(
+				"Called before", is.Before,
 				"Why", is.Why,
 				"To do", is.Differs,
 				"Declared", programsText(is.Declared),
@@ -72,6 +90,17 @@ func programsText(n int) string {
 		return "1 program"
 	}
 	return fmt.Sprintf("%d programs", n)
+}
+
+// times is how often something has happened, and what the last time was like; empty: never.
+func times(n int, last string) string {
+	switch {
+	case n == 0:
+		return ""
+	case last != "":
+		last = ", the last: " + last
+	}
+	return fmt.Sprintf("%d%s", n, last)
 }
 
 // clock is empty for the zero time.

@@ -15,8 +15,9 @@ type Server struct {
 	log     *slog.Logger
 	server  *http.Server
 
-	ended  chan struct{} // closed when nothing is served any more; nil: it couldn't listen yet
-	failed string        // why it couldn't, as the log has it
+	ended    chan struct{} // closed when nothing is served any more; nil: it couldn't listen yet
+	refusals int           // how often it couldn't, until it could
+	failed   string        // why it couldn't last, as the log has it
 }
 
 // NewServer is one that begins with [Server.Try]. address is one of [web.Address].
@@ -31,6 +32,7 @@ func (s *Server) Try() {
 	}
 	listener, err := web.Listen(s.address)
 	if err != nil {
+		s.refusals++
 		if text := err.Error(); text != s.failed {
 			s.failed = text
 			s.log.Warn("nothing is served yet", "error", err, "remedy", "free the address, or choose another with --listen: it is tried again each half minute")
@@ -45,6 +47,14 @@ func (s *Server) Try() {
 		}
 	}()
 	s.log.Info("serving a page, /metrics, /healthz and /readyz", "url", "http://"+listener.Addr().String())
+}
+
+// Waits says why nothing is served yet; empty: something is.
+func (s *Server) Waits() string {
+	if s.ended != nil {
+		return ""
+	}
+	return s.failed
 }
 
 // Close ends it.

@@ -89,8 +89,8 @@ func TestReport(t *testing.T) {
 		{agent.Status{Read: true, Interfaces: []agent.Interface{is("eth0", agent.TakenBack, "it drops"), is("eth1", agent.Failed, "no object")}}, fleet.Failed, "eth1: no object", "Failed"},
 		{agent.Status{Read: true, Interfaces: []agent.Interface{is("eth0", agent.Drifted, "")}}, fleet.Confirmed, "", "Drifted"},
 		{agent.Status{Read: true, Unread: errors.New("no directory")}, fleet.Failed, "no directory", "Failed"},
-		{agent.Status{Read: true, Fetching: []string{"/d/chain-a.json"}}, fleet.Trying, "", "Trying"},
-		{agent.Status{Read: true, Fetching: []string{"/d/chain-b.json"}, Broken: []agent.File{{Path: "/d/chain-b.json", Err: errors.New("odd")}}}, fleet.Confirmed, "", "AsHandedOut"},
+		{agent.Status{Read: true, Late: []agent.Late{{Path: "/d/chain-a.json", Why: agent.ImagesComing}}}, fleet.Trying, "", "Trying"},
+		{agent.Status{Read: true, Late: []agent.Late{{Path: "/d/chain-b.json", Why: agent.ImagesComing}}, Broken: []agent.File{{Path: "/d/chain-b.json", Err: errors.New("odd")}}}, fleet.Confirmed, "", "AsHandedOut"},
 		{agent.Status{Read: true, Broken: []agent.File{{Path: "/d/chain-a.json", Err: errors.New("odd")}}}, fleet.Failed, "odd", "Failed"},
 	} {
 		r := of[0].report(c.status)

@@ -91,7 +91,7 @@ func (t taken) report(s agent.Status) fleet.Report {
 		return r
 	}
 	is := func(path string) bool { return filepath.Base(path) == t.file() }
-	if !s.Read || s.Count(agent.Waiting) > 0 || slices.ContainsFunc(s.Fetching, is) {
+	if !s.Read || s.Count(agent.Waiting) > 0 || slices.ContainsFunc(s.Fetching(), is) {
 		r.Outcome = fleet.Trying
 	}
 	if s.Unread != nil {

@@ -9,6 +9,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -76,6 +78,32 @@ func (r *Registry) Do(before Before) {
 		return
 	}
 	r.before.Store(&before)
+}
+
+// DoSigned has the registry answer what is in a directory of images that cosign has signed. instead has other names for what is asked for.
+func (r *Registry) DoSigned(dir string, instead map[string]string) {
+	r.Do(func(w http.ResponseWriter, req *http.Request) bool {
+		kind, what := filepath.Base(filepath.Dir(req.URL.Path)), filepath.Base(req.URL.Path)
+		if kind != "manifests" && kind != "blobs" {
+			return false
+		}
+		what = strings.Replace(what, ":", "-", 1)
+		if other, ok := instead[what]; ok {
+			what = other
+		}
+		data, err := os.ReadFile(filepath.Join(dir, kind, what))
+		if err != nil {
+			w.WriteHeader(http.StatusNotFound)
+			return true
+		}
+		if kind == "manifests" {
+			var m struct{ MediaType string }
+			_ = json.Unmarshal(data, &m)
+			w.Header().Set("Content-Type", m.MediaType)
+		}
+		_, _ = w.Write(data)
+		return true
+	})
 }
 
 // Put puts an image there, or an index, and returns its name.
