@@ -71,12 +71,16 @@ func (f *fleet) mustIn(stdin string, args ...string) string {
 // register makes a Node that is ready, with a pod of the DaemonSet on it. It returns the pod's token.
 func (f *fleet) register(name string) (token string) {
 	f.t.Helper()
-	f.mustIn(fmt.Sprintf(`{"apiVersion":"v1","kind":"List","items":[
-		{"apiVersion":"v1","kind":"Node","metadata":{"name":%[1]q,"labels":{"name":%[1]q}}},
-		{"apiVersion":"v1","kind":"Pod","metadata":{"name":%[1]q,"namespace":"xdpmux"},"spec":{"serviceAccountName":"xdpmux-node","nodeName":%[1]q,"containers":[{"name":"node","image":"x"}],
-		"automountServiceAccountToken":false}}]}`, name), "create", "-f", "-")
-	f.setReady(name, true)
+	f.createNode(name)
+	f.mustIn(fmt.Sprintf(`{"apiVersion":"v1","kind":"Pod","metadata":{"name":%[1]q,"namespace":"xdpmux"},
+		"spec":{"serviceAccountName":"xdpmux-node","nodeName":%[1]q,"containers":[{"name":"node","image":"x"}],"automountServiceAccountToken":false}}`, name), "create", "-f", "-")
 	return strings.TrimSpace(f.must("create", "token", "xdpmux-node", "-n", "xdpmux", "--bound-object-kind", "Pod", "--bound-object-name", name))
+}
+
+func (f *fleet) createNode(name string) {
+	f.t.Helper()
+	f.mustIn(fmt.Sprintf(`{"apiVersion":"v1","kind":"Node","metadata":{"name":%[1]q,"labels":{"name":%[1]q}}}`, name), "create", "-f", "-")
+	f.setReady(name, true)
 }
 
 // addNode registers a node, and starts its agent.

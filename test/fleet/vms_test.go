@@ -238,12 +238,22 @@ func (c *vms) reboot() {
 	}
 }
 
-// gone: an XDPNode that somebody deletes comes again. A node that isn't chosen any more, and all when
-// the chain is deleted, lose their programs.
+// gone: an XDPNode that somebody deletes comes again, and with its Node too, when that is there again.
+// What runs stays meanwhile. A node that isn't chosen any more, and all when the chain is deleted, lose
+// their programs.
 func (c *vms) gone() {
-	c.must("delete", "xdpnode", "n1")
+	c.must("delete", "node", "n1")
+	c.must("delete", "xdpnode", "n1") // as Kubernetes does then
+	c.eventually("n1 says so", func() bool { return strings.Contains(c.all[1].run("cat /root/log"), "the Node can't be read") })
+	c.all[1].noGap()
+	c.createNode("n1")
 	c.eventually("n1 is here again", func() bool {
 		out, _ := c.kubectl("", "get", "xdpnode", "n1", "-o", "jsonpath={.status.chains[*].outcome}")
+		return out == "Confirmed Confirmed"
+	})
+	c.must("delete", "xdpnode", "n2")
+	c.eventually("n2 is here again", func() bool {
+		out, _ := c.kubectl("", "get", "xdpnode", "n2", "-o", "jsonpath={.status.chains[*].outcome}")
 		return out == "Confirmed Confirmed"
 	})
 	c.everywhere("front guard v_pass behind")

@@ -27,7 +27,7 @@ func TestGuest(t *testing.T) {
 	if n.v.Name != Interface || quiet.Name != Quiet {
 		t.Fatalf("the interfaces are %s and %s", n.v.Name, quiet.Name)
 	}
-	n.slips = packetSocket(t, marked, n.v.Index)
+	n.slips, n.wire = packetSocket(t, marked, n.v.Index), packetSocket(t, 0, n.v.PeerIndex)
 	conn, err := net.Dial("tcp", os.Getenv("XDPMUX_TEST_HOST"))
 	if err != nil {
 		t.Fatal(err)
@@ -47,6 +47,7 @@ type node struct {
 	t     *testing.T
 	v     *harness.Veth
 	slips int // a socket that gets what comes past the chain
+	wire  int // one by which the flood is sent
 	flood func() (stop error)
 	count Packets
 }
@@ -87,13 +88,12 @@ func (n *node) Flood(ipv6 bool, _ *bool) error {
 	if ipv6 {
 		frames = append(frames, harness.UDP6(harness.Flow{}), harness.UDP6(harness.Flow{}))
 	}
-	fd := packetSocket(n.t, 0, n.v.PeerIndex)
 	var ending atomic.Bool
 	done := make(chan error, 1)
 	go func() {
 		for to := (&unix.SockaddrLinklayer{Ifindex: n.v.PeerIndex}); !ending.Load(); time.Sleep(5 * time.Millisecond) {
 			for i := range 16 * len(frames) {
-				if err := unix.Sendto(fd, frames[i%len(frames)], 0, to); err != nil && !errors.Is(err, unix.ENOBUFS) && !errors.Is(err, unix.EINTR) {
+				if err := unix.Sendto(n.wire, frames[i%len(frames)], 0, to); err != nil && !errors.Is(err, unix.ENOBUFS) && !errors.Is(err, unix.EINTR) {
 					done <- err
 					return
 				}
