@@ -39,6 +39,8 @@ func main() {
 		err = inNetns(func() error { return chains(ctx, os.Stdout) })
 	case len(os.Args) == 2 && os.Args[1] == "many":
 		err = inNetns(func() error { return manyInterfaces(ctx, os.Stdout) })
+	case len(os.Args) == 2 && os.Args[1] == "kernel":
+		err = inNetns(func() error { return kernelAlone(ctx, os.Stdout) })
 	case len(os.Args) == 2 && os.Args[1] == "observing":
 		err = inNetns(func() error { return observing(ctx, os.Stdout) })
 	case len(os.Args) == 2 && os.Args[1] == "sockets":
