@@ -34,6 +34,6 @@
 // # Kernel
 //
 // The kernel has to take fentry and fexit programs on running programs; one that can run a
-// dispatcher does. The process needs CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN, and for programs that
+// dispatcher does. [OpenLive] takes Linux 5.19, for bpf_ringbuf_reserve_dynptr (bpf-helpers(7)). The process needs CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN, and for programs that
 // xdpmux has not pinned CAP_SYS_ADMIN.
 package observe
