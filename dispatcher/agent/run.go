@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"path/filepath"
+	"runtime/debug"
 	"time"
 
 	"github.com/xdpmux/xdpmux/dispatcher/internal/device"
@@ -120,6 +121,7 @@ func (a *agent) reload(ctx context.Context) {
 	a.tidy(ctx)
 	a.read(ctx, true)
 	a.converge(ctx)
+	debug.FreeOSMemory()
 	a.Log.Info("reloaded")
 	if a.Reloaded != nil {
 		a.Reloaded()
@@ -140,6 +142,7 @@ func (a *agent) tick(ctx context.Context) error {
 	a.lookAround(time.Now())
 	if a.totals.Changes != a.tidied {
 		a.tidy(ctx)
+		debug.FreeOSMemory() // of the history, the changes have read up to 8 MiB
 	}
 	clear(a.missing)
 	return a.lookAtAll()
