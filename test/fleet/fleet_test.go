@@ -47,7 +47,9 @@ func newFleet(t *testing.T, nodes int) *fleet {
 	t.Helper()
 	f := &fleet{server: cluster, t: t, nodes: map[string]*machine{}}
 	t.Cleanup(func() {
-		f.must("delete", "xdpchains,xdpnodes,nodes", "--all", "--wait")
+		for _, all := range []string{"/apis/xdpmux.io/v1alpha1/xdpchains", "/apis/xdpmux.io/v1alpha1/xdpnodes", "/api/v1/nodes"} {
+			f.must("delete", "--raw", all) // one request, however many there are
+		}
 		f.must("delete", "pods", "-n", "xdpmux", "--all", "--force", "--grace-period=0")
 		f.must("delete", "leases", "-n", "xdpmux", "--all")
 	})
