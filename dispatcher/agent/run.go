@@ -3,7 +3,6 @@ package agent
 import (
 	"context"
 	"path/filepath"
-	"runtime/debug"
 	"time"
 
 	"github.com/xdpmux/xdpmux/dispatcher/internal/device"
@@ -121,7 +120,6 @@ func (a *agent) reload(ctx context.Context) {
 	a.tidy(ctx)
 	a.read(ctx, true)
 	a.converge(ctx)
-	debug.FreeOSMemory()
 	a.Log.Info("reloaded")
 	if a.Reloaded != nil {
 		a.Reloaded()
@@ -142,7 +140,6 @@ func (a *agent) tick(ctx context.Context) error {
 	a.lookAround(time.Now())
 	if a.totals.Changes != a.tidied {
 		a.tidy(ctx)
-		debug.FreeOSMemory() // of the history, the changes have read up to 8 MiB
 	}
 	clear(a.missing)
 	return a.lookAtAll()

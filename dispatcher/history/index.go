@@ -8,13 +8,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// index has the lines of each interface, for who asks for the newest records of many. It reads the
-// log once, and then what has come since. Only what is asked for is decoded.
+// index knows where the lines of each interface lie, for who asks for the newest records of many. It
+// reads the log once, and then what has come since. Only what is asked for is kept in memory.
 type index struct {
 	dir     directory
-	file    unix.Stat_t   // of the newer file, as far as it was read
-	highest int           // number of a record
-	lines   map[int]lines // by the index of the interface, in whichever network namespace; the last one last
+	file    unix.Stat_t      // of the newer file, as far as it was read
+	highest int              // number of a record
+	spots   map[place][]spot // without cookies; that of the last line is the last
 }
 
 // update reads what is new. The caller has the lock.
@@ -23,22 +23,39 @@ func (x *index) update() error {
 	if err != nil {
 		return err
 	}
-	var log lines
-	if x.lines != nil && now.Ino == x.file.Ino && now.Size == x.file.Size {
+	since := x.file.Size
+	switch {
+	case x.spots == nil, since == 0, now.Ino != x.file.Ino, now.Size < since:
+		x.spots, since = map[place][]spot{}, 0
+	case now.Size == since:
 		return nil
 	}
-	if x.lines != nil && now.Ino == x.file.Ino && now.Size >= x.file.Size {
-		log, _, err = x.dir.read(now.Size - x.file.Size + 1) // with the newline before
-	} else {
-		x.lines = map[int]lines{}
-		log, _, err = x.dir.read(2 * maxSize)
+	type found struct {
+		place
+		spot
 	}
+	var news []found // the last line first
+	highest := 0
+	err = x.dir.backwards(since, func(l line, at spot) bool {
+		n, _, ok := l.fields()
+		if !ok {
+			return true
+		}
+		if highest == 0 {
+			highest = n
+		}
+		if p, ok := l.place(); ok {
+			news = append(news, found{p, at})
+		}
+		return true
+	})
 	if err != nil {
+		x.spots = nil // it has a part only
 		return err
 	}
-	x.file = now
-	for i := len(log) - 1; i >= 0; i-- {
-		x.add(log[i])
+	x.file, x.highest = now, max(x.highest, highest)
+	for _, n := range slices.Backward(news) {
+		x.spots[n.place] = append(x.spots[n.place], n.spot)
 	}
 	return nil
 }
@@ -51,39 +68,32 @@ func (x *index) stat() (now unix.Stat_t, err error) {
 	return now, nil
 }
 
-// wrote takes records that were appended since update, all under one lock, so that they needn't
-// be read again.
-func (x *index) wrote(records ...*Record) {
-	now, err := x.stat()
-	if x.lines == nil || err != nil {
-		return // they are read with the next update
-	}
-	x.file = now
-	for _, r := range records {
-		l, err := lineOf(x.highest, r)
-		if err != nil {
-			x.lines = nil // read anew
-			return
+// last finds the newest record of an interface that knows what runs there, but for the one of number
+// except; nil: there is none. The caller has had the lock since update.
+func (x *index) last(p place, except int) (*Record, error) {
+	n := newestOf(p, except)
+	p.cookie = 0
+	files := map[string]*os.File{}
+	defer func() {
+		for _, f := range files {
+			f.Close()
 		}
-		x.add(l)
+	}()
+	for _, at := range slices.Backward(x.spots[p]) {
+		if files[at.file] == nil {
+			f, err := os.Open(filepath.Join(string(x.dir), at.file))
+			if err != nil {
+				return nil, err
+			}
+			files[at.file] = f
+		}
+		l := make(line, at.size)
+		if _, err := files[at.file].ReadAt(l, at.at); err != nil {
+			return nil, err
+		}
+		if !n.look(l) {
+			break
+		}
 	}
-}
-
-// add takes a line that comes after those that were added before.
-func (x *index) add(l line) {
-	highest, _, ok := l.fields()
-	if !ok {
-		return
-	}
-	x.highest = highest
-	if i, ok := l.interfaceIndex(); ok {
-		x.lines[i] = append(x.lines[i], l)
-	}
-}
-
-// last is what last of lines is.
-func (x *index) last(p place, except int) *Record {
-	newestFirst := slices.Clone(x.lines[p.index])
-	slices.Reverse(newestFirst)
-	return newestFirst.last(p, except)
+	return n.record(), nil
 }

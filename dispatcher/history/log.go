@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"sync"
@@ -140,53 +141,88 @@ type line []byte
 // fewLines is so much of the log that the records that matter now are most likely in it.
 const fewLines = 64 << 10
 
-// read reads the log, or its last bytes up to a limit. whole says that there is no more.
-func (d directory) read(limit int64) (all lines, whole bool, err error) {
-	for _, name := range []string{newer, older} {
-		text, cut, err := readEnd(filepath.Join(string(d), name), limit)
-		if err != nil {
-			return nil, false, err
-		}
-		limit -= int64(len(text))
-		for len(text) > 0 {
-			text = bytes.TrimSuffix(text, []byte{'\n'})
-			at := bytes.LastIndexByte(text, '\n') + 1
-			if at == 0 && cut {
-				break // not its beginning
-			}
-			if len(text) > at {
-				all = append(all, text[at:])
-			}
-			text = text[:at]
-		}
-		if cut {
-			return all, false, nil
-		}
-	}
-	return all, true, nil
+// spot is where a line lies.
+type spot struct {
+	file string // newer or older
+	at   int64
+	size int
 }
 
-// readEnd reads the last bytes of a file up to a limit; none if it isn't there. cut says that
-// there is more before them.
-func readEnd(path string, limit int64) (text []byte, cut bool, err error) {
-	f, err := os.Open(path)
+// chunk is how much of a file is in memory at a time, unless a line is longer.
+const chunk = 64 << 10
+
+// backwards calls f for each line, the last one first, until f returns false. Of the newer file it
+// reads what comes from the byte since on; unless that is 0, it reads no other file.
+func (d directory) backwards(since int64, f func(line, spot) bool) error {
+	for _, name := range []string{newer, older} {
+		if since > 0 && name != newer {
+			break
+		}
+		if more, err := backwardsIn(filepath.Join(string(d), name), since, func(l line, at int64) bool {
+			return f(l, spot{name, at, len(l)})
+		}); err != nil || !more {
+			return err
+		}
+	}
+	return nil
+}
+
+// backwardsIn is backwards for one file, which may be none. more is what f said last.
+func backwardsIn(path string, since int64, f func(l line, at int64) bool) (more bool, err error) {
+	file, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, false, nil
+		return true, nil
 	}
 	if err != nil {
-		return nil, false, err
+		return false, err
 	}
-	defer f.Close()
-	info, err := f.Stat()
+	defer file.Close()
+	info, err := file.Stat()
 	if err != nil {
-		return nil, false, err
+		return false, err
 	}
-	text = make([]byte, min(info.Size(), limit))
-	n, err := f.ReadAt(text, info.Size()-int64(len(text)))
-	if err == io.EOF { // of a file in which nobody writes now, or of none
-		err = nil
+	var rest []byte // from begin on, up to the lines that f has had
+	for begin := info.Size(); begin > since; {
+		size := min(begin-since, int64(max(chunk, len(rest))))
+		begin -= size
+		text := make([]byte, size, size+int64(len(rest)))
+		switch n, err := file.ReadAt(text, begin); err {
+		case nil:
+			text = append(text, rest...)
+		case io.EOF: // who wrote has taken back what a full disk cut off
+			text = text[:n]
+		default:
+			return false, err
+		}
+		for rest = text; ; {
+			end := bytes.LastIndexByte(rest, '\n')
+			if end < 0 && begin > since {
+				break // not its beginning
+			}
+			if l := rest[end+1:]; len(l) > 0 && !f(l, begin+int64(end)+1) {
+				return false, nil
+			}
+			if end < 0 {
+				break
+			}
+			rest = rest[:end]
+		}
 	}
-	return text[:n], int64(n) < info.Size(), err
+	return true, nil
+}
+
+// read reads the log, or its last bytes up to a limit. whole says that there is no more.
+func (d directory) read(limit int64) (all lines, whole bool, err error) {
+	whole = true
+	err = d.backwards(0, func(l line, _ spot) bool {
+		if limit -= int64(len(l) + 1); limit < 0 {
+			whole = false
+		} else {
+			all = append(all, l)
+		}
+		return whole
+	})
+	return all, whole, err
 }
 
 // end reads the end of the log, with one whole line at least.
@@ -201,15 +237,22 @@ func (d directory) end() (lines, error) {
 // recent reads the end of the log, as far as it holds the newest record of an interface. The
 // caller has the lock.
 func (d directory) recent(p place, except int) (last *Record, highest int, err error) {
-	for limit := int64(fewLines); ; limit *= 8 {
-		log, whole, err := d.read(limit)
-		if err != nil {
-			return nil, 0, err
+	n, read, enough := newestOf(p, except), 0, fewLines
+	err = d.backwards(0, func(l line, _ spot) bool {
+		if highest == 0 {
+			highest, _, _ = l.fields()
 		}
-		if last = log.last(p, except); last != nil || whole {
-			return last, log.highest(), nil
+		more := n.look(l)
+		if read += len(l) + 1; read > enough {
+			last = n.record()
+			enough *= 8
 		}
+		return more && last == nil
+	})
+	if last == nil {
+		last = n.record()
 	}
+	return last, highest, err
 }
 
 // checksumSize is the length of the checksum and the space after it.
@@ -259,16 +302,6 @@ func (l line) number() int {
 	return n
 }
 
-// interfaceIndex is the index of the record's interface, without decoding the record: a text in it
-// has no quotes but behind a backslash.
-func (l line) interfaceIndex() (index int, ok bool) {
-	_, text, found := bytes.Cut(l, []byte(`"interface":{`))
-	_, text, ok = bytes.Cut(text, []byte(`"index":`))
-	digits, _, closed := bytes.Cut(text, []byte{'}'})
-	index, err := strconv.Atoi(string(digits))
-	return index, found && ok && closed && err == nil
-}
-
 // highest is the highest number that a record has got.
 func (all lines) highest() int {
 	for _, l := range all {
@@ -277,47 +310,6 @@ func (all lines) highest() int {
 		}
 	}
 	return 0
-}
-
-// place is an interface of one network namespace of one boot.
-type place struct {
-	boot   string
-	netns  uint64
-	cookie uint64
-	index  int
-}
-
-func (r *Record) place() place { return place{r.Boot, r.Netns, r.NetnsCookie, r.Interface.Index} }
-
-// underWayAtOnce is how many lines of one interface last looks at. Of each process that is
-// about to change it there is one after the end of the change before.
-const underWayAtOnce = 32
-
-// last is the newest record of an interface that knows what runs there, but for the one of
-// number except; nil: there is none. It is what records has, without decoding all lines.
-func (all lines) last(p place, except int) *Record {
-	boot, index, netns := fmt.Appendf(nil, `"boot":%q`, p.boot), fmt.Appendf(nil, `"index":%d}`, p.index), fmt.Appendf(nil, `"netns":%d,`, p.netns)
-	var numbers []int
-	newest := map[int]line{}
-	seen := 0
-	for _, l := range all {
-		if !bytes.Contains(l, boot) || !bytes.Contains(l, index) || !bytes.Contains(l, netns) {
-			continue
-		}
-		if n := l.number(); n != 0 && n != except && newest[n] == nil {
-			newest[n], numbers = l, append(numbers, n)
-		}
-		if seen++; seen == underWayAtOnce {
-			break
-		}
-	}
-	slices.Sort(numbers)
-	for _, n := range slices.Backward(numbers) {
-		if r := newest[n].record(); r != nil && r.place() == p && r.After != nil {
-			return r
-		}
-	}
-	return nil
 }
 
 // records are those of the log, the newest first, each as it ended. damaged is how many lines
@@ -349,15 +341,23 @@ func (all lines) repeats(r *Record) bool {
 		last.Interface == r.Interface && slices.Equal(last.Command, r.Command)
 }
 
+// digests are those of objects and settings, as a record has them.
+var digests = regexp.MustCompile(`"[0-9a-f]{64}"`)
+
 // referring says whether a record refers to a digest. The log is read when it is first asked.
 // If it can't be read, each digest counts as referred to.
 func (d directory) referring() func(digest string) bool {
-	read := sync.OnceValues(func() (lines, error) {
-		log, _, err := d.read(2 * maxSize)
-		return log, err
+	read := sync.OnceValues(func() (map[string]bool, error) {
+		all := map[string]bool{}
+		return all, d.backwards(0, func(l line, _ spot) bool {
+			for _, quoted := range digests.FindAll(l, -1) {
+				all[string(quoted[1:65])] = true
+			}
+			return true
+		})
 	})
 	return func(digest string) bool {
-		log, err := read()
-		return err != nil || slices.ContainsFunc(log, func(l line) bool { return bytes.Contains(l, []byte(digest)) })
+		all, err := read()
+		return err != nil || all[digest]
 	}
 }

@@ -1,6 +1,7 @@
 package history
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -117,47 +118,103 @@ func TestLast(t *testing.T) {
 	for _, other := range []place{{"c", 1, 2, 3}, {"b", 9, 2, 3}, {"b", 1, 9, 3}, {"b", 1, 2, 33}, {"b", 1, 2, 9}} {
 		add(t, d, record(5, Done, other, chain))
 	}
-	log, numbers, _ := read(t, d)
-	if r := log.last(here, 0); r == nil || r.Number != 2 || r.Outcome != Done {
-		t.Errorf("the last one is %+v", r)
+	_, numbers, _ := read(t, d)
+	if fmt.Sprint(numbers) != "[5 4 2 1]" {
+		t.Errorf("records %v", numbers)
 	}
-	if r := log.last(here, 2); r == nil || r.Number != 1 || r.Outcome != Done {
-		t.Errorf("the one before is %+v", r)
-	}
-	if r := log.last(place{"b", 1, 2, 4}, 0); r != nil {
-		t.Errorf("the last one of nowhere is %+v", r)
+	recent := func(p place, except int) *Record {
+		t.Helper()
+		last, highest, err := d.recent(p, except)
+		if err != nil || highest != 5 {
+			t.Errorf("highest %d, %v", highest, err)
+		}
+		return last
 	}
 	x := index{dir: d}
-	for _, more := range []*Record{nil, record(6, UnderWay, here, chain), record(6, Done, here, chain)} {
-		want := 2
-		if more != nil {
-			add(t, d, more)
-			want = more.Number
+	indexed := func(p place, except int) *Record {
+		t.Helper()
+		last, err := x.last(p, except)
+		if err := errors.Join(err, x.update()); err != nil {
+			t.Fatal(err)
+		}
+		return last
+	}
+	if err := x.update(); err != nil {
+		t.Fatal(err)
+	}
+	for name, last := range map[string]func(place, int) *Record{"recent": recent, "index": indexed} {
+		if r := last(here, 0); r == nil || r.Number != 2 || r.Outcome != Done {
+			t.Errorf("%s: the last one is %+v", name, r)
+		}
+		if r := last(here, 2); r == nil || r.Number != 1 || r.Outcome != Done {
+			t.Errorf("%s: the one before is %+v", name, r)
+		}
+		if r := last(place{"b", 1, 2, 4}, 0); r != nil {
+			t.Errorf("%s: the last one of nowhere is %+v", name, r)
+		}
+	}
+	for _, more := range []*Record{record(6, UnderWay, here, chain), record(6, Done, here, chain)} {
+		add(t, d, more)
+		if err := x.update(); err != nil {
+			t.Fatal(err)
+		}
+		if r := indexed(here, 0); r == nil || r.Number != 6 || r.Outcome != more.Outcome || x.highest != 6 {
+			t.Errorf("the index has %+v as the last one, and %d as the highest number", r, x.highest)
+		}
+	}
+	if r := indexed(here, 6); r == nil || r.Number != 2 || r.Outcome != Done {
+		t.Errorf("the index has %+v before that", r)
+	}
+}
+
+// TestIndexFull: of a log that is full, in which lines are longer than what is read at a time, the index
+// knows what a reader of all finds, also when the newer file takes the place of the older one; and it
+// keeps no line.
+func TestIndexFull(t *testing.T) {
+	d := directory(t.TempDir())
+	x := index{dir: d}
+	of := func(number int) place { return place{boot: "b", netns: 1, index: 1 + number%50} }
+	for n := 1; n <= 180; n++ {
+		p := of(n)
+		add(t, d, &Record{Number: n, Outcome: Done, Interface: xdp.Interface{Name: "eth0", Index: p.index}, Boot: p.boot, Netns: p.netns,
+			After: &Chain{}, Error: strings.Repeat("\"index\":9}", n*60)})
+		if n%9 != 0 { // the index reads several lines at a time
+			continue
 		}
 		if err := x.update(); err != nil {
 			t.Fatal(err)
 		}
-		if r := x.last(here, 0); r == nil || r.Number != want || more != nil && r.Outcome != more.Outcome || x.highest != max(want, 5) {
-			t.Errorf("the index has %+v as the last one, and %d as the highest number", r, x.highest)
+		log, _, _ := read(t, d)
+		for _, p := range []place{of(n), of(n + 1), {boot: "c", netns: 1, index: 9}} {
+			all, err := x.last(p, 0)
+			recent, highest, recentErr := d.recent(p, 0)
+			if err != nil || recentErr != nil || highest != n || x.highest != n {
+				t.Fatalf("highest %d and %d of %d, %v, %v", highest, x.highest, n, err, recentErr)
+			}
+			want := 0
+			for _, l := range log {
+				if r := l.record(); r.place() == p {
+					want = r.Number
+					break
+				}
+			}
+			for name, r := range map[string]*Record{"index": all, "recent": recent} {
+				if r == nil && want != 0 || r != nil && r.Number != want {
+					t.Fatalf("%d: the %s has %+v as the last one of %+v, want %d", n, name, r, p, want)
+				}
+			}
 		}
 	}
-	if r := x.last(here, 6); r == nil || r.Number != 2 || r.Outcome != Done {
-		t.Errorf("the index has %+v before that", r)
+	if _, err := os.Stat(filepath.Join(string(d), older)); err != nil {
+		t.Error("the log was never full: ", err)
 	}
-	// What its owner has appended needn't be read again, and what others append then is not lost.
-	own, foreign := record(7, UnderWay, here, chain), record(8, Done, here, chain)
-	add(t, d, own)
-	x.wrote(own)
-	own.Outcome = Done
-	if r := x.last(here, 0); r == nil || r.Number != 7 || r.Outcome != UnderWay || x.highest != 7 {
-		t.Errorf("the index has %+v as the last one, and %d as the highest number", r, x.highest)
+	kept := 0
+	for _, spots := range x.spots {
+		kept += len(spots)
 	}
-	add(t, d, foreign)
-	if err := x.update(); err != nil || x.last(here, 0).Number != 8 || x.highest != 8 {
-		t.Errorf("the index misses what others wrote: %v", err)
-	}
-	if fmt.Sprint(numbers) != "[5 4 2 1]" {
-		t.Errorf("records %v", numbers)
+	log, _, _ := read(t, d)
+	if kept != len(log) {
+		t.Errorf("it has %d places of %d lines", kept, len(log))
 	}
 }
 

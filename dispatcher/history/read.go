@@ -80,7 +80,11 @@ func Look(ctx context.Context, dir string) error {
 			continue
 		}
 		where.index = c.Interface.Index
-		m := missed(ctx, all.last(where, 0), where, c)
+		last, err := all.last(where, 0)
+		if err != nil {
+			return unreadable(err)
+		}
+		m := missed(ctx, last, where, c)
 		if m == nil {
 			continue
 		}

@@ -147,7 +147,6 @@ func (r *Recorder) begin(ctx context.Context, c *change, before, after *dispatch
 		c.Number = 0
 		return err
 	}
-	r.index.wrote(records...)
 	if missed != nil {
 		journal(missed)
 	}
@@ -157,13 +156,14 @@ func (r *Recorder) begin(ctx context.Context, c *change, before, after *dispatch
 // last finds the newest record of an interface, but for the one of number except. Of a call that
 // changes many interfaces, each has its own.
 func (r *Recorder) last(where place, except int) (last *Record, highest int, err error) {
-	if r.index.lines == nil && len(r.begun) == 1 {
+	if r.index.spots == nil && len(r.begun) == 1 {
 		return r.dir.recent(where, except)
 	}
 	if err := r.index.update(); err != nil {
 		return nil, 0, err
 	}
-	return r.index.last(where, except), r.index.highest, nil
+	last, err = r.index.last(where, except)
+	return last, r.index.highest, err
 }
 
 // End records how the changes of these interfaces have ended. err is what their call

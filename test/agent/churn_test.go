@@ -314,7 +314,7 @@ func TestChurn(t *testing.T) {
 // How much memory an agent may have, in KiB.
 const (
 	most     = 25 << 10 // at rest
-	mostBusy = 32 << 10 // when it has been reloaded, and mends what it has met then
+	mostBusy = 28 << 10 // when it has been reloaded, and mends what it has met then
 )
 
 // growth is how much memory a process had, and when.
