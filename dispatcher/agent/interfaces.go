@@ -27,9 +27,6 @@ func (a *agent) hear(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if missed {
-		return a.lookAtAll()
-	}
 	for _, n := range notices {
 		if n.Gone {
 			if k := cmp.Or(a.kept[n.Index], a.missing[n.Index]); k != nil && n.Deleted {
@@ -40,6 +37,10 @@ func (a *agent) hear(ctx context.Context) error {
 		} else {
 			a.there(n.Device)
 		}
+	}
+	if missed {
+		a.Log.Warn("the kernel told more of interfaces than could be kept, so all are looked at")
+		return a.lookAtAll()
 	}
 	return nil
 }
@@ -67,6 +68,16 @@ func (a *agent) lookAtAll() error {
 		}
 	}
 	return nil
+}
+
+// forgetMissing gives up to wait for news of interfaces that are gone.
+func (a *agent) forgetMissing() {
+	for _, k := range a.missing {
+		if k.attached != 0 {
+			a.Log.Warn("nobody told how this interface went: if it was deleted, what it has left stays until xdpmux cleans", "interface", k.Name)
+		}
+	}
+	clear(a.missing)
 }
 
 func (a *agent) gone(index int) {

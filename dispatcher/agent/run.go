@@ -141,7 +141,7 @@ func (a *agent) tick(ctx context.Context) error {
 	if a.totals.Changes != a.tidied {
 		a.tidy(ctx)
 	}
-	clear(a.missing)
+	a.forgetMissing()
 	return a.lookAtAll()
 }
 

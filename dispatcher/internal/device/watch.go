@@ -31,8 +31,8 @@ type Watcher struct {
 	err     error
 }
 
-// watchBuffer is how much the kernel keeps while nobody reads, in bytes.
-const watchBuffer = 1 << 20
+// watchBuffer is how much the kernel keeps while nobody reads, in bytes: some thousand messages.
+const watchBuffer = 4 << 20
 
 // Watch begins to hear. Close ends that.
 func Watch() (*Watcher, error) {
