@@ -82,25 +82,32 @@ func keep(dir string, all []taken) error {
 	if err != nil {
 		return err
 	}
-	err = errors.Join(replace(filepath.Join(dir, handOutsFile), taken), replace(filepath.Join(dir, trialFile), how))
-	gone, globErr := filepath.Glob(filepath.Join(dir, chainPrefix+"*"))
-	err = errors.Join(err, globErr)
+	if err := errors.Join(replace(filepath.Join(dir, handOutsFile), taken), replace(filepath.Join(dir, trialFile), how)); err != nil {
+		return err
+	}
+	gone, err := filepath.Glob(filepath.Join(dir, chainPrefix+"*"))
+	if err != nil {
+		return err
+	}
 	for _, t := range all {
 		if t.Runs.Interfaces == nil {
 			continue
 		}
 		file := filepath.Join(dir, t.file())
 		gone = slices.DeleteFunc(gone, func(old string) bool { return old == file })
-		text, jsonErr := json.Marshal(map[string]fleet.Interfaces{"interfaces": t.Runs.Interfaces})
-		if err = errors.Join(err, jsonErr); err != nil {
-			return err
+		text, err := json.Marshal(map[string]fleet.Interfaces{"interfaces": t.Runs.Interfaces})
+		if err == nil {
+			err = replace(file, text)
 		}
-		err = replace(file, text)
+		if err != nil {
+			return err // what was to take the place of others isn't there, so those stay
+		}
 	}
+	var errs []error
 	for _, file := range gone {
-		err = errors.Join(err, os.Remove(file))
+		errs = append(errs, os.Remove(file))
 	}
-	return err
+	return errors.Join(errs...)
 }
 
 // replace writes a file, unless it holds that already.

@@ -100,3 +100,31 @@ func TestReport(t *testing.T) {
 		}
 	}
 }
+
+// TestKeepFails: if a chain's file can't be written, that of the chain whose interface it gets stays.
+func TestKeepFails(t *testing.T) {
+	dir := t.TempDir()
+	a, b := handOut("a", eth0, 60, nil), handOut("b", eth0, 60, nil)
+	if err := keep(dir, take(t.Context(), nil, []fleet.HandOut{a})); err != nil {
+		t.Fatal(err)
+	}
+	inTheWay := filepath.Join(dir, "chain-b.json")
+	if err := os.Mkdir(inTheWay, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := keep(dir, take(t.Context(), nil, []fleet.HandOut{b})); err == nil {
+		t.Error("a directory was written over")
+	}
+	if _, err := os.Stat(filepath.Join(dir, "chain-a.json")); err != nil {
+		t.Error(err)
+	}
+	if err := os.Remove(inTheWay); err != nil {
+		t.Fatal(err)
+	}
+	if err := keep(dir, take(t.Context(), nil, []fleet.HandOut{b})); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "chain-a.json")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the file of a chain that is gone: %v", err)
+	}
+}
