@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/xdpmux/xdpmux/cmd/internal/exporter"
+	"github.com/xdpmux/xdpmux/cmd/internal/output"
 	"github.com/xdpmux/xdpmux/dispatcher/agent"
 	"github.com/xdpmux/xdpmux/dispatcher/observe"
 )
@@ -111,11 +112,12 @@ func (m metrics) Collect(to chan<- prometheus.Metric) {
 	if s == nil {
 		return
 	}
+	// Names of files and interfaces may have any bytes, and labels have to be UTF-8.
 	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
-		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
+		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, output.ShownAll(labels)...)
 	}
 	counter := func(d *prometheus.Desc, value int, labels ...string) {
-		to <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(value), labels...)
+		to <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(value), output.ShownAll(labels)...)
 	}
 	gauge(generation, float64(s.Generation))
 	is := map[bool]float64{true: 1}
