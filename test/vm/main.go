@@ -58,6 +58,7 @@ type options struct {
 	smp     int           // processors
 	mem     string        // memory, as qemu writes it
 	args    string        // for the kernel
+	qemu    []string      // further arguments of qemu
 	timeout time.Duration // for the whole life of the VM
 	run     string        // -test.run
 	bench   string        // -test.bench
@@ -92,6 +93,10 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	flags.IntVar(&o.smp, "smp", 2, "`processors` of the VM")
 	flags.StringVar(&o.mem, "mem", "2G", "`memory` of the VM")
 	flags.StringVar(&o.args, "append", "", "further `arguments` for the kernel, such as nohz_full=1")
+	flags.Func("qemu", "further `arguments` for qemu, such as \"-icount shift=2,sleep=off\": time goes by instructions", func(s string) error {
+		o.qemu = strings.Fields(s)
+		return nil
+	})
 	flags.DurationVar(&o.timeout, "timeout", 25*time.Minute, "kill the VM and fail after this long")
 	flags.StringVar(&o.run, "run", "", "run only the tests that match this `regexp`")
 	flags.StringVar(&o.bench, "bench", "", "run the benchmarks that match this `regexp`")
@@ -232,7 +237,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 				if err := ready(); err != nil {
 					return err
 				}
-				vm := machine{arch: o.arch, kernel: kernel.image, initrd: initrd, smp: o.smp, mem: o.mem, kernelArgs: o.args + chosen(part), cards: cards, userNet: o.userNet, dir: dir, nonce: nonce}
+				vm := machine{arch: o.arch, kernel: kernel.image, initrd: initrd, smp: o.smp, mem: o.mem, kernelArgs: o.args + chosen(part), cards: cards, userNet: o.userNet, qemu: o.qemu, dir: dir, nonce: nonce}
 				ctx, cancel := context.WithTimeoutCause(ctx, o.timeout, fmt.Errorf("no end within %v (-timeout)", o.timeout))
 				defer cancel()
 				if o.command != nil {

@@ -26,8 +26,9 @@ type machine struct {
 	kernelArgs     string
 	cards          []cards
 	userNet        bool
-	dir            string // for the console's log
-	nonce          string // of the payload's marks
+	qemu           []string // further arguments
+	dir            string   // for the console's log
+	nonce          string   // of the payload's marks
 }
 
 func (vm machine) console() string { return filepath.Join(vm.dir, "console.log") }
@@ -104,7 +105,7 @@ func (vm machine) args() []string {
 	if vm.userNet {
 		args = append(args, userNetArgs()...)
 	}
-	return args
+	return append(args, vm.qemu...)
 }
 
 // haveKVM says whether the processor offers virtualisation: where it doesn't,
