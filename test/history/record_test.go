@@ -1,8 +1,10 @@
 package history
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/history"
 	"github.com/xdpmux/xdpmux/test/harness"
 )
@@ -136,6 +139,45 @@ func TestFailed(t *testing.T) {
 	// A fault of the call is no change.
 	if _, _, status := harness.Run(t, ours(), "load", v.Name); status != 1 || len(records(t)) != 4 {
 		t.Errorf("exit status %d, %d records", status, len(records(t)))
+	}
+}
+
+// TestGivenUp: of a change that is given up when it has begun nothing stays open in a process that goes
+// on, neither the maps of the program that was to go nor the change, whether it is told of the end or not.
+func TestGivenUp(t *testing.T) {
+	harness.NoLeak(t)
+	fresh(t, roomy)
+	v := veth(t)
+	harness.MustRun(t, ours(), "load", v.Name, harness.Sample("xdp_count"), harness.Sample("xdp_pass"))
+	before := running(t, v.Name)
+	counts := harness.Status(t, v.Name).Programs[0]
+	for want, ends := range []func(*history.Recorder, error){
+		func(r *history.Recorder, err error) { r.End(err, v.Name) },
+		func(r *history.Recorder, _ error) { r.Close() },
+	} {
+		opened, err := harness.TakeState()
+		must(t, err)
+		recorder := history.NewRecorder(history.Options{Dir: "/var/lib/xdpmux/history"})
+		ctx, cancel := context.WithCancel(t.Context())
+		var unlock func()
+		_, err = dispatcher.Transaction{
+			Remove: []uint32{counts.ID},
+			Changing: func(*dispatcher.Changing) error { // another process has the pins, and the change is called off
+				unlock = harness.LockPins(t)
+				cancel()
+				return nil
+			},
+		}.Commit(recorder.Context(ctx), v.Name)
+		unlock()
+		if !errors.Is(err, context.Canceled) {
+			t.Fatalf("the change: %v", err)
+		}
+		ends(recorder, err)
+		all := unbroken(t, v.Name)
+		if r := all[len(all)-1]; len(all) != want+2 || r.Outcome != history.Failed || places(r.Before) != before {
+			t.Errorf("%d records, the last one %+v", len(all), r)
+		}
+		opened.Check(t)
 	}
 }
 
