@@ -145,8 +145,9 @@ func (c *churn) write(text string) {
 	}
 }
 
-// storm sends frames to v until it is stopped, and says how many have passed its programs.
-func storm(t *testing.T, v *harness.Veth) (stop func() (sent, passed int)) {
+// storm sends a burst of frames to v each millisecond until it is stopped, and says how many have
+// passed its programs.
+func storm(t *testing.T, v *harness.Veth, burst int) (stop func() (sent, passed int)) {
 	t.Helper()
 	socket := func(index int) int {
 		fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
@@ -166,7 +167,7 @@ func storm(t *testing.T, v *harness.Veth) (stop func() (sent, passed int)) {
 		frame := make([]byte, 60)
 		copy(frame, v.MAC)
 		for ; !ending.Load(); time.Sleep(time.Millisecond) { // and the agent needs the processor too
-			for range 10 {
+			for range burst {
 				if err := unix.Sendto(out, frame, 0, &unix.SockaddrLinklayer{Ifindex: v.PeerIndex}); err == nil {
 					sent++
 				} else if err != unix.ENOBUFS && err != unix.EAGAIN && err != unix.EINTR {
@@ -257,7 +258,7 @@ func TestChurn(t *testing.T) {
 	a.until(t, "serving", "")
 	a.changes(t, "started", v.Name, "xdp_drop")
 	ran := runs(t, v.Name)
-	stop := storm(t, v)
+	stop := storm(t, v, 10)
 	reload := func() {
 		t.Helper()
 		a.Signal(t, syscall.SIGHUP)
