@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"syscall"
 
-	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
@@ -37,7 +36,7 @@ func ByName(name string) (Device, error) {
 	if name == "" || len(name) >= maxAltName {
 		return Device{}, NoInterface(name, nil)
 	}
-	return one(name, nl.NewIfInfomsg(unix.AF_UNSPEC), nl.NewRtAttr(kind, nl.ZeroTerminated(name)))
+	return one(name, appendAttr(request(0, 0), kind, append([]byte(name), 0)))
 }
 
 // InterfaceByIndex stands for InterfaceByIndex of package dispatcher.
@@ -48,9 +47,7 @@ func InterfaceByIndex(index int) (xdp.Interface, error) {
 
 // ByIndex is ByName for an index; name is only what to call it where there is none.
 func ByIndex(index int, name string) (Device, error) {
-	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
-	msg.Index = int32(index)
-	return one(name, msg)
+	return one(name, request(0, index))
 }
 
 // ErrAnother says that an interface of another name has the index.
@@ -68,8 +65,8 @@ func (l Device) Again() (Device, error) {
 	return now, err
 }
 
-func one(name string, data ...nl.NetlinkRequestData) (Device, error) {
-	all, err := query(unix.NLM_F_ACK, data...)
+func one(name string, request []byte) (Device, error) {
+	all, err := query(request)
 	switch {
 	case errors.Is(err, syscall.ENODEV), err == nil && len(all) == 0:
 		return Device{}, NoInterface(name, err)
@@ -103,8 +100,8 @@ func Interfaces() ([]xdp.Interface, error) {
 // the kernel marks as interrupted by a change is asked for again.
 func All() ([]Device, error) {
 	for try := 0; ; try++ {
-		all, err := query(unix.NLM_F_DUMP, nl.NewIfInfomsg(unix.AF_UNSPEC))
-		if errors.Is(err, netlink.ErrDumpInterrupted) && try < 10 {
+		all, err := query(request(unix.NLM_F_DUMP, 0))
+		if errors.Is(err, errInterrupted) && try < 10 {
 			continue
 		}
 		if err != nil {
@@ -114,26 +111,6 @@ func All() ([]Device, error) {
 	}
 }
 
-// skipStats (RTEXT_FILTER_SKIP_STATS) keeps the kernel from summing up counters
-// over all processors for each interface.
-const skipStats = 1 << 3
-
-// query sends a RTM_GETLINK request. It reads the few attributes that are needed. To
-// decode a dump of thousands of interfaces in full would cost more than everything else
-// together.
-func query(flags int, data ...nl.NetlinkRequestData) ([]Device, error) {
-	req := nl.NewNetlinkRequest(unix.RTM_GETLINK, flags)
-	for _, d := range append(data, nl.NewRtAttr(unix.IFLA_EXT_MASK, nl.Uint32Attr(skipStats))) {
-		req.AddData(d)
-	}
-	var all []Device
-	err := req.ExecuteIter(unix.NETLINK_ROUTE, unix.RTM_NEWLINK, func(msg []byte) bool {
-		all = append(all, parse(msg))
-		return true
-	})
-	return all, err
-}
-
 // parse reads a RTM_NEWLINK message: the header (struct ifinfomsg) and
 // attributes.
 func parse(msg []byte) Device {
@@ -141,7 +118,7 @@ func parse(msg []byte) Device {
 	if len(msg) < unix.SizeofIfInfomsg {
 		return l
 	}
-	l.Index = int(nl.DeserializeIfInfomsg(msg).Index)
+	l.Index = int(int32(binary.NativeEndian.Uint32(msg[4:])))
 	eachAttr(msg[unix.SizeofIfInfomsg:], func(kind uint16, value []byte) {
 		switch kind {
 		case unix.IFLA_IFNAME:
