@@ -48,15 +48,12 @@ func openOn(ctx context.Context, l device.Device, takesLone bool) (_ *openChain,
 		return nil, err
 	}
 	defer root.Close()
-	if r.Dispatcher, err = protocol.Read(l.Index, l.ProgID); err != nil {
+	if r.Dispatcher, err = protocol.Open(root, l.Index, l.ProgID, r.main); err != nil {
 		err = explainReading(l, err)
 		if takesLone && errors.Is(err, xdp.ErrLegacy) {
 			err = r.isLone()
 		}
 		return r, err
-	}
-	if err := r.HoldMap(); err != nil {
-		return nil, explainReading(l, err)
 	}
 	for i := range r.Slots {
 		if err := r.Hold(i); err != nil {

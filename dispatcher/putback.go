@@ -130,10 +130,12 @@ func (p *puttingBack) open(ctx context.Context, l device.Device) (err error) {
 	if p.before.Legacy != nil {
 		return p.old.isLone()
 	}
-	if p.old.Dispatcher, err = protocol.Read(l.Index, id); err != nil {
+	root, err := protocol.OpenPinRoot()
+	if err != nil {
 		return err
 	}
-	if err := p.old.HoldMap(); err != nil {
+	defer root.Close()
+	if p.old.Dispatcher, err = protocol.Open(root, l.Index, id, p.old.main); err != nil {
 		return err
 	}
 	for i := range p.old.Slots {

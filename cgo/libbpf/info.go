@@ -47,7 +47,13 @@ func infoByFD[T any](fd int, info *T) error {
 
 // ProgInfoByFD asks the kernel about a program. It stands for bpf_obj_get_info_by_fd.
 func ProgInfoByFD(fd int) (*ProgInfo, error) {
-	var c C.struct_bpf_prog_info
+	// The kernel fills an array only when it is told its length. Few programs have more maps than
+	// there is room for, so one call is enough.
+	ids := make([]uint32, 16)
+	var pin runtime.Pinner
+	defer pin.Unpin()
+	pin.Pin(&ids[0])
+	c := C.struct_bpf_prog_info{nr_map_ids: C.__u32(len(ids)), map_ids: C.__u64(uintptr(unsafe.Pointer(&ids[0])))}
 	if err := infoByFD(fd, &c); err != nil {
 		return nil, err
 	}
@@ -70,22 +76,18 @@ func ProgInfoByFD(fd int) (*ProgInfo, error) {
 	for i := range p.Tag {
 		p.Tag[i] = byte(c.tag[i])
 	}
-	if c.nr_map_ids == 0 {
-		return p, nil
+	if int(c.nr_map_ids) > len(ids) {
+		ids = make([]uint32, c.nr_map_ids)
+		pin.Pin(&ids[0])
+		// What else it was asked for has to be zero in the second call.
+		c = C.struct_bpf_prog_info{nr_map_ids: c.nr_map_ids, map_ids: C.__u64(uintptr(unsafe.Pointer(&ids[0])))}
+		if err := infoByFD(fd, &c); err != nil {
+			return nil, err
+		}
 	}
-	// The kernel fills an array only when it is told its length; what else it
-	// was asked for has to be zero in the second call.
-	ids := make([]uint32, c.nr_map_ids)
-	n := c.nr_map_ids
-	c = C.struct_bpf_prog_info{nr_map_ids: n}
-	var pin runtime.Pinner
-	defer pin.Unpin()
-	pin.Pin(&ids[0])
-	c.map_ids = C.__u64(uintptr(unsafe.Pointer(&ids[0])))
-	if err := infoByFD(fd, &c); err != nil {
-		return nil, err
+	if c.nr_map_ids > 0 {
+		p.MapIDs = ids[:min(len(ids), int(c.nr_map_ids))]
 	}
-	p.MapIDs = ids[:min(len(ids), int(c.nr_map_ids))]
 	return p, nil
 }
 

@@ -36,11 +36,6 @@ var deserted struct {
 // Lock returns the error of ctx, and fd is only good to be closed. A lock that is free is
 // taken even if ctx has ended.
 func Lock(ctx context.Context, fd int) error {
-	var file unix.Stat_t
-	if err := unix.Fstat(fd, &file); err != nil {
-		return err
-	}
-	key := inode{file.Dev, file.Ino}
 	for wait := firstWait; ; wait = min(2*wait, longWait) {
 		err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB)
 		if err == nil || !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
@@ -49,6 +44,11 @@ func Lock(ctx context.Context, fd int) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		var file unix.Stat_t
+		if err := unix.Fstat(fd, &file); err != nil {
+			return err
+		}
+		key := inode{file.Dev, file.Ino}
 		deserted.Lock()
 		_, waits := deserted.threads[key]
 		deserted.Unlock()

@@ -158,19 +158,19 @@ func (r *PinRoot) Remove(name string) error {
 	if err != nil {
 		return err
 	}
-	dir := os.NewFile(uintptr(fd), PinRootDir()+"/"+name)
-	defer dir.Close()
-	pins, err := dir.Readdirnames(-1)
+	defer unix.Close(fd)
+	path := PinRootDir() + "/" + name
+	pins, err := namesIn(fd, path)
 	if err != nil {
 		return err
 	}
 	for _, pin := range pins {
 		if err := unix.Unlinkat(fd, pin, 0); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return &os.PathError{Op: "remove", Path: dir.Name() + "/" + pin, Err: err}
+			return &os.PathError{Op: "remove", Path: path + "/" + pin, Err: err}
 		}
 	}
 	if err := unix.Unlinkat(r.fd, name, unix.AT_REMOVEDIR); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return &os.PathError{Op: "remove", Path: dir.Name(), Err: err}
+		return &os.PathError{Op: "remove", Path: path, Err: err}
 	}
 	return nil
 }
@@ -189,9 +189,8 @@ func (r *PinRoot) Entries() ([]string, error) {
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: PinRootDir(), Err: err}
 	}
-	dir := os.NewFile(uintptr(fd), PinRootDir())
-	defer dir.Close()
-	return dir.Readdirnames(-1)
+	defer unix.Close(fd)
+	return namesIn(fd, PinRootDir())
 }
 
 // Pins are the names of the pins in a directory. What isn't there has none.
@@ -203,9 +202,24 @@ func (r *PinRoot) Pins(name string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir := os.NewFile(uintptr(fd), PinRootDir()+"/"+name)
-	defer dir.Close()
-	return dir.Readdirnames(-1)
+	defer unix.Close(fd)
+	return namesIn(fd, PinRootDir()+"/"+name)
+}
+
+// namesIn are the names in a directory that was just opened. The package os takes a system call more
+// to make a file of the descriptor.
+func namesIn(fd int, path string) (names []string, err error) {
+	var buffer [4096]byte
+	for {
+		n, err := unix.ReadDirent(fd, buffer[:])
+		if err != nil {
+			return nil, &os.PathError{Op: "readdir", Path: path, Err: err}
+		}
+		if n == 0 {
+			return names, nil
+		}
+		_, _, names = unix.ParseDirent(buffer[:n], -1, names)
+	}
 }
 
 // openPins opens a directory of pins. It refuses a link, and a directory that others than root

@@ -8,22 +8,24 @@ import (
 	"github.com/xdpmux/xdpmux/dispatcher/internal/loaded"
 )
 
-// Hold opens the program of a slot and the link that holds it there. What is gone is left
-// out.
+// Hold opens the program of a slot, unless it is open, and the link that holds it there. What is
+// gone is left out.
 func (s *Dispatcher) Hold(i int) (err error) {
 	slot := &s.Slots[i]
 	dir := cmp.Or(s.Pins, s.kept)
-	if slot.Prog, err = OpenComponent(s.ifindex, s.ID, i, slot.ID); err != nil {
-		slot.Program = loaded.Program{}
-		return loaded.UnlessGone(err)
+	if slot.Prog == nil {
+		if slot.Prog, err = OpenComponent(s.ifindex, s.ID, i, slot.ID); err != nil {
+			slot.Program = loaded.Program{}
+			return loaded.UnlessGone(err)
+		}
+		if s.Pins != "" {
+			_, err := os.Lstat(ProgPin(dir, i))
+			slot.ProgPinned = err == nil
+		}
 	}
 	if dir != "" {
 		slot.Link, err = libbpf.ObjGet(LinkPin(dir, i))
 		slot.LinkPinned = err == nil && s.Pins != ""
-	}
-	if s.Pins != "" {
-		_, err := os.Lstat(ProgPin(dir, i))
-		slot.ProgPinned = err == nil
 	}
 	if slot.Link != nil {
 		return nil
@@ -39,13 +41,7 @@ func (s *Dispatcher) Hold(i int) (err error) {
 	return loaded.UnlessGone(err)
 }
 
-// HoldMap opens the map with the configuration.
-func (s *Dispatcher) HoldMap() (err error) {
-	s.Map, err = openConfig(s.ifindex, s.ID, s.mapID)
-	return err
-}
-
-// Close lets go of what Hold and HoldMap have opened. It takes a nil dispatcher.
+// Close lets go of what Open and Hold have opened. It takes a nil dispatcher.
 func (s *Dispatcher) Close() {
 	if s == nil {
 		return

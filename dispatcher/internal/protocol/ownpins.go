@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -40,16 +41,15 @@ func ownName(id uint32, slot int) string { return fmt.Sprintf("name-%d-%d", id, 
 
 // OwnID reads the name of such a pin.
 func OwnID(pin string) (id uint32, ok bool) {
-	var slot int
-	if n, _ := fmt.Sscanf(pin, "name-%d-%d", &id, &slot); n == 2 && pin == ownName(id, slot) {
-		return id, true
+	_, numbers, _ := strings.Cut(pin, "-")
+	first, second, _ := strings.Cut(numbers, "-")
+	n, _ := strconv.ParseUint(first, 10, 32)
+	slot, _ := strconv.Atoi(second)
+	id = uint32(n)
+	if main, config := ownPins(id); pin != main && pin != config && pin != ownName(id, slot) {
+		return 0, false
 	}
-	for _, format := range []string{"main-%d", "config-%d"} {
-		if n, _ := fmt.Sscanf(pin, format, &id); n == 1 && pin == fmt.Sprintf(format, id) {
-			return id, true
-		}
-	}
-	return 0, false
+	return id, true
 }
 
 // PinOwn makes our own pins of a dispatcher that has its other pins already. Its descriptors are
@@ -57,10 +57,11 @@ func OwnID(pin string) (id uint32, ok bool) {
 func (r *PinRoot) PinOwn(ifindex int, d *Dispatcher, main, config int) error {
 	id := d.ID
 	name := OwnName(ifindex)
-	if err := unix.Mkdirat(r.fd, name, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
+	err := unix.Mkdirat(r.fd, name, 0o700)
+	if errors.Is(err, fs.ErrExist) {
+		err = r.sweepOwn(ifindex, id)
 	}
-	if err := r.sweepOwn(ifindex, id); err != nil {
+	if err != nil {
 		return err
 	}
 	mainPin, configPin := ownPins(id)
@@ -96,11 +97,14 @@ func (r *PinRoot) sweepOwn(ifindex int, id uint32) error {
 		return err
 	}
 	for _, pin := range pins {
-		left, err := r.OwnLeft(ifindex, pin)
-		if err != nil {
-			return err
+		of, _ := OwnID(pin)
+		left := of == id
+		if !left {
+			if left, err = r.OwnLeft(ifindex, pin); err != nil {
+				return err
+			}
 		}
-		if of, _ := OwnID(pin); left || of == id {
+		if left {
 			if err := r.RemovePin(name + "/" + pin); err != nil {
 				return err
 			}

@@ -23,7 +23,7 @@ type Dispatcher struct {
 	Pins   string // the directory of its pins; empty: there is none where libxdp has it
 	Slots  []Slot // as many as the configuration says
 
-	Map     *libbpf.FD // what HoldMap opens
+	Map     *libbpf.FD // the configuration; what Open opens
 	ifindex int
 	mapID   uint32
 	kept    string // the directory of the pins by which it is kept to come back; empty: it isn't, or has Pins
@@ -35,7 +35,7 @@ type Slot struct {
 	loaded.Program        // ID 0: it is gone, or can't be found
 	LinkID         uint32 // of the link that holds it in the dispatcher; 0: not looked up
 
-	// What Hold opens, and where the protocol has the pins of it.
+	// What Open and Hold open, and where the protocol has the pins of it.
 	Prog, Link             *libbpf.FD // nil: it isn't open, or there is none
 	ProgPinned, LinkPinned bool
 }
@@ -47,33 +47,60 @@ var ErrNotDispatcher = errors.New("not a dispatcher")
 // is [ErrNotDispatcher] for any other program, and ENOENT for one that is gone. Where the
 // dispatcher itself could be read, and not all of its programs, it comes with the error.
 func Read(ifindex int, id uint32) (*Dispatcher, error) {
-	fd, err := OpenMain(ifindex, id)
+	main, err := OpenMain(ifindex, id)
 	if err != nil {
 		return nil, err
 	}
-	defer fd.Close() // until all is read: nothing of it can go meanwhile
-	info, err := libbpf.ProgInfoByFD(fd.Int())
+	defer main.Close() // until all is read: nothing of it can go meanwhile
+	root, unread := OpenPinRoot()
+	defer root.Close()
+	s, err := Open(root, ifindex, id, main)
+	s.Close()
+	// Pins that aren't there, or that somebody else may have made, tell nothing.
+	if err == nil && s.lacksPrograms() && !errors.Is(unread, fs.ErrNotExist) && !errors.Is(unread, errUntrusted) {
+		err = unread
+	}
+	return s, err
+}
+
+// Open is Read for who has the dispatcher open, as main, and the directory of all pins, as root; nil:
+// there are no pins. Unless there is an error, it leaves open the map, and the programs that it has
+// found by their pins. [Dispatcher.Hold] opens the others, and [Dispatcher.Close] lets go of all.
+func Open(root *PinRoot, ifindex int, id uint32, main *libbpf.FD) (*Dispatcher, error) {
+	info, err := libbpf.ProgInfoByFD(main.Int())
 	if err != nil {
 		return nil, err
 	}
-	if info.Name != DispatcherProgram || len(info.MapIDs) != 1 {
+	if info.ID != id || info.Name != DispatcherProgram || len(info.MapIDs) != 1 {
 		return nil, ErrNotDispatcher
 	}
 	s := &Dispatcher{Loaded: xdp.Loaded{ID: id, Name: info.Name, Tag: info.Tag.String()}, ifindex: ifindex, mapID: info.MapIDs[0]}
-	config, err := openConfig(ifindex, id, s.mapID)
-	if err != nil {
+	if err := s.readConfig(); err != nil {
+		s.Close()
 		return nil, err
 	}
-	defer config.Close()
-	value, name, err := readConfigMap(config)
+	if err := s.findPrograms(root); err != nil {
+		s.Close()
+		return s, err
+	}
+	return s, nil
+}
+
+func (s *Dispatcher) readConfig() (err error) {
+	if s.Map, err = openConfig(s.ifindex, s.ID, s.mapID); err != nil {
+		return err
+	}
+	value, name, err := readConfigMap(s.Map)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	s.Locked = name == lockedMap
-	if s.Config, err = decodeConfig(value); err != nil {
-		return nil, err
-	}
-	return s, s.findPrograms(ifindex)
+	s.Config, err = decodeConfig(value)
+	return err
+}
+
+func (s *Dispatcher) lacksPrograms() bool {
+	return slices.ContainsFunc(s.Slots, func(s Slot) bool { return s.ID == 0 })
 }
 
 // maxConfigSize is more than any configuration has. A map may have 2 GiB.
@@ -98,19 +125,19 @@ func readConfigMap(fd *libbpf.FD) (value []byte, name string, err error) {
 // findPrograms finds the component programs. Each has two pins, of itself and of its link. A
 // program that lacks one of them is looked for by the links of the kernel: a program that is
 // pinned and has no link runs no more.
-func (s *Dispatcher) findPrograms(ifindex int) error {
+func (s *Dispatcher) findPrograms(root *PinRoot) error {
 	s.Slots = make([]Slot, s.Config.Count)
 	for i := range s.Slots {
 		s.Slots[i].SlotConfig = s.Config.Slots[i]
 	}
-	all, unread := s.findByPins(ifindex)
+	all, unread := s.findByPins(root)
 	if all {
 		return nil
 	}
 	if err := s.findByLinks(); err != nil {
 		return err
 	}
-	if slices.ContainsFunc(s.Slots, func(s Slot) bool { return s.ID == 0 }) {
+	if s.lacksPrograms() {
 		return unread
 	}
 	return nil
@@ -118,28 +145,22 @@ func (s *Dispatcher) findPrograms(ifindex int) error {
 
 // findByPins finds programs by their pins, and says whether it has found all of them. unread
 // is the error of a pin that is there and can't be read.
-func (s *Dispatcher) findByPins(ifindex int) (all bool, unread error) {
-	root, err := OpenPinRoot()
-	if err != nil {
-		// Pins that somebody else may have made tell nothing.
-		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errUntrusted) {
-			err = nil
-		}
-		return false, err
+func (s *Dispatcher) findByPins(root *PinRoot) (all bool, unread error) {
+	if root == nil {
+		return false, nil
 	}
-	defer root.Close()
-	dir, found := PinDir(ifindex, s.ID), &s.Pins
-	has, err := root.Has(PinName(ifindex, s.ID))
+	dir, found := PinDir(s.ifindex, s.ID), &s.Pins
+	has, err := root.Has(PinName(s.ifindex, s.ID))
 	if !has && err == nil {
-		dir, found = KeptDir(ifindex, s.ID), &s.kept
-		has, err = root.Has(KeptName(ifindex, s.ID))
+		dir, found = KeptDir(s.ifindex, s.ID), &s.kept
+		has, err = root.Has(KeptName(s.ifindex, s.ID))
 	}
 	if !has {
 		return false, ExplainPins(err)
 	}
 	all = true
 	for i := range s.Slots {
-		p, err := pinnedProgram(dir, i)
+		p, fd, err := pinnedProgram(dir, i)
 		switch {
 		case errors.Is(err, syscall.ENOENT):
 			all = false
@@ -150,7 +171,7 @@ func (s *Dispatcher) findByPins(ifindex int) (all bool, unread error) {
 			if len(p.Name) == loaded.MaxName && !privilege.OpensByID() {
 				p.Name = s.fullName(i, p.Name)
 			}
-			s.Slots[i].Program = p
+			s.Slots[i].Program, s.Slots[i].Prog, s.Slots[i].ProgPinned = p, fd, s.Pins != ""
 		}
 	}
 	return all, unread
@@ -158,16 +179,18 @@ func (s *Dispatcher) findByPins(ifindex int) (all bool, unread error) {
 
 // pinnedProgram reads the program that is pinned for a slot. The error is ENOENT unless
 // its link is pinned too.
-func pinnedProgram(dir string, slot int) (loaded.Program, error) {
-	fd, err := libbpf.ObjGetReadOnly(ProgPin(dir, slot))
+func pinnedProgram(dir string, slot int) (p loaded.Program, fd *libbpf.FD, err error) {
+	if fd, err = libbpf.ObjGetReadOnly(ProgPin(dir, slot)); err != nil {
+		return p, nil, fmt.Errorf("%s: %w", ProgPin(dir, slot), err)
+	}
+	if _, err = os.Lstat(LinkPin(dir, slot)); err == nil {
+		p, err = loaded.ByFD(fd.Int())
+	}
 	if err != nil {
-		return loaded.Program{}, fmt.Errorf("%s: %w", ProgPin(dir, slot), err)
+		fd.Close()
+		return loaded.Program{}, nil, err
 	}
-	defer fd.Close()
-	if _, err := os.Lstat(LinkPin(dir, slot)); err != nil {
-		return loaded.Program{}, err
-	}
-	return loaded.ByFD(fd.Int())
+	return p, fd, nil
 }
 
 // findByLinks looks through all links of the kernel for those into this dispatcher. The
