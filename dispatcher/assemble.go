@@ -61,7 +61,7 @@ func Assemble(ctx context.Context, programs []xdp.Program, opts AssembleOptions)
 	if !protocol.Writes(opts.Version) {
 		opts.Version = 0
 	}
-	if a.assembly, err = assemble(slots, blueprint{version: opts.Version}); err != nil {
+	if a.assembly, err = assemble(slots, blueprint{version: opts.Version, host: &protocol.HostDispatcher{}}); err != nil {
 		return nil, err
 	}
 	a.Chain = &Chain{Dispatcher: &a.assembly.Loaded, Version: a.assembly.Config.Version, Frags: a.assembly.Config.Frags}

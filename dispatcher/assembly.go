@@ -31,6 +31,8 @@ type blueprint struct {
 	version int  // 0: that of a new chain
 	locked  bool // tools of libxdp before 1.5.5 can't change the chain that is there
 	boundTo int  // index of the device that it is to be bound to; 0: to none
+
+	host *protocol.HostDispatcher
 }
 
 // opener opens a dispatcher.
@@ -43,7 +45,7 @@ func assemble(wanted []slot, b blueprint) (*assembly, error) {
 	err := protocol.ErrNoHostDispatcher
 	var a *assembly
 	if b.boundTo == 0 {
-		a, err = assembleFrom(protocol.OpenHostDispatcher, wanted, b)
+		a, err = assembleFrom(b.host.Open, wanted, b)
 	}
 	var reason error // why the host's dispatcher can't host them
 	switch {

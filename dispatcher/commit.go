@@ -26,9 +26,9 @@ func (t Transaction) Commit(ctx context.Context, ifname string) (*Committed, err
 	return t.commit(ctx, ifname, nil)
 }
 
-// commit adds the swap to those that are to be finished later; nil: it finishes it.
-func (t Transaction) commit(ctx context.Context, ifname string, later *[]unfinished) (*Committed, error) {
-	c := &commit{Transaction: t, later: later}
+// commit adds the swap to those of a batch that are to be finished later; nil: it finishes it.
+func (t Transaction) commit(ctx context.Context, ifname string, batch *Batch) (*Committed, error) {
+	c := &commit{Transaction: t, batch: batch}
 	if err := c.check(); err != nil {
 		return nil, err
 	}
@@ -61,8 +61,22 @@ type commit struct {
 	adds      []*object.Program // of Add
 	replaces  []*object.Program // of Replace
 	adopted   map[int]adopted   // of Adopt, by the index of the interface
-	later     *[]unfinished     // to which the swap is added; nil: it is finished at once
+	batch     *Batch            // to which the swap is added; nil: it is finished at once
 	linked    []slot            // of Link; of a change that is taken back, the programs that come back
+	own       once
+}
+
+// once is what is done once for all swaps of a call or a batch.
+type once struct {
+	host     protocol.HostDispatcher
+	prepared bool // the bpffs is
+}
+
+func (c *commit) once() *once {
+	if c.batch != nil {
+		return &c.batch.once
+	}
+	return &c.own
 }
 
 // open opens all objects, before anything is looked at or touched.
@@ -135,8 +149,8 @@ func (c *commit) try(ctx context.Context, l device.Device) (*Committed, error) {
 		return nil, err
 	}
 	done := c.committed(s)
-	if held = c.later != nil; held {
-		*c.later = append(*c.later, unfinished{s, c.Warn})
+	if held = c.batch != nil; held {
+		c.batch.swaps = append(c.batch.swaps, unfinished{s, c.Warn})
 	} else {
 		finish(unfinished{s, c.Warn})
 	}
@@ -187,10 +201,12 @@ func (c *commit) prepare(ctx context.Context, l device.Device) (_ *swap, err err
 	if err := ctx.Err(); err != nil || !s.needed {
 		return s, err
 	}
-	if len(s.slots) > 0 {
+	once := c.once()
+	if len(s.slots) > 0 && !once.prepared {
 		if err := protocol.PrepareBPFFS(); err != nil {
 			return s, err
 		}
+		once.prepared = true
 	}
 	if err := c.goOnForAdopted(s); err != nil {
 		return s, err
@@ -198,7 +214,7 @@ func (c *commit) prepare(ctx context.Context, l device.Device) (_ *swap, err err
 	if err := c.bindAgain(s); err != nil {
 		return s, err
 	}
-	if err := s.prepare(); err != nil {
+	if err := s.prepare(&once.host); err != nil {
 		return s, err
 	}
 	return s, c.checkNative(s)

@@ -41,12 +41,12 @@ type swap struct {
 	unclear bool      // apply doesn't know whether the swap was made
 }
 
-func (s *swap) prepare() error {
+func (s *swap) prepare(host *protocol.HostDispatcher) error {
 	if len(s.slots) == 0 {
 		return nil
 	}
 	var err error
-	b := blueprint{version: s.version, locked: s.old.Dispatcher != nil && s.old.Locked}
+	b := blueprint{version: s.version, locked: s.old.Dispatcher != nil && s.old.Locked, host: host}
 	if s.bound {
 		b.boundTo = s.iface.Index
 	}

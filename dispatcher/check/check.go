@@ -200,7 +200,7 @@ func checkPacketData(own *protocol.ProbeTarget) Check {
 			Remedy: "other programs are not affected"}
 	}
 	const can = "programs in a chain may move the packet's head and tail"
-	theirs, err := protocol.LoadProbeTarget(protocol.OpenHostDispatcher)
+	theirs, err := protocol.LoadProbeTarget((&protocol.HostDispatcher{}).Open)
 	if err != nil { // there is none, and no native tool that would need it
 		return ok(name, can)
 	}

@@ -38,10 +38,10 @@ func CheckBPFFS() error {
 // PrepareBPFFS makes sure that there is a bpffs with libxdp's directory in it, for a chain
 // that is to be pinned.
 func PrepareBPFFS() error {
-	if err := CheckBPFFS(); err != nil {
-		return err
-	}
 	if !IsBPFFS(BPFFS()) {
+		if err := CheckBPFFS(); err != nil {
+			return err
+		}
 		if err := mountBPFFS(); err != nil {
 			return NoDispatcher("no bpffs is mounted at "+BPFFS(), err)
 		}

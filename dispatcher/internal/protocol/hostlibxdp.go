@@ -54,32 +54,50 @@ func HostDispatchers() iter.Seq[string] {
 // ErrNoHostDispatcher says that the host's libxdp has no dispatcher that can be used.
 var ErrNoHostDispatcher = errors.New("the host's libxdp has no dispatcher that can be used")
 
-// OpenHostDispatcher opens the dispatcher of the host's libxdp. The error is
-// [ErrNoHostDispatcher] where xdpmux has to use its own.
-func OpenHostDispatcher() (*libbpf.Program, *Object, error) {
-	for file := range HostDispatchers() {
-		prog, obj, err := openHost(file)
-		if err != nil {
-			return nil, nil, errors.Join(ErrNoHostDispatcher, err)
-		}
-		return prog, obj, nil
-	}
-	return nil, nil, ErrNoHostDispatcher
+// HostDispatcher is the dispatcher of the host's libxdp. Its file is looked for and read once, so it
+// is good for one call: an upgrade of libxdp brings another one. The zero value is ready. It is for
+// one goroutine.
+type HostDispatcher struct {
+	file string // empty: not looked for yet, or there is none
+	data []byte
+	err  error // why it can't be read
 }
 
-// openHost opens a dispatcher whose layout is known.
-func openHost(file string) (*libbpf.Program, *Object, error) {
-	obj, err := libbpf.OpenFile(file, libbpf.OpenOptions{})
+// Open opens the dispatcher, if its layout is known. The error is [ErrNoHostDispatcher] where xdpmux
+// has to use its own.
+func (h *HostDispatcher) Open() (*libbpf.Program, *Object, error) {
+	if h.file == "" {
+		for h.file = range HostDispatchers() {
+			h.data, h.err = os.ReadFile(h.file)
+			break
+		}
+	}
+	switch {
+	case h.file == "":
+		return nil, nil, ErrNoHostDispatcher
+	case h.err != nil:
+		return nil, nil, errors.Join(ErrNoHostDispatcher, h.err)
+	}
+	prog, obj, err := openHost(h.data)
+	if err != nil {
+		return nil, nil, errors.Join(ErrNoHostDispatcher, fmt.Errorf("%s: %w", h.file, err))
+	}
+	return prog, obj, nil
+}
+
+func openHost(data []byte) (*libbpf.Program, *Object, error) {
+	// By this name libbpf makes the same of the map's as it does for the file.
+	obj, err := libbpf.OpenMem(data, libbpf.OpenOptions{Name: strings.TrimSuffix(DispatcherObject, ".o")})
 	if err != nil {
 		return nil, nil, err
 	}
 	prog, owned, err := (&Object{Object: obj}).only(DispatcherProgram)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", file, err)
+		return nil, nil, err
 	}
 	if err := owned.check(); err != nil {
 		owned.Close()
-		return nil, nil, fmt.Errorf("%s: %w", file, err)
+		return nil, nil, err
 	}
 	return prog, owned, nil
 }
