@@ -42,6 +42,8 @@ var answers = sync.Pool{New: func() any { return new([64 << 10]byte) }}
 // errInterrupted says that interfaces came or went during a dump.
 var errInterrupted = errors.New("interfaces came or went meanwhile")
 
+var errCutOff = errors.New("the answer is cut off")
+
 // query sends a request, and reads of each interface the few attributes that are needed. To
 // decode a dump of thousands of interfaces in full would cost more than everything else
 // together. The socket is of the network namespace that the calling thread is in now.
@@ -92,7 +94,7 @@ func (a *answer) read(b []byte) error {
 	for len(b) >= unix.SizeofNlMsghdr && !a.done {
 		size, kind, flags := int(binary.NativeEndian.Uint32(b)), binary.NativeEndian.Uint16(b[4:]), binary.NativeEndian.Uint16(b[6:])
 		if size < unix.SizeofNlMsghdr || size > len(b) {
-			return errors.New("an answer that is cut off")
+			return errCutOff
 		}
 		data := b[unix.SizeofNlMsghdr:size]
 		b = b[min(len(b), (size+unix.NLMSG_ALIGNTO-1)&^(unix.NLMSG_ALIGNTO-1)):]
