@@ -14,7 +14,7 @@ type change struct {
 	Record
 	planned         *Chain
 	sources         map[uint32]Source // of the programs that come, by their ids; those of the Recorder
-	leaves          []leaving
+	leaves          []*leaving
 	made, takenBack bool
 }
 

@@ -2,7 +2,6 @@ package history
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,12 +14,6 @@ import (
 	"slices"
 	"strconv"
 	"sync"
-	"time"
-
-	"golang.org/x/sys/unix"
-
-	"github.com/xdpmux/xdpmux/dispatcher/internal/flock"
-	"github.com/xdpmux/xdpmux/dispatcher/internal/private"
 )
 
 // DefaultDir is where records are kept. It outlives a boot.
@@ -38,99 +31,11 @@ type directory string
 
 const newer, older = "log", "log.old"
 
+func (d directory) path(name string) string { return filepath.Join(string(d), name) }
+
 // maxSize is how large each of the two files can get. A load on a thousand interfaces fits into
 // one.
 const maxSize = 4 << 20
-
-// lockLimit is how long a change waits for another process that writes.
-const lockLimit = 5 * time.Second
-
-// lock keeps others from writing. It makes the directory if it isn't there.
-func (d directory) lock(ctx context.Context) (unlock func(), err error) {
-	if err := private.MakeOwnDir(string(d)); err != nil {
-		return nil, err
-	}
-	f, err := os.OpenFile(filepath.Join(string(d), "lock"), os.O_CREATE|os.O_RDWR|unix.O_NOFOLLOW, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, lockLimit)
-	defer cancel()
-	if err := flock.Lock(ctx, int(f.Fd())); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
-	}
-	return func() { f.Close() }, nil
-}
-
-// durability says whether what is written down has to be on the disk before the call returns.
-type durability bool
-
-const (
-	lazily durability = false // when the kernel writes it; a crash of the machine before that loses it
-	onDisk durability = true
-)
-
-// append adds records, all or none of them. The caller has the lock. highest is the highest
-// number before. A crash of the machine may leave half a line, which then doesn't count.
-func (d directory) append(when durability, highest int, records ...*Record) error {
-	if len(records) == 0 {
-		return nil
-	}
-	var add bytes.Buffer
-	for _, r := range records {
-		highest = max(highest, r.Number)
-		l, err := lineOf(highest, r)
-		if err != nil {
-			return err
-		}
-		add.Write(append(l, '\n'))
-	}
-	f, size, err := d.open(add.Len())
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if size > 0 { // a writer that was killed may have left half a line
-		var last [1]byte
-		if _, err := f.ReadAt(last[:], size-1); err != nil {
-			return err
-		}
-		if last[0] != '\n' {
-			add = *bytes.NewBuffer(append([]byte{'\n'}, add.Bytes()...))
-		}
-	}
-	_, err = f.Write(add.Bytes())
-	if err == nil && when == onDisk {
-		err = unix.Fdatasync(int(f.Fd()))
-	}
-	if err != nil { // such as where the disk is full
-		return errors.Join(err, f.Truncate(size))
-	}
-	return nil
-}
-
-// open opens the newer file for so many bytes more.
-func (d directory) open(more int) (f *os.File, size int64, err error) {
-	path := filepath.Join(string(d), newer)
-	for {
-		f, err = os.OpenFile(path, os.O_CREATE|os.O_RDWR|os.O_APPEND|unix.O_NOFOLLOW, 0o600)
-		if err != nil {
-			return nil, 0, err
-		}
-		info, err := f.Stat()
-		if err == nil && (info.Size() == 0 || info.Size()+int64(more) <= maxSize) {
-			return f, info.Size(), nil
-		}
-		f.Close()
-		if err == nil {
-			err = os.Rename(path, filepath.Join(string(d), older))
-		}
-		if err != nil {
-			return nil, 0, err
-		}
-	}
-}
 
 // lines are those of the log, the last one first.
 type lines []line
@@ -143,23 +48,25 @@ const fewLines = 64 << 10
 
 // spot is where a line lies.
 type spot struct {
-	file string // newer or older
-	at   int64
-	size int
+	older  bool // in the older file
+	at     int64
+	size   int
+	number int // of its record
 }
 
 // chunk is how much of a file is in memory at a time, unless a line is longer.
 const chunk = 64 << 10
 
-// backwards calls f for each line, the last one first, until f returns false. Of the newer file it
-// reads what comes from the byte since on; unless that is 0, it reads no other file.
+// backwards calls f for each line, the last one first, until f returns false. The line is only good until
+// f returns. Of the newer file it reads what comes from the byte since on; unless that is 0, it reads no
+// other file.
 func (d directory) backwards(since int64, f func(line, spot) bool) error {
 	for _, name := range []string{newer, older} {
 		if since > 0 && name != newer {
 			break
 		}
-		if more, err := backwardsIn(filepath.Join(string(d), name), since, func(l line, at int64) bool {
-			return f(l, spot{name, at, len(l)})
+		if more, err := backwardsIn(d.path(name), since, func(l line, at int64) bool {
+			return f(l, spot{older: name == older, at: at, size: len(l)})
 		}); err != nil || !more {
 			return err
 		}
@@ -181,31 +88,41 @@ func backwardsIn(path string, since int64, f func(l line, at int64) bool) (more 
 	if err != nil {
 		return false, err
 	}
-	var rest []byte // from begin on, up to the lines that f has had
+	var text []byte // from begin on
+	var ends []int  // where its lines end
+	rest := 0       // how much of text f hasn't had: the end of a line whose beginning comes before
 	for begin := info.Size(); begin > since; {
-		size := min(begin-since, int64(max(chunk, len(rest))))
-		begin -= size
-		text := make([]byte, size, size+int64(len(rest)))
-		switch n, err := file.ReadAt(text, begin); err {
+		size := int(min(begin-since, int64(max(chunk, rest))))
+		begin -= int64(size)
+		before := text[:rest]
+		if text = text[:cap(text)]; len(text) < size+rest {
+			text = make([]byte, size+max(rest, chunk))
+		}
+		text = text[:size+copy(text[size:], before)]
+		switch n, err := file.ReadAt(text[:size], begin); err {
 		case nil:
-			text = append(text, rest...)
 		case io.EOF: // who wrote has taken back what a full disk cut off
-			text = text[:n]
+			size, text = n, text[:n]
 		default:
 			return false, err
 		}
-		for rest = text; ; {
-			end := bytes.LastIndexByte(rest, '\n')
-			if end < 0 && begin > since {
-				break // not its beginning
-			}
-			if l := rest[end+1:]; len(l) > 0 && !f(l, begin+int64(end)+1) {
-				return false, nil
-			}
-			if end < 0 {
+		ends = ends[:0]
+		for at := 0; ; at = ends[len(ends)-1] + 1 {
+			next := bytes.IndexByte(text[at:size], '\n')
+			if next < 0 {
 				break
 			}
-			rest = rest[:end]
+			ends = append(ends, at+next)
+		}
+		rest = len(text)
+		for _, end := range slices.Backward(ends) {
+			if l := text[end+1 : rest]; len(l) > 0 && !f(l, begin+int64(end)+1) {
+				return false, nil
+			}
+			rest = end
+		}
+		if l := text[:rest]; begin == since && len(l) > 0 && !f(l, begin) {
+			return false, nil
 		}
 	}
 	return true, nil
@@ -218,7 +135,7 @@ func (d directory) read(limit int64) (all lines, whole bool, err error) {
 		if limit -= int64(len(l) + 1); limit < 0 {
 			whole = false
 		} else {
-			all = append(all, l)
+			all = append(all, bytes.Clone(l))
 		}
 		return whole
 	})
@@ -258,14 +175,18 @@ func (d directory) recent(p place, except int) (last *Record, highest int, err e
 // checksumSize is the length of the checksum and the space after it.
 const checksumSize = 9
 
-// lineOf is the line of a record. highest is the highest number before.
-func lineOf(highest int, r *Record) (line, error) {
+// appendLine appends the line of a record, with its newline. highest is the highest number before.
+func appendLine(to []byte, highest int, r *Record) ([]byte, error) {
 	record, err := json.Marshal(r)
 	if err != nil {
 		return nil, err
 	}
-	text := append(fmt.Appendf(nil, "%d ", max(highest, r.Number)), record...)
-	return append(fmt.Appendf(nil, "%08x ", crc32.ChecksumIEEE(text)), text...), nil
+	begin := len(to)
+	to = append(to, "12345678 "...) // the place of the checksum
+	to = append(strconv.AppendInt(to, int64(max(highest, r.Number)), 10), ' ')
+	to = append(to, record...)
+	copy(to[begin:], fmt.Appendf(nil, "%08x", crc32.ChecksumIEEE(to[begin+checksumSize:])))
+	return append(to, '\n'), nil
 }
 
 // fields takes a line apart. ok is false if it is damaged.
@@ -293,11 +214,16 @@ func (l line) record() *Record {
 
 // number is that of the record; 0: the line is damaged.
 func (l line) number() int {
-	_, text, ok := l.fields()
+	_, record, ok := l.fields()
 	if !ok {
 		return 0
 	}
-	digits, _, _ := bytes.Cut(bytes.TrimPrefix(text, []byte(`{"number":`)), []byte{','})
+	return numberOf(record)
+}
+
+// numberOf is the number of a record in JSON; 0: it has none.
+func numberOf(record []byte) int {
+	digits, _, _ := bytes.Cut(bytes.TrimPrefix(record, []byte(`{"number":`)), []byte{','})
 	n, _ := strconv.Atoi(string(digits))
 	return n
 }

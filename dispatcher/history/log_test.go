@@ -1,7 +1,6 @@
 package history
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,7 +12,9 @@ import (
 
 func add(t *testing.T, d directory, records ...*Record) {
 	t.Helper()
-	unlock, err := d.lock(t.Context())
+	w := newWriter(d)
+	defer w.close()
+	unlock, err := w.lock(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -22,7 +23,19 @@ func add(t *testing.T, d directory, records ...*Record) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := d.append(lazily, log.highest(), records...); err != nil {
+	if err := w.append(lazily, log.highest(), records...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func update(t *testing.T, w *writer) {
+	t.Helper()
+	unlock, err := w.lock(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unlock()
+	if err := w.update(); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -130,18 +143,17 @@ func TestLast(t *testing.T) {
 		}
 		return last
 	}
-	x := index{dir: d}
+	x := newWriter(d)
+	defer x.close()
 	indexed := func(p place, except int) *Record {
 		t.Helper()
 		last, err := x.last(p, except)
-		if err := errors.Join(err, x.update()); err != nil {
+		if err != nil {
 			t.Fatal(err)
 		}
 		return last
 	}
-	if err := x.update(); err != nil {
-		t.Fatal(err)
-	}
+	update(t, x)
 	for name, last := range map[string]func(place, int) *Record{"recent": recent, "index": indexed} {
 		if r := last(here, 0); r == nil || r.Number != 2 || r.Outcome != Done {
 			t.Errorf("%s: the last one is %+v", name, r)
@@ -155,9 +167,7 @@ func TestLast(t *testing.T) {
 	}
 	for _, more := range []*Record{record(6, UnderWay, here, chain), record(6, Done, here, chain)} {
 		add(t, d, more)
-		if err := x.update(); err != nil {
-			t.Fatal(err)
-		}
+		update(t, x)
 		if r := indexed(here, 0); r == nil || r.Number != 6 || r.Outcome != more.Outcome || x.highest != 6 {
 			t.Errorf("the index has %+v as the last one, and %d as the highest number", r, x.highest)
 		}
@@ -172,7 +182,8 @@ func TestLast(t *testing.T) {
 // keeps no line.
 func TestIndexFull(t *testing.T) {
 	d := directory(t.TempDir())
-	x := index{dir: d}
+	x := newWriter(d)
+	defer x.close()
 	of := func(number int) place { return place{boot: "b", netns: 1, index: 1 + number%50} }
 	for n := 1; n <= 180; n++ {
 		p := of(n)
@@ -181,9 +192,7 @@ func TestIndexFull(t *testing.T) {
 		if n%9 != 0 { // the index reads several lines at a time
 			continue
 		}
-		if err := x.update(); err != nil {
-			t.Fatal(err)
-		}
+		update(t, x)
 		log, _, _ := read(t, d)
 		for _, p := range []place{of(n), of(n + 1), {boot: "c", netns: 1, index: 9}} {
 			all, err := x.last(p, 0)

@@ -26,11 +26,34 @@ type savedMap struct {
 	Entries []xdp.MapEntry `json:"entries,omitempty"`
 }
 
-// leaving is a program that a change removes, with its maps held open. So they can be read after
+// leaving is a program that changes remove, with its maps held open. So they can be read after
 // the change, when no packet changes them any more.
 type leaving struct {
 	program xdp.Loaded
 	maps    []leavingMap
+	err     error // why some are missing
+	users   int   // changes that read them still
+}
+
+// leavings are the programs that changes remove. Many interfaces may lose the same one: it is looked at once.
+type leavings map[xdp.Loaded]*leaving
+
+// closeUnused closes those that no change reads, unless spared has them.
+func (all leavings) closeUnused(spared map[xdp.Loaded]Source) {
+	for p, l := range all {
+		if _, ok := spared[p]; !ok && l.users == 0 {
+			l.close()
+			delete(all, p)
+		}
+	}
+}
+
+func (l *leaving) close() {
+	for _, m := range l.maps {
+		if m.open != nil {
+			m.open.Close()
+		}
+	}
 }
 
 type leavingMap struct {
@@ -40,8 +63,8 @@ type leavingMap struct {
 }
 
 // leave opens the maps of the programs that a change is about to remove, of those that an undo
-// can load again.
-func (c *change) leave() error {
+// can load again. all are those that the last change has left, too.
+func (c *change) leave(all leavings) error {
 	c.closeMaps()
 	var errs []error
 	stays := c.planned.loaded()
@@ -49,23 +72,30 @@ func (c *change) leave() error {
 		if _, ok := stays[p.Loaded]; ok || p.SHA256 == "" || p.ID == 0 {
 			continue
 		}
-		l, err := leave(p.Loaded)
-		if errors.Is(err, xdp.ErrPermission) {
-			return err // it is the same for all
+		l := all[p.Loaded]
+		if l == nil {
+			l = leave(p.Loaded)
+			all[p.Loaded] = l
 		}
-		errs = append(errs, err)
+		if errors.Is(l.err, xdp.ErrPermission) {
+			return l.err // it is the same for all
+		}
+		errs = append(errs, l.err)
 		if len(l.maps) > 0 {
+			l.users++
 			c.leaves = append(c.leaves, l)
 		}
 	}
+	all.closeUnused(c.Before.loaded())
 	return errors.Join(errs...)
 }
 
-func leave(p xdp.Loaded) (leaving, error) {
-	l := leaving{program: p}
+func leave(p xdp.Loaded) *leaving {
+	l := &leaving{program: p}
 	all, err := object.MapsOfID(p.ID)
 	if err != nil {
-		return l, err
+		l.err = err
+		return l
 	}
 	var errs []error
 	for _, m := range all {
@@ -89,7 +119,8 @@ func leave(p xdp.Loaded) (leaving, error) {
 		}
 		l.maps = append(l.maps, one)
 	}
-	return l, errors.Join(errs...)
+	l.err = errors.Join(errs...)
+	return l
 }
 
 // notSaved says why what a map holds would mean nothing in a new one; empty: it would mean the
@@ -109,13 +140,13 @@ func notSaved(m *maps.Map) string {
 
 // save keeps what the maps held of the programs that the change has removed, and notes it in the
 // record.
-func (c *change) save(ctx context.Context, kept store.Store, referred func(string) bool) error {
+func (c *change) save(ctx context.Context, kept *store.Keeper, referred func(string) bool) error {
 	defer c.closeMaps()
 	var errs []error
 	left := maxSaved
 	for _, l := range c.leaves {
 		var saved []savedMap
-		for _, m := range l.maps {
+		for _, m := range l.maps { // each change has its own entries
 			if m.open != nil && m.Why == "" {
 				errs = append(errs, m.read(ctx, &left))
 			}
@@ -156,13 +187,10 @@ func (m *leavingMap) read(ctx context.Context, left *int) error {
 	return err
 }
 
+// closeMaps has the change read no maps any more. They stay open for the next one.
 func (c *change) closeMaps() {
 	for _, l := range c.leaves {
-		for _, m := range l.maps {
-			if m.open != nil {
-				m.open.Close()
-			}
-		}
+		l.users--
 	}
 	c.leaves = nil
 }

@@ -17,23 +17,30 @@ type place struct {
 
 func (r *Record) place() place { return place{r.Boot, r.Netns, r.NetnsCookie, r.Interface.Index} }
 
-// place is that of the line's record, but for the cookie, without decoding the record: a text in it
-// has no quotes but behind a backslash.
+// place is that of the line's record, without decoding the record: a text in it has no quotes but
+// behind a backslash.
 func (l line) place() (p place, ok bool) {
-	after := func(text []byte, key string, end byte) (value, rest []byte) {
-		_, text, _ = bytes.Cut(text, []byte(key))
-		value, rest, _ = bytes.Cut(text, []byte{end})
-		return value, rest
-	}
 	_, rest, _ := bytes.Cut(l, []byte(`"interface":{`))
-	index, rest := after(rest, `"index":`, '}')
-	netns, rest := after(rest, `"netns":`, ',')
-	boot, _ := after(rest, `"boot":"`, '"')
-	var errIndex, errNetns error
+	index, rest := cut(rest, `"index":`, '}')
+	netns, rest := cut(rest, `"netns":`, ',')
+	var errIndex, errNetns, errCookie error
+	if bytes.HasPrefix(rest, []byte(`"netns_cookie":`)) {
+		var cookie []byte
+		cookie, rest = cut(rest, `"netns_cookie":`, ',')
+		p.cookie, errCookie = strconv.ParseUint(string(cookie), 10, 64)
+	}
+	boot, _ := cut(rest, `"boot":"`, '"')
 	p.index, errIndex = strconv.Atoi(string(index))
 	p.netns, errNetns = strconv.ParseUint(string(netns), 10, 64)
 	p.boot = string(boot)
-	return p, errIndex == nil && errNetns == nil
+	return p, errIndex == nil && errNetns == nil && errCookie == nil
+}
+
+// cut is what comes between key and end, and what comes after that.
+func cut(text []byte, key string, end byte) (value, rest []byte) {
+	_, text, _ = bytes.Cut(text, []byte(key))
+	value, rest, _ = bytes.Cut(text, []byte{end})
+	return value, rest
 }
 
 // underWayAtOnce is how many lines of one interface matter. Of each process that is
@@ -62,7 +69,7 @@ func (n *newest) look(l line) (more bool) {
 		return true
 	}
 	if number := l.number(); number != 0 && number != n.except && n.lines[number] == nil {
-		n.lines[number], n.numbers = l, append(n.numbers, number)
+		n.lines[number], n.numbers = bytes.Clone(l), append(n.numbers, number)
 	}
 	n.seen++
 	return n.seen < underWayAtOnce

@@ -60,7 +60,9 @@ func Look(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	unlock, err := d.lock(ctx)
+	log := newWriter(d)
+	defer log.close()
+	unlock, err := log.lock(ctx)
 	if err != nil {
 		return unreadable(err)
 	}
@@ -69,18 +71,17 @@ func Look(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	all := index{dir: d}
-	if err := all.update(); err != nil {
+	if err := log.update(); err != nil {
 		return unreadable(err)
 	}
-	highest := all.highest
+	highest := log.highest
 	var found []*Record
 	for _, c := range chains {
 		if c.Err != nil {
 			continue
 		}
 		where.index = c.Interface.Index
-		last, err := all.last(where, 0)
+		last, err := log.last(where, 0)
 		if err != nil {
 			return unreadable(err)
 		}
@@ -97,7 +98,7 @@ func Look(ctx context.Context, dir string) error {
 	if len(found) == 0 {
 		return nil
 	}
-	if err := d.append(lazily, highest, found...); err != nil {
+	if err := log.append(lazily, highest, found...); err != nil {
 		return unreadable(err)
 	}
 	for _, r := range found {

@@ -11,12 +11,27 @@ import (
 
 	"github.com/xdpmux/xdpmux/dispatcher"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/device"
+	"github.com/xdpmux/xdpmux/dispatcher/internal/store"
 	"github.com/xdpmux/xdpmux/dispatcher/xdp"
 )
+
+// Log is what a process knows of the records in a directory, for the next [Recorder]: it needn't read them
+// again. Nothing of it stays open. Recorders that have the same are used one after another.
+type Log struct {
+	log  *writer
+	kept *store.Keeper
+}
+
+// NewLog knows nothing yet. dir is as for [Read].
+func NewLog(dir string) *Log {
+	d := directory(cmp.Or(dir, DefaultDir))
+	return &Log{newWriter(d), store.NewKeeper(d.store())}
+}
 
 // Options says what a [Recorder] writes, and where.
 type Options struct {
 	Dir     string   // of the records; empty: DefaultDir
+	Log     *Log     // of Dir, which is then ignored; nil: one of its own
 	Command []string // what makes the changes; nil: the command line of this process
 
 	// Warn, if there is one, is told of a change that was made and couldn't be recorded.
@@ -31,9 +46,11 @@ type Recorder struct {
 	locate func() (place, error) // finds the boot and the network namespace, once
 	maker  func() maker          // who makes the changes, once
 
-	mu    sync.Mutex
-	begun map[int]*change // by the index of the interface
-	index index
+	mu     sync.Mutex
+	begun  map[int]*change // by the index of the interface
+	log    *writer
+	kept   *store.Keeper
+	leaves leavings // what the changes remove
 
 	sources map[uint32]Source // of the programs that have come, by their ids
 	unkept  error             // why what was loaded isn't kept; nil: it is
@@ -45,9 +62,12 @@ func NewRecorder(opts Options) *Recorder {
 	if opts.Command == nil {
 		opts.Command = os.Args
 	}
-	dir := directory(cmp.Or(opts.Dir, DefaultDir))
-	return &Recorder{dir: dir, opts: opts, locate: sync.OnceValues(here), maker: sync.OnceValue(self), begun: map[int]*change{},
-		index: index{dir: dir}, sources: map[uint32]Source{}}
+	l := opts.Log
+	if l == nil {
+		l = NewLog(opts.Dir)
+	}
+	return &Recorder{dir: l.log.dir, opts: opts, locate: sync.OnceValues(here), maker: sync.OnceValue(self), begun: map[int]*change{},
+		log: l.log, kept: l.kept, leaves: leavings{}, sources: map[uint32]Source{}}
 }
 
 // Context is a context for the changes that are to be recorded. After them, call End. A process that
@@ -65,7 +85,7 @@ func (r *Recorder) Context(ctx context.Context) context.Context {
 			// Where it can't be recorded now, End tries again, and tells of it.
 			r.keep(sources)
 			if r.begin(ctx, c, before, after) == nil && !c.made {
-				r.unsaved = errors.Join(r.unsaved, c.leave())
+				r.unsaved = errors.Join(r.unsaved, c.leave(r.leaves))
 			}
 		},
 		Changed: func(after *dispatcher.Chain) {
@@ -73,7 +93,7 @@ func (r *Recorder) Context(ctx context.Context) context.Context {
 			defer r.mu.Unlock()
 			if c := r.begun[after.Interface.Index]; c != nil {
 				c.made, c.takenBack, c.After = true, false, chainOf(after, c.source)
-				r.unsaved = errors.Join(r.unsaved, c.save(ctx, r.dir.store(), r.dir.referring()))
+				r.unsaved = errors.Join(r.unsaved, c.save(ctx, r.kept, r.dir.referring()))
 			}
 		},
 		TakenBack: func(iface xdp.Interface) {
@@ -93,7 +113,7 @@ func (r *Recorder) keep(comes map[uint32]xdp.Program) {
 			continue
 		}
 		var err error
-		if r.sources[id], err = keepSource(r.dir.store(), p, r.dir.referring()); err != nil && r.unkept == nil {
+		if r.sources[id], err = keepSource(r.kept, p, r.dir.referring()); err != nil && r.unkept == nil {
 			r.unkept = err
 		}
 	}
@@ -103,8 +123,13 @@ func (r *Recorder) keep(comes map[uint32]xdp.Program) {
 // record. Where a lost race is started over, the record gets another number: others may have
 // made their changes meanwhile.
 func (r *Recorder) begin(ctx context.Context, c *change, before, after *dispatcher.Chain) error {
-	c.plan(nil, before, after) // in case that no more can be found out
-	if c.made {                // the second part of a change that has a record
+	planned := false
+	defer func() {
+		if !planned { // no more can be found out
+			c.plan(nil, before, after)
+		}
+	}()
+	if c.made { // the second part of a change that has a record
 		return nil
 	}
 	where, err := r.locate()
@@ -112,7 +137,7 @@ func (r *Recorder) begin(ctx context.Context, c *change, before, after *dispatch
 		return err
 	}
 	where.index = before.Interface.Index
-	unlock, err := r.dir.lock(ctx)
+	unlock, err := r.log.lock(ctx)
 	if err != nil {
 		return err
 	}
@@ -135,6 +160,7 @@ func (r *Recorder) begin(ctx context.Context, c *change, before, after *dispatch
 		records, last = append(records, missed), missed
 	}
 	c.plan(last, before, after)
+	planned = true
 	c.Number = highest + 1
 	// If the change crashes the machine, the history tells which command that was. Of a call that
 	// changes many interfaces the first one does.
@@ -143,7 +169,7 @@ func (r *Recorder) begin(ctx context.Context, c *change, before, after *dispatch
 		when = onDisk
 	}
 	records = append(records, &c.Record)
-	if err := r.dir.append(when, highest, records...); err != nil {
+	if err := r.log.append(when, highest, records...); err != nil {
 		c.Number = 0
 		return err
 	}
@@ -156,14 +182,14 @@ func (r *Recorder) begin(ctx context.Context, c *change, before, after *dispatch
 // last finds the newest record of an interface, but for the one of number except. Of a call that
 // changes many interfaces, each has its own.
 func (r *Recorder) last(where place, except int) (last *Record, highest int, err error) {
-	if r.index.spots == nil && len(r.begun) == 1 {
+	if r.log.spots == nil && len(r.begun) == 1 {
 		return r.dir.recent(where, except)
 	}
-	if err := r.index.update(); err != nil {
+	if err := r.log.update(); err != nil {
 		return nil, 0, err
 	}
-	last, err = r.index.last(where, except)
-	return last, r.index.highest, err
+	last, err = r.log.last(where, except)
+	return last, r.log.highest, err
 }
 
 // End records how the changes of these interfaces have ended. err is what their call
@@ -187,9 +213,10 @@ func (r *Recorder) end(errs []error, why string, ifnames []string) {
 	defer r.mu.Unlock()
 	var ended []*Record
 	var changed *Record
+	indices := r.indices()
 	for i, name := range ifnames {
 		err := errs[i]
-		c := r.take(name)
+		c := r.take(name, indices)
 		switch {
 		case c != nil:
 			c.closeMaps() // of a change that wasn't made
@@ -212,6 +239,7 @@ func (r *Recorder) end(errs []error, why string, ifnames []string) {
 		return
 	}
 	unwritten := r.write(ended)
+	r.rest()
 	switch {
 	case changed == nil || r.opts.Warn == nil:
 	case unwritten == nil && r.unkept != nil:
@@ -252,6 +280,7 @@ func (r *Recorder) Close() {
 		ended = append(ended, &c.Record)
 	}
 	clear(r.begun)
+	defer r.rest()
 	if len(ended) == 0 {
 		return
 	}
@@ -260,24 +289,39 @@ func (r *Recorder) Close() {
 	}
 }
 
+// rest lets go of what is held open for changes that have begun, if there are none any more.
+func (r *Recorder) rest() {
+	if len(r.begun) == 0 {
+		r.log.close()
+		r.leaves.closeUnused(nil)
+	}
+}
+
+// indices are those of the interfaces whose changes have begun, by their names.
+func (r *Recorder) indices() map[string]int {
+	all := make(map[string]int, len(r.begun))
+	for index, c := range r.begun {
+		all[c.Interface.Name] = index
+	}
+	return all
+}
+
 // take is the change of an interface that has begun, which is forgotten then; nil: there is
 // none.
-func (r *Recorder) take(name string) *change {
+func (r *Recorder) take(name string, indices map[string]int) *change {
 	if len(r.begun) == 0 {
 		return nil
 	}
-	for index, c := range r.begun {
-		if c.Interface.Name == name {
-			delete(r.begun, index)
-			return c
+	index, ok := indices[name]
+	if !ok {
+		l, err := device.ByName(name) // of an alternative name
+		if err != nil {
+			return nil
 		}
+		index = l.Index
 	}
-	l, err := device.ByName(name) // of an alternative name
-	if err != nil {
-		return nil
-	}
-	c := r.begun[l.Index]
-	delete(r.begun, l.Index)
+	c := r.begun[index]
+	delete(r.begun, index)
 	return c
 }
 
@@ -287,22 +331,31 @@ func (r *Recorder) write(ended []*Record) error {
 	if _, err := r.locate(); err != nil {
 		return err
 	}
-	unlock, err := r.dir.lock(context.Background())
+	unlock, err := r.log.lock(context.Background())
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	log, err := r.dir.end()
-	if err != nil {
-		return err
+	var highest int
+	failed := func(e *Record) bool { return e.Before == nil }
+	if r.log.spots == nil || slices.ContainsFunc(ended, failed) {
+		log, err := r.dir.end()
+		if err != nil {
+			return err
+		}
+		highest = log.highest()
+		ended = slices.DeleteFunc(slices.Clone(ended), func(e *Record) bool { return failed(e) && log.repeats(e) })
+	} else {
+		if err := r.log.update(); err != nil {
+			return err
+		}
+		highest = r.log.highest
 	}
-	ended = slices.DeleteFunc(slices.Clone(ended), func(e *Record) bool { return e.Before == nil && log.repeats(e) })
-	highest := log.highest()
 	for _, e := range ended {
 		if e.Number == 0 {
 			highest++
 			e.Number = highest
 		}
 	}
-	return r.dir.append(onDisk, highest, ended...)
+	return r.log.append(onDisk, highest, ended...)
 }

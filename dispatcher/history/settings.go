@@ -81,7 +81,7 @@ func (v variable) value() (any, error) {
 }
 
 // keepSource keeps what a program is loaded from, so that it can be loaded anew.
-func keepSource(s store.Store, p xdp.Program, referred func(string) bool) (Source, error) {
+func keepSource(s *store.Keeper, p xdp.Program, referred func(string) bool) (Source, error) {
 	source := Source{File: absolute(p.File), SHA256: store.Digest(p.Data)}
 	made, err := settingsOf(p)
 	if err != nil {

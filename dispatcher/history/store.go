@@ -33,7 +33,9 @@ func Clean(ctx context.Context, dir string, dryRun bool) (*Cleaned, error) {
 	if len(all)+len(leftovers) == 0 {
 		return done, nil
 	}
-	unlock, err := d.lock(ctx)
+	log := newWriter(d)
+	defer log.close()
+	unlock, err := log.lock(ctx)
 	if err != nil {
 		return nil, unreadable(err)
 	}

@@ -181,6 +181,35 @@ func TestUndoShared(t *testing.T) {
 	harness.MustRun(t, native, "unload", "-a", v.Name)
 }
 
+// TestUndoSharedLost takes a program back that two interfaces have lost at once: the record of each
+// has what its map held.
+func TestUndoSharedLost(t *testing.T) {
+	harness.NoLeak(t)
+	fresh(t, roomy)
+	v, w := veth(t), veth(t)
+	both := v.Name + "," + w.Name
+	harness.MustRun(t, ours(), "load", both, harness.Sample("xdp_count"), harness.Sample("xdp_pass"))
+	for _, u := range []*harness.Veth{v, w} {
+		u.Deliver(t, harness.UDP4(harness.Flow{}))
+	}
+	count, err := harness.Status(t, v.Name).Find("xdp_count")
+	must(t, err)
+	harness.MustRun(t, ours(), "unload", "-a", both)
+	for _, u := range []*harness.Veth{v, w} {
+		all := unbroken(t, u.Name)
+		if r := all[len(all)-1]; len(r.Saved) != 1 || r.Saved[0].ID != count.ID {
+			t.Errorf("%s: saved of %v is %+v", u.Name, count, r.Saved)
+		}
+		harness.MustRun(t, ours(), "undo", u.Name, "--restore-maps")
+		restored, err := harness.Status(t, u.Name).Find("xdp_count")
+		must(t, err)
+		if sums := harness.Counters(t, restored.ID); restored.ID == count.ID || !slices.Contains(sums, 2) {
+			t.Errorf("%s: %v has counted %v, and 2 packets had come", u.Name, restored, sums)
+		}
+	}
+	harness.MustRun(t, native, "unload", "-a", v.Name)
+}
+
 // TestUndoBound takes a program back that asks the driver for metadata and that somebody holds,
 // into a chain that isn't bound to its device any more. It is the same program, and the chain is
 // bound again. Into the chain of another device it can't be taken.

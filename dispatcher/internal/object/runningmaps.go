@@ -102,6 +102,9 @@ func mapsOf(progFD int) (runningMaps, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(info.MapIDs) == 0 {
+		return nil, nil
+	}
 	types := typeCache{}
 	defer types.close()
 	program, err := types.load(info.BTFID)

@@ -15,12 +15,14 @@ import (
 // MakeOwnDir is MakeDir for a directory that has to be root's or the caller's: somebody else
 // could lead what is written there elsewhere.
 func MakeOwnDir(dir string) error {
-	if err := MakeDir(dir); err != nil {
-		return err
-	}
 	var info unix.Stat_t
-	if err := unix.Stat(dir, &info); err != nil {
-		return err
+	if err := unix.Stat(dir, &info); err != nil || info.Mode&0o077 != 0 {
+		if err := MakeDir(dir); err != nil {
+			return err
+		}
+		if err := unix.Stat(dir, &info); err != nil {
+			return err
+		}
 	}
 	if info.Uid != 0 && int(info.Uid) != os.Geteuid() {
 		return fmt.Errorf("%s belongs to user %d", dir, info.Uid)
