@@ -40,7 +40,5 @@ func recordedEnd(ctx context.Context, out *output.Printer, end func(context.Cont
 }
 
 func tookBack(r *history.Recorder, o pending.Outcome) {
-	for _, b := range o.Back {
-		r.TookBack(o.Why, b.Interface.Name)
-	}
+	r.TookBack(o.Why, o.BackNames()...)
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/xdpmux/xdpmux/dispatcher/desired"
+	"github.com/xdpmux/xdpmux/dispatcher/history"
 	"github.com/xdpmux/xdpmux/dispatcher/image"
 	"github.com/xdpmux/xdpmux/dispatcher/internal/device"
 	"github.com/xdpmux/xdpmux/dispatcher/pending"
@@ -75,9 +76,10 @@ type agent struct {
 	pending   int            // changes that wait for the end of their time
 	totals    totals
 	ticked    time.Time
-	tidied    int   // changes at the last tidy
-	unwritten error // why memory isn't written
-	untold    error // why the history lacks the last change, or a part of it
+	tidied    int          // changes at the last tidy
+	unwritten error        // why memory isn't written
+	history   *history.Log // what is known of it; nil: nothing
+	untold    error        // why the history lacks the last change, or a part of it
 }
 
 // file is a state file.

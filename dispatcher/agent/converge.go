@@ -110,7 +110,10 @@ func (a *agent) apply(ctx context.Context, all []*kept) (tries []*kept) {
 		}
 		return a.approve(k, p)
 	}
-	r := newRecorder()
+	if a.history == nil {
+		a.history = history.NewLog("")
+	}
+	r := newRecorder(a.history)
 	defer r.Close()
 	changes := a.totals.Changes
 	plans, err := a.state.Apply(r.Context(ctx), opts)
@@ -156,9 +159,10 @@ type recorder struct {
 	err error // what the history lacks
 }
 
-func newRecorder() *recorder {
+// newRecorder is one for the changes of one call. log is what is known of the history already; nil: nothing.
+func newRecorder(log *history.Log) *recorder {
 	r := &recorder{}
-	r.Recorder = history.NewRecorder(history.Options{Warn: func(err error) { r.err = err }})
+	r.Recorder = history.NewRecorder(history.Options{Log: log, Warn: func(err error) { r.err = err }})
 	return r
 }
 

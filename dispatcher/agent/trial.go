@@ -69,7 +69,7 @@ func (a *agent) makeTrial(ctx context.Context, state *desired.State, trial pendi
 		t.steps[p.Interface.Name] = stepsOf(p)
 		return nil
 	}
-	r := newRecorder()
+	r := newRecorder(nil)
 	defer r.Close()
 	t.plans, t.err = state.Apply(r.Context(ctx), opts)
 	errs, ended := make([]error, len(t.plans)), make([]string, len(t.plans))
@@ -100,12 +100,10 @@ func (a *agent) makeTrial(ctx context.Context, state *desired.State, trial pendi
 
 // awaited waits for the end of a change. The history gets a record of the way back.
 func (a *agent) awaited(ctx context.Context, wait func(context.Context) (pending.Outcome, error)) (pending.Outcome, error) {
-	r := newRecorder()
+	r := newRecorder(nil)
 	defer r.Close()
 	o, err := wait(r.Context(ctx))
-	for _, b := range o.Back {
-		r.TookBack(o.Why, b.Interface.Name)
-	}
+	r.TookBack(o.Why, o.BackNames()...)
 	if o.TakenBack() {
 		a.post(ctx, func() { a.recorded(r.err) })
 	}
@@ -146,7 +144,7 @@ func (a *agent) tend(ctx context.Context) {
 	if err != nil || len(waiting) == 0 {
 		return
 	}
-	r := newRecorder()
+	r := newRecorder(nil)
 	defer r.Close()
 	noticed, err := pending.Tend(r.Context(ctx), func(id string) error {
 		change, err := pending.Open(id)
@@ -176,9 +174,7 @@ func (a *agent) tend(ctx context.Context) {
 		a.warn("changes that wait to be confirmed can't be seen", err)
 	}
 	for _, n := range noticed {
-		for _, b := range n.Outcome.Back {
-			r.TookBack(n.Outcome.Why, b.Interface.Name)
-		}
+		r.TookBack(n.Outcome.Why, n.Outcome.BackNames()...)
 		for _, k := range a.keptOf(n.Interfaces) {
 			k.lookAt(time.Now()) // what was taken back as its agent was killed is tried again
 		}

@@ -26,6 +26,15 @@ type Outcome struct {
 // possible.
 func (o Outcome) TakenBack() bool { return !o.Confirmed && o.Why != "" }
 
+// BackNames are the names of the interfaces of Back.
+func (o Outcome) BackNames() []string {
+	names := make([]string, len(o.Back))
+	for i, b := range o.Back {
+		names[i] = b.Interface.Name
+	}
+	return names
+}
+
 // errEnded says that a change has ended meanwhile.
 var errEnded = &xdp.Error{Kind: xdp.ErrNotPending, Msg: "the change has ended meanwhile"}
 
