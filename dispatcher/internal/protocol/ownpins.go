@@ -96,15 +96,18 @@ func (r *PinRoot) sweepOwn(ifindex int, id uint32) error {
 	if err != nil {
 		return err
 	}
+	left := map[uint32]bool{id: true} // for each dispatcher whether its pins are to go
 	for _, pin := range pins {
-		of, _ := OwnID(pin)
-		left := of == id
-		if !left {
-			if left, err = r.OwnLeft(ifindex, pin); err != nil {
+		of, ours := OwnID(pin)
+		if !ours {
+			continue
+		}
+		if _, known := left[of]; !known {
+			if left[of], err = r.OwnLeft(ifindex, pin); err != nil {
 				return err
 			}
 		}
-		if left {
+		if left[of] {
 			if err := r.RemovePin(name + "/" + pin); err != nil {
 				return err
 			}
