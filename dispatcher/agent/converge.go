@@ -42,6 +42,9 @@ func (a *agent) converge(ctx context.Context) {
 		return
 	}
 	now := time.Now()
+	if now.Sub(a.totals.LastChange) > a.Every {
+		a.history = nil // at rest, memory counts more than the time that the next change takes
+	}
 	var all, due []*kept
 	for _, k := range a.kept {
 		if !k.busy && !k.due.IsZero() && !k.due.After(now) {
