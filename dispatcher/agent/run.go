@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"path/filepath"
+	"runtime"
 	"time"
 
 	"github.com/xdpmux/xdpmux/dispatcher/internal/device"
@@ -12,6 +13,9 @@ import (
 // Errors: [xdp.ErrBusy] if another agent runs in this network namespace, [xdp.ErrSystem] where it
 // can't keep what it knows.
 func Run(ctx context.Context, opts Options) error {
+	// glibc keeps memory for each thread that has ever called libbpf, and Go would call it from all of its own.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	a := &agent{Options: opts, devices: map[int]device.Device{}, files: map[string]*file{}, kept: map[int]*kept{}, missing: map[int]*kept{}, tidied: -1, posts: make(chan func())}
 	if a.Every <= 0 {
 		a.Every = 30 * time.Second
