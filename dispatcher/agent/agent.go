@@ -67,7 +67,8 @@ type agent struct {
 	reads   time.Time      // when to read the files; zero: when they change
 	until   time.Time      // and at the latest
 
-	news      bool // there is something to remember and to tell: not with each of many events there is
+	news      bool      // there is something to remember and to tell: not with each of many events there is
+	tells     time.Time // when to do so at the latest, for what can wait; zero: there is nothing
 	kept      map[int]*kept
 	missing   map[int]*kept  // those that are gone, as the last tick has seen, and nobody has told why
 	turn      int            // of those that tick looks at

@@ -11,6 +11,10 @@ import (
 // linkSettle is how long the agent waits for more of what has begun to happen to an interface.
 const linkSettle = 20 * time.Millisecond
 
+// goneSettle is how long the agent waits for more interfaces to go before it tells of it: where there
+// are many, to tell of all takes longer than what there is to do for one.
+const goneSettle = 100 * time.Millisecond
+
 // declare begins to keep an interface that the files declare.
 func (a *agent) declare(d device.Device, now time.Time) {
 	if a.kept[d.Index] != nil || a.state == nil {
@@ -82,7 +86,7 @@ func (a *agent) forgetMissing() {
 
 func (a *agent) gone(index int) {
 	if k := a.kept[index]; k != nil {
-		a.news = true
+		a.tells = earlier(a.tells, time.Now().Add(goneSettle))
 		a.Log.Info("the interface is gone", "interface", k.Name)
 	}
 	delete(a.devices, index)

@@ -60,8 +60,8 @@ func (a *agent) run(ctx context.Context) error {
 	defer timer.Stop()
 	for ctx.Err() == nil {
 		a.converge(ctx)
-		if a.news {
-			a.news = false
+		if now := time.Now(); a.news || !a.tells.IsZero() && !now.Before(a.tells) {
+			a.news, a.tells = false, time.Time{}
 			a.remember()
 			if a.Tell != nil && ctx.Err() == nil {
 				a.Tell(a.status())
@@ -101,16 +101,24 @@ func (a *agent) run(ctx context.Context) error {
 
 // idle is how long there is nothing to do, unless something happens.
 func (a *agent) idle(now time.Time) time.Duration {
-	next := a.reads
+	next := earlier(a.reads, a.tells)
 	for _, k := range a.kept {
-		if !k.busy && !k.due.IsZero() && (next.IsZero() || k.due.Before(next)) {
-			next = k.due
+		if !k.busy {
+			next = earlier(next, k.due)
 		}
 	}
 	if next.IsZero() {
 		return 24 * time.Hour
 	}
 	return max(0, next.Sub(now))
+}
+
+// earlier is the earlier of two times; a zero one is none.
+func earlier(x, y time.Time) time.Time {
+	if x.IsZero() || !y.IsZero() && y.Before(x) {
+		return y
+	}
+	return x
 }
 
 // reload reads the files, and tries again what was given up.

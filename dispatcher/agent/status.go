@@ -166,13 +166,13 @@ func (a *agent) status() Status {
 			s.Images = append(s.Images, f.images[object])
 		}
 	}
-	for _, k := range a.kept {
+	s.Interfaces = make([]Interface, 0, len(a.kept))
+	for _, k := range slices.SortedFunc(maps.Values(a.kept), func(x, y *kept) int { return strings.Compare(x.Name, y.Name) }) {
 		is := Interface{Interface: xdp.Interface{Name: k.Name, Index: k.Index}, Before: k.before, Differs: k.differs, Changed: k.changed,
 			Generation: k.generation, Converged: k.converged, Declared: k.declares, Running: k.runs}
 		is.Condition, is.Why = k.condition()
 		s.Interfaces = append(s.Interfaces, is)
 	}
-	slices.SortFunc(s.Interfaces, func(x, y Interface) int { return strings.Compare(x.Name, y.Name) })
 	if s.Read && s.Unread == nil && len(s.Fetching()) == 0 && len(s.Broken) == 0 && s.Count(AsDeclared) == len(s.Interfaces) {
 		a.totals.Converged = time.Now()
 	}
