@@ -100,7 +100,9 @@ func (p *Plan) swap(ctx context.Context, r records, b *batch, opts Options) erro
 			i := slices.IndexFunc(coming, func(c dispatcher.Coming) bool { return c.Old == s.ID })
 			c := coming[i]
 			coming = slices.Delete(slices.Clone(coming), i, i+1)
-			if err := r.apply(c.Loaded, c.LoadTime, s.want, p.Interface.Index); err != nil {
+			// It was loaded just now, so that what is there under its id, if anything, is about another one.
+			rec := record{ID: c.Loaded.ID, Tag: c.Loaded.Tag, LoadTime: c.LoadTime, Program: s.want.entry, Digest: s.want.digest, Applied: []int{p.Interface.Index}}
+			if err := r.write(rec); err != nil {
 				return r.unwritten(p.Interface.Name, err)
 			}
 		}
@@ -125,7 +127,7 @@ func (p *Plan) do(ctx context.Context, r records, b *batch, opts Options) error 
 	}
 	var errs []error
 	record := func(c xdp.Loaded, w *wanted) {
-		errs = append(errs, r.apply(c, 0, w, p.Interface.Index))
+		errs = append(errs, r.apply(c, w, p.Interface.Index))
 	}
 	for i := range p.Steps {
 		switch s := &p.Steps[i]; s.Action {

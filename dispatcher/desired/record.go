@@ -191,10 +191,9 @@ func (r records) unwritten(ifname string, err error) error {
 		Remedy: fmt.Sprintf("see to it that %s can be written: apply knows its own programs by what is there", r)}
 }
 
-// apply records that a state wants a program on the interface of that index. loadTime may be 0, so
-// that it is looked up.
-func (r records) apply(p xdp.Loaded, loadTime time.Duration, w *wanted, ifindex int) error {
-	rec := record{ID: p.ID, Tag: p.Tag, LoadTime: loadTime, Program: w.entry, Digest: w.digest}
+// apply records that a state wants a program that runs on the interface of that index.
+func (r records) apply(p xdp.Loaded, w *wanted, ifindex int) error {
+	rec := record{ID: p.ID, Tag: p.Tag, Program: w.entry, Digest: w.digest}
 	old, err := r.read(p.ID, p.Tag)
 	if err != nil {
 		return err
