@@ -13,6 +13,9 @@ import (
 // manyMembers is how many programs the chain of each interface has.
 const manyMembers = 3
 
+// manyObjects are their objects.
+var manyObjects = []string{"build/bpf/xdp_count.o", "build/bpf/xdp_drop_ipv6.o", passObject}
+
 // nativeMany is up to how many interfaces the native tool is called: it takes one a call.
 const nativeMany = 100
 
@@ -39,7 +42,6 @@ func manyInterfaces(ctx context.Context, w io.Writer) error {
 }
 
 func chainsOnMany(ctx context.Context, w io.Writer, names []string) error {
-	objects := []string{"build/bpf/xdp_count.o", "build/bpf/xdp_drop_ipv6.o", passObject}
 	each := func(args func(name string) []string) (took time.Duration, err error) {
 		for _, name := range names {
 			d, _, err := measure(ctx, native, args(name)...)
@@ -53,7 +55,7 @@ func chainsOnMany(ctx context.Context, w io.Writer, names []string) error {
 	var load, unload time.Duration
 	if len(names) <= nativeMany {
 		var err error
-		if load, err = each(func(name string) []string { return append([]string{"load", name}, objects...) }); err != nil {
+		if load, err = each(func(name string) []string { return append([]string{"load", name}, manyObjects...) }); err != nil {
 			return err
 		}
 		if unload, err = each(func(name string) []string { return []string{"unload", name, "-a"} }); err != nil {
@@ -61,11 +63,11 @@ func chainsOnMany(ctx context.Context, w io.Writer, names []string) error {
 		}
 	}
 	list := strings.Join(names, ",")
-	ourLoad, _, err := measure(ctx, ours, append([]string{"load", list}, objects...)...)
+	ourLoad, _, err := measure(ctx, ours, append([]string{"load", list}, manyObjects...)...)
 	if err != nil {
 		return err
 	}
-	ourApply, err := applyToMany(ctx, objects)
+	ourApply, err := applyToMany(ctx)
 	if err != nil {
 		return err
 	}
@@ -80,36 +82,38 @@ func chainsOnMany(ctx context.Context, w io.Writer, names []string) error {
 }
 
 // applyToMany has apply put the last program of each chain before the others.
-func applyToMany(ctx context.Context, objects []string) (time.Duration, error) {
+func applyToMany(ctx context.Context) (time.Duration, error) {
 	dir, err := os.MkdirTemp("", "xdpmux-bench")
 	if err != nil {
 		return 0, err
 	}
 	defer os.RemoveAll(dir)
 	file := filepath.Join(dir, "state.yaml")
-	write := func(priorities ...int) error {
-		var s strings.Builder
-		s.WriteString("interfaces:\n  - name: \"m*[0-9]\"\n    programs:\n")
-		for i, o := range objects {
-			path, err := filepath.Abs(o)
-			if err != nil {
-				return err
-			}
-			fmt.Fprintf(&s, "      - name: p%d\n        object: %s\n        priority: %d\n", i, path, priorities[i])
-		}
-		return os.WriteFile(file, []byte(s.String()), 0o600)
-	}
-	if err := write(50, 50, 50); err != nil { // as they run: it takes them over
+	if err := declareMany(file, "m*[0-9]", 50, 50, 50); err != nil { // as they run: it takes them over
 		return 0, err
 	}
 	if err := do(ctx, ours, "apply", "-f", file); err != nil {
 		return 0, err
 	}
-	if err := write(50, 50, 10); err != nil {
+	if err := declareMany(file, "m*[0-9]", 50, 50, 10); err != nil {
 		return 0, err
 	}
 	took, _, err := measure(ctx, ours, "apply", "-f", file)
 	return took, err
+}
+
+// declareMany writes a state file that wants manyObjects on all interfaces of a pattern.
+func declareMany(file, pattern string, priorities ...int) error {
+	var s strings.Builder
+	fmt.Fprintf(&s, "interfaces:\n  - name: %q\n    programs:\n", pattern)
+	for i, o := range manyObjects {
+		path, err := filepath.Abs(o)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(&s, "      - name: p%d\n        object: %s\n        priority: %d\n", i, path, priorities[i])
+	}
+	return os.WriteFile(file, []byte(s.String()), 0o600)
 }
 
 // orNone is text, or a dash where nothing was measured.
