@@ -100,10 +100,14 @@ func (k *kept) judge(now time.Time, digest string, guarded, mend bool) verdict {
 }
 
 // lookAt says that the interface is to be looked at then, or before.
-func (k *kept) lookAt(t time.Time) {
-	if k.due.IsZero() || t.Before(k.due) {
-		k.due = t
+func (k *kept) lookAt(t time.Time) { k.due = earlier(k.due, t) }
+
+// earlier is the earlier of two times; a zero one is none.
+func earlier(x, y time.Time) time.Time {
+	if x.IsZero() || !y.IsZero() && y.Before(x) {
+		return y
 	}
+	return x
 }
 
 // asDeclared says that it runs what digest stands for, as long as the program attached is there.

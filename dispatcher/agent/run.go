@@ -113,14 +113,6 @@ func (a *agent) idle(now time.Time) time.Duration {
 	return max(0, next.Sub(now))
 }
 
-// earlier is the earlier of two times; a zero one is none.
-func earlier(x, y time.Time) time.Time {
-	if x.IsZero() || !y.IsZero() && y.Before(x) {
-		return y
-	}
-	return x
-}
-
 // reload reads the files, and tries again what was given up.
 func (a *agent) reload(ctx context.Context) {
 	for _, k := range a.kept {
