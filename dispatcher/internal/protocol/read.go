@@ -53,7 +53,9 @@ func Read(ifindex int, id uint32) (*Dispatcher, error) {
 	}
 	defer main.Close() // until all is read: nothing of it can go meanwhile
 	root, unread := OpenPinRoot()
-	defer root.Close()
+	if unread == nil {
+		defer root.Close()
+	}
 	s, err := Open(root, ifindex, id, main)
 	s.Close()
 	// Pins that aren't there, or that somebody else may have made, tell nothing.
