@@ -146,6 +146,9 @@ func (r *Recorder) begin(ctx context.Context, c *change, before, after *dispatch
 	if err != nil {
 		return err
 	}
+	if err := r.findLinked(where.boot, before, after); err != nil {
+		return err
+	}
 	var records []*Record
 	if c.Number != 0 {
 		records = append(records, &Record{Number: c.Number, Outcome: void,

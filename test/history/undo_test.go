@@ -178,6 +178,14 @@ func TestUndoShared(t *testing.T) {
 	for _, u := range []*harness.Veth{v, w} {
 		unbroken(t, u.Name)
 	}
+
+	// What came from the other chain is known as what was loaded here, once it runs nowhere any more.
+	harness.MustRun(t, ours(), "unload", "-a", v.Name+","+w.Name)
+	harness.MustRun(t, ours(), "undo", v.Name)
+	if got, now := whatRuns(t, v.Name); !slices.Equal(got, before) || slices.Equal(now, ids) {
+		t.Errorf("%q %v, and before it was %q %v", got, now, before, ids)
+	}
+	unbroken(t, v.Name)
 	harness.MustRun(t, native, "unload", "-a", v.Name)
 }
 
