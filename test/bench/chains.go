@@ -29,7 +29,7 @@ const (
 // chains measures what takes a kernel that runs chains.
 func chains(ctx context.Context, w io.Writer) error {
 	fmt.Fprintf(w, "\n%s", machine())
-	for _, part := range []func(context.Context, io.Writer) error{oneInterface, manyInterfaces, packets, observing, sockets} {
+	for _, part := range []func(context.Context, io.Writer) error{oneInterface, packets, observing, sockets} {
 		if err := part(ctx, w); err != nil {
 			return err
 		}

@@ -30,15 +30,6 @@ type containerHost struct {
 	count   int           // of all that ever came
 }
 
-// coming measures what interfaces that come and go take, and the kernel's share of it.
-func coming(ctx context.Context, w io.Writer) error {
-	fmt.Fprintf(w, "\n%s", machine())
-	if err := comingInterfaces(ctx, w); err != nil {
-		return err
-	}
-	return kernelAlone(ctx, w)
-}
-
 // comingInterfaces measures how long an interface that comes is without its chain.
 func comingInterfaces(ctx context.Context, w io.Writer) (err error) {
 	fmt.Fprintf(w, "\n## Interfaces that come and go\n\n"+

@@ -38,9 +38,7 @@ func main() {
 	case len(os.Args) == 2 && os.Args[1] == "chains":
 		err = inNetns(func() error { return chains(ctx, os.Stdout) })
 	case len(os.Args) == 2 && os.Args[1] == "many":
-		err = inNetns(func() error { return manyInterfaces(ctx, os.Stdout) })
-	case len(os.Args) == 2 && os.Args[1] == "coming":
-		err = inNetns(func() error { return coming(ctx, os.Stdout) })
+		err = many(ctx, os.Stdout)
 	case len(os.Args) == 2 && os.Args[1] == "observing":
 		err = inNetns(func() error { return observing(ctx, os.Stdout) })
 	case len(os.Args) == 2 && os.Args[1] == "sockets":
@@ -67,7 +65,7 @@ func document(ctx context.Context, path string) error {
 		return err
 	}
 	if exec.CommandContext(ctx, ours, "check").Run() == nil {
-		for _, part := range []func(context.Context, io.Writer) error{chains, coming, capturing} {
+		for _, part := range []func(context.Context, io.Writer) error{chains, many, capturing} {
 			if err := inNetns(func() error { return part(ctx, &b) }); err != nil {
 				return err
 			}
@@ -78,10 +76,10 @@ func document(ctx context.Context, path string) error {
 		// What is about chains on many interfaces goes by instructions. Of two processors one floods, and
 		// the other captures.
 		for _, part := range []struct{ name, processors, qemu string }{
-			{"chains", "1", ""}, {"coming", "1", "-icount shift=0,sleep=off -cpu max,-cx16"}, {"capturing", "2", ""}, {"capturing", "1", ""},
+			{"chains", "1", ""}, {"many", "1", "-icount shift=0,sleep=off -cpu max,-cx16"}, {"capturing", "2", ""}, {"capturing", "1", ""},
 		} {
 			if part.qemu != "" {
-				fmt.Fprint(&b, "\nIn the VM of the next two tables time goes by instructions alone: 10^9 are a second.\n")
+				fmt.Fprint(&b, "\nIn the VM of the next three tables time goes by instructions alone: 10^9 are a second.\n")
 			}
 			if err := inVM(ctx, &b, part.name, part.processors, part.qemu); err != nil {
 				return err

@@ -19,6 +19,18 @@ var manyObjects = []string{"build/bpf/xdp_count.o", "build/bpf/xdp_drop_ipv6.o",
 // nativeMany is up to how many interfaces the native tool is called: it takes one a call.
 const nativeMany = 100
 
+// many measures what chains on many interfaces take, and the kernel's share of it. Each part has no other
+// interfaces than its own.
+func many(ctx context.Context, w io.Writer) error {
+	fmt.Fprintf(w, "\n%s", machine())
+	for _, part := range []func(context.Context, io.Writer) error{manyInterfaces, comingInterfaces, kernelAlone} {
+		if err := inNetns(func() error { return part(ctx, w) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // manyInterfaces measures changes of many chains, as they become more.
 func manyInterfaces(ctx context.Context, w io.Writer) error {
 	fmt.Fprintf(w, "\n## Chains of %d on many interfaces\n\n"+
