@@ -23,11 +23,38 @@ const (
 	comingAtOnce = 20 // or as many as there are
 )
 
-// containerHost is one with interfaces that come and go, and the agent that gives each its chain.
+// host has interfaces that come and go.
+type host struct {
+	prefix string   // of their names, before a number
+	here   []string // in the order in which they came
+	count  int      // of all that ever came
+}
+
+// add adds interfaces at once, and deletes the oldest ones meanwhile. came is when each came.
+func (h *host) add(n, leaving int) (came map[string]time.Time, err error) {
+	came = map[string]time.Time{}
+	for i := range n {
+		if i < leaving {
+			if err := deleteVeth(h.here[0]); err != nil {
+				return nil, err
+			}
+			h.here = h.here[1:]
+		}
+		name := fmt.Sprint(h.prefix, h.count)
+		came[name] = time.Now()
+		if err := addVeth(name); err != nil {
+			return nil, err
+		}
+		h.count++
+		h.here = append(h.here, name)
+	}
+	return came, nil
+}
+
+// containerHost is one with an agent that gives each interface its chain.
 type containerHost struct {
+	host
 	changed <-chan string // the interfaces that the agent has changed
-	here    []string      // in the order in which they came
-	count   int           // of all that ever came
 }
 
 // comingInterfaces measures how long an interface that comes is without its chain.
@@ -50,7 +77,7 @@ func comingInterfaces(ctx context.Context, w io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	h, them := &containerHost{changed: changed}, &byHand{}
+	h, them := &containerHost{host{prefix: "c"}, changed}, &byHand{host{prefix: "native"}}
 	defer func() {
 		err = errors.Join(err, end())
 		if all := append(h.here, them.here...); len(all) > 0 {
@@ -91,21 +118,9 @@ func comingInterfaces(ctx context.Context, w io.Writer) (err error) {
 // come adds interfaces at once, and deletes the oldest ones meanwhile. It returns how long each that
 // came was without its chain.
 func (h *containerHost) come(n, leaving int) (took []time.Duration, err error) {
-	came := map[string]time.Time{}
-	for i := range n {
-		if i < leaving {
-			if err := deleteVeth(h.here[0]); err != nil {
-				return nil, err
-			}
-			h.here = h.here[1:]
-		}
-		name := fmt.Sprintf("c%d", h.count)
-		came[name] = time.Now()
-		if err := addVeth(name); err != nil {
-			return nil, err
-		}
-		h.count++
-		h.here = append(h.here, name)
+	came, err := h.add(n, leaving)
+	if err != nil {
+		return nil, err
 	}
 	for len(came) > 0 {
 		name, ok := <-h.changed
@@ -128,29 +143,14 @@ func addVeth(name string) error {
 }
 
 // byHand is a host where the native tool is called for each interface that comes.
-type byHand struct {
-	here  []string
-	count int
-}
+type byHand struct{ host }
 
 // come adds interfaces, deletes as many that were there, and has the native tool load the chains of those
 // that came, one after the other. It returns how long each was without its chain.
 func (h *byHand) come(ctx context.Context, n, leaving int) (took []time.Duration, err error) {
-	came := map[string]time.Time{}
-	for i := range n {
-		if i < leaving {
-			if err := deleteVeth(h.here[0]); err != nil {
-				return nil, err
-			}
-			h.here = h.here[1:]
-		}
-		name := fmt.Sprintf("native%d", h.count)
-		came[name] = time.Now()
-		if err := addVeth(name); err != nil {
-			return nil, err
-		}
-		h.count++
-		h.here = append(h.here, name)
+	came, err := h.add(n, leaving)
+	if err != nil {
+		return nil, err
 	}
 	for _, name := range h.here {
 		since, ok := came[name]
